@@ -1,3 +1,38 @@
-"""Deep mixture models you can fit, cluster with and sample from."""
+"""Deep mixture models you can fit, cluster with and sample from.
+
+    from cpvae import CPVAE, load
+    model = CPVAE(n_components=10, random_state=0).fit(X)
+
+Names are imported when they are first used, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cpvae.errors import FitWarning, InputError
+    from cpvae.estimators import CPVAE, VAE, load
 
 __version__ = "0.1.0"
+
+__all__ = ["CPVAE", "VAE", "FitWarning", "InputError", "load"]
+
+_HOME = {
+    "CPVAE": "cpvae.estimators",
+    "VAE": "cpvae.estimators",
+    "load": "cpvae.estimators",
+    "FitWarning": "cpvae.errors",
+    "InputError": "cpvae.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cpvae' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

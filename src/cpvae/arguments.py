@@ -1,0 +1,29 @@
+"""Checks of arguments: what was given, what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from cpvae.errors import InputError, nearest
+
+
+def whole(name: str, value: Any, least: int) -> None:
+    """Refuse what is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise InputError(f"{name}={value!r}: expected a whole number of at least {least}")
+
+
+def between(name: str, value: Any, low: float, high: float) -> None:
+    """Refuse what is not a number strictly between `low` and `high`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
+        expected = f"above {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        raise InputError(f"{name}={value!r}: expected a number {expected}")
+
+
+def one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """Refuse a name that is not known, with the nearest that is."""
+    if value not in known:
+        raise InputError(f"{name}={value!r} is unknown{nearest(str(value), known)}")

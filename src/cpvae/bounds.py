@@ -1,0 +1,170 @@
+"""Lower bounds on log p(x), and the terms they are made of. All per row, in nats.
+
+With a one-hot category c and ``ELBO_c(x) = E_{q(z|x,c)} log p(x|z,c) - KL(q(z|x,c) || p(z|c))``:
+
+- ``L(x) = sum_c q(c|x) ELBO_c(x) - KL(q(c|x) || p(c))``: eqs. (7)-(8), function `elbo`.
+- ``L*(x) = logsumexp_c [log p(c) + ELBO_c(x)]``: function `elbo_tight`. L* - L is the divergence of q(c|x) from
+  ``softmax_c [log p(c) + ELBO_c(x)]``, hence never negative; that softmax is the best posterior over categories that
+  the Gaussians allow, and what the estimators call `predict_proba`.
+- ``log p(x) ~ log sum_c p(c) mean_s p(x|z,c) p(z|c) / q(z|x,c)``: function `importance_weighted` (Burda, Grosse and
+  Salakhutdinov, 2016). In expectation L <= L* <= importance-weighted <= log p(x), whatever the number of draws.
+
+Shapes: B rows, M categories evaluated for each, S draws of z.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent
+
+from cpvae.distributions import Categories, Expectation, Joint, Latent
+from cpvae.models import VAE
+
+
+class Terms(NamedTuple):
+    """The parts of L, each ``(B,)``, nats: L = log_px - kl_c - kl_z."""
+
+    log_px: Tensor
+    kl_c: Tensor
+    kl_z: Tensor
+
+    @property
+    def elbo(self) -> Tensor:
+        """L(x), eq. (7)."""
+        return self.log_px - self.kl_c - self.kl_z
+
+
+class TermsGivenC(NamedTuple):
+    """The parts of ELBO_c for the M categories evaluated, each ``(B, M)``, nats."""
+
+    log_px: Tensor
+    kl_z: Tensor
+
+    @property
+    def elbo(self) -> Tensor:
+        """ELBO_c(x)."""
+        return self.log_px - self.kl_z
+
+
+def reparametrise(q: Independent, noise: Tensor | None = None) -> Tensor:
+    """A draw of z with the gradient of q's parameters; `noise` standard normal, broadcast over categories."""
+    if noise is None:
+        return q.rsample()
+    return q.base_dist.loc + q.base_dist.scale * noise
+
+
+def terms_given(
+    model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor | None = None
+) -> TermsGivenC:
+    """log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
+
+    Args:
+        y: rows in the model's units, drawn to bits if the likelihood asks for it, ``(B, F)``.
+        q, p: posterior and prior.
+        c: indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``.
+        noise: standard normal, ``(B, 1, D)`` or ``(B, M, D)``; None draws it.
+    """
+    q_z = q.given(c)
+    z = reparametrise(q_z, noise)
+    return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
+
+
+def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> Terms:
+    """Sum the categories out: `Terms` of L, eq. (8)."""
+    weights = categories.weights
+    return Terms(
+        log_px=(weights * terms.log_px).sum(-1),
+        kl_c=(q.logits.exp() * (q.logits - p.logits)).sum(-1),
+        kl_z=(weights * terms.kl_z).sum(-1),
+    )
+
+
+def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int = 0) -> Terms:
+    """The terms of L for rows ``(B, F)``, with one fresh draw of z: what training maximises.
+
+    With `cpvae.distributions.Relaxed` the result is not a bound.
+    """
+    q, p = model.posterior(y), model.prior(model.posterior)
+    categories = expectation(q.logits, step)
+    return average(terms_given(model, y, q, p, categories.c), categories, q, p)
+
+
+def elbo_assigned(model: VAE, y: Tensor, c: Tensor) -> Terms:
+    """The terms of ``ELBO_c(x)`` for a category assigned to each row, ``(B,)`` indices.
+
+    `kl_c` is the cross-entropy ``- log q(c|x)``, by which the posterior learns the assignment.
+    """
+    q, p = model.posterior(y), model.prior(model.posterior)
+    c = c.unsqueeze(-1)
+    given = terms_given(model, y, q, p, c)
+    return Terms(given.log_px[:, 0], -q.logits.gather(-1, c)[:, 0], given.kl_z[:, 0])
+
+
+def elbo_tight(terms: TermsGivenC, p: Latent) -> Tensor:
+    """L*(x) ``(B,)`` from the terms of all K categories ``(B, K)``."""
+    return (p.logits + terms.elbo).logsumexp(-1)
+
+
+def category_posterior(terms: TermsGivenC, p: Latent) -> Tensor:
+    """``softmax_c [log p(c) + ELBO_c(x)]``, ``(B, K)``."""
+    return (p.logits + terms.elbo).softmax(-1)
+
+
+def allocate(weights: Tensor, n_samples: int) -> Tensor:
+    """Share S draws among K categories: at least one each, the rest in proportion to `weights` ``(B, K)``.
+
+    With S < K the S likeliest categories get one draw; leaving a category out keeps the estimate a lower bound.
+
+    Returns:
+        counts, int64 ``(B, K)``, each row adding up to `n_samples`.
+
+    >>> allocate(torch.tensor([[0.7, 0.3, 0.0]]), 10).tolist()
+    [[6, 3, 1]]
+    """
+    n_categories = weights.shape[-1]
+    floor = 1 if n_samples >= n_categories else 0
+    ideal = weights * (n_samples - floor * n_categories)
+    counts = ideal.floor()
+    rank = torch.argsort(ideal - counts, dim=-1, descending=True, stable=True).argsort(dim=-1)
+    left = n_samples - floor * n_categories - counts.sum(-1, keepdim=True)
+    return (counts + (rank < left) + floor).long()
+
+
+def log_importance_weights(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor) -> Tensor:
+    """log p(x | z, c) + log p(z | c) - log q(z | x, c) at each draw: ``(B, M)``, float64."""
+    q_z = q.given(c)
+    z = reparametrise(q_z, noise)
+    log_px = model.likelihood.log_prob(model.decoder(z, c), y).double()
+    return log_px + p.log_prob_given(z, c).double() - q_z.log_prob(z).double()
+
+
+def importance_weighted(
+    model: VAE, y: Tensor, n_samples: int, generator: torch.Generator | None = None, chunk: int = 500
+) -> Tensor:
+    """Importance-weighted estimate of log p(x), a lower bound in expectation: ``(B,)``, float64, nats.
+
+    The S draws are stratified over categories by ``0.9 q(c|x) + 0.1 / K`` (`allocate`), which is unbiased for p(x) and
+    costs S decoders whatever K is. Weights are summed in float64, category by category, never averaged as logarithms.
+
+    Args:
+        y: rows ``(B, F)`` as for `terms_given`.
+        n_samples: S, draws of (c, z) for each row.
+        chunk: draws decoded at once; changes memory, not the result.
+    """
+    q, p = model.posterior(y), model.prior(model.posterior)
+    n_categories = q.logits.shape[-1]
+    counts = allocate(0.9 * q.logits.exp() + 0.1 / n_categories, n_samples)
+    edges = counts.cumsum(-1)
+    total = torch.full((len(y),), -torch.inf, dtype=torch.float64, device=y.device)
+    for start in range(0, n_samples, chunk):
+        draws = torch.arange(start, min(start + chunk, n_samples), device=y.device)
+        c = torch.searchsorted(edges, draws.expand(len(y), -1).contiguous(), right=True)
+        shape = (*c.shape, model.latent_dim)
+        noise = torch.randn(shape, generator=generator, dtype=y.dtype, device=y.device)
+        log_weights = log_importance_weights(model, y, q, p, c, noise)
+        log_share = (p.logits[c] - counts.gather(-1, c).log()).double()
+        total = torch.logaddexp(total, (log_weights + log_share).logsumexp(-1))
+    return total

@@ -1,0 +1,60 @@
+"""What the functions of this package return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows and their labels.
+
+    `x`: (n, features) or (n, channels, height, width), in the dtype of its source; a `.npy` file comes as a
+    copy-on-write `np.memmap`, so that it may be larger than the memory. `y`: (n,) integers, floats or
+    strings, or None.
+    """
+
+    x: Array
+    y: Array | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set and what is known about it.
+
+    `name` is what it really is: "omniglot-rebuilt", say, where the published Omniglot file is absent.
+    `likelihood`: "bernoulli", "gaussian", or None where it has to be decided from the values.
+    `feature_names`: the columns of a table, or None.
+    """
+
+    name: str
+    splits: dict[str, Split]
+    likelihood: str | None
+    feature_names: tuple[str, ...] | None
+    description: str
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """One file of a named set: `ok` is True or False after a check of its md5, None where it is absent."""
+
+    name: str
+    path: Path
+    present: bool
+    ok: bool | None
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One named set: `path` is its folder, None for a set that comes with the package or is drawn."""
+
+    name: str
+    description: str
+    present: bool
+    path: Path | None

@@ -1,0 +1,162 @@
+"""Tables: `.csv` and `.parquet`. Every column is a feature, apart from the label column if there is one."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cpvae.datasets.checks import check_labels, check_rows, check_x, input_error, reading
+from cpvae.datasets.records import Array, Split
+from cpvae.errors import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Column = pd.Series[Any]
+
+
+def read_csv(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | None]:
+    """A comma-separated UTF-8 table and the names of its feature columns.
+
+    The first line is a header unless all its cells are numbers other than 0, 1, 2, ... (which is how pandas
+    writes unnamed columns); a table without header has columns "0", "1", ...
+
+    Raises:
+        InputError: an empty file, rows of different lengths, a repeated column, text or a missing value in a
+            feature column, an unknown label column.
+    """
+    import pandas as pd
+
+    with reading(path, "a comma-separated table in UTF-8"):
+        header = _scan_csv(path)
+        names: list[str] | None = None
+        if _is_data(header):
+            names = [str(k) for k in range(len(header))]
+        frame = pd.read_csv(
+            path,
+            header=None if names else 0,
+            names=names,
+            index_col=False,
+            encoding="utf-8-sig",
+            low_memory=False,  # one dtype for the whole of a column
+        )
+        return _table(frame, path, labels)
+
+
+def read_parquet(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | None]:
+    """A parquet table and the names of its feature columns. Errors as for `read_csv`; needs pyarrow."""
+    import pandas as pd
+
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise input_error(
+            f"{path}: a parquet file needs pyarrow, which is not installed; pip install 'cpvae[parquet]'"
+        ) from error
+    with reading(path, "a parquet file"):
+        return _table(pd.read_parquet(path, engine="pyarrow"), path, labels)
+
+
+def _scan_csv(path: Path) -> list[str]:
+    """The cells of the first line, after a check that all lines have as many (pandas pads short ones)."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
+        header = next((cells for cells in lines if cells), None)
+        if header is None:
+            raise input_error(f"{path}: an empty file; expected a header and rows of numbers")
+        for cells in lines:
+            if cells and len(cells) != len(header):
+                raise input_error(
+                    f"{path}: line {lines.line_num} has {len(cells)} cell{'s' * (len(cells) != 1)} and "
+                    f"the first line {len(header)}; expected as many in every line; correct that line"
+                )
+    _check_repeats([name for name in header if name and not _is_data(header)], path)
+    return header
+
+
+def _is_data(header: Sequence[str]) -> bool:
+    try:
+        values = [float(cell) for cell in header]
+    except ValueError:
+        return False
+    return values != list(range(len(values)))
+
+
+def _check_repeats(names: Sequence[str], path: Path) -> None:
+    name, count = max(Counter(names).items(), key=lambda item: item[1], default=("", 1))
+    if count > 1:
+        raise input_error(
+            f"{path}: {count} columns are called {name!r}; expected different names; rename them"
+        )
+
+
+def _table(frame: pd.DataFrame, path: Path, labels: str | None) -> tuple[Split, tuple[str, ...]]:
+    names = [str(name) for name in frame.columns]
+    _check_repeats(names, path)
+    if labels is not None and labels not in names:
+        # the whole list of a wide table would not be one readable line
+        known = get_close_matches(labels, names, n=1) or names[:10]
+        raise input_error(f"{path}: no label column {labels!r}{nearest(labels, known)}")
+    features = [k for k, name in enumerate(names) if name != labels]
+    if not features:
+        raise input_error(f"{path}: no columns besides the labels; expected one or more columns of numbers")
+    check_rows(len(frame), path)
+    columns = [_numbers(frame.iloc[:, k], names[k], path) for k in features]
+    kept = tuple(names[k] for k in features)
+    x = check_x(np.column_stack(columns), path, kept)
+    y = None if labels is None else _label_column(frame.iloc[:, names.index(labels)], labels, path)
+    return Split(x, y), kept
+
+
+def _numbers(column: Column, name: str, path: Path) -> Array:
+    """(n,) numbers; a missing cell is NaN."""
+    import pandas as pd
+
+    kind = column.dtype.kind
+    if kind in "biuf":
+        missing = column.isna()
+        if kind != "f" and missing.any():  # pandas' nullable integers
+            return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return column.to_numpy(
+            dtype=np.float64 if missing.any() else getattr(column.dtype, "numpy_dtype", None)
+        )
+    if kind in "cmM":
+        raise input_error(
+            f"{path}: column {name!r} has dtype {column.dtype}; expected real numbers; convert or remove it"
+        )
+    try:
+        numbers = pd.to_numeric(column.astype(object), errors="coerce")
+        wrong = numbers.isna() & column.notna()
+    except (TypeError, ValueError):  # cells that hold lists, records, ...
+        wrong = column.notna()
+    if not wrong.any():
+        return numbers.to_numpy(dtype=np.float64)
+    row = int(np.argmax(wrong.to_numpy()))
+    value = repr(column.iloc[row])[:60]
+    hint = " (are the cells separated by something other than a comma?)" if {";", "\t"} & set(name) else ""
+    raise input_error(
+        f"{path}: column {name!r} holds text, first {value} in data row {row + 1}{hint}; expected numbers; "
+        f"if it holds labels say --labels {shlex.quote(name)}, otherwise encode or remove the column"
+    )
+
+
+def _label_column(column: Column, name: str, path: Path) -> Array:
+    missing = column.isna().to_numpy()
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise input_error(
+            f"{path}: label column {name!r} has a missing value in data row {row + 1}; "
+            "expected a label in every row; fill it or drop the row"
+        )
+    if column.dtype.kind in "biuf":
+        y: Array = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
+    else:
+        y = np.array([str(value) for value in column])
+    return check_labels(y, len(column), f"{path}, label column {name!r}")

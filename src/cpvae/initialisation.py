@@ -1,0 +1,143 @@
+"""How a fit gets a start in which every category has rows of its own.
+
+Trained from nothing with a warm-up, the model puts all rows into one category: while the KL terms weigh little the
+continuous code carries everything, and when they count it is too late. So a start first assigns each row a category,
+without labels; the training loop holds these for a few epochs and then lets the bound decide.
+
+A start is an object called with the training rows; it returns one category for each, or None for no start.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from cpvae import recipes
+from cpvae.distributions import Exact
+from cpvae.inference import latent_means
+from cpvae.likelihoods import Bernoulli, Likelihood
+from cpvae.rows import Rows
+from cpvae.training import EpochRecord, Settings, seeded, train
+
+OnEpoch = Callable[[EpochRecord], None]
+
+
+class Start(Protocol):
+    """From training rows to a category for each, int64 ``(n,)``; None leaves the categories to chance."""
+
+    def __call__(
+        self,
+        rows: Rows,
+        valid: Rows,
+        likelihood: Likelihood,
+        n_components: int,
+        seed: int,
+        on_epoch: OnEpoch | None,
+    ) -> Tensor | None: ...
+
+
+@dataclass(frozen=True)
+class RandomStart:
+    """No start, as in the paper: Glorot weights and the warm-up alone."""
+
+    def __call__(
+        self,
+        rows: Rows,
+        valid: Rows,
+        likelihood: Likelihood,
+        n_components: int,
+        seed: int,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class AutoencoderStart:
+    """A mixture of Gaussians on the code of a small autoencoder.
+
+    The autoencoder is a VAE whose KL term has weight `beta` (Higgins et al., 2017): small enough that the code keeps
+    what tells rows apart, large enough that similar rows stay close. It sees grey levels as they are. The mixture is
+    scikit-learn's; the idea of clustering an autoencoder's code to start a deep mixture is that of Xie, Girshick and
+    Farhadi (2016) and of VaDE (Jiang et al., 2017). Rows with no more columns than `latent_dim` are clustered as they
+    are, standardised.
+
+    Args:
+        latent_dim: dimensions of the code.
+        beta: weight of the KL term.
+        n_steps: steps of training, shared among as many epochs as they make.
+        max_rows: rows that the mixture is fitted on, drawn at random when there are more.
+        n_init: restarts of the mixture, the best by its likelihood.
+    """
+
+    latent_dim: int = 10
+    beta: float = 0.2
+    n_steps: int = 3000
+    batch_size: int = 200
+    max_rows: int = 50_000
+    n_init: int = 2
+
+    def epochs(self, n_rows: int) -> int:
+        """Passes over `n_rows` rows."""
+        return int(np.clip(self.n_steps * self.batch_size // n_rows, 5, 200))
+
+    def __call__(
+        self,
+        rows: Rows,
+        valid: Rows,
+        likelihood: Likelihood,
+        n_components: int,
+        seed: int,
+        on_epoch: OnEpoch | None,
+    ) -> Tensor | None:
+        if n_components == 1:
+            return None
+        code = self.encode(rows, valid, likelihood, seed, on_epoch)
+        return torch.from_numpy(self.cluster(code, n_components, seed))
+
+    def encode(
+        self, rows: Rows, valid: Rows, likelihood: Likelihood, seed: int, on_epoch: OnEpoch | None
+    ) -> np.ndarray:
+        """The code of each row, ``(n, min(features, latent_dim))``."""
+        likelihood = copy.deepcopy(likelihood)
+        if isinstance(likelihood, Bernoulli):
+            likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
+        features = rows.x.shape[1]
+        if features <= self.latent_dim:
+            return np.concatenate([likelihood.to_model(x).numpy(force=True) for x in rows.chunks()])
+        with seeded(seed):
+            model = recipes.vae(likelihood, features, self.latent_dim).to(rows.device)
+        settings = Settings(
+            max_epochs=self.epochs(len(rows)), batch_size=self.batch_size, beta_max=self.beta, seed=seed
+        )
+        train(model, rows, likelihood.fixed(valid), Exact(), settings, on_epoch=on_epoch)
+        return np.concatenate([latent_means(model, likelihood.to_model(x)) for x in rows.chunks()])
+
+    def cluster(self, code: np.ndarray, n_components: int, seed: int) -> np.ndarray:
+        """A category for each row of the code; with many categories by k-means, which leaves none empty."""
+        random = np.random.RandomState(seed)
+        some = (
+            code
+            if len(code) <= self.max_rows
+            else code[random.choice(len(code), self.max_rows, replace=False)]
+        )
+        mixture: GaussianMixture | KMeans
+        if n_components <= 20 and len(some) >= 5 * n_components * code.shape[1]:
+            spread = float(np.var(some, axis=0).mean())
+            mixture = GaussianMixture(
+                n_components, n_init=self.n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random
+            )
+        else:
+            mixture = KMeans(n_components, n_init=self.n_init, random_state=random)
+        return mixture.fit(some).predict(code).astype(np.int64)
+
+
+STARTS: dict[str, Start] = {"autoencoder": AutoencoderStart(), "random": RandomStart()}

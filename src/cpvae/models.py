@@ -1,0 +1,50 @@
+"""Models: a posterior, a prior, a decoder and a likelihood joined together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cpvae.likelihoods import Likelihood
+
+
+class VAE(nn.Module):
+    """Every one-level model of the paper: only the prior (and whether the posterior has categories) changes.
+
+    Args:
+        posterior: rows ``(B, F)`` -> `cpvae.distributions.Joint`.
+        prior: posterior -> `cpvae.distributions.Latent`.
+        decoder: z ``(B, M, D)``, c -> ``(B, M, n_outputs)``.
+        likelihood: decoder output -> distribution of x.
+        latent_dim: D.
+    """
+
+    def __init__(
+        self,
+        posterior: nn.Module,
+        prior: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        latent_dim: int,
+    ):
+        super().__init__()
+        self.posterior = posterior
+        self.prior = prior
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.latent_dim = latent_dim
+
+    @torch.no_grad()
+    def sample(self, c: Tensor, mean: bool = False) -> Tensor:
+        """Ancestral sampling of one row for each component in `c`, indices ``(n,)``.
+
+        Args:
+            c: the component to draw z from.
+            mean: give the mean of p(x | z, c) instead of a draw from it.
+
+        Returns:
+            Rows in the data's units, ``(n, F)``.
+        """
+        z = self.prior(self.posterior).sample(c)
+        x = self.likelihood(self.decoder(z.unsqueeze(1), c.unsqueeze(1)).squeeze(1))
+        return self.likelihood.to_data(x.mean if mean else x.sample())

@@ -1,0 +1,118 @@
+"""Layers: shapes only, no probability.
+
+The paper (section 5) uses feed-forward networks with two hidden layers of 300 units, Glorot initialisation (Glorot and
+Bengio, 2010) and, as the element-wise non-linearity, the gate of Dauphin et al. (2017):
+``(W x + b) * sigmoid(V x + d)``.
+
+A category `c` reaches a layer in one of two forms, and every function here takes both:
+
+- indices, an integer tensor ``(..., M)``: the categories themselves;
+- points on the simplex, a floating tensor ``(..., M, K)``: one-hot rows that carry a gradient, or relaxed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def select(table: Tensor, c: Tensor) -> Tensor:
+    """Rows of `table` for categories given as indices, or their mixture for points of the simplex.
+
+    Args:
+        table: one row a category, shape ``(K, *)``.
+        c: indices ``(..., M)`` (integer) or points of the simplex ``(..., M, K)`` (floating).
+
+    Returns:
+        Shape ``(..., M, *)``.
+
+    >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> select(table, torch.tensor([1])).tolist()
+    [[3.0, 4.0]]
+    >>> select(table, torch.tensor([[0.5, 0.5]])).tolist()
+    [[2.0, 3.0]]
+    """
+    return c @ table if c.is_floating_point() else table[c]
+
+
+def glorot_(weight: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    """Fill `weight` uniformly with variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010)."""
+    bound = (6.0 / (fan_in + fan_out)) ** 0.5
+    with torch.no_grad():
+        return weight.uniform_(-bound, bound)
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` with Glorot weights and zero bias."""
+
+    def reset_parameters(self) -> None:
+        glorot_(self.weight, self.in_features, self.out_features)
+        nn.init.zeros_(self.bias)
+
+
+class GatedLinear(nn.Module):
+    """``(W x + b) * sigmoid(V x + d)``; both halves come from one matrix product.
+
+    With ``n_categories > 0`` the input is ``[x, c]``. The columns of W and V that meet the one-hot category are a
+    table of biases, so that a category costs a look-up and not a K-wide concatenation.
+
+    Shapes: x ``(..., in_features)``, c as in this module's docstring; result ``(..., out_features)``.
+
+    >>> layer = GatedLinear(5, 3, n_categories=4)
+    >>> layer(torch.zeros(7, 1, 5), torch.arange(4).unsqueeze(0)).shape
+    torch.Size([7, 4, 3])
+    """
+
+    def __init__(self, in_features: int, out_features: int, n_categories: int = 0):
+        super().__init__()
+        fan_in = in_features + n_categories
+        self.weight = nn.Parameter(glorot_(torch.empty(2 * out_features, in_features), fan_in, out_features))
+        self.bias = nn.Parameter(torch.zeros(2 * out_features))
+        self.table: Tensor | None = None
+        if n_categories:
+            self.table = nn.Parameter(
+                glorot_(torch.empty(n_categories, 2 * out_features), fan_in, out_features)
+            )
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        both = F.linear(x, self.weight, self.bias)
+        if self.table is not None and c is not None:
+            both = both + select(self.table, c)
+        return F.glu(both, dim=-1)
+
+
+class GatedMLP(nn.Module):
+    """Gated hidden layers; the first one sees the category when ``n_categories > 0``.
+
+    Shapes: x ``(..., in_features)``; result ``(..., hidden[-1])``.
+    """
+
+    def __init__(self, in_features: int, hidden: Sequence[int], n_categories: int = 0):
+        super().__init__()
+        widths = [in_features, *hidden]
+        self.first = GatedLinear(widths[0], widths[1], n_categories)
+        self.rest = nn.Sequential(*(GatedLinear(a, b) for a, b in zip(widths[1:-1], widths[2:], strict=True)))
+        self.out_features = widths[-1]
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        hidden: Tensor = self.rest(self.first(x, c))
+        return hidden
+
+
+class Decoder(nn.Module):
+    """Latents to the parameters of the likelihood: z ``(..., latent_dim)``, c -> ``(..., n_outputs)``.
+
+    With ``n_categories = 0`` the category is ignored: p(x | z).
+    """
+
+    def __init__(self, latent_dim: int, hidden: Sequence[int], n_outputs: int, n_categories: int = 0):
+        super().__init__()
+        self.hidden = GatedMLP(latent_dim, hidden, n_categories)
+        self.output = Linear(self.hidden.out_features, n_outputs)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        params: Tensor = self.output(self.hidden(z, c))
+        return params

@@ -1,0 +1,58 @@
+"""Rows of data, in their own dtype, read a batch at a time.
+
+Bytes stay bytes and a memory-mapped file stays on the disk: only the rows of a batch become floating numbers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 10_000
+_TORCH_DTYPES = frozenset(["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
+
+
+class Rows:
+    """A matrix of which single rows are asked for.
+
+    Args:
+        x: ``(n, ...)``; everything after the first dimension is flattened. May be memory-mapped.
+        index: the rows meant, ``(m,)`` integers; None means all.
+        device: where they are kept and batches are made.
+    """
+
+    def __init__(self, x: np.ndarray, index: np.ndarray | None = None, device: torch.device | str = "cpu"):
+        if x.dtype.name not in _TORCH_DTYPES or not x.dtype.isnative:
+            x = x.astype(np.float64)
+        with warnings.catch_warnings():
+            # A file opened for reading only cannot be written through the tensor either; nothing here writes.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.x = torch.from_numpy(x.reshape(len(x), -1)).to(device)
+        self.device = self.x.device
+        self.index: Tensor | None = None
+        if index is not None:
+            self.index = self.at(index).index
+
+    def __len__(self) -> int:
+        return len(self.x) if self.index is None else len(self.index)
+
+    def at(self, index: np.ndarray) -> Rows:
+        """Other rows ``(m,)`` of the same matrix, which is shared."""
+        other = Rows.__new__(Rows)
+        other.x, other.device = self.x, self.device
+        other.index = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device)
+        return other
+
+    def take(self, i: Tensor) -> Tensor:
+        """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
+        return self.x[i if self.index is None else self.index[i]]
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
+        """All rows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            yield self.x[start:stop] if self.index is None else self.x[self.index[start:stop]]

@@ -1,0 +1,45 @@
+"""Numbers that change while a model trains: functions of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[int], float]
+
+
+def constant(value: float) -> Schedule:
+    """The same value at every step."""
+    return lambda step: value
+
+
+def linear_warmup(n_steps: int) -> Schedule:
+    """From 0 to 1 in `n_steps`, then 1 (Bowman et al., 2016).
+
+    >>> [linear_warmup(4)(step) for step in (0, 1, 4, 9)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+    return lambda step: min(1.0, step / n_steps) if n_steps else 1.0
+
+
+def half_cosine(start: int, stop: int, floor: float = 0.01) -> Schedule:
+    """1 until `start`, then along a cosine to `floor` at `stop` (Loshchilov and Hutter, 2017).
+
+    >>> [round(half_cosine(10, 20, floor=0.0)(step), 2) for step in (0, 10, 15, 20, 30)]
+    [1.0, 1.0, 0.5, 0.0, 0.0]
+    """
+
+    def value(step: int) -> float:
+        done = min(1.0, max(0.0, (step - start) / max(1, stop - start)))
+        return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    return value
+
+
+def exponential(start: float, rate: float, floor: float) -> Schedule:
+    """``max(floor, start * exp(-rate * step))``: the temperature schedule of Jang, Gu and Poole (2017).
+
+    >>> exponential(1.0, 0.1, 0.5)(100)
+    0.5
+    """
+    return lambda step: max(floor, start * math.exp(-rate * step))

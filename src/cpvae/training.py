@@ -1,0 +1,387 @@
+"""The only training loop: every model, every phase of a fit.
+
+Data are tensors, a batch is an index. A run that is given a folder leaves `history.jsonl` there as it grows and a
+checkpoint every few epochs; interrupted and resumed it ends, on the CPU, with the same bits as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cpvae.bounds import elbo, elbo_assigned
+from cpvae.checkpoints import load_tensors, save_tensors, write_atomic
+from cpvae.distributions import Expectation
+from cpvae.errors import FitWarning, InputError
+from cpvae.inference import components_used, validate
+from cpvae.models import VAE
+from cpvae.priors import Conditional
+from cpvae.rows import Rows
+from cpvae.schedules import Schedule, half_cosine, linear_warmup
+
+GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
+CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.jsonl"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by a signal, its state saved; the argument is the folder, or None without one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        max_epochs: passes over the training rows at most.
+        batch_size: rows in a step.
+        learning_rate: of Adam, until half of `max_epochs`; then down to a hundredth of it along a cosine.
+        warmup_epochs: the weight of both KL terms goes from 0 to 1 over these.
+        start_epochs: for these, each row's category is the one the start assigned.
+        patience: stop after so many epochs without a better validation bound, counted after warm-up and start.
+        checkpoint_every: epochs between checkpoints.
+        seed: fixes order, noise and pixels.
+        beta_max: weight of the KL terms after the warm-up; other than 1 the objective is not a bound.
+    """
+
+    max_epochs: int = 100
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    warmup_epochs: int = 0
+    start_epochs: int = 0
+    patience: int = 50
+    checkpoint_every: int = 5
+    seed: int = 0
+    beta_max: float = 1.0
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of `history.jsonl`. Nats per row; the validation bound has its full KL weight whatever `beta` is."""
+
+    epoch: int
+    train_negative_elbo: float
+    valid_negative_elbo: float
+    reconstruction: float
+    kl_c: float
+    kl_z: float
+    beta: float
+    components_used: int
+    seconds: float
+
+
+@dataclass
+class _Progress:
+    """Where a run stands, besides weights and optimiser: all that a checkpoint needs to go on to the same bits."""
+
+    epoch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0] * 4)
+    usual_norm: float = 0.0
+    best_bound: float = -math.inf
+    best_epoch: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its history, and why it stopped."""
+
+    history: list[EpochRecord]
+    stopped: str
+    best_epoch: int
+    best_negative_elbo: float
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's random state set for the block, and the caller's own put back after it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question the loop asks after each step; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set  # only the main thread may set handlers
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def train(
+    model: VAE,
+    rows: Rows,
+    valid: Tensor,
+    expectation: Expectation,
+    settings: Settings,
+    *,
+    start: Tensor | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> Outcome:
+    """Maximise L over the weights of `model`, which end as those of the best validation bound.
+
+    Args:
+        rows: training rows.
+        valid: validation rows in the model's units, ``(n, F)``; never used for a gradient.
+        expectation: how c is summed or drawn.
+        start: a category for each training row, int64 ``(n,)``, held for `settings.start_epochs`.
+        folder: where history and checkpoints go; None keeps nothing.
+        resume: go on from the folder's checkpoint, if it has one.
+        on_epoch: called with each new record.
+
+    Raises:
+        Interrupted: on Ctrl-C or SIGTERM, the state saved to `folder`.
+    """
+    with seeded(settings.seed), stop_requests() as asked_to_stop:
+        return _Run(model, rows, valid, expectation, settings, start, folder, on_epoch).go(
+            resume, asked_to_stop
+        )
+
+
+class _Run:
+    """The state of one call of `train`."""
+
+    def __init__(
+        self,
+        model: VAE,
+        rows: Rows,
+        valid: Tensor,
+        expectation: Expectation,
+        settings: Settings,
+        start: Tensor | None,
+        folder: Path | None,
+        on_epoch: Callable[[EpochRecord], None] | None,
+    ):
+        self.model, self.rows, self.valid = model, rows, valid
+        self.expectation, self.settings = expectation, settings
+        self.start, self.folder, self.on_epoch = start, folder, on_epoch
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
+        self.n_steps = math.ceil(len(rows) / settings.batch_size)
+        total = settings.max_epochs * self.n_steps
+        self.learning_rate: Schedule = half_cosine(total // 2, total)
+        self.beta: Schedule = linear_warmup(settings.warmup_epochs * self.n_steps)
+        self.best = self._copy_weights()
+        self.progress = _Progress()
+        self.history: list[EpochRecord] = []
+        self.device = self.parameters[0].device
+
+    def _copy_weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def go(self, resume: bool, asked_to_stop: Callable[[], bool]) -> Outcome:
+        if resume and self.folder is not None and (self.folder / CHECKPOINT).exists():
+            self._restore(self.folder / CHECKPOINT)
+        progress = self.progress
+        while progress.epoch < self.settings.max_epochs and not progress.stopped:
+            self._epoch(asked_to_stop)
+            if self.folder is not None and (
+                progress.stopped
+                or progress.epoch % self.settings.checkpoint_every == 0
+                or progress.epoch == self.settings.max_epochs
+            ):
+                self._save(self.folder / CHECKPOINT)
+        self.model.load_state_dict(self.best)
+        return Outcome(
+            self.history,
+            progress.stopped or "max_epochs",
+            progress.best_epoch,
+            -progress.best_bound,
+        )
+
+    def _epoch(self, asked_to_stop: Callable[[], bool]) -> None:
+        progress, settings = self.progress, self.settings
+        began, before = time.perf_counter(), progress.seconds
+        # The order of an epoch depends on seed and epoch alone, so that a run can go on from its middle.
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
+        order = torch.randperm(len(self.rows), generator=generator)
+        if progress.epoch == settings.start_epochs and progress.step == 0 and self.start is not None:
+            self._match_prior()
+        while progress.step < self.n_steps:
+            index = order[progress.step * settings.batch_size : (progress.step + 1) * settings.batch_size]
+            cause = self._step(index)
+            if cause:
+                self._give_up(cause)
+                return
+            progress.step += 1
+            progress.seconds = before + time.perf_counter() - began
+            if asked_to_stop():
+                if self.folder is not None:
+                    self._save(self.folder / CHECKPOINT)
+                raise Interrupted(self.folder)
+        self._finish_epoch()
+
+    def _step(self, index: Tensor) -> str:
+        """One step of Adam; returns what was not finite, in which case the weights are as they were."""
+        model, settings, progress = self.model, self.settings, self.progress
+        now = progress.epoch * self.n_steps + progress.step
+        y = model.likelihood.draw(model.likelihood.to_model(self.rows.take(index).to(self.device)))
+        beta = settings.beta_max * self.beta(now)
+        if self.start is not None and progress.epoch < settings.start_epochs:
+            terms = elbo_assigned(model, y, self.start[index].to(self.device))
+            loss = -(terms.log_px - terms.kl_c - beta * terms.kl_z).mean()
+        else:
+            terms = elbo(model, y, self.expectation, now)
+            loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        size = float(norm)
+        sums = [float(part.detach().sum()) for part in terms]
+        if not math.isfinite(size) or not all(map(math.isfinite, sums)):
+            bad = [name for name, value in zip(terms._fields, sums, strict=True) if not math.isfinite(value)]
+            return " and ".join(bad) or "the gradient"
+        if progress.usual_norm and size > GUARD * progress.usual_norm:
+            torch._foreach_mul_(gradients, progress.usual_norm / size)
+            size = progress.usual_norm * GUARD
+        progress.usual_norm = size if not progress.usual_norm else 0.99 * progress.usual_norm + 0.01 * size
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * self.learning_rate(now)
+        self.optimizer.step()
+        for i, value in enumerate([*sums, float(len(index))]):
+            progress.sums[i] += value
+        return ""
+
+    def _finish_epoch(self) -> None:
+        """Validate, record, keep the best weights, decide whether to stop."""
+        progress, settings = self.progress, self.settings
+        terms, q_c = validate(self.model, self.valid, self.expectation)
+        bound = float(terms.elbo)
+        log_px, kl_c, kl_z, n = progress.sums
+        record = EpochRecord(
+            epoch=progress.epoch + 1,
+            train_negative_elbo=-(log_px - kl_c - kl_z) / n,
+            valid_negative_elbo=-bound,
+            reconstruction=-log_px / n,
+            kl_c=kl_c / n,
+            kl_z=kl_z / n,
+            beta=settings.beta_max * self.beta((progress.epoch + 1) * self.n_steps),
+            components_used=components_used(q_c.numpy(force=True)),
+            seconds=round(progress.seconds, 3),
+        )
+        if not math.isfinite(bound):
+            self._give_up("the validation bound")
+            return
+        progress.epoch, progress.step, progress.sums, progress.seconds = record.epoch, 0, [0.0] * 4, 0.0
+        settled = max(settings.warmup_epochs, settings.start_epochs if self.start is not None else 0)
+        if bound > progress.best_bound or record.epoch <= settled:
+            # Until everything has its full weight a better bound means little: the latest weights count.
+            progress.best_bound, progress.best_epoch, self.best = bound, record.epoch, self._copy_weights()
+        elif record.epoch - max(progress.best_epoch, settled) >= settings.patience:
+            progress.stopped = "early_stopping"
+        self.history.append(record)
+        if self.folder is not None:
+            with (self.folder / HISTORY).open("a") as file:
+                file.write(json.dumps(asdict(record)) + "\n")
+        if self.on_epoch is not None:
+            self.on_epoch(record)
+
+    def _give_up(self, cause: str) -> None:
+        """Stop at a value that is not finite; the weights of the best epoch so far stay."""
+        progress = self.progress
+        progress.stopped = "not_finite"
+        kept = f"the weights of epoch {progress.best_epoch}" if progress.best_epoch else "the initial weights"
+        warnings.warn(
+            f"training stopped in epoch {progress.epoch + 1}: {cause} became infinite or NaN; kept {kept}; "
+            "use a lower learning_rate, or look for extreme values in the data",
+            FitWarning,
+            stacklevel=2,
+        )
+
+    @torch.no_grad()
+    def _match_prior(self) -> None:
+        """Set the conditional prior to the moments of the posterior of each category's rows.
+
+        For given assignments this is the exact maximiser of the bound over the prior (the M-step of the start).
+        """
+        prior = self.model.prior
+        if not isinstance(prior, Conditional) or self.start is None:
+            return
+        shape = prior.loc.shape
+        count = torch.zeros(shape[0], 1, device=self.device)
+        first, second = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
+        position = 0
+        for x in self.rows.chunks():
+            c = self.start[position : position + len(x)].to(self.device)
+            position += len(x)
+            y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
+            q = self.model.posterior(y).given(c.unsqueeze(1)).base_dist
+            loc, scale = q.loc[:, 0], q.scale[:, 0]
+            count.index_add_(0, c, torch.ones(len(c), 1, device=self.device))
+            first.index_add_(0, c, loc)
+            second.index_add_(0, c, loc.square() + scale.square())
+        filled = count > 1
+        loc = torch.where(filled, first / count.clamp_min(1), prior.loc)
+        variance = second / count.clamp_min(1) - loc.square()
+        scale = torch.where(filled, variance.clamp_min(1e-4).sqrt(), prior.scale)
+        prior.set_components(loc, scale)
+
+    def _save(self, path: Path) -> None:
+        state = self.optimizer.state_dict()["state"]
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {f"adam.{i}.{name}": value for i, parts in state.items() for name, value in parts.items()}
+        tensors["random"] = torch.get_rng_state()
+        if self.start is not None:
+            tensors["start"] = self.start
+        meta: dict[str, Any] = {"progress": asdict(self.progress), "settings": asdict(self.settings)}
+        meta["progress"]["best_bound"] = str(self.progress.best_bound)  # JSON has no infinity
+        meta["history"] = [asdict(record) for record in self.history]
+        save_tensors(path, tensors, meta)
+
+    def _restore(self, path: Path) -> None:
+        tensors, meta = load_tensors(path)
+        if meta["settings"] != asdict(self.settings):
+            raise InputError(
+                f"{path} was written with other settings; resume with the same ones, or start a new run"
+            )
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."))
+        self.best = part("best.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in part("adam.").items():
+            i, key = name.split(".")
+            state.setdefault(int(i), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.progress = _Progress(**meta["progress"])
+        self.progress.best_bound = float(meta["progress"]["best_bound"])
+        self.history = [EpochRecord(**record) for record in meta["history"]]
+        self.start = tensors.get("start")
+        lines = [json.dumps(asdict(record)) + "\n" for record in self.history]
+        write_atomic(path.parent / HISTORY, "".join(lines))
+        torch.set_rng_state(tensors["random"])
