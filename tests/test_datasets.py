@@ -142,8 +142,7 @@ def test_digits():
     found = sorted((row.tobytes(), int(label)) for row, label in zip(x, y, strict=True))
     images, target = load_digits(return_X_y=True)
     assert found == sorted(
-        (row.tobytes(), int(label))
-        for row, label in zip((images / 16).astype(np.float32), target, strict=True)
+        (row.tobytes(), int(label)) for row, label in zip((images / 16).astype(np.float32), target, strict=True)
     )
 
 
@@ -256,9 +255,7 @@ def small_mnist(served, monkeypatch) -> dict[str, bytes]:
         (served.folder / name).write_bytes(contents[name])
         urls = (f"{served.url}/nothing/{name}", f"{served.url}/{name}")
         files.append(File(name, md5(contents[name]), md5(raw), urls=urls))
-    monkeypatch.setitem(
-        REGISTRY, "mnist", replace(REGISTRY["mnist"], variants=(Variant("mnist", tuple(files)),))
-    )
+    monkeypatch.setitem(REGISTRY, "mnist", replace(REGISTRY["mnist"], variants=(Variant("mnist", tuple(files)),)))
     return contents
 
 
@@ -356,8 +353,7 @@ def test_damaged_file(small_mnist, served, tmp_path):
         with pytest.raises(InputError) as caught:
             function("mnist", tmp_path)
         assert str(caught.value) == (
-            f"{path}: md5 {md5(b'something else')}, expected {expected}; "
-            "delete the file and run cpvae data fetch mnist"
+            f"{path}: md5 {md5(b'something else')}, expected {expected}; delete the file and run cpvae data fetch mnist"
         )
     assert path.read_bytes() == b"something else"  # a user's file is never replaced
     assert served.requests == []
@@ -472,9 +468,7 @@ def test_published_omniglot_comes_before_the_rebuilt(tmp_path, monkeypatch):
     path = folder / "chardata.mat"
     savemat(path, {"data": columns, "target": one_hot, "testdata": columns, "testtarget": one_hot})
     there = replace(original, md5=md5(path.read_bytes()))
-    monkeypatch.setitem(
-        REGISTRY, "omniglot", replace(entry, variants=(Variant("omniglot", (there,)), variants[1]))
-    )
+    monkeypatch.setitem(REGISTRY, "omniglot", replace(entry, variants=(Variant("omniglot", (there,)), variants[1])))
     assert datasets.load("omniglot", root=tmp_path).name == "omniglot"
 
 
@@ -491,9 +485,7 @@ def test_mnist(data):
     # the uncompressed files again, from the arrays: order and values of every byte
     x = np.concatenate([loaded.splits["train"].x, loaded.splits["valid"].x])[:, 0]
     y = np.concatenate([loaded.splits["train"].y, loaded.splits["valid"].y])
-    found = [
-        md5(idx_bytes(array)) for array in (x, y, loaded.splits["test"].x[:, 0], loaded.splits["test"].y)
-    ]
+    found = [md5(idx_bytes(array)) for array in (x, y, loaded.splits["test"].x[:, 0], loaded.splits["test"].y)]
     assert found == [file.unpacked_md5 for file in REGISTRY["mnist"].variants[0].files]
     assert all(file.ok for file in datasets.verify("mnist", data))
 

@@ -224,9 +224,7 @@ def test_label_file_refused(name, content, message, tmp_path):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize(
-    "names", [("x", "y"), ("X", "Y"), ("data", "target"), ("images", "labels"), ("other", "y")]
-)
+@pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("data", "target"), ("images", "labels"), ("other", "y")])
 def test_npz(save, names, tmp_path):
     x, y = RNG.random((4, 3)), np.array(["a", "b", "a", "b"])
     save(tmp_path / "a.npz", **{names[0]: x, names[1]: y})
@@ -301,9 +299,7 @@ def test_npz_refused(arrays, message, tmp_path):
 def test_labels_for_splits(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=np.eye(3))
     y = saved(tmp_path / "y.npy", np.arange(3))
-    assert "which is split into train; expected its labels inside" in refusal(
-        tmp_path / "a.npz", labels=str(y)
-    )
+    assert "which is split into train; expected its labels inside" in refusal(tmp_path / "a.npz", labels=str(y))
 
 
 # -------------------------------------------------------------------- .csv
@@ -444,9 +440,7 @@ def test_idx_by_hand(tmp_path):
     assert only(written(tmp_path / "noname", content)).x.shape == (2, 1, 1, 3)
 
 
-@pytest.mark.parametrize(
-    ("code", "dtype"), [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")]
-)
+@pytest.mark.parametrize(("code", "dtype"), [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")])
 def test_idx_dtypes(code, dtype, tmp_path):
     array = (100 * RNG.random((4, 5))).astype(dtype)
     x = only(written(tmp_path / "a.idx", idx_bytes(array, code))).x
@@ -454,9 +448,7 @@ def test_idx_dtypes(code, dtype, tmp_path):
     assert x.dtype.isnative
 
 
-@pytest.mark.parametrize(
-    "images", ["train-images-idx3-ubyte", "train-images.idx3-ubyte", "t10k-images-idx3-ubyte.gz"]
-)
+@pytest.mark.parametrize("images", ["train-images-idx3-ubyte", "train-images.idx3-ubyte", "t10k-images-idx3-ubyte.gz"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_labels_beside(images, packed, tmp_path):
     content = idx_bytes(RNG.integers(0, 256, (3, 2, 2), np.uint8))
@@ -574,9 +566,7 @@ def test_images_refused(tmp_path):
     assert "1 row; at least 2 are needed" in refusal(tmp_path)
     image(tmp_path / "b.png", GREY[0][:, :4])
     text = refusal(tmp_path)
-    assert text.startswith(
-        f"{tmp_path / 'b.png'} is 4 x 6 pixels and {tmp_path / 'a.png'} is 5 x 6; expected one size"
-    )
+    assert text.startswith(f"{tmp_path / 'b.png'} is 4 x 6 pixels and {tmp_path / 'a.png'} is 5 x 6; expected one size")
     content = image(tmp_path / "b.png", GREY[0]).read_bytes()
     written(tmp_path / "b.png", content[:-30])
     assert f"{tmp_path / 'b.png'}: cannot be read as an image" in refusal(tmp_path)

@@ -56,9 +56,7 @@ def reparametrise(q: Independent, noise: Tensor | None = None) -> Tensor:
     return q.base_dist.loc + q.base_dist.scale * noise
 
 
-def terms_given(
-    model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor | None = None
-) -> TermsGivenC:
+def terms_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor | None = None) -> TermsGivenC:
     """log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
 
     Args:

@@ -40,8 +40,7 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}; choose a path that can be written, "
-            "on a disk with room"
+            f"cannot write {path}: {error.strerror or error}; choose a path that can be written, on a disk with room"
         ) from error
 
 
@@ -62,13 +61,9 @@ def read_json(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
     try:
         value = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is not {expected} ({error}); give the folder that `cpvae fit` wrote"
-        ) from error
+        raise InputError(f"{path} is not {expected} ({error}); give the folder that `cpvae fit` wrote") from error
     if not isinstance(value, dict):
-        raise InputError(
-            f"{path} is not {expected}: it holds no JSON object; give the folder that `cpvae fit` wrote"
-        )
+        raise InputError(f"{path} is not {expected}: it holds no JSON object; give the folder that `cpvae fit` wrote")
     return value
 
 

@@ -43,9 +43,7 @@ from cpvae.rows import Rows
 from cpvae.schedules import exponential
 from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
 
-EXACT_UP_TO = (
-    20  # categories for which expectation="auto" sums: there the sum costs less than the noise it saves
-)
+EXACT_UP_TO = 20  # categories for which expectation="auto" sums: there the sum costs less than the noise it saves
 MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
 STEPS = 10_000  # what max_epochs=None aims at
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
@@ -105,9 +103,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
                 whole(name, getattr(self, name), 1 if name == "max_epochs" else 0)
         whole("patience", self.patience, 1)
         if not isinstance(self.hidden, (tuple, list)) or not self.hidden:
-            raise InputError(
-                f"hidden={self.hidden!r}: expected the widths of the hidden layers, such as (300, 300)"
-            )
+            raise InputError(f"hidden={self.hidden!r}: expected the widths of the hidden layers, such as (300, 300)")
         for width in self.hidden:
             whole("hidden", width, 1)
         between("learning_rate", self.learning_rate, 0.0, 1.0)
@@ -297,9 +293,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
             X = np.asarray(X)
             image_shape = X.shape[1:] if X.ndim > 3 else (1, *X.shape[1:])
             if X.ndim > 4:
-                raise InputError(
-                    f"rows of shape {X.shape[1:]}: expected (features,) or (channels, height, width)"
-                )
+                raise InputError(f"rows of shape {X.shape[1:]}: expected (features,) or (channels, height, width)")
             if not reset and image_shape != self.image_shape_:
                 raise InputError(
                     f"images of shape {image_shape}: the model was fitted on {self.image_shape_}; give that shape"
@@ -316,9 +310,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         if array.dtype.kind == "f" and array.dtype.itemsize > 4 and len(array):
             biggest = max(float(np.abs(chunk).max()) for chunk in _chunks(array))
             if biggest > 1e30:
-                raise InputError(
-                    f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them"
-                )
+                raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
         return array
 
     def _split(
@@ -347,9 +339,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         try:
             return torch.empty(0, device=self.device).device
         except (RuntimeError, AssertionError) as error:
-            raise InputError(
-                f"device={self.device!r} cannot be used on this machine; use 'cpu' or 'auto'"
-            ) from error
+            raise InputError(f"device={self.device!r} cannot be used on this machine; use 'cpu' or 'auto'") from error
 
     def _observed(self, X: ArrayLike) -> Tensor:
         """Rows in the model's units with their fixed observation."""
@@ -654,9 +644,7 @@ class CPVAE(DeepMixture):
         one_of("expectation", self.expectation, self.EXPECTATIONS)
         one_of("init", self.init, tuple(STARTS))
         if not isinstance(self.temperature, (tuple, list)) or len(self.temperature) != 2:
-            raise InputError(
-                f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)"
-            )
+            raise InputError(f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)")
         for value in self.temperature:
             between("temperature", value, 0.0, math.inf)
 
@@ -717,9 +705,7 @@ def load(path: str | Path) -> DeepMixture:
     classes = {cls.__name__: cls for cls in ESTIMATORS.values()}
     try:
         if meta["estimator"] not in classes:
-            raise InputError(
-                f"{path} holds a {meta['estimator']!r}, which this version does not know; upgrade cpvae"
-            )
+            raise InputError(f"{path} holds a {meta['estimator']!r}, which this version does not know; upgrade cpvae")
         params = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
         estimator = classes[meta["estimator"]](**params)
         estimator._check_params()

@@ -196,9 +196,7 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
         information += weight * (log_q_c_x[:, k] - log_q_c[k] + log_q_z_xc - log_q_z_c)
         marginal += weight * (log_q_z_c - log_p_z_c)
     cross = -(log_q_c.exp() * p.logits.double()).sum()
-    return Decomposition(
-        kl.numpy(), information.numpy(), marginal.numpy(), float(entropy(log_q_c)), float(cross)
-    )
+    return Decomposition(kl.numpy(), information.numpy(), marginal.numpy(), float(entropy(log_q_c)), float(cross))
 
 
 def _log_normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

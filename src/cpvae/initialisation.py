@@ -124,11 +124,7 @@ class AutoencoderStart:
     def cluster(self, code: np.ndarray, n_components: int, seed: int) -> np.ndarray:
         """A category for each row of the code; with many categories by k-means, which leaves none empty."""
         random = np.random.RandomState(seed)
-        some = (
-            code
-            if len(code) <= self.max_rows
-            else code[random.choice(len(code), self.max_rows, replace=False)]
-        )
+        some = code if len(code) <= self.max_rows else code[random.choice(len(code), self.max_rows, replace=False)]
         mixture: GaussianMixture | KMeans
         if n_components <= 20 and len(some) >= 5 * n_components * code.shape[1]:
             spread = float(np.var(some, axis=0).mean())

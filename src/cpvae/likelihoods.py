@@ -142,9 +142,7 @@ class Gaussian(Likelihood):
     """
 
     name = "gaussian"
-    min_noise = (
-        1e-3  # a thousandth of a column's spread: below it a few rows could make the density unbounded
-    )
+    min_noise = 1e-3  # a thousandth of a column's spread: below it a few rows could make the density unbounded
 
     def __init__(self, loc: Tensor, scale: Tensor, noise: float | None = None):
         super().__init__()

@@ -73,9 +73,7 @@ class GatedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2 * out_features))
         self.table: Tensor | None = None
         if n_categories:
-            self.table = nn.Parameter(
-                glorot_(torch.empty(n_categories, 2 * out_features), fan_in, out_features)
-            )
+            self.table = nn.Parameter(glorot_(torch.empty(n_categories, 2 * out_features), fan_in, out_features))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         both = F.linear(x, self.weight, self.bias)

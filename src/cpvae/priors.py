@@ -55,9 +55,7 @@ class Conditional(nn.Module):
         )
         self.log_scale = nn.Parameter(torch.zeros(n_components, latent_dim))
         self.logits = nn.Parameter(torch.zeros(n_components), requires_grad=weights == "learned")
-        self.register_buffer(
-            "aggregated", torch.full((n_components,), 1.0 / n_components, dtype=torch.float64)
-        )
+        self.register_buffer("aggregated", torch.full((n_components,), 1.0 / n_components, dtype=torch.float64))
         self.aggregated: Tensor
 
     @property

@@ -11,9 +11,7 @@ from cpvae.posteriors import ConditionalPosterior, NormalPosterior
 from cpvae.priors import Conditional, StandardNormal, Weights
 
 
-def vae(
-    likelihood: Likelihood, features: int, latent_dim: int = 40, hidden: Sequence[int] = (300, 300)
-) -> VAE:
+def vae(likelihood: Likelihood, features: int, latent_dim: int = 40, hidden: Sequence[int] = (300, 300)) -> VAE:
     """A plain VAE, eq. (2): standard normal prior."""
     posterior = NormalPosterior(GatedMLP(features, hidden), latent_dim)
     decoder = Decoder(latent_dim, hidden[::-1], likelihood.n_outputs)

@@ -39,17 +39,13 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: the folder is missing, is not a run, or belongs to a newer version.
     """
     if not folder.is_dir():
-        raise InputError(
-            f"{folder} does not exist or is not a folder; give the folder that `cpvae fit` wrote"
-        )
+        raise InputError(f"{folder} does not exist or is not a folder; give the folder that `cpvae fit` wrote")
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder} is not a run: it has no {CONFIG}; give the folder that `cpvae fit` wrote")
     config = read_json(folder / CONFIG, "the configuration of a run")
     version = config.get("format_version")
     if not isinstance(version, int):
-        raise InputError(
-            f"{folder / CONFIG} is not the configuration of a run: it has no format_version; fit again"
-        )
+        raise InputError(f"{folder / CONFIG} is not the configuration of a run: it has no format_version; fit again")
     if version > FORMAT_VERSION:
         raise InputError(
             f"{folder} has format {version}, newer than {FORMAT_VERSION}, the newest this version reads; upgrade cpvae"
@@ -76,9 +72,7 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
         write_json(folder / CONFIG, config)
         return config
     if not resume:
-        raise InputError(
-            f"{folder} already holds a run; add --resume to go on with it, or choose another folder"
-        )
+        raise InputError(f"{folder} already holds a run; add --resume to go on with it, or choose another folder")
     found = read_config(folder)
     for key in ("estimator", "params", "data"):
         if found.get(key) != config[key]:

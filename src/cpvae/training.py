@@ -163,9 +163,7 @@ def train(
         Interrupted: on Ctrl-C or SIGTERM, the state saved to `folder`.
     """
     with seeded(settings.seed), stop_requests() as asked_to_stop:
-        return _Run(model, rows, valid, expectation, settings, start, folder, on_epoch).go(
-            resume, asked_to_stop
-        )
+        return _Run(model, rows, valid, expectation, settings, start, folder, on_epoch).go(resume, asked_to_stop)
 
 
 class _Run:
@@ -363,9 +361,7 @@ class _Run:
     def _restore(self, path: Path) -> None:
         tensors, meta = load_tensors(path)
         if meta["settings"] != asdict(self.settings):
-            raise InputError(
-                f"{path} was written with other settings; resume with the same ones, or start a new run"
-            )
+            raise InputError(f"{path} was written with other settings; resume with the same ones, or start a new run")
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

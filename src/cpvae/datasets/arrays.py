@@ -84,9 +84,7 @@ def _roles(keys: list[str], path: Path) -> dict[str, tuple[str, str | None]]:
 def _pick(keys: list[str], wanted: Collection[str], path: Path) -> str | None:
     found = [key for key in keys if key.lower() in wanted]
     if len(found) > 1:
-        raise input_error(
-            f"{path}: {' and '.join(map(repr, found))} may both be meant; expected one; remove the other"
-        )
+        raise input_error(f"{path}: {' and '.join(map(repr, found))} may both be meant; expected one; remove the other")
     return found[0] if found else None
 
 

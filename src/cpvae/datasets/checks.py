@@ -84,14 +84,11 @@ def check_x(x: Array, where: object, names: Sequence[str] | None = None) -> Arra
     x = numeric(x, where)
     if not 1 <= x.ndim <= 4:
         raise input_error(
-            f"{where}: an array of shape {x.shape}; expected (n, features) or (n, channels, height, width); "
-            "reshape it"
+            f"{where}: an array of shape {x.shape}; expected (n, features) or (n, channels, height, width); reshape it"
         )
     check_rows(len(x), where)
     if x.size == 0:
-        raise input_error(
-            f"{where}: an array of shape {x.shape}, without values; expected one or more features"
-        )
+        raise input_error(f"{where}: an array of shape {x.shape}, without values; expected one or more features")
     check_values(x, where, names)
     return channels_first(x)
 
@@ -100,9 +97,7 @@ def numeric(x: Array, where: object) -> Array:
     """The same numbers in native byte order; `InputError` for a dtype that is not bool, integer or real."""
     if x.dtype.kind not in "biuf":
         what = "Python objects" if x.dtype.kind == "O" else f"dtype {x.dtype}"
-        raise input_error(
-            f"{where}: {what}; expected real numbers; convert with .astype('float32') and save again"
-        )
+        raise input_error(f"{where}: {what}; expected real numbers; convert with .astype('float32') and save again")
     if x.dtype.kind == "f" and x.dtype.itemsize > 8:  # long double: torch has none
         return x.astype(np.float64)
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
@@ -147,9 +142,7 @@ def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] 
         return f"missing value (NaN) {at}; expected a number everywhere; fill it or drop the row"
     if np.isinf(value):
         return f"infinity {at}; expected finite numbers; replace it or drop the row"
-    return (
-        f"{value:.3g} {at}; expected absolute values up to {LIMIT:g} (float32 arithmetic); rescale the data"
-    )
+    return f"{value:.3g} {at}; expected absolute values up to {LIMIT:g} (float32 arithmetic); rescale the data"
 
 
 def check_labels(y: Array, n: int, where: object) -> Array:
@@ -161,9 +154,7 @@ def check_labels(y: Array, n: int, where: object) -> Array:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1 or len(y) != n:
-        raise input_error(
-            f"{where}: labels of shape {y.shape}; expected one label for each of the {n} rows, ({n},)"
-        )
+        raise input_error(f"{where}: labels of shape {y.shape}; expected one label for each of the {n} rows, ({n},)")
     if y.dtype.kind not in "biufSU":
         what = "Python objects" if y.dtype.kind == "O" else f"dtype {y.dtype}"
         raise input_error(f"{where}: labels are {what}; expected integers or text; convert with .astype(str)")
@@ -173,8 +164,6 @@ def check_labels(y: Array, n: int, where: object) -> Array:
         return y if y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
     if not np.isfinite(y).all():
         row = int(np.argmin(np.isfinite(y)))
-        raise input_error(
-            f"{where}: label {y[row]} at row {row} (counted from 0); expected one label for every row"
-        )
+        raise input_error(f"{where}: label {y[row]} at row {row} (counted from 0); expected one label for every row")
     whole = bool((y == np.round(y)).all()) and float(np.abs(y).max()) < 2**53
     return y.astype(np.int64) if whole else y

@@ -39,9 +39,7 @@ def read(path: Path, labels: str | None = None) -> Dataset:
             splits = _relabel(splits, Path(labels), path)
     shape = " x ".join(map(str, next(iter(splits.values())).x.shape[1:]))
     sizes = ", ".join(f"{name} {len(split.x):,}" for name, split in splits.items())
-    description = (
-        f"{path}: rows of {shape}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
-    )
+    description = f"{path}: rows of {shape}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
     return Dataset(path.absolute().name, splits, None, names, description)
 
 

@@ -62,9 +62,7 @@ def _find(folder: Path) -> list[Path]:
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
     if not images:
-        others = sorted(
-            path for path in found if path.suffix.lower() in OTHER_SUFFIXES or "ubyte" in path.name
-        )
+        others = sorted(path for path in found if path.suffix.lower() in OTHER_SUFFIXES or "ubyte" in path.name)
         instead = f"; to read one file give its path, for example {others[0]}" if others else ""
         raise input_error(f"{folder}: a folder without images; expected {' '.join(SUFFIXES)}{instead}")
     return images

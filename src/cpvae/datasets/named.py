@@ -54,9 +54,7 @@ def digits() -> Splits:
 def synthetic() -> Splits:
     """(n, 1) float64; each split is a draw of its own."""
     sizes = {"train": 50_000, "valid": 10_000, "test": 10_000}
-    return {
-        name: Split(*make_synthetic(n, random_state=seed)) for seed, (name, n) in enumerate(sizes.items())
-    }
+    return {name: Split(*make_synthetic(n, random_state=seed)) for seed, (name, n) in enumerate(sizes.items())}
 
 
 def mnist(paths: list[Path]) -> Splits:

@@ -134,9 +134,7 @@ REGISTRY: dict[str, Entry] = {
                     ),
                 ),
             ),
-            Variant(
-                "omniglot-rebuilt", (File("omniglot_28x28_gray.npz", "a17be3acfd6c96f97240650281fa4e59"),)
-            ),
+            Variant("omniglot-rebuilt", (File("omniglot_28x28_gray.npz", "a17be3acfd6c96f97240650281fa4e59"),)),
         ),
     ),
 }

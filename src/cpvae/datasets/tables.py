@@ -92,9 +92,7 @@ def _is_data(header: Sequence[str]) -> bool:
 def _check_repeats(names: Sequence[str], path: Path) -> None:
     name, count = max(Counter(names).items(), key=lambda item: item[1], default=("", 1))
     if count > 1:
-        raise input_error(
-            f"{path}: {count} columns are called {name!r}; expected different names; rename them"
-        )
+        raise input_error(f"{path}: {count} columns are called {name!r}; expected different names; rename them")
 
 
 def _table(frame: pd.DataFrame, path: Path, labels: str | None) -> tuple[Split, tuple[str, ...]]:
@@ -124,9 +122,7 @@ def _numbers(column: Column, name: str, path: Path) -> Array:
         missing = column.isna()
         if kind != "f" and missing.any():  # pandas' nullable integers
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return column.to_numpy(
-            dtype=np.float64 if missing.any() else getattr(column.dtype, "numpy_dtype", None)
-        )
+        return column.to_numpy(dtype=np.float64 if missing.any() else getattr(column.dtype, "numpy_dtype", None))
     if kind in "cmM":
         raise input_error(
             f"{path}: column {name!r} has dtype {column.dtype}; expected real numbers; convert or remove it"
