@@ -10,12 +10,13 @@ import copy
 import hashlib
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
@@ -29,8 +30,10 @@ from cpvae.checkpoints import load_tensors, save_tensors, write_atomic, write_js
 from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import (
+    Decomposition,
     Evaluation,
     components_used,
+    decompose,
     evaluate,
     latent_means,
     log_likelihood,
@@ -65,6 +68,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
     A subclass says which module it trains (`_module`) and lists its own arguments.
     """
 
+    name: ClassVar[str]
     n_components: int = 1
     latent_dim: int
     hidden: tuple[int, ...]
@@ -82,6 +86,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
     verbose: int
 
     model_: VAEModule
+    n_features_in_: int
+    image_shape_: tuple[int, ...] | None
 
     # -- to be said by each model ----------------------------------------------------------------------------------
 
@@ -123,6 +129,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         out: str | Path | None = None,
         resume: bool = False,
         reporter: Reporter | None = None,
+        about: dict[str, Any] | None = None,
     ) -> Self:
         """Learn the model from rows, without labels.
 
@@ -134,6 +141,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
             out: a folder for history, checkpoints and the fitted model (see `cpvae.runs`).
             resume: go on with the run in `out`; on the CPU the result is the same to the bit.
             reporter: told of each epoch; by default a progress bar if `verbose`.
+            about: kept in the folder's ``config.json``, for instance where the rows came from.
 
         Raises:
             InputError: arguments or rows that cannot be used (a ValueError).
@@ -157,8 +165,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
 
         folder = None if out is None else Path(out)
         if folder is not None:
-            config = {**self._config(), "data": _fingerprint(array), "seeds": seeds}
-            seeds = runs.begin(folder, config, resume)["seeds"]
+            config = {**self._config(), "data": _fingerprint(array), "seeds": seeds, "about": about or {}}
+            found = runs.begin(folder, config, resume)
+            if found["status"] == "finished":
+                self.__dict__.update(load(folder).__dict__)
+                return self
+            seeds = found["seeds"]
         reporter = reporter or (Terminal() if self.verbose else Silent())
         try:
             fits = []
@@ -341,14 +353,13 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device={self.device!r} cannot be used on this machine; use 'cpu' or 'auto'") from error
 
-    def _observed(self, X: ArrayLike) -> Tensor:
-        """Rows in the model's units with their fixed observation."""
+    def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
+        """Rows in the model's units with their fixed observation, so many at a time that any file can be read."""
         check_is_fitted(self)
-        array = self._check_rows(X, reset=False)
+        rows = Rows(self._check_rows(X, reset=False), device=next(self.model_.parameters()).device)
         likelihood = self.model_.likelihood
-        rows = Rows(array, device=next(self.model_.parameters()).device)
         likelihood.check(rows)
-        return likelihood.fixed(rows)
+        return (likelihood.draw_fixed(likelihood.to_model(x)) for x in rows.chunks())
 
     def _to_shape(self, x: Tensor) -> np.ndarray:
         array: np.ndarray = x.numpy(force=True).astype(np.float32)
@@ -358,11 +369,15 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
 
     def evaluate(self, X: ArrayLike, n_samples: int = EVALUATION_DRAWS) -> Evaluation:
         """Bounds, their parts and category posteriors of each row (`cpvae.inference.Evaluation`)."""
-        return evaluate(self.model_, self._observed(X), n_samples)
+        return Evaluation.join([evaluate(self.model_, y, n_samples) for y in self._observed(X)])
+
+    def decompose(self, X: ArrayLike) -> Decomposition:
+        """The parts of eq. (13) for rows taken as the data distribution; costs the square of their number."""
+        return decompose(self.model_, torch.cat(list(self._observed(X))))
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Posterior mean of z, ``(n, latent_dim)``."""
-        return latent_means(self.model_, self._observed(X))
+        return np.concatenate([latent_means(self.model_, y) for y in self._observed(X)])
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """L(x), eq. (7): a lower bound of log p(x) for each row, ``(n,)``, nats."""
@@ -378,19 +393,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         A lower bound in expectation, tighter with more samples; 5,000 are what papers report.
         """
         whole("n_samples", n_samples, 1)
-        return log_likelihood(self.model_, self._observed(X), n_samples, self.seed_)
+        parts = [log_likelihood(self.model_, y, n_samples, self.seed_ + i) for i, y in enumerate(self._observed(X))]
+        return np.concatenate(parts)
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Mean of p(x | z, c) at the likeliest category and its posterior mean of z; in the shape of X."""
-        y = self._observed(X)
-        with torch.no_grad():
-            parts = []
-            for batch in y.split(8192):
-                q = self.model_.posterior(batch)
-                c = q.logits.argmax(-1, keepdim=True)
-                mean = self.model_.likelihood(self.model_.decoder(q.given(c).mean, c)).mean
-                parts.append(self.model_.likelihood.to_data(mean[:, 0]))
-        return self._to_shape(torch.cat(parts))
+        return self._to_shape(torch.cat([self.model_.reconstruct(y) for y in self._observed(X)]))
 
     def sample(
         self,
@@ -423,7 +431,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
             whole("component", component, 0)
             if component >= self.n_components:
                 raise InputError(
-                    f"component={component}: expected 0 to {self.n_components - 1}, as the model has {self.n_components}"
+                    f"component={component}: expected 0 to {self.n_components - 1}, the categories of this model"
                 )
         one_of("weights", weights, ("aggregated", "prior"))
         random = check_random_state(self.random_state if random_state is None else random_state)
@@ -446,7 +454,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
     # -- files -----------------------------------------------------------------------------------------------------
 
     def _config(self) -> dict[str, Any]:
-        params = {key: _plain(value) for key, value in self.get_params().items()}
+        params = {key: _plain(value) for key, value in self.get_params().items() if key != "verbose"}
         return {"estimator": type(self).__name__, "params": params}
 
     def save(self, path: str | Path) -> None:
@@ -488,7 +496,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
+        tags.transformer_tags.preserves_dtype = ["float32"]  # the precision of the weights
         return tags
 
 
@@ -507,6 +515,8 @@ class VAE(DeepMixture):
         >>> rows.shape
         (5, 3)
     """
+
+    name = "vae"
 
     def __init__(
         self,
@@ -593,6 +603,7 @@ class CPVAE(DeepMixture):
         ((3, 2), [1, 1, 1])
     """
 
+    name = "cpvae"
     EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "straight-through", "relaxed")
 
     def __init__(
@@ -683,7 +694,12 @@ class CPVAE(DeepMixture):
         return self.fit(X).predict(X)
 
 
-ESTIMATORS: dict[str, type[DeepMixture]] = {"cpvae": CPVAE, "vae": VAE}
+ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in (CPVAE, VAE)}
+
+
+def as_table(x: np.ndarray, names: Sequence[str] | None) -> Any:
+    """Rows with the names of their columns, as a data frame that shares their memory; an array if there are none."""
+    return x if names is None else pd.DataFrame(x, columns=list(names), copy=False)
 
 
 def load(path: str | Path) -> DeepMixture:

@@ -6,8 +6,8 @@ any order. Rows are in the model's units, with their fixed observation (`cpvae.r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -53,6 +53,11 @@ class Evaluation:
     proba: np.ndarray
     q_c: np.ndarray
 
+    @classmethod
+    def join(cls, parts: Sequence[Evaluation]) -> Evaluation:
+        """One evaluation after another."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
 
 def mean_terms(model: VAE, y: Tensor, q: Joint, c: Tensor, n_samples: int) -> TermsGivenC:
     """`terms_given` averaged over S draws of z that belong to the rows; categories share a row's draws."""
@@ -71,7 +76,7 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
             differences between categories, a positive error that vanishes with more.
     """
     parts = []
-    for batch in batches(y, model.posterior.n_categories):
+    for batch in batches(y, model.n_categories):
         q, p = model.posterior(batch), model.prior(model.posterior)
         categories = Exact()(q.logits)
         given = mean_terms(model, batch, q, categories.c, n_samples)
@@ -96,7 +101,7 @@ def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Te
     """
     expectation = Exact() if isinstance(expectation, Exact) else Sampled()
     sums: list[Tensor] = []
-    for batch in batches(y, model.posterior.n_categories):
+    for batch in batches(y, model.n_categories):
         q, p = model.posterior(batch), model.prior(model.posterior)
         categories = expectation(q.logits, 0)
         terms = average(mean_terms(model, batch, q, categories.c, 1), categories, q, p)
@@ -115,7 +120,7 @@ def posterior_c(model: VAE, y: Tensor) -> np.ndarray:
 def latent_means(model: VAE, y: Tensor) -> np.ndarray:
     """Posterior mean of z, ``sum_c q(c|x) E_{q(z|x,c)} z``: ``(n, D)``."""
     means = []
-    for batch in batches(y, model.posterior.n_categories):
+    for batch in batches(y, model.n_categories):
         q = model.posterior(batch)
         categories = Exact()(q.logits)
         means.append((categories.weights.unsqueeze(-1) * q.given(categories.c).mean).sum(1))

@@ -33,6 +33,7 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.latent_dim = latent_dim
+        self.n_categories: int = posterior.n_categories  # type: ignore[assignment]
 
     @torch.no_grad()
     def sample(self, c: Tensor, mean: bool = False) -> Tensor:
@@ -48,3 +49,11 @@ class VAE(nn.Module):
         z = self.prior(self.posterior).sample(c)
         x = self.likelihood(self.decoder(z.unsqueeze(1), c.unsqueeze(1)).squeeze(1))
         return self.likelihood.to_data(x.mean if mean else x.sample())
+
+    @torch.no_grad()
+    def reconstruct(self, y: Tensor) -> Tensor:
+        """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)`` -> ``(B, F)``, data's units."""
+        q = self.posterior(y)
+        c = q.logits.argmax(-1, keepdim=True)
+        mean = self.likelihood(self.decoder(q.given(c).mean, c)).mean
+        return self.likelihood.to_data(mean[:, 0])

@@ -13,6 +13,7 @@ A category `c` reaches a layer in one of two forms, and every function here take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ class GatedMLP(nn.Module):
         super().__init__()
         widths = [in_features, *hidden]
         self.first = GatedLinear(widths[0], widths[1], n_categories)
-        self.rest = nn.Sequential(*(GatedLinear(a, b) for a, b in zip(widths[1:-1], widths[2:], strict=True)))
+        self.rest = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths[1:])))
         self.out_features = widths[-1]
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:

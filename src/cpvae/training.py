@@ -252,7 +252,7 @@ class _Run:
             terms = elbo(model, y, self.expectation, now)
             loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         size = float(norm)

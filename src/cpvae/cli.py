@@ -1,0 +1,370 @@
+"""The command line: parse, call one function, print.
+
+Nothing heavy is imported until a command runs, so that `cpvae --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from cpvae.errors import FitWarning, InputError, nearest
+
+if TYPE_CHECKING:
+    from cpvae.datasets import Dataset
+    from cpvae.estimators import DeepMixture
+
+DATA_HELP = (
+    "A data set by name (digits, synthetic, mnist, mnist-static, omniglot) or a path: "
+    ".npz, .npy, .csv, .parquet, an IDX file, a folder of images."
+)
+LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
+
+app = typer.Typer(
+    help="Deep mixture models: fit them to unlabelled rows, ask which source a row came from, draw new rows from one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Begin with: cpvae fit digits --out runs/digits",
+)
+data_app = typer.Typer(help="List, fetch and verify the named data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote, or a saved model.")]
+Labels = Annotated[str | None, typer.Option(metavar="COLUMN|FILE", help=LABELS_HELP)]
+SplitName = Annotated[
+    str | None, typer.Option("--split", help="train, valid or test; by default test where there is one.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
+
+
+def say(text: str) -> None:
+    """A line for the user, on standard error."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def put(text: str) -> None:
+    """A result, on standard output."""
+    print(text)  # noqa: T201
+
+
+def put_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    put(json.dumps(value, indent=2, allow_nan=False))
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the run: model, history, metrics, pictures.")],
+    model: Annotated[str | None, typer.Option(help="cpvae, or vae (no categories).", show_default="cpvae")] = None,
+    components: Annotated[
+        int | None, typer.Option("--components", "-k", help="Number of categories.", show_default="10")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the rows at most.", show_default="about 10,000 steps")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes everything.", show_default="0")] = None,
+    restarts: Annotated[
+        int | None, typer.Option(help="Fits; the best validation bound is kept.", show_default="1")
+    ] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
+    hidden: Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")] = None,
+    likelihood: Annotated[
+        str | None, typer.Option(help="bernoulli (ink), gaussian (measurements) or auto.", show_default="auto")
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Gaussian noise, in standard deviations of the columns.", show_default="learned"),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="p(c): uniform, empirical or learned.", show_default="uniform")
+    ] = None,
+    expectation: Annotated[
+        str | None,
+        typer.Option(
+            help="Over c: exact, straight-through, relaxed or auto.", show_default="auto: exact up to 20 components"
+        ),
+    ] = None,
+    init: Annotated[str | None, typer.Option(help="autoencoder or random.", show_default="autoencoder")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a step.", show_default="100")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.", show_default="0.001")] = None,
+    warmup_epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs in which the KL terms grow to full weight.", show_default="a sixth"),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many epochs without a better validation bound.", show_default="50"),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto.", show_default="auto")] = None,
+    labels: Labels = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a model to rows without labels, and leave it in a run folder."""
+    from cpvae.commands import fit_run
+
+    given = {
+        "n_components": components,
+        "max_epochs": epochs,
+        "random_state": seed,
+        "n_init": restarts,
+        "latent_dim": latent_dim,
+        "hidden": None if hidden is None else parse_widths(hidden),
+        "likelihood": likelihood,
+        "noise": noise,
+        "weights": weights,
+        "expectation": expectation,
+        "init": init,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "warmup_epochs": warmup_epochs,
+        "patience": patience,
+        "device": device,
+    }
+    params = {name: value for name, value in given.items() if value is not None}
+    again = f"cpvae fit {data} --out {out} --resume"
+    try:
+        summary = fit_run(load_data(data, labels), data, labels, model, params, out, resume, quiet)
+    except KeyboardInterrupt as error:
+        if (out / "config.json").exists():
+            say(f"stopped; the state is saved. To go on: {again}")
+        else:
+            say("stopped before anything was trained; nothing was written")
+        raise typer.Exit(130) from error
+    if as_json:
+        put_json(summary)
+        return
+    put(table(summary))
+    say(f"the model is in {out}; next: cpvae report {out}   or: cpvae sample {out} -n 64 --out new.png")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data,
+    split: SplitName = None,
+    importance_samples: Annotated[
+        int | None, typer.Option(help="Also estimate log p(x) with so many samples (papers: 5000).", min=1)
+    ] = None,
+    rows: Annotated[int | None, typer.Option(help="Look at so many rows only, drawn with a fixed seed.", min=2)] = None,
+    labels: Labels = None,
+    as_json: Json = False,
+) -> None:
+    """Bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
+    from cpvae.evaluation import evaluate as evaluate_model
+
+    model = load_model(run)
+    result = evaluate_model(model, load_data(data, labels), split, importance_samples=importance_samples, n_rows=rows)
+    put_json(result) if as_json else put(table(result))
+
+
+@app.command()
+def cluster(
+    run: Run,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.")],
+    split: SplitName = None,
+    labels: Labels = None,
+) -> None:
+    """Say which category each row belongs to, and how sure that is."""
+    from cpvae.commands import cluster_rows
+
+    check_suffix(out, (".csv",))
+    shares = cluster_rows(load_model(run), load_data(data, labels), split, out)
+    put(table(shares))
+    say(f"wrote {out}")
+
+
+@app.command()
+def sample(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="A picture (.png, .svg, .pdf) or rows (.npz, .csv).")],
+    n: Annotated[int, typer.Option("-n", "--number", help="How many rows.")] = 64,
+    component: Annotated[
+        int | None, typer.Option(help="Draw all of them from this category.", show_default="any")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="Categories by their share of the training rows (aggregated) or by p(c) (prior).")
+    ] = "aggregated",
+    mean: Annotated[
+        bool | None,
+        typer.Option(
+            "--mean/--draw", help="The mean of p(x|z,c), or a draw from it.", show_default="mean for pictures"
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Other seeds draw other rows.", show_default="of the fit")] = None,
+) -> None:
+    """Draw new rows, from all categories or from one."""
+    from cpvae.commands import PICTURES, TABLES, sample_rows
+
+    check_suffix(out, (*PICTURES, *TABLES))
+    sample_rows(load_model(run), n, component, weights, mean, seed, out)
+    say(f"wrote {out}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote.")],
+    data: Annotated[
+        str | None, typer.Option(help="The rows to show, if not those it was fitted on. " + DATA_HELP)
+    ] = None,
+    labels: Labels = None,
+) -> None:
+    """Write RUN/report.html: one page on what was fitted, the categories, and what to watch out for."""
+    from cpvae.commands import report_run
+
+    say(f"wrote {report_run(run, data, labels, load_data)}")
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """The named data sets, and which are here."""
+    from cpvae.datasets import data_root, status
+
+    found = status()
+    if as_json:
+        put_json(
+            {
+                "root": str(data_root()),
+                "datasets": [
+                    {"name": s.name, "description": s.description, "present": s.present, "path": s.path and str(s.path)}
+                    for s in found
+                ],
+            }
+        )
+        return
+    for s in found:
+        place = "built in" if s.path is None else str(s.path) if s.present else "absent: cpvae data fetch " + s.name
+        put(f"{s.name:14} {s.description}\n{'':14} {place}")
+
+
+@data_app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="A name from `cpvae data list`.")]) -> None:
+    """Download a data set into the folder CPVAE_DATA, or the cache, and check it."""
+    from cpvae.datasets import fetch
+
+    for path in fetch(name, progress=say):
+        put(str(path))
+
+
+@data_app.command("verify")
+def data_verify(
+    name: Annotated[str | None, typer.Argument(help="A name from `cpvae data list`.", show_default="all")] = None,
+) -> None:
+    """Check the files that are here against their checksums."""
+    from cpvae.datasets import NAMES, verify
+
+    bad = []
+    for one in NAMES if name is None else (name,):
+        for file in verify(one):
+            state = "absent" if not file.present else "ok" if file.ok else "DAMAGED"
+            put(f"{one:14} {state:8} {file.path}")
+            if file.present and not file.ok:
+                bad.append(str(file.path))
+    if bad:
+        raise InputError(f"{len(bad)} damaged: {', '.join(bad)}; delete and run `cpvae data fetch`")
+
+
+# -- shared ----------------------------------------------------------------------------------------------------------
+
+
+def load_data(source: str, labels: str | None = None) -> Dataset:
+    """A data set by name or path; a named one that is absent is fetched, with a word about it."""
+    from cpvae.datasets import NAMES, fetch, load, status
+
+    if source in NAMES and any(s.name == source and not s.present for s in status()):
+        fetch(source, progress=say)
+    return load(source, labels=labels)
+
+
+def load_model(run: Path) -> DeepMixture:
+    """The model of a run folder or a file."""
+    from cpvae.estimators import load
+
+    if not run.exists():
+        raise InputError(f"{run} does not exist; give the folder that `cpvae fit` wrote, or a saved model")
+    return load(run)
+
+
+def check_suffix(path: Path, known: tuple[str, ...]) -> None:
+    """Refuse an output that could not be written before any work is done for it."""
+    if path.suffix.lower() not in known:
+        raise InputError(f"--out {path}: unknown kind {path.suffix!r}; use one of {', '.join(known)}")
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder; give a file name")
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """ "300,300" to (300, 300)."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--hidden {text!r}: expected whole numbers with commas, such as 300,300") from error
+
+
+def table(values: dict[str, Any]) -> str:
+    """Names and values in two columns."""
+    width = max(map(len, values))
+    return "\n".join(f"{name:{width}}  {show(value)}" for name, value in values.items())
+
+
+def show(value: Any) -> str:
+    """A number with four decimals, anything else as it is."""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def main() -> NoReturn:
+    """Entry point: exit 0; 2 with one line for bad usage or input; 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
+    warnings.showwarning = _show_warning
+    # click's own base class, wherever this version of typer keeps it
+    usage: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
+    try:
+        result = typer.main.get_command(app).main(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error))
+    except usage as error:
+        _fail(_usage_message(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}; check the path and the room on the disk")
+    except (KeyboardInterrupt, typer.Abort):
+        say("stopped")
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _usage_message(error: Any) -> str:
+    message = " ".join(error.format_message().split())
+    name = getattr(error, "option_name", None)
+    if name and "Did you mean" not in message and error.ctx is not None:
+        known = [option for parameter in error.ctx.command.params for option in parameter.opts]
+        message += nearest(name, known)
+    command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "cpvae"
+    return f"{message}; see `{command} --help`"
+
+
+def _fail(message: str) -> NoReturn:
+    say("error: " + " ".join(message.split()))
+    sys.exit(2)
+
+
+def _show_warning(message: Any, category: type[Warning], *rest: Any, **named: Any) -> None:
+    if issubclass(category, FitWarning):
+        say(f"warning: {message}")
+
+
+if __name__ == "__main__":
+    main()

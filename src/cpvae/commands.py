@@ -1,0 +1,155 @@
+"""What each command does, apart from parsing and printing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cpvae import figures, runs
+from cpvae.checkpoints import write_atomic, write_json
+from cpvae.datasets import Dataset
+from cpvae.errors import InputError, nearest
+from cpvae.estimators import CPVAE, ESTIMATORS, DeepMixture, as_table, load
+from cpvae.evaluation import choose_split, evaluate
+from cpvae.report import write_report
+
+PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
+SAMPLES_A_CATEGORY = 12
+MAX_CATEGORIES_DRAWN = 30
+
+
+def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
+    """An estimator by its name on the command line.
+
+    Raises:
+        InputError: an unknown model, or an option that it does not have.
+    """
+    if name not in ESTIMATORS:
+        raise InputError(f"--model {name!r} is unknown{nearest(name, ESTIMATORS)}")
+    estimator = ESTIMATORS[name]()
+    for param in params:
+        if param not in estimator.get_params():
+            raise InputError(f"model {name!r} has no option for {param}; leave it out, or use --model cpvae")
+    return estimator.set_params(**params)
+
+
+def fit_run(
+    data: Dataset,
+    source: str,
+    labels: str | None,
+    model_name: str | None,
+    params: dict[str, Any],
+    out: Path,
+    resume: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Fit, and leave in the run folder the model, its metrics and a picture of samples; returns the metrics.
+
+    A resumed run goes on with the options it began with; one that is given again must be the same.
+    """
+    defaults: dict[str, Any] = {"random_state": 0}
+    if resume:
+        began = runs.read_config(out)
+        names = {cls.__name__: name for name, cls in ESTIMATORS.items()}
+        model_name = model_name or names.get(began.get("estimator", ""))
+        defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began.get("params", {}).items()}
+    estimator = make_estimator(model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
+    if "likelihood" not in params and estimator.likelihood == "auto" and data.likelihood is not None:
+        estimator.set_params(likelihood=data.likelihood)
+    rows = data.splits[choose_split_for_fit(data)]
+    valid = data.splits.get("valid")
+    estimator.fit(
+        as_table(rows.x, data.feature_names),
+        X_valid=None if valid is None else as_table(valid.x, data.feature_names),
+        out=out,
+        resume=resume,
+        about={"source": source, "labels": labels, "dataset": data.name},
+    )
+    judged = "valid" if valid is not None else choose_split_for_fit(data)
+    summary = evaluate(estimator, data, judged)
+    seconds = sum(record["seconds"] for record in estimator.history_)
+    summary |= {"epochs": estimator.n_iter_, "stopped": estimator.stopped_, "training_seconds": round(seconds, 1)}
+    write_json(out / runs.METRICS, summary)
+    if estimator.image_shape_ is not None:
+        figures.save(picture(estimator), out / "samples.png")
+    return summary
+
+
+def choose_split_for_fit(data: Dataset) -> str:
+    """ "train" where there is one; a file without splits is used whole."""
+    return "train" if "train" in data.splits else choose_split(data, None)
+
+
+def picture(model: DeepMixture) -> Any:
+    """New images: one line for each of the largest categories, or a grid where there are none."""
+    if not isinstance(model, CPVAE):
+        return figures.image_grid(model.sample(64, mean=True)[0], 8)
+    largest = np.argsort(-model.weights_, kind="stable")[:MAX_CATEGORIES_DRAWN]
+    images = np.stack([model.sample(SAMPLES_A_CATEGORY, int(k), mean=True)[0] for k in sorted(largest)])
+    return figures.samples_by_category(images, [f"{k}: {model.weights_[k]:.1%}" for k in sorted(largest)])
+
+
+def sample_rows(
+    model: DeepMixture,
+    n: int,
+    component: int | None,
+    weights: str,
+    mean: bool | None,
+    seed: int | None,
+    out: Path,
+) -> None:
+    """New rows into a file; its suffix says how."""
+    drawn_as_picture = out.suffix.lower() in PICTURES
+    if drawn_as_picture and model.image_shape_ is None:
+        raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
+    average = drawn_as_picture if mean is None else mean
+    rows, categories = model.sample(n, component, weights=weights, mean=average, random_state=seed)
+    if drawn_as_picture:
+        figures.save(figures.image_grid(rows, max(1, round(n**0.5))), out)
+    elif out.suffix.lower() == ".npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, x=rows, component=categories)
+        write_atomic(out, buffer.getvalue())
+    else:
+        names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
+        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names))
+        frame.insert(0, "component", categories)
+        write_atomic(out, frame.to_csv(index=False))
+
+
+def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
+    """Row, category and its probability for each row, into a .csv file; returns the share of each category."""
+    if not isinstance(model, CPVAE):
+        raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
+    rows = data.splits[choose_split(data, split)]
+    proba = model.predict_proba(as_table(rows.x, data.feature_names))
+    categories = proba.argmax(1)
+    frame = pd.DataFrame({"row": np.arange(len(proba)), "category": categories, "probability": proba.max(1).round(6)})
+    write_atomic(out, frame.to_csv(index=False))
+    counts = np.bincount(categories, minlength=model.n_components)
+    return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}
+
+
+def report_run(run: Path, source: str | None, labels: str | None, load_data: Callable[..., Dataset]) -> Path:
+    """Write the report of a run, on the rows it was fitted on unless others are given."""
+    config = runs.read_config(run)
+    model = load(run)
+    about = config.get("about", {})
+    source = source or about.get("source")
+    if source is None:
+        raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
+    data = load_data(source, labels or about.get("labels"))
+    split = data.splits["valid" if "valid" in data.splits else choose_split_for_fit(data)]
+    return write_report(
+        model,
+        as_table(split.x, data.feature_names),
+        labels=split.y,
+        config=config,
+        data_name=data.name,
+        path=run / "report.html",
+    )

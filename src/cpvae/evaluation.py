@@ -1,0 +1,116 @@
+"""The figures of a fitted model on a data set: what `cpvae evaluate` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cpvae import metrics
+from cpvae.datasets import Dataset, Split
+from cpvae.errors import InputError, nearest
+from cpvae.estimators import CPVAE, DeepMixture, as_table
+from cpvae.inference import components_used, standard_error
+
+DECOMPOSED = 2_000  # rows in the n-by-n sum of eq. (13)
+
+
+def choose_split(data: Dataset, name: str | None) -> str:
+    """The split asked for, or "test" where there is one, else all that there is.
+
+    Raises:
+        InputError: no such split.
+    """
+    if name is None:
+        return "test" if "test" in data.splits else next(iter(data.splits))
+    if name not in data.splits:
+        raise InputError(f"{data.name} has no split {name!r}{nearest(name, data.splits)}")
+    return name
+
+
+def some_rows(split: Split, n: int | None, seed: int = 0) -> Split:
+    """At most `n` rows of a split, drawn with a fixed seed; their order is kept."""
+    if n is None or n >= len(split.x):
+        return split
+    index = np.sort(np.random.RandomState(seed).choice(len(split.x), n, replace=False))
+    return Split(split.x[index], None if split.y is None else split.y[index])
+
+
+def evaluate(
+    model: DeepMixture,
+    data: Dataset,
+    split_name: str | None = None,
+    *,
+    importance_samples: int | None = None,
+    n_rows: int | None = None,
+) -> dict[str, Any]:
+    """Bounds in nats with standard errors, the parts of eq. (13), and agreement with labels where there are any.
+
+    Args:
+        split_name: as for `choose_split`.
+        importance_samples: S of the importance-weighted likelihood; None leaves it out.
+        n_rows: look at so many rows only, drawn with a fixed seed.
+    """
+    split_name = choose_split(data, split_name)
+    split = some_rows(data.splits[split_name], n_rows)
+    X = as_table(split.x, data.feature_names)
+    values = model.evaluate(X)
+    few = as_table(some_rows(split, DECOMPOSED).x, data.feature_names)
+    parts = model.decompose(few)
+    result: dict[str, Any] = {
+        "model": model.name,
+        "dataset": data.name,
+        "split": split_name,
+        "n": len(split.x),
+        "negative_elbo": -_mean(values.elbo),
+        "negative_elbo_se": standard_error(values.elbo),
+        "negative_elbo_tight": -_mean(values.elbo_tight),
+        "negative_elbo_tight_se": standard_error(values.elbo_tight),
+        "reconstruction": -_mean(values.log_px),
+        "kl_c": _mean(values.kl_c),
+        "kl_z": _mean(values.kl_z),
+        "mutual_information": _mean(parts.mutual_information),
+        "mutual_information_se": standard_error(parts.mutual_information),
+        "marginal_kl_z": _mean(parts.marginal_kl_z),
+        "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
+        "marginal_entropy_c": _entropy(values.q_c.mean(0, dtype=np.float64)),
+        "decomposition_rows": len(few),
+        "components_used": components_used(values.q_c.mean(0)),
+    }
+    if importance_samples is not None:
+        log_px = model.log_likelihood(X, importance_samples)
+        result["negative_log_likelihood"] = -_mean(log_px)
+        result["negative_log_likelihood_se"] = standard_error(log_px)
+        result["importance_samples"] = importance_samples
+    if split.y is not None and isinstance(model, CPVAE):
+        categories = values.proba.argmax(1)
+        result |= agreement(model, data, split_name, split.y, categories)
+    return result
+
+
+def agreement(
+    model: CPVAE, data: Dataset, split_name: str, labels: np.ndarray, categories: np.ndarray
+) -> dict[str, Any]:
+    """Agreement with labels; both mappings are learned on the training split where there is one."""
+    source = data.splits.get("train")
+    if source is None or source.y is None or split_name == "train":
+        learned_on, known, given = split_name, labels, categories
+    else:
+        learned_on, known = "train", source.y
+        given = model.predict(as_table(source.x, data.feature_names))
+    return {
+        "accuracy": metrics.accuracy(labels, categories, metrics.hungarian_mapping(known, given)),
+        "accuracy_majority": metrics.accuracy(labels, categories, metrics.majority_mapping(known, given)),
+        "nmi": metrics.nmi(labels, categories),
+        "ari": metrics.ari(labels, categories),
+        "mapping_split": learned_on,
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64))
+
+
+def _entropy(q_c: np.ndarray) -> float:
+    used = q_c[q_c > 0]
+    return float(-(used * np.log(used)).sum())

@@ -1,0 +1,216 @@
+"""What the tests of law share: small models in float64 whose answers are known by other means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_expit, logsumexp
+from scipy.stats import multivariate_normal, norm
+from torch import Tensor, nn
+
+from cpvae import recipes
+from cpvae.bounds import TermsGivenC, terms_given
+from cpvae.distributions import Joint, diagonal_normal
+from cpvae.likelihoods import Bernoulli, Gaussian
+from cpvae.models import VAE
+from cpvae.priors import Conditional
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """Each test starts from the same random state, whatever ran before it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="session")
+def agree() -> Callable[..., None]:
+    """A check that the mean of independent values along dimension 0 is the expected one, within 5 standard errors."""
+
+    def check(values: Tensor | np.ndarray, expected: Tensor | np.ndarray | float, sigmas: float = 5.0) -> None:
+        values = np.asarray(values, dtype=np.float64)
+        error = values.std(0, ddof=1) / len(values) ** 0.5
+        off = np.abs(values.mean(0) - np.asarray(expected)) / np.maximum(error, 1e-12)
+        assert off.max() < sigmas, f"{off.max():.1f} standard errors off"
+
+    return check
+
+
+# ---------------------------------------------------------------- a mixture of factor analysers, solved exactly
+
+
+class LinearDecoder(nn.Module):
+    """A_c z + b_c."""
+
+    def __init__(self, a: Tensor, b: Tensor):
+        super().__init__()
+        self.a, self.b = nn.Parameter(a), nn.Parameter(b)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        if not c.is_floating_point():
+            c = nn.functional.one_hot(c, len(self.b)).to(z.dtype)
+        a = torch.einsum("...k,kfd->...fd", c, self.a)
+        return (a @ z.unsqueeze(-1)).squeeze(-1) + c @ self.b
+
+
+class BayesPosterior(nn.Module):
+    """q(c | x) and q(z | x, c) by Bayes' rule, from textbook formulas, not from the package."""
+
+    def __init__(self, prior: Conditional, decoder: LinearDecoder, likelihood: Gaussian):
+        super().__init__()
+        self.n_categories = prior.n_components
+        self.parts = (prior, decoder, likelihood)  # a tuple: not registered twice
+
+    def forward(self, y: Tensor) -> Joint:
+        prior, decoder, likelihood = self.parts
+        a, b, noise = decoder.a, decoder.b, likelihood.noise
+        precision = prior.scale**-2 + (a**2).sum(1) / noise**2  # (K, D): columns of A_c are orthogonal
+        pull = torch.einsum("kfd,bkf->bkd", a, y.unsqueeze(1) - b) / noise**2
+        loc, scale = (prior.loc / prior.scale**2 + pull) / precision, precision**-0.5
+        eye = torch.eye(y.shape[1], dtype=y.dtype)
+        covariance = torch.einsum("kfd,kd,kgd->kfg", a, prior.scale**2, a) + noise**2 * eye
+        centre = b + torch.einsum("kfd,kd->kf", a, prior.loc)
+        evidence = torch.distributions.MultivariateNormal(centre, covariance).log_prob(y.unsqueeze(1))
+        logits = (evidence + prior.logits.log_softmax(-1)).log_softmax(-1)
+
+        def given(c: Tensor):
+            weights = c if c.is_floating_point() else nn.functional.one_hot(c, self.n_categories).to(y.dtype)
+            return diagonal_normal(weights @ loc, weights @ scale.expand_as(loc))
+
+        return Joint(logits, given)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A model with the exact posterior, rows of data, and the truth about them by scipy."""
+
+    model: VAE
+    x: Tensor
+    log_weights: np.ndarray
+    loc: np.ndarray  # of p(x | c), in the units of the data
+    covariance: np.ndarray
+
+    @property
+    def y(self) -> Tensor:
+        return self.model.likelihood.to_model(self.x)
+
+    def log_joint(self, x: Tensor) -> np.ndarray:
+        """log p(x, c), ``(n, K)``."""
+        parts = [multivariate_normal(m, v).logpdf(x.numpy()) for m, v in zip(self.loc, self.covariance, strict=True)]
+        return np.stack(parts, -1).reshape(len(x), -1) + self.log_weights
+
+    def log_p(self, x: Tensor) -> np.ndarray:
+        return logsumexp(self.log_joint(x), -1)
+
+
+@pytest.fixture
+def solve() -> Callable[..., Solved]:
+    """Makes a `Solved`: x = loc + scale * (A_c z + b_c + noise), z ~ N(mu_c, s_c^2)."""
+
+    def make(
+        n_components: int = 3,
+        latent_dim: int = 2,
+        features: int = 5,
+        uniform: bool = False,
+        units: bool = True,
+        n: int = 40,
+    ) -> Solved:
+        k, d, f = n_components, latent_dim, features
+        loc = 50 * torch.randn(f).double() if units else torch.zeros(f).double()
+        scale = (2 * torch.randn(f).double()).exp() if units else torch.ones(f).double()
+        likelihood = Gaussian(loc, scale, noise=0.7).double()
+        a = torch.linalg.qr(torch.randn(k, f, d).double()).Q * (0.3 + torch.rand(k, 1, d).double())
+        decoder = LinearDecoder(a, torch.randn(k, f).double())
+        prior = Conditional(k, d, "uniform" if uniform else "learned").double()
+        prior.set_components(torch.randn(k, d).double(), (0.5 * torch.randn(k, d).double()).exp())
+        if not uniform:
+            prior.logits.data = torch.randn(k).double()
+        model = VAE(BayesPosterior(prior, decoder, likelihood), prior, decoder, likelihood, d).requires_grad_(False)
+        s, noise = prior.scale, likelihood.noise
+        centre = loc + scale * (decoder.b + torch.einsum("kfd,kd->kf", a, prior.loc))
+        covariance = torch.einsum("kfd,kd,kgd->kfg", a, s**2, a) + noise**2 * torch.eye(f).double()
+        covariance = covariance * scale * scale[:, None]
+        x = torch.distributions.MultivariateNormal(centre, covariance).sample((n,))
+        x = x[torch.arange(n), torch.arange(n) % k]
+        weights = prior.logits.log_softmax(-1).numpy()
+        return Solved(model, x, weights, centre.numpy(), covariance.numpy())
+
+    return make
+
+
+# ---------------------------------------------------------------- a network with four binary pixels, solved by quadrature
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A random network over all sixteen rows of four binary pixels; z is a number, so integrals are sums on a grid."""
+
+    model: VAE
+    y: Tensor
+
+    def log_joint(self) -> np.ndarray:
+        """log p(x, c), ``(16, K)``, by quadrature and scipy's densities."""
+        model, prior = self.model, self.model.prior
+        z = torch.linspace(-15, 15, 6001).double()
+        columns = []
+        with torch.no_grad():
+            for k in range(prior.n_components):
+                logits = model.decoder(z[None, :, None], torch.full((1, len(z)), k))[0].numpy()
+                y = self.y.numpy()
+                log_px = y @ log_expit(logits).T + (1 - y) @ log_expit(-logits).T
+                table = prior.loc.reshape(prior.n_components, 1), prior.scale.reshape(prior.n_components, 1)
+                loc, scale = (float(t[k, 0]) for t in table)
+                log_pz = norm(loc, scale).logpdf(z.numpy())
+                columns.append(logsumexp(log_px + log_pz, -1) + np.log(float(z[1] - z[0])))
+        logits = prior.logits.detach().numpy() if hasattr(prior, "logits") else np.zeros(1)
+        return np.stack(columns, -1) + logits - logsumexp(logits)
+
+    def log_p(self) -> np.ndarray:
+        return logsumexp(self.log_joint(), -1)
+
+    def noises(self) -> tuple[list[Tensor], np.ndarray]:
+        """Nodes and weights of Gauss-Hermite quadrature, to put in place of draws."""
+        nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+        return [torch.tensor([[[node]]]).double() for node in nodes], weights / weights.sum()
+
+    def terms(self, c: Tensor | None = None) -> TermsGivenC:
+        """The terms of ELBO_c with the expectation over z exact."""
+        model = self.model
+        nodes, weights = self.noises()
+        with torch.no_grad():
+            q, p = model.posterior(self.y), model.prior(model.posterior)
+            c = torch.arange(model.posterior.n_categories)[None] if c is None else c
+            parts = [terms_given(model, self.y, q, p, c, node) for node in nodes]
+            log_px = sum(w * part.log_px for w, part in zip(weights, parts, strict=True))
+            kl_z = sum(w * part.kl_z for w, part in zip(weights, parts, strict=True))
+        return TermsGivenC(log_px, kl_z)
+
+
+def all_rows(features: int) -> Tensor:
+    """Every row of binary pixels, ``(2^features, features)``."""
+    return torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * features)
+
+
+@pytest.fixture
+def pixels() -> Callable[..., Pixels]:
+    """Makes a `Pixels`: ``kind`` is "uniform" or "learned" for a CP-VAE with that p(c), or "vae"."""
+
+    def make(kind: str = "uniform") -> Pixels:
+        likelihood = Bernoulli(4, drawn=False)
+        if kind == "vae":
+            model = recipes.vae(likelihood, 4, latent_dim=1, hidden=(6,)).double()
+        else:
+            model = recipes.cpvae(likelihood, 4, n_components=3, latent_dim=1, hidden=(6,), weights=kind).double()
+        for name, parameter in model.named_parameters():
+            if name != "prior.logits" or kind == "learned":
+                parameter.data.add_(0.7 * torch.randn_like(parameter))
+        return Pixels(model, all_rows(4))
+
+    return make
