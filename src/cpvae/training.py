@@ -32,6 +32,7 @@ from cpvae.priors import Conditional
 from cpvae.rows import Rows
 from cpvae.schedules import Schedule, half_cosine, linear_warmup
 
+SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
@@ -193,6 +194,7 @@ class _Run:
         self.progress = _Progress()
         self.history: list[EpochRecord] = []
         self.device = self.parameters[0].device
+        self.saved = time.perf_counter()
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -233,9 +235,10 @@ class _Run:
                 return
             progress.step += 1
             progress.seconds = before + time.perf_counter() - began
-            if asked_to_stop():
-                if self.folder is not None:
-                    self._save(self.folder / CHECKPOINT)
+            stop = asked_to_stop()
+            if self.folder is not None and (stop or time.perf_counter() - self.saved > SAVE_EVERY):
+                self._save(self.folder / CHECKPOINT)
+            if stop:
                 raise Interrupted(self.folder)
         self._finish_epoch()
 
@@ -357,6 +360,7 @@ class _Run:
         meta["progress"]["best_bound"] = str(self.progress.best_bound)  # JSON has no infinity
         meta["history"] = [asdict(record) for record in self.history]
         save_tensors(path, tensors, meta)
+        self.saved = time.perf_counter()
 
     def _restore(self, path: Path) -> None:
         tensors, meta = load_tensors(path)

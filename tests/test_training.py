@@ -1,0 +1,300 @@
+"""The training loop: what it optimises, when it stops, and that an interrupted run ends like any other."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+
+from cpvae import CPVAE, FitWarning, InputError, load, recipes
+from cpvae.distributions import Exact, StraightThrough
+from cpvae.likelihoods import Bernoulli
+from cpvae.rows import Rows
+from cpvae.schedules import constant
+from cpvae.training import CHECKPOINT, HISTORY, EpochRecord, Interrupted, Settings, train
+
+torch.set_num_threads(1)
+X = (load_digits().data[:400] / 16).astype(np.float32)
+
+
+def small_model(seed: int = 0) -> tuple:
+    torch.manual_seed(seed)
+    model = recipes.cpvae(Bernoulli(64), 64, n_components=4, latent_dim=3, hidden=(16, 16))
+    return model, Rows(X[:300]), model.likelihood.fixed(Rows(X[300:]))
+
+
+def run(settings: Settings, **arguments) -> tuple:
+    model, rows, valid = small_model()
+    outcome = train(model, rows, valid, arguments.pop("expectation", Exact()), settings, **arguments)
+    return model, outcome
+
+
+@pytest.mark.parametrize(
+    "expectation", [Exact(), StraightThrough(constant(0.7)), StraightThrough(constant(0.7), False)]
+)
+def test_every_expectation_trains(expectation):
+    _, outcome = run(Settings(max_epochs=15, batch_size=50, learning_rate=5e-3), expectation=expectation)
+    first, last = outcome.history[0], outcome.history[-1]
+    assert last.train_negative_elbo < first.train_negative_elbo - 5
+    assert last.valid_negative_elbo < first.valid_negative_elbo - 5
+
+
+def test_same_seed_same_bits_and_the_callers_random_state_is_left_alone():
+    before = torch.get_rng_state()
+    _, a = run(Settings(max_epochs=3, seed=5))
+    torch.manual_seed(77)
+    _, b = run(Settings(max_epochs=3, seed=5))
+    _, c = run(Settings(max_epochs=3, seed=6))
+    bounds = [[r.train_negative_elbo for r in outcome.history] for outcome in (a, b, c)]
+    assert bounds[0] == bounds[1] != bounds[2]
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    model, rows, valid = small_model(3)
+    torch.manual_seed(3)
+    train(model, rows, valid, Exact(), Settings(max_epochs=1))
+    assert torch.rand(1) == expected
+    torch.set_rng_state(before)
+
+
+def test_history_holds_means_over_rows_not_over_batches():
+    """FACTS-like trap: with a short last batch the mean of batch means is another number."""
+    seen = []
+    model, rows, valid = small_model()
+    draw = model.likelihood.log_prob
+
+    def spy(params, y):
+        value = draw(params, y)
+        if torch.is_grad_enabled():
+            seen.append(value.detach())
+        return value
+
+    model.likelihood.log_prob = spy
+    # The assigned category is a single one, so that log p(x | z, c) is one number a row.
+    start = torch.zeros(300, dtype=torch.int64)
+    outcome = train(model, rows, valid, Exact(), Settings(max_epochs=1, batch_size=299, start_epochs=1), start=start)
+    every = torch.cat([value.flatten() for value in seen])
+    assert len(every) == 300
+    assert outcome.history[0].reconstruction == pytest.approx(-float(every.mean()), rel=1e-6)
+
+
+def test_a_batch_above_the_number_of_rows_still_trains():
+    model, rows, valid = small_model()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    train(model, rows, valid, Exact(), Settings(max_epochs=1, batch_size=10_000))
+    assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_warmup_weighs_the_kl_terms_and_early_stopping_waits_for_it():
+    _, outcome = run(Settings(max_epochs=60, warmup_epochs=20, patience=3, learning_rate=0.05))
+    betas = [record.beta for record in outcome.history]
+    assert betas[:4] == pytest.approx([0.05, 0.1, 0.15, 0.2])
+    assert max(betas) == 1.0
+    assert outcome.stopped == "early_stopping"
+    assert len(outcome.history) >= 23
+    assert outcome.best_epoch >= 20
+    last = outcome.history[-1].epoch
+    assert last - outcome.best_epoch == 3 or last == 23
+
+
+def test_the_best_weights_are_kept():
+    model, outcome = run(Settings(max_epochs=40, patience=40, learning_rate=0.03))
+    from cpvae.inference import validate
+
+    _, _, valid = small_model()
+    bound = -float(validate(model, valid, Exact())[0].elbo)
+    assert bound == pytest.approx(min(record.valid_negative_elbo for record in outcome.history), rel=1e-6)
+    assert bound == pytest.approx(outcome.best_negative_elbo, rel=1e-6)
+
+
+def test_a_start_holds_the_categories_and_sets_the_prior_to_the_moments_of_its_rows():
+    start = torch.from_numpy(np.arange(300) % 4)
+    model, rows, valid = small_model()
+    settings = Settings(max_epochs=2, start_epochs=1, learning_rate=1e-9, batch_size=50)
+    train(model, rows, valid, Exact(), settings, start=start)
+    y = model.likelihood.fixed(rows)
+    for k in range(4):
+        q = model.posterior(y[start == k]).given(torch.full((75, 1), k)).base_dist
+        loc, scale = q.loc[:, 0].double(), q.scale[:, 0].double()
+        torch.testing.assert_close(model.prior.loc[k].double(), loc.mean(0), rtol=1e-4, atol=1e-4)
+        variance = (scale.square() + (loc - loc.mean(0)).square()).mean(0)
+        torch.testing.assert_close(model.prior.scale[k].double(), variance.sqrt(), rtol=1e-3, atol=1e-4)
+
+
+def test_one_huge_gradient_does_not_move_the_weights_far():
+    model, rows, valid = small_model()
+    calls = {"n": 0}
+    original = model.likelihood.log_prob
+
+    def explode(params, y):
+        calls["n"] += torch.is_grad_enabled()
+        return original(params, y) * (1e8 if calls["n"] == 30 and torch.is_grad_enabled() else 1.0)
+
+    model.likelihood.log_prob = explode
+    outcome = train(model, rows, valid, Exact(), Settings(max_epochs=20, batch_size=50))
+    assert outcome.stopped != "not_finite"
+    assert outcome.history[-1].valid_negative_elbo < outcome.history[3].valid_negative_elbo
+
+
+def test_nan_stops_with_the_cause_and_the_last_good_weights():
+    model, rows, valid = small_model()
+    original = model.likelihood.log_prob
+    epochs: list[EpochRecord] = []
+
+    def spoil(params, y):
+        return original(params, y) * (float("nan") if len(epochs) >= 3 and torch.is_grad_enabled() else 1.0)
+
+    model.likelihood.log_prob = spoil
+    with pytest.warns(
+        FitWarning, match=r"stopped in epoch 4: log_px became infinite or NaN; kept the weights of epoch 3"
+    ):
+        outcome = train(model, rows, valid, Exact(), Settings(max_epochs=9, batch_size=50), on_epoch=epochs.append)
+    assert outcome.stopped == "not_finite"
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+# -- interruptions ----------------------------------------------------------------------------------------------------
+
+FIT = {"latent_dim": 3, "hidden": (32, 32), "max_epochs": 23, "batch_size": 20, "random_state": 0}
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def fit_in(folder: Path, resume: bool = False, **changes) -> CPVAE:
+    return CPVAE(4, **{**FIT, **changes}).fit(X, out=folder, resume=resume)
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    left, right = tensors_of(a), tensors_of(b)
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+    lines = [(folder / HISTORY).read_text().splitlines() for folder in (a, b)]
+    histories = [[{**json.loads(line), "seconds": 0} for line in text] for text in lines]
+    assert histories[0] == histories[1]
+
+
+def assert_nothing_half_written(folder: Path) -> None:
+    """Whatever is there under its final name can be read; temporary files may be left, under a dot."""
+    for path in folder.glob("*.safetensors"):
+        load_file(path)
+    for path in folder.glob("*.json"):
+        json.loads(path.read_text())
+
+
+def test_killed_at_ten_random_moments_and_resumed_the_weights_are_the_same(tmp_path):
+    fit_in(tmp_path / "whole")
+    began = time.perf_counter()
+    fit_in(tmp_path / "timed")
+    usual = time.perf_counter() - began
+    folder = tmp_path / "killed"
+    moments = random.Random(0)
+    kills = 0
+    while kills < 10:
+        child = os.fork()
+        if child == 0:
+            os.close(1), os.close(2)
+            fit_in(folder, resume=True)
+            os._exit(0)
+        time.sleep(moments.uniform(0.05, 0.6) * usual)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kills += 1
+        if folder.exists():
+            assert_nothing_half_written(folder)
+    fit_in(folder, resume=True)
+    assert_same_run(tmp_path / "whole", folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_request_saves_and_the_run_goes_on_from_the_middle_of_an_epoch(tmp_path, number):
+    fit_in(tmp_path / "whole")
+    folder = tmp_path / "stopped"
+
+    def stop_soon() -> None:
+        while not (folder / HISTORY).exists() or len((folder / HISTORY).read_text().splitlines()) < 7:
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=stop_soon)
+    thread.start()
+    with pytest.raises(Interrupted):
+        fit_in(folder)
+    thread.join()
+    assert (folder / CHECKPOINT).exists()
+    assert json.loads((folder / "config.json").read_text())["status"] == "running"
+    with pytest.raises(InputError, match="has not finished"):
+        load(folder)
+    fit_in(folder, resume=True)
+    assert_same_run(tmp_path / "whole", folder)
+    assert not (folder / CHECKPOINT).exists()
+
+
+def test_restarts_resume_too_and_the_best_is_kept(tmp_path):
+    whole = CPVAE(4, n_init=2, **FIT).fit(X, out=tmp_path / "whole")
+    folder = tmp_path / "stopped"
+
+    def stop_soon() -> None:
+        while not (folder / "restart-1" / HISTORY).exists():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=stop_soon)
+    thread.start()
+    with pytest.raises(Interrupted):
+        CPVAE(4, n_init=2, **FIT).fit(X, out=folder)
+    thread.join()
+    CPVAE(4, n_init=2, **FIT).fit(X, out=folder, resume=True)
+    assert_same_run(tmp_path / "whole", folder)
+    bounds = []
+    for i in range(2):
+        lines = (folder / f"restart-{i}" / HISTORY).read_text().splitlines()
+        bounds.append(min(json.loads(line)["valid_negative_elbo"] for line in lines[3:]))
+    kept = min(record["valid_negative_elbo"] for record in whole.history_[3:])
+    assert kept == min(bounds)
+
+
+def test_resuming_with_other_data_or_arguments_is_refused(tmp_path):
+    fit_in(tmp_path / "run", max_epochs=2)
+    with pytest.raises(InputError, match="already holds a run; add --resume"):
+        fit_in(tmp_path / "run", max_epochs=2)
+    with pytest.raises(InputError, match=r"another params \(latent_dim: 3 there, 2 asked\)"):
+        fit_in(tmp_path / "run", resume=True, max_epochs=2, latent_dim=2)
+    with pytest.raises(InputError, match=r"another data \(rows: 400 there, 399 asked\)"):
+        CPVAE(4, **{**FIT, "max_epochs": 2}).fit(X[:399], out=tmp_path / "run", resume=True)
+
+
+def test_a_finished_run_is_opened_not_trained_again(tmp_path):
+    fit_in(tmp_path / "run", max_epochs=2)
+    before = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
+    model = fit_in(tmp_path / "run", resume=True, max_epochs=2)
+    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == before
+    assert model.n_iter_ == 2
+
+
+def test_collapse_warns_and_names_the_remedy(monkeypatch):
+    def all_in_one(rows, *rest):
+        return torch.zeros(len(rows), dtype=torch.int64)
+
+    monkeypatch.setattr(CPVAE, "_start", lambda self: all_in_one)
+    with pytest.warns(
+        FitWarning, match=r"only 1 of 8 categories are in use; refit with init='autoencoder' and n_init=5"
+    ):
+        CPVAE(8, **{**FIT, "max_epochs": 6}).fit(X)
+    monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FitWarning)
+        CPVAE(4, **{**FIT, "max_epochs": 6}).fit(X)
