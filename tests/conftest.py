@@ -145,7 +145,7 @@ def solve() -> Callable[..., Solved]:
     return make
 
 
-# ---------------------------------------------------------------- a network with four binary pixels, solved by quadrature
+# ---------------------------------------------------------------- a network of four binary pixels, by quadrature
 
 
 @dataclass(frozen=True)
@@ -158,16 +158,16 @@ class Pixels:
     def log_joint(self) -> np.ndarray:
         """log p(x, c), ``(16, K)``, by quadrature and scipy's densities."""
         model, prior = self.model, self.model.prior
-        z = torch.linspace(-15, 15, 6001).double()
+        steps = torch.linspace(-12, 12, 4001, dtype=torch.float64)
         columns = []
         with torch.no_grad():
             for k in range(prior.n_components):
+                loc, scale = (t.reshape(prior.n_components, 1)[k] for t in (prior.loc, prior.scale))
+                z = loc + scale * steps
                 logits = model.decoder(z[None, :, None], torch.full((1, len(z)), k))[0].numpy()
                 y = self.y.numpy()
                 log_px = y @ log_expit(logits).T + (1 - y) @ log_expit(-logits).T
-                table = prior.loc.reshape(prior.n_components, 1), prior.scale.reshape(prior.n_components, 1)
-                loc, scale = (float(t[k, 0]) for t in table)
-                log_pz = norm(loc, scale).logpdf(z.numpy())
+                log_pz = norm(float(loc), float(scale)).logpdf(z.numpy())
                 columns.append(logsumexp(log_px + log_pz, -1) + np.log(float(z[1] - z[0])))
         logits = prior.logits.detach().numpy() if hasattr(prior, "logits") else np.zeros(1)
         return np.stack(columns, -1) + logits - logsumexp(logits)
@@ -200,9 +200,13 @@ def all_rows(features: int) -> Tensor:
 
 @pytest.fixture
 def pixels() -> Callable[..., Pixels]:
-    """Makes a `Pixels`: ``kind`` is "uniform" or "learned" for a CP-VAE with that p(c), or "vae"."""
+    """Makes a `Pixels`: ``kind`` is "uniform" or "learned" for a CP-VAE with that p(c), or "vae".
 
-    def make(kind: str = "uniform") -> Pixels:
+    With ``wide`` q(z | x, c) is wider than p(z | c), so that importance weights have a small variance, which can be
+    estimated from draws.
+    """
+
+    def make(kind: str = "uniform", wide: bool = False) -> Pixels:
         likelihood = Bernoulli(4, drawn=False)
         if kind == "vae":
             model = recipes.vae(likelihood, 4, latent_dim=1, hidden=(6,)).double()
@@ -211,6 +215,10 @@ def pixels() -> Callable[..., Pixels]:
         for name, parameter in model.named_parameters():
             if name != "prior.logits" or kind == "learned":
                 parameter.data.add_(0.7 * torch.randn_like(parameter))
+        if wide:
+            head = model.posterior.head.linear
+            head.weight.data.mul_(torch.tensor([[0.2], [0.0]]))
+            head.bias.data = torch.stack([torch.zeros(()), 2 * model.prior.scale.detach().max()]).double().log1p()
         return Pixels(model, all_rows(4))
 
     return make

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-
-import numpy as np
-import pandas as pd
-import pytest
-from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from cpvae import CPVAE, VAE

@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, FitWarning, InputError, load, recipes
 from cpvae.distributions import Exact, StraightThrough
+from cpvae.initialisation import STARTS, AutoencoderStart
 from cpvae.likelihoods import Bernoulli
 from cpvae.rows import Rows
 from cpvae.schedules import constant
@@ -166,6 +167,13 @@ def test_nan_stops_with_the_cause_and_the_last_good_weights():
 
 # -- interruptions ----------------------------------------------------------------------------------------------------
 
+
+@pytest.fixture(autouse=True)
+def _short_start(monkeypatch):
+    """A start of a few epochs, so that kills fall into training as well as into the start."""
+    monkeypatch.setitem(STARTS, "autoencoder", AutoencoderStart(n_steps=1))
+
+
 FIT = {"latent_dim": 3, "hidden": (32, 32), "max_epochs": 23, "batch_size": 20, "random_state": 0}
 
 
@@ -268,21 +276,21 @@ def test_restarts_resume_too_and_the_best_is_kept(tmp_path):
 
 
 def test_resuming_with_other_data_or_arguments_is_refused(tmp_path):
-    fit_in(tmp_path / "run", max_epochs=2)
+    fit_in(tmp_path / "run")
     with pytest.raises(InputError, match="already holds a run; add --resume"):
-        fit_in(tmp_path / "run", max_epochs=2)
+        fit_in(tmp_path / "run")
     with pytest.raises(InputError, match=r"another params \(latent_dim: 3 there, 2 asked\)"):
-        fit_in(tmp_path / "run", resume=True, max_epochs=2, latent_dim=2)
+        fit_in(tmp_path / "run", resume=True, latent_dim=2)
     with pytest.raises(InputError, match=r"another data \(rows: 400 there, 399 asked\)"):
-        CPVAE(4, **{**FIT, "max_epochs": 2}).fit(X[:399], out=tmp_path / "run", resume=True)
+        CPVAE(4, **FIT).fit(X[:399], out=tmp_path / "run", resume=True)
 
 
 def test_a_finished_run_is_opened_not_trained_again(tmp_path):
-    fit_in(tmp_path / "run", max_epochs=2)
+    fit_in(tmp_path / "run")
     before = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
-    model = fit_in(tmp_path / "run", resume=True, max_epochs=2)
+    model = fit_in(tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == before
-    assert model.n_iter_ == 2
+    assert model.n_iter_ == FIT["max_epochs"]
 
 
 def test_collapse_warns_and_names_the_remedy(monkeypatch):
@@ -297,4 +305,4 @@ def test_collapse_warns_and_names_the_remedy(monkeypatch):
     monkeypatch.undo()
     with warnings.catch_warnings():
         warnings.simplefilter("error", FitWarning)
-        CPVAE(4, **{**FIT, "max_epochs": 6}).fit(X)
+        CPVAE(4, **FIT).fit(X)

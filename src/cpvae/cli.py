@@ -17,7 +17,6 @@ import typer
 from cpvae.errors import FitWarning, InputError, nearest
 
 if TYPE_CHECKING:
-    from cpvae.datasets import Dataset
     from cpvae.estimators import DeepMixture
 
 DATA_HELP = (
@@ -114,7 +113,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a model to rows without labels, and leave it in a run folder."""
-    from cpvae.commands import fit_run
+    from cpvae.commands import fit_run, load_data
 
     given = {
         "n_components": components,
@@ -137,7 +136,7 @@ def fit(
     params = {name: value for name, value in given.items() if value is not None}
     again = f"cpvae fit {data} --out {out} --resume"
     try:
-        summary = fit_run(load_data(data, labels), data, labels, model, params, out, resume, quiet)
+        summary = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet)
     except KeyboardInterrupt as error:
         if (out / "config.json").exists():
             say(f"stopped; the state is saved. To go on: {again}")
@@ -164,10 +163,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
+    from cpvae.commands import load_data
     from cpvae.evaluation import evaluate as evaluate_model
 
     model = load_model(run)
-    result = evaluate_model(model, load_data(data, labels), split, importance_samples=importance_samples, n_rows=rows)
+    result = evaluate_model(
+        model, load_data(data, labels, say), split, importance_samples=importance_samples, n_rows=rows
+    )
     put_json(result) if as_json else put(table(result))
 
 
@@ -180,10 +182,10 @@ def cluster(
     labels: Labels = None,
 ) -> None:
     """Say which category each row belongs to, and how sure that is."""
-    from cpvae.commands import cluster_rows
+    from cpvae.commands import cluster_rows, load_data
 
     check_suffix(out, (".csv",))
-    shares = cluster_rows(load_model(run), load_data(data, labels), split, out)
+    shares = cluster_rows(load_model(run), load_data(data, labels, say), split, out)
     put(table(shares))
     say(f"wrote {out}")
 
@@ -226,7 +228,7 @@ def report(
     """Write RUN/report.html: one page on what was fitted, the categories, and what to watch out for."""
     from cpvae.commands import report_run
 
-    say(f"wrote {report_run(run, data, labels, load_data)}")
+    say(f"wrote {report_run(run, data, labels, say)}")
 
 
 @data_app.command("list")
@@ -281,15 +283,6 @@ def data_verify(
 # -- shared ----------------------------------------------------------------------------------------------------------
 
 
-def load_data(source: str, labels: str | None = None) -> Dataset:
-    """A data set by name or path; a named one that is absent is fetched, with a word about it."""
-    from cpvae.datasets import NAMES, fetch, load, status
-
-    if source in NAMES and any(s.name == source and not s.present for s in status()):
-        fetch(source, progress=say)
-    return load(source, labels=labels)
-
-
 def load_model(run: Path) -> DeepMixture:
     """The model of a run folder or a file."""
     from cpvae.estimators import load
@@ -331,7 +324,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
     warnings.showwarning = _show_warning
     # click's own base class, wherever this version of typer keeps it
-    usage: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
+    usage: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         result = typer.main.get_command(app).main(standalone_mode=False)
     except InputError as error:
@@ -349,7 +342,7 @@ def main() -> NoReturn:
 def _usage_message(error: Any) -> str:
     message = " ".join(error.format_message().split())
     name = getattr(error, "option_name", None)
-    if name and "Did you mean" not in message and error.ctx is not None:
+    if name and "--" not in message.replace(name, "") and error.ctx is not None:
         known = [option for parameter in error.ctx.command.params for option in parameter.opts]
         message += nearest(name, known)
     command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "cpvae"

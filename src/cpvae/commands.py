@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cpvae import figures, runs
+from cpvae import datasets, figures, runs
 from cpvae.checkpoints import write_atomic, write_json
 from cpvae.datasets import Dataset
 from cpvae.errors import InputError, nearest
@@ -21,6 +21,13 @@ from cpvae.report import write_report
 PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
+
+
+def load_data(source: str, labels: str | None = None, progress: Callable[[str], None] | None = None) -> Dataset:
+    """A data set by name or path; a named one that is absent is fetched, and `progress` told."""
+    if source in datasets.NAMES and any(s.name == source and not s.present for s in datasets.status()):
+        datasets.fetch(source, progress=progress)
+    return datasets.load(source, labels=labels)
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
@@ -135,21 +142,26 @@ def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path
     return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}
 
 
-def report_run(run: Path, source: str | None, labels: str | None, load_data: Callable[..., Dataset]) -> Path:
-    """Write the report of a run, on the rows it was fitted on unless others are given."""
+def report_run(
+    run: Path, source: str | None = None, labels: str | None = None, progress: Callable[[str], None] | None = None
+) -> Path:
+    """Write the report of a run, on validation rows of what it was fitted on unless other data are named."""
     config = runs.read_config(run)
     model = load(run)
     about = config.get("about", {})
     source = source or about.get("source")
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
-    data = load_data(source, labels or about.get("labels"))
-    split = data.splits["valid" if "valid" in data.splits else choose_split_for_fit(data)]
+    data = load_data(source, labels or about.get("labels"), progress)
+    name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
+    split = data.splits[name]
     return write_report(
         model,
         as_table(split.x, data.feature_names),
         labels=split.y,
         config=config,
         data_name=data.name,
+        rows_name=name,
         path=run / "report.html",
+        run=run,
     )

@@ -150,7 +150,7 @@ class Continuous:
 
     def __init__(self, distribution: Distribution):
         self.distribution = distribution
-        self.logits = torch.zeros(1)
+        self.logits = distribution.mean.new_zeros(1)
 
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
         """KL(q(z | x) || p(z)), ``(B, 1)``."""

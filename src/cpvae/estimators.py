@@ -37,6 +37,7 @@ from cpvae.inference import (
     evaluate,
     latent_means,
     log_likelihood,
+    row_counts,
 )
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
@@ -60,6 +61,15 @@ def default_epochs(n_rows: int, batch_size: int) -> int:
     (30, 200)
     """
     return int(np.clip(STEPS * batch_size // max(1, n_rows), 30, 200))
+
+
+def default_start_epochs(epochs: int, steps_in_epoch: int) -> int:
+    """Epochs for the start and the warm-up: a sixth, but 500 steps where half of the epochs allow for them.
+
+    >>> default_start_epochs(30, 500), default_start_epochs(200, 13), default_start_epochs(10, 13)
+    (5, 39, 5)
+    """
+    return max(1, epochs // 6, min(epochs // 2, math.ceil(500 / steps_in_epoch)))
 
 
 class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -199,7 +209,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
     ) -> tuple[VAEModule, Outcome]:
         """One restart: start, then training."""
         epochs = self.max_epochs or default_epochs(len(rows), self.batch_size)
-        few = max(1, epochs // 6)
+        few = default_start_epochs(epochs, math.ceil(len(rows) / self.batch_size))
         start = None
         going_on = resume and folder is not None and (folder / CHECKPOINT).exists()
         if folder is not None:
@@ -249,13 +259,15 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         if not isinstance(model.prior, Conditional):
             return
         total = torch.zeros(self.n_components, dtype=torch.float64)
+        counts = torch.zeros(self.n_components, dtype=torch.int64)
         with torch.no_grad():
             for x in rows.chunks():
-                y = model.likelihood.draw_fixed(model.likelihood.to_model(x))
-                total += model.posterior(y).logits.exp().double().sum(0).cpu()
+                logits = model.posterior(model.likelihood.draw_fixed(model.likelihood.to_model(x))).logits.cpu()
+                total += logits.exp().double().sum(0)
+                counts += row_counts(logits)
         model.prior.set_aggregated(total / len(rows))
         self._set_mixture()
-        used = components_used(self.weights_)
+        used = components_used(counts.tolist())
         if used < COLLAPSED * self.n_components:
             warnings.warn(
                 f"only {used} of {self.n_components} categories are in use; refit with init='autoencoder' and "
@@ -577,7 +589,8 @@ class CPVAE(DeepMixture):
         n_init: restarts; the one with the best validation bound is kept.
         max_epochs: None aims at 10,000 steps.
         batch_size, learning_rate: of Adam.
-        warmup_epochs: the weight of both KL terms grows from 0 to 1 over these; None is a sixth of the epochs.
+        warmup_epochs: the weight of both KL terms grows from 0 to 1 over these; None is a sixth
+            of the epochs, or 500 steps.
         patience: epochs without a better validation bound after which training stops.
         validation_fraction: share of the rows kept for the validation bound, when none are given.
         device: "auto", "cpu", "cuda", ...

@@ -75,7 +75,7 @@ def evaluate(
         "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
         "marginal_entropy_c": _entropy(values.q_c.mean(0, dtype=np.float64)),
         "decomposition_rows": len(few),
-        "components_used": components_used(values.q_c.mean(0)),
+        "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components)),
     }
     if importance_samples is not None:
         log_px = model.log_likelihood(X, importance_samples)

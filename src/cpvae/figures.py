@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -35,8 +35,9 @@ NAMED = 30  # columns beyond which profiles are curves without names
 MANY_POINTS = 300  # beyond which curves are drawn as pixels inside an SVG, to keep it small
 SMALL = 8.0  # points
 DPI = 100
+WIDTH = 5.6  # inches; wide enough for a page, and its text can still be read on a phone
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "text.color": INK,
@@ -77,7 +78,10 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with _style():
@@ -222,7 +226,7 @@ def profiles(groups: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
     filled = {title: rows for title, rows in groups.items() if len(rows)}
     colours = dict(zip(groups, (ROWS, NEW, COLOURS[0]), strict=False))
     few = len(names) <= NAMED
-    figure = _figure(6.4, 0.9 + 0.3 * len(names) if few else 2.6, layout="constrained")
+    figure = _figure(WIDTH, 0.9 + 0.3 * len(names) if few else 2.6, layout="constrained")
     axes = figure.add_subplot()
     draw = _listed if few else _curves
     for i, (title, rows) in enumerate(filled.items()):
@@ -231,7 +235,7 @@ def profiles(groups: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
         axes.set_yticks(range(len(names)), [_shortened(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
-        axes.set_xlabel("standard deviations from the mean of all rows; point: mean, bar: 10-90 %")
+        axes.set_xlabel("standard deviations from the mean of all rows\n(point: mean, bar: 10-90 %)")
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     else:
@@ -269,7 +273,7 @@ def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str]) -> 
     """Rows as curves, each with what the model makes of it: ``(m, F)`` twice, one small panel for each row."""
     m, columns = len(titles), min(4, len(titles))
     lines = -(-m // columns)
-    figure = _figure(2.0 * columns + 0.6, 1.25 * lines + 0.5, layout="constrained")
+    figure = _figure(WIDTH, 1.25 * lines + 0.5, layout="constrained")
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     as_pixels = original.shape[1] > MANY_POINTS
     for i, axes in enumerate(panels):
@@ -286,7 +290,13 @@ def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str]) -> 
 
 
 @_styled
-def histograms(true: np.ndarray, generated: Mapping[str, np.ndarray], bins: int = 60, name: str = "x") -> Figure:
+def histograms(
+    true: np.ndarray,
+    generated: Mapping[str, np.ndarray],
+    bins: int = 60,
+    name: str = "x",
+    limits: tuple[float, float] | None = None,
+) -> Figure:
     """Densities of one-dimensional data and of what models generate, one panel for each (figures 3-4 of the paper).
 
     Args:
@@ -294,10 +304,11 @@ def histograms(true: np.ndarray, generated: Mapping[str, np.ndarray], bins: int 
         generated: samples ``(m,)``, by the name of the model.
         bins: on the range of data and samples together; the same in all panels, so that they can be compared.
         name: of the variable.
+        limits: a range to show at least.
     """
-    everything = np.concatenate([true, *generated.values()]).astype(np.float64)
+    everything = np.concatenate([true, *generated.values(), limits or ()]).astype(np.float64)
     edges = np.histogram_bin_edges(everything, bins)
-    figure = _figure(6.4, 0.7 + 1.5 * len(generated), layout="constrained")
+    figure = _figure(WIDTH, 0.7 + 1.5 * len(generated), layout="constrained")
     panels = figure.subplots(len(generated), 1, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (title, values) in zip(panels, generated.items(), strict=True):
         if len(true):
@@ -336,7 +347,7 @@ def latent_map(
     numbered: int = 30,
 ) -> Figure:
     """Points ``(n, 2)`` coloured by category ``(n,)``; with up to `numbered` categories each median has its number."""
-    figure = _figure(6.4, 5.0, layout="constrained")
+    figure = _figure(WIDTH, 4.6, layout="constrained")
     axes = figure.add_subplot()
     categories = np.zeros(len(points), np.int64) if categories is None else categories
     colours = np.array([look(int(c))[0] for c in categories])
@@ -344,7 +355,14 @@ def latent_map(
     for shape in dict.fromkeys(shapes.tolist()):
         chosen = shapes == shape
         axes.scatter(
-            *points[chosen].T, s=11, c=colours[chosen].tolist(), marker=shape, alpha=0.75, linewidths=0, rasterized=True
+            points[chosen, 0],
+            points[chosen, 1],
+            s=11,
+            c=colours[chosen].tolist(),
+            marker=shape,
+            alpha=0.75,
+            linewidths=0,
+            rasterized=True,  # as pixels inside an SVG, or thousands of points make a large page
         )
     present = np.unique(categories)
     if 1 < len(present) <= numbered:
@@ -366,10 +384,15 @@ def _column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([float(record[name]) for record in history])
 
 
-def _settled_limits(values: np.ndarray) -> tuple[float, float]:
-    """Limits that show all values but those of the first tenth of the epochs: ``(lines, n)`` to low, high."""
+def _settled_limits(values: np.ndarray, warmup: int = 0) -> tuple[float, float]:
+    """Limits that show all values but the first: those of the warm-up, or of a tenth of the epochs.
+
+    Args:
+        values: ``(lines, n)``.
+        warmup: epochs of it.
+    """
     n = values.shape[1]
-    shown = values[:, max(1, n // 10) :] if n >= 5 else values
+    shown = values[:, min(max(1, n // 10, warmup), n // 2) :] if n >= 5 else values
     low, high = float(values.min()), float(shown.max())
     pad = 0.06 * (high - low or abs(high) or 1.0)
     return low - pad, high + pad
@@ -398,7 +421,7 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
         _column(history, "epoch"),
         np.stack([_column(history, f"{s}_negative_elbo") for s in ("train", "valid")]),
     )
-    figure = _figure(6.4, 3.0, layout="constrained")
+    figure = _figure(WIDTH, 3.0, layout="constrained")
     axes = figure.add_subplot()
     dot = "o" if len(history) == 1 else ""
     axes.plot(epoch, values[0], color=TRAIN, marker=dot, label="training rows")
@@ -408,7 +431,7 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
         point = (epoch[kept[0]], values[1, kept[0]])
         axes.plot(*point, "o", markerfacecolor=PAPER, color=VALID, markersize=7, label="kept", clip_on=False, zorder=5)
     _epochs_axis(axes, history)
-    low, high = _settled_limits(values)
+    low, high = _settled_limits(values, int((_column(history, "beta") < 1).sum()))
     axes.set_ylim(low, high)
     axes.set_ylabel("negative bound, nats a row\n(lower is better)")
     hidden = int((values > high).any(0).sum())
@@ -427,11 +450,11 @@ def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1) -> Fi
         history: records with ``epoch, kl_z, kl_c, components_used, beta``; at least one.
         n_components: K; KL(c) cannot exceed log K for a uniform p(c).
     """
-    series = {"KL(z), nats a row": ("kl_z", None)}
+    series: dict[str, tuple[str, tuple[float, str] | None]] = {"KL(z), nats a row": ("kl_z", None)}
     if n_components > 1:
         series["KL(c), nats a row"] = ("kl_c", (float(np.log(n_components)), f"log {n_components}"))
         series["categories in use"] = ("components_used", (float(n_components), f"all {n_components}"))
-    figure = _figure(3.0 * len(series) if len(series) > 1 else 6.4, 2.5, layout="constrained")
+    figure = _figure(WIDTH, 2.2, layout="constrained")
     panels = figure.subplots(1, len(series), squeeze=False).ravel()
     epoch = _column(history, "epoch")
     for axes, (title, (name, ceiling)) in zip(panels, series.items(), strict=True):
@@ -439,13 +462,13 @@ def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1) -> Fi
         axes.plot(epoch, values, color=VALID, marker="o" if len(history) == 1 else "")
         axes.set_title(title)
         _epochs_axis(axes, history)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-        top = float(values[max(1, len(values) // 10) :].max()) if len(values) >= 5 else float(values.max())
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))
+        top = _settled_limits(values[None], int((_column(history, "beta") < 1).sum()))[1]
         if ceiling is not None:
             axes.axhline(ceiling[0], color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
             axes.text(epoch[-1], ceiling[0], ceiling[1], ha="right", va="bottom", fontsize=SMALL, color=FAINT)
             top = max(top, ceiling[0])
-        axes.set_ylim(min(0.0, float(values.min())), 1.12 * top or 1.0)
+        axes.set_ylim(min(0.0, float(values.min())), 1.1 * top or 1.0)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=name == "components_used"))
     return figure
 
@@ -461,7 +484,7 @@ def save(figure: Figure, path: str | Path) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"{path}: cannot write a picture as {suffix or 'a file without suffix'!r}; use .png, .svg, .pdf")
+        raise InputError(f"{path}: suffix {suffix!r} is no kind of picture; use {', '.join(SUFFIXES)}")
     write_atomic(path, _render(figure, suffix[1:]))
 
 
@@ -475,14 +498,15 @@ def _render(figure: Figure, kind: str, **options: Any) -> bytes:
 
 
 def svg(figure: Figure) -> str:
-    """A figure to stand inside an HTML page: it takes its colours from the page and refers to nothing outside.
+    """A figure to stand inside an HTML page: it takes colours from the page and refers to nothing outside.
 
-    The page must define ``--ink``, ``--faint`` and ``--paper``. Text is text, so that it can be read aloud and searched.
+    The page must define ``--ink``, ``--faint`` and ``--paper``. Text stays text, so that it can be searched.
     """
     text = _render(figure, "svg", transparent=True).decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>|<!--.*?-->", "", text, flags=re.S)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
+    text = re.sub(r"font-family: [^;]*, sans-serif; ", "", text)  # the page says which
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r'^<svg width="[\d.]+pt" height="[\d.]+pt"', '<svg aria-hidden="true"', text)
     for colour, variable in ((INK, "--ink"), (FAINT, "--faint"), (PAPER, "--paper")):

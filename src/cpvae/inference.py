@@ -95,25 +95,20 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
 
 @torch.no_grad()
 def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Tensor]:
-    """Mean terms of L over the rows and the mean of q(c | x) ``(K,)``: what is looked at after every epoch.
+    """Mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
 
     A model trained on exact sums is validated with them, another with one draw of c for each row.
     """
     expectation = Exact() if isinstance(expectation, Exact) else Sampled()
     sums: list[Tensor] = []
+    counts: list[Tensor] = []
     for batch in batches(y, model.n_categories):
         q, p = model.posterior(batch), model.prior(model.posterior)
         categories = expectation(q.logits, 0)
         terms = average(mean_terms(model, batch, q, categories.c, 1), categories, q, p)
-        sums.append(torch.cat([torch.stack(terms).double().sum(1), q.logits.exp().double().sum(0)]))
-    means = torch.stack(sums).sum(0) / len(y)
-    return Terms(*means[:3]), means[3:]
-
-
-@torch.no_grad()
-def posterior_c(model: VAE, y: Tensor) -> np.ndarray:
-    """q(c | x), ``(n, K)``."""
-    return torch.cat([model.posterior(batch).logits.exp() for batch in y.split(8192)]).numpy(force=True)
+        sums.append(torch.stack(terms).double().sum(1))
+        counts.append(row_counts(q.logits))
+    return Terms(*torch.stack(sums).sum(0) / len(y)), torch.stack(counts).sum(0)
 
 
 @torch.no_grad()
@@ -140,16 +135,25 @@ def log_likelihood(model: VAE, y: Tensor, n_samples: int, seed: int) -> np.ndarr
     ).numpy(force=True)
 
 
-def components_used(q_c_mean: np.ndarray) -> int:
-    """How many categories hold at least a tenth of an even share of the rows.
+def row_counts(q_c: Tensor) -> Tensor:
+    """How many rows have each category as their likeliest: q(c | x) or its logits ``(n, K)`` -> int64 ``(K,)``."""
+    return torch.bincount(q_c.argmax(-1), minlength=q_c.shape[-1])
+
+
+def components_used(counts: Sequence[int] | np.ndarray) -> int:
+    """How many categories are the likeliest one of at least a tenth of an even share of the rows.
+
+    Rows are counted, not probabilities averaged: where q(c | x) says nothing it is the same for all rows, and its mean
+    looks as if every category were in use.
 
     Args:
-        q_c_mean: the aggregated posterior q(c) of eq. (14), ``(K,)``.
+        counts: rows whose likeliest category it is, ``(K,)``.
 
-    >>> components_used(np.array([0.5, 0.49, 0.01, 0.0]))
+    >>> components_used([500, 490, 10, 0])
     2
     """
-    return int((q_c_mean >= 0.1 / len(q_c_mean)).sum())
+    total, least = sum(counts), 0.1 / len(counts)
+    return sum(bool(count and count >= least * total) for count in counts)
 
 
 @dataclass(frozen=True)
@@ -185,9 +189,9 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
     log_q_c_x = q.logits.double()
     log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
     noise = row_normal(row_keys(y), (1, model.latent_dim))
-    kl, information, marginal = (torch.zeros(n, dtype=torch.float64) for _ in range(3))
+    kl, information, marginal = (torch.zeros_like(log_q_c_x[:, 0]) for _ in range(3))
     for k in range(n_categories):
-        c = torch.full((1, 1), k)
+        c = torch.full((1, 1), k, device=y.device)
         given = q.given(c)
         loc, scale = given.base_dist.loc[:, 0].double(), given.base_dist.scale[:, 0].double()
         z = loc + scale * noise[:, 0]

@@ -52,7 +52,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, y: Tensor) -> Tensor:
-        """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)`` -> ``(B, F)``, data's units."""
+        """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)``, data's units."""
         q = self.posterior(y)
         c = q.logits.argmax(-1, keepdim=True)
         mean = self.likelihood(self.decoder(q.given(c).mean, c)).mean

@@ -33,6 +33,7 @@ from cpvae.rows import Rows
 from cpvae.schedules import Schedule, half_cosine, linear_warmup
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
+NOISE_AHEAD = 10.0  # times the learning rate, for the noise of a Gaussian likelihood
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
@@ -185,7 +186,15 @@ class _Run:
         self.expectation, self.settings = expectation, settings
         self.start, self.folder, self.on_epoch = start, folder, on_epoch
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, fused=True)
+        # A likelihood has at most a scalar to learn, its noise, on which everything else waits: it goes ahead.
+        noise = {id(p) for p in model.likelihood.parameters()}
+        groups = [
+            {"params": [p for p in self.parameters if id(p) not in noise], "ahead": 1.0},
+            {"params": [p for p in self.parameters if id(p) in noise], "ahead": NOISE_AHEAD},
+        ]
+        self.optimizer = torch.optim.Adam(
+            [group for group in groups if group["params"]], lr=settings.learning_rate, fused=True
+        )
         self.n_steps = math.ceil(len(rows) / settings.batch_size)
         total = settings.max_epochs * self.n_steps
         self.learning_rate: Schedule = half_cosine(total // 2, total)
@@ -268,7 +277,7 @@ class _Run:
             size = progress.usual_norm * GUARD
         progress.usual_norm = size if not progress.usual_norm else 0.99 * progress.usual_norm + 0.01 * size
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * self.learning_rate(now)
+            group["lr"] = group["ahead"] * settings.learning_rate * self.learning_rate(now)
         self.optimizer.step()
         for i, value in enumerate([*sums, float(len(index))]):
             progress.sums[i] += value
@@ -277,7 +286,7 @@ class _Run:
     def _finish_epoch(self) -> None:
         """Validate, record, keep the best weights, decide whether to stop."""
         progress, settings = self.progress, self.settings
-        terms, q_c = validate(self.model, self.valid, self.expectation)
+        terms, counts = validate(self.model, self.valid, self.expectation)
         bound = float(terms.elbo)
         log_px, kl_c, kl_z, n = progress.sums
         record = EpochRecord(
@@ -288,7 +297,7 @@ class _Run:
             kl_c=kl_c / n,
             kl_z=kl_z / n,
             beta=settings.beta_max * self.beta((progress.epoch + 1) * self.n_steps),
-            components_used=components_used(q_c.numpy(force=True)),
+            components_used=components_used(counts.tolist()),
             seconds=round(progress.seconds, 3),
         )
         if not math.isfinite(bound):

@@ -1,0 +1,392 @@
+"""Bounds against models that are solved: exactly by Bayes' rule, or by sums on a grid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp, softmax
+from torch import nn
+
+from cpvae import recipes
+from cpvae.bounds import (
+    TermsGivenC,
+    allocate,
+    average,
+    category_posterior,
+    elbo,
+    elbo_assigned,
+    elbo_tight,
+    importance_weighted,
+    log_importance_weights,
+    reparametrise,
+    terms_given,
+)
+from cpvae.distributions import Categories, Exact, StraightThrough, diagonal_normal
+from cpvae.inference import evaluate, log_likelihood
+from cpvae.likelihoods import Bernoulli, Gaussian
+from cpvae.schedules import constant
+
+MIXTURES = {
+    "paper": {"uniform": True},
+    "weights": {},
+    "standard units": {"units": False},
+    "one component": {"n_components": 1},
+    "a line": {"latent_dim": 1, "features": 2},
+}
+
+# ---------------------------------------------------------------- with the exact posterior there is no gap
+
+
+@pytest.fixture(params=MIXTURES)
+def solved(request, solve):
+    return solve(**MIXTURES[request.param])
+
+
+def exact_terms(model, y):
+    """The terms of ELBO_c without noise: log p(x | z, c) is a sum of squares of single coordinates of z, and of those
+    z = loc + scale and z = loc - scale have the mean that the Gaussian has."""
+    q, p = model.posterior(y), model.prior(model.posterior)
+    c = torch.arange(p.logits.shape[-1])[None]
+    both = [terms_given(model, y, q, p, c, torch.full((1, 1, model.latent_dim), sign).double()) for sign in (1.0, -1.0)]
+    return TermsGivenC(*(sum(parts) / 2 for parts in zip(*both, strict=True))), q, p
+
+
+def test_every_importance_weight_is_p_x(solved):
+    """p(x | z, c) p(z | c) p(c) / (q(z | x, c) q(c | x)) is p(x) at any draw: prior, posterior, likelihood and all
+    conventions of scale at once."""
+    model, y = solved.model, solved.y
+    q, p = model.posterior(y), model.prior(model.posterior)
+    c = torch.arange(p.logits.shape[-1]).repeat(9)[None].expand(len(y), -1)
+    noise = 2 * torch.randn(len(y), c.shape[1], model.latent_dim).double()
+    weights = log_importance_weights(model, y, q, p, c, noise) + p.logits[c] - q.logits.gather(-1, c)
+    np.testing.assert_allclose(np.exp(weights.numpy() - solved.log_p(solved.x)[:, None]), 1, rtol=0, atol=1e-11)
+
+
+def test_every_bound_is_log_p_x(solved):
+    model, y = solved.model, solved.y
+    given, q, p = exact_terms(model, y)
+    log_p = solved.log_p(solved.x)
+    terms = average(given, Exact()(q.logits), q, p)
+    np.testing.assert_allclose(terms.elbo, log_p, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(terms.log_px - terms.kl_c - terms.kl_z, log_p, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(elbo_tight(given, p), log_p, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("n_samples", "chunk"), [(3, 500), (50, 500), (50, 7), (1001, 100)])
+def test_importance_weighted_is_log_p_x(solved, n_samples, chunk):
+    """Whatever the number of draws and however they are cut: no draw has any other weight."""
+    model, y, log_p = solved.model, solved.y, solved.log_p(solved.x)
+    np.testing.assert_allclose(importance_weighted(model, y, n_samples, chunk=chunk), log_p, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(log_likelihood(model, y, n_samples, seed=1), log_p, rtol=0, atol=1e-10)
+
+
+def test_category_posterior_is_bayes_rule(solved):
+    given, _, p = exact_terms(solved.model, solved.y)
+    expected = softmax(solved.log_joint(solved.x), -1)
+    np.testing.assert_allclose(category_posterior(given, p), expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(evaluate(solved.model, solved.y).q_c, expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(evaluate(solved.model, solved.y, 1000).proba, expected, rtol=0, atol=0.2)
+
+
+def test_single_draws_are_right_on_average(solved, agree):
+    """`elbo` as training uses it, each row 2,000 times, for both unbiased expectations."""
+    for expectation in (Exact(), StraightThrough(constant(0.5))):
+        values = elbo(solved.model, solved.y.repeat(2000, 1), expectation).elbo
+        agree(values.reshape(2000, -1), solved.log_p(solved.x))
+
+
+def test_bounds_are_densities_in_the_units_of_the_data(solve):
+    """exp L* and the importance-weighted estimate, added up over a plane in the data's units."""
+    solved = solve(latent_dim=1, features=2)
+    sides = []
+    for i in range(2):
+        spread = 9 * np.sqrt(solved.covariance[:, i, i]).max()
+        low, high = solved.loc[:, i].min() - spread, solved.loc[:, i].max() + spread
+        sides.append(torch.linspace(low, high, 400, dtype=torch.float64))
+    x = torch.cartesian_prod(*sides)
+    area = float((sides[0][1] - sides[0][0]) * (sides[1][1] - sides[1][0]))
+    y = solved.model.likelihood.to_model(x)
+    given, _, p = exact_terms(solved.model, y)
+    assert float(elbo_tight(given, p).exp().sum()) * area == pytest.approx(1, abs=1e-8)
+    assert float(importance_weighted(solved.model, y, 3).exp().sum()) * area == pytest.approx(1, abs=1e-8)
+
+
+def test_samples_follow_the_density(solve, agree):
+    """Ancestral samples of each component have the mean and covariance of p(x | c), in the data's units."""
+    solved = solve(features=3)
+    for k in range(3):
+        x = solved.model.sample(torch.full((50_000,), k)).numpy()
+        off = x - solved.loc[k]
+        agree(x, solved.loc[k])
+        agree(np.einsum("ni,nj->nij", off, off).reshape(len(x), -1), solved.covariance[k].ravel())
+        agree(solved.model.sample(torch.full((50_000,), k), mean=True), solved.loc[k])
+
+
+def test_a_wrong_posterior_costs_its_divergence(solve):
+    """log p(x) - L = KL(q(c, z | x) || p(c, z | x)), here for a q(z | x, c) that is off by known amounts."""
+    solved = solve()
+    model, y = solved.model, solved.y
+    right = model.posterior(y)
+    shift, stretch = 0.3, 1.4
+
+    class Wrong(nn.Module):
+        n_categories = 3
+
+        def forward(self, y):
+            def given(c):
+                q = right.given(c).base_dist
+                return diagonal_normal(q.loc + shift * q.scale, stretch * q.scale)
+
+            return right.__class__(right.logits, given)
+
+    model.posterior = Wrong()
+    given, q, p = exact_terms(model, y)
+    gap = 2 * (0.5 * (stretch**2 + shift**2 - 1) - math.log(stretch))  # two latent dimensions
+    np.testing.assert_allclose(average(given, Exact()(q.logits), q, p).elbo, solved.log_p(solved.x) - gap, atol=1e-10)
+
+
+def test_reparametrised_draws_have_the_moments_of_q(agree):
+    q = diagonal_normal(torch.randn(1, 2, 3).double(), torch.randn(1, 2, 3).double().exp())
+    many = diagonal_normal(*(t.expand(50_000, 2, 3) for t in (q.base_dist.loc, q.base_dist.scale)))
+    for z in (reparametrise(many), reparametrise(many, torch.randn(50_000, 2, 3).double())):
+        agree(z.flatten(1), q.mean.flatten())
+        agree((z - q.mean).square().flatten(1), q.variance.flatten())
+
+
+# ---------------------------------------------------------------- ordering, on a network solved by quadrature
+
+
+KINDS = ["uniform", "learned", "vae"]
+
+
+@pytest.fixture(params=KINDS)
+def network(request, pixels):
+    return pixels(request.param)
+
+
+def test_quadrature_is_a_distribution(network):
+    """What the other tests measure against: the probabilities of all sixteen rows add up to one."""
+    assert logsumexp(network.log_p()) == pytest.approx(0, abs=1e-10)
+
+
+def test_order_of_the_bounds(network):
+    """L <= L* <= IW-50 <= log p(x) for each row; the first two exact, the third within its error over 500 runs."""
+    model, y, log_p = network.model, network.y, network.log_p()
+    given, q, p = network.terms(), model.posterior(y), model.prior(model.posterior)
+    loose = average(given, Exact()(q.logits), q, p).elbo.detach().numpy()
+    tight = elbo_tight(given, p).detach().numpy()
+    with torch.no_grad():
+        draws = importance_weighted(model, y.repeat(500, 1), 50).reshape(500, -1).numpy()
+    mean, error = draws.mean(0), draws.std(0) / np.sqrt(500)
+    slack = 1e-10
+    assert (loose <= tight + slack).all()
+    assert (tight <= mean + 5 * error).all()
+    assert (mean <= log_p + 5 * error).all()
+    assert (tight <= log_p + slack).all()
+    if p.logits.shape[-1] > 1:
+        assert (tight - loose).min() > 1e-4
+    assert (log_p - tight).max() > 0.05  # otherwise the order would hold by accident
+
+
+def test_gap_between_the_bounds(network):
+    """L* - L = KL(q(c | x) || softmax_c [log p(c) + ELBO_c])."""
+    model, y = network.model, network.y
+    given, q, p = network.terms(), model.posterior(y), model.prior(model.posterior)
+    gap = (elbo_tight(given, p) - average(given, Exact()(q.logits), q, p).elbo).detach().numpy()
+    log_q = q.logits.detach().numpy()
+    score = p.logits.detach().numpy() + given.elbo.numpy()
+    best = score - logsumexp(score, -1, keepdims=True)
+    np.testing.assert_allclose(gap, (np.exp(log_q) * (log_q - best)).sum(-1), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(category_posterior(given, p).detach().numpy(), np.exp(best), rtol=0, atol=1e-12)
+
+
+def test_evaluate_agrees_with_quadrature(network):
+    """The answers users get, with 4,000 draws; the error of L is known from its own second moment."""
+    model, y = network.model, network.y
+    nodes, node_weights = network.noises()
+    result = evaluate(model, y, 4000)
+    given, q, p = network.terms(), model.posterior(y), model.prior(model.posterior)
+    with torch.no_grad():
+        weights = Exact()(q.logits).weights
+        values = [
+            (weights * terms_given(model, y, q, p, torch.arange(weights.shape[1])[None], e).log_px) for e in nodes
+        ]
+        values = torch.stack([v.sum(-1) for v in values]).numpy()
+    spread = np.sqrt(np.maximum(node_weights @ values**2 - (node_weights @ values) ** 2, 1e-20))
+    exact = average(given, Categories(torch.zeros(1), weights), q, p)
+    error = 5 * spread / np.sqrt(4000) + 1e-9
+    assert (np.abs(result.log_px - exact.log_px.detach().numpy()) < error).all()
+    np.testing.assert_allclose(result.kl_c, exact.kl_c.detach().numpy(), atol=1e-10)
+    np.testing.assert_allclose(result.kl_z, exact.kl_z.detach().numpy(), atol=1e-10)
+    np.testing.assert_allclose(result.elbo, result.log_px - result.kl_c - result.kl_z, atol=1e-10)
+    assert np.abs(result.elbo_tight - elbo_tight(given, p).detach().numpy()).max() < 0.2
+    assert (result.elbo_tight - result.elbo > -1e-10).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_importance_weights_are_unbiased(kind, pixels, agree):
+    """The mean of exp(estimate) over 20,000 repetitions is p(x), not only in the limit of many draws."""
+    network = pixels(kind, wide=True)
+    y = network.y
+    n_samples = network.model.prior.n_components + 1
+    with torch.no_grad():
+        draws = importance_weighted(network.model, y.repeat(20_000, 1), n_samples).reshape(20_000, -1)
+    agree(draws.exp(), np.exp(network.log_p()))
+
+
+def test_fewer_draws_than_categories_leave_categories_out(pixels, agree):
+    """One draw for three categories: the mean is p(x, c) of the category taken, below p(x)."""
+    network = pixels("learned", wide=True)
+    model, y = network.model, network.y
+    with torch.no_grad():
+        draws = importance_weighted(model, y.repeat(20_000, 1), 1).reshape(20_000, -1)
+        best = model.posterior(y).logits.argmax(-1).numpy()
+    agree(draws.exp(), np.exp(network.log_joint()[np.arange(16), best]))
+
+
+def test_a_subset_of_categories_stays_below(pixels):
+    """logsumexp over fewer categories, each asked for by its index, is a smaller lower bound."""
+    network = pixels("learned")
+    p = network.model.prior(network.model.posterior)
+    whole = elbo_tight(network.terms(), p).detach()
+    for kept in ([0], [2], [0, 2], [1, 2]):
+        part = network.terms(torch.tensor([kept]))
+        below = (p.logits.detach()[kept] + part.elbo).logsumexp(-1)
+        assert (below <= whole).all()
+        assert (below < whole - 1e-3).any()
+        assert (below.numpy() < logsumexp(network.log_joint()[:, kept], -1) + 1e-12).all()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 10_000])
+def test_chunks_change_memory_and_not_the_result(pixels, chunk, agree):
+    network = pixels("learned", wide=True)
+    with torch.no_grad():
+        draws = importance_weighted(network.model, network.y.repeat(800, 1), 20, chunk=chunk).exp()
+    agree(draws.reshape(800, -1), np.exp(network.log_p()))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "vae"])
+def test_a_generator_fixes_the_draws(pixels, kind):
+    network = pixels(kind)
+    with torch.no_grad():
+        values = [importance_weighted(network.model, network.y, 9, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
+
+
+def test_rows_do_not_share_their_noise(pixels):
+    """Equal rows in one call get other draws, so that errors of rows are independent."""
+    network = pixels()
+    with torch.no_grad():
+        same = network.y[[5]].repeat(30, 1)
+        assert len(importance_weighted(network.model, same, 5).unique()) == 30
+        assert len(elbo(network.model, same, Exact()).log_px.unique()) == 30
+
+
+def test_assigned_categories(network, agree):
+    """ELBO_c of the category asked for, and the cross-entropy in place of KL(c)."""
+    model, given = network.model, network.terms()
+    n_categories = model.posterior.n_categories
+    c = torch.arange(16) % n_categories
+    with torch.no_grad():
+        terms = elbo_assigned(model, network.y.repeat(3000, 1), c.repeat(3000))
+        log_q = model.posterior(network.y).logits
+    rows = torch.arange(16)
+    agree((terms.log_px - terms.kl_z).reshape(3000, 16), given.elbo[rows, c])
+    np.testing.assert_allclose(terms.kl_c[:16], -log_q[rows, c], atol=1e-12)
+
+
+# ---------------------------------------------------------------- allocate
+
+
+@pytest.mark.parametrize("n_samples", [3, 4, 7, 50, 1000, 5000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_allocate_shares_all_draws(n_samples, dtype):
+    """Each category one, and the others by largest remainder: never a whole draw away from its share."""
+    weights = torch.cat([(3 * torch.randn(400, 3)).softmax(-1), torch.eye(3), torch.full((1, 3), 1 / 3)]).to(dtype)
+    counts = allocate(weights, n_samples)
+    assert counts.dtype == torch.int64
+    assert (counts.sum(-1) == n_samples).all()
+    assert counts.min() >= 1
+    share = 1 + weights.double().numpy() * (n_samples - 3)
+    assert np.abs(counts.numpy() - share).max() < 1 + 1e-3
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 4])
+def test_allocate_fewer_draws_than_categories(n_samples):
+    """As documented: the S likeliest categories get one draw each."""
+    weights = torch.cat([(3 * torch.randn(400, 5)).softmax(-1), torch.tensor([[0.9, 0.04, 0.03, 0.02, 0.01]])])
+    counts = allocate(weights, n_samples)
+    assert (counts.sum(-1) == n_samples).all()
+    taken = counts.gather(-1, weights.argsort(-1, descending=True))
+    expected = (torch.arange(5) < n_samples).long()
+    assert torch.equal(taken, expected.expand_as(taken))
+
+
+# ---------------------------------------------------------------- every learned number learns
+
+
+def gaussian_model():
+    return recipes.cpvae(Gaussian(torch.zeros(6), torch.ones(6)), 6, 3, 2, (7, 5), "learned")
+
+
+LEARNERS = {
+    "cpvae": lambda: recipes.cpvae(Bernoulli(6), 6, 3, 2, (7, 5)),
+    "cpvae, learned weights": lambda: recipes.cpvae(Bernoulli(6), 6, 3, 2, (7, 5), "learned"),
+    "cpvae, gaussian": gaussian_model,
+    "vae": lambda: recipes.vae(Bernoulli(6), 6, 2, (7, 5)),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("expectation", [Exact(), StraightThrough(constant(0.7))], ids=["exact", "straight-through"])
+def test_every_parameter_has_a_gradient_and_moves(name, expectation):
+    model = LEARNERS[name]()
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
+    y = model.likelihood.draw(torch.rand(50, 6))
+    (-elbo(model, y, expectation).elbo.mean()).backward()
+    optimiser.step()
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad.isfinite().all(), key
+            assert (parameter.grad != 0).any(), key
+            assert not torch.equal(parameter, before[key]), key
+        else:
+            assert key == "prior.logits", key
+            assert torch.equal(parameter, before[key]), key
+
+
+def test_gradient_of_the_prior_weights_is_the_aggregated_posterior():
+    """d L / d log p(c) = mean q(c | x) - p(c)."""
+    model = recipes.cpvae(Bernoulli(6), 6, 3, 2, (7, 5), "learned").double()
+    model.prior.logits.data = torch.tensor([0.5, 0.0, -1.0]).double()
+    y = torch.bernoulli(torch.rand(50, 6)).double()
+    elbo(model, y, Exact()).elbo.mean().backward()
+    expected = model.posterior(y).logits.exp().mean(0) - model.prior.logits.softmax(-1)
+    torch.testing.assert_close(model.prior.logits.grad, expected.detach(), rtol=0, atol=1e-12)
+
+
+def test_gradients_are_right(pixels):
+    """Automatic differentiation of L against finite differences, noise held fixed."""
+    network = pixels("learned")
+    model, y = network.model, network.y
+    noise = torch.randn(16, 1, 1).double()
+
+    def bound() -> torch.Tensor:
+        q, p = model.posterior(y), model.prior(model.posterior)
+        categories = Exact()(q.logits)
+        return average(terms_given(model, y, q, p, categories.c, noise), categories, q, p).elbo.mean()
+
+    bound().backward()
+    for name, parameter in model.named_parameters():
+        flat, i = parameter.data.view(-1), parameter.numel() // 2
+        kept, values = float(flat[i]), []
+        for step in (1e-5, -1e-5):
+            flat[i] = kept + step
+            values.append(bound().item())
+        flat[i] = kept
+        assert parameter.grad.view(-1)[i].item() == pytest.approx((values[0] - values[1]) / 2e-5, abs=1e-7), name

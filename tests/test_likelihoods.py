@@ -1,0 +1,304 @@
+"""Likelihoods: densities in the units of the data, pixels that are a function of the row, columns of any magnitude."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from cpvae.errors import InputError
+from cpvae.likelihoods import Bernoulli, Gaussian, build, choose, empty
+from cpvae.rows import Rows
+
+SPREAD = np.array([1e-3, 1.0, 40.0])
+CENTRE = np.array([-5.0, 0.0, 1e4])
+
+
+def measurements(n: int = 500) -> np.ndarray:
+    return CENTRE + SPREAD * np.random.default_rng(0).normal(size=(n, 3))
+
+
+def gaussian(noise: float | None = None) -> Gaussian:
+    return build("gaussian", Rows(measurements()), False, noise)
+
+
+# ---------------------------------------------------------------- Bernoulli
+
+
+def test_bernoulli_sums_to_one():
+    """Over all rows of five pixels, whatever the decoder says."""
+    likelihood = Bernoulli(5)
+    rows = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 5)
+    params = 3 * torch.randn(1, 4, 5).double()
+    total = likelihood.log_prob(params, rows).exp().sum(0)
+    torch.testing.assert_close(total, torch.ones(4).double(), rtol=0, atol=1e-12)
+
+
+def test_bernoulli_log_prob_by_scipy():
+    params, y = 3 * torch.randn(6, 2, 5).double(), torch.bernoulli(torch.full((6, 5), 0.5)).double()
+    p = 1 / (1 + np.exp(-params.numpy()))
+    expected = stats.bernoulli(p).logpmf(y.numpy()[:, None].astype(int)).sum(-1)
+    np.testing.assert_allclose(Bernoulli(5).log_prob(params, y).numpy(), expected, atol=1e-12)
+
+
+def test_bernoulli_far_logits_stay_finite():
+    params = torch.tensor([[[300.0, -300.0]]])
+    assert float(Bernoulli(2).log_prob(params, torch.tensor([[0.0, 0.0]]))) == pytest.approx(-300)
+
+
+def test_fixed_bits_are_a_function_of_the_row():
+    likelihood, y = Bernoulli(30), torch.rand(200, 30)
+    bits, order = likelihood.draw_fixed(y), torch.randperm(200)
+    assert set(bits.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(likelihood.draw_fixed(y[order]), bits[order])
+    assert torch.equal(torch.cat([likelihood.draw_fixed(part) for part in y.split(7)]), bits)
+
+
+@pytest.mark.parametrize("how", ["draw", "draw_fixed"])
+@pytest.mark.parametrize("grey", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_bits_have_the_grey_level_as_mean(how, grey, agree):
+    """Column 0 holds one grey level in 20,000 rows that differ elsewhere."""
+    y = torch.rand(20_000, 4)
+    y[:, 0] = grey
+    bits = getattr(Bernoulli(4), how)(y)
+    agree(bits[:, 0], float(y[0, 0]))
+    agree(bits[:, 1] - y[:, 1], 0.0)
+
+
+def test_bits_are_independent_given_the_grey_level():
+    y = torch.full((20_000, 3), 0.5)
+    y[:, 2] = torch.rand(20_000)
+    bits = (Bernoulli(3).draw_fixed(y) - y).numpy()
+    correlation = np.corrcoef(bits.T)
+    assert np.abs(correlation[np.triu_indices(3, 1)]).max() < 5 / np.sqrt(20_000)
+
+
+def test_draw_draws_anew():
+    likelihood, y = Bernoulli(50), torch.full((10, 50), 0.5)
+    assert not torch.equal(likelihood.draw(y), likelihood.draw(y))
+    assert torch.equal(likelihood.draw_fixed(y), likelihood.draw_fixed(y))
+
+
+def test_binary_rows_are_themselves():
+    x = np.random.default_rng(0).integers(0, 2, (50, 6))
+    likelihood = build("bernoulli", Rows(x), False)
+    y = likelihood.to_model(torch.from_numpy(x))
+    for bits in (likelihood.draw(y), likelihood.draw_fixed(y), likelihood.fixed(Rows(x))):
+        assert np.array_equal(bits.numpy(), x)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "is_image", "full"), [("uint8", True, 255), ("uint8", False, 1), ("float64", True, 1)]
+)
+def test_bytes_of_images_are_scaled_by_255(dtype, is_image, full):
+    x = (np.random.default_rng(0).integers(0, 2, (50, 6)) * full).astype(dtype)
+    x[0, 0] = full // 2 if full > 1 else x[0, 0]
+    likelihood = build("bernoulli", Rows(x), is_image)
+    y = likelihood.to_model(torch.from_numpy(x))
+    np.testing.assert_allclose(y.numpy(), x / full, atol=1e-7)
+    np.testing.assert_allclose(likelihood.to_data(y).numpy(), x, atol=1e-4)
+
+
+def test_booleans_are_bernoulli():
+    x = np.random.default_rng(0).random((50, 6)) < 0.5
+    assert choose(x, False) == "bernoulli"
+    likelihood = build("bernoulli", Rows(x), False)
+    assert np.array_equal(likelihood.fixed(Rows(x)).numpy(), x)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (
+            1.5,
+            r"values from 0 to 1.5 (column 2) cannot be Bernoulli, which needs [0, 1]; scale them, or use likelihood",
+        ),
+        (
+            -3.0,
+            r"values from -3 to 1 (column 2) cannot be Bernoulli, which needs [0, 1]; scale them, or use likelihood",
+        ),
+    ],
+)
+def test_bernoulli_refuses_what_is_not_a_probability(value, sentence):
+    x = np.random.default_rng(0).integers(0, 2, (50, 4)).astype(float)
+    x[7, 2] = value
+    with pytest.raises(InputError) as error:
+        build("bernoulli", Rows(x), False)
+    assert sentence in str(error.value)
+
+
+# ---------------------------------------------------------------- Gaussian
+
+
+def test_gaussian_is_a_density_in_the_units_of_the_data():
+    """scipy's normal with mean loc + scale * output and standard deviation scale * noise, column by column."""
+    likelihood = gaussian(noise=0.3).double()
+    x, params = measurements(6), torch.randn(6, 2, 3).double()
+    ours = likelihood.log_prob(params, likelihood.to_model(torch.from_numpy(x)))
+    loc, scale = likelihood.loc.numpy(), likelihood.scale.numpy()
+    each = stats.norm(loc + scale * params.numpy(), scale * float(likelihood.noise)).logpdf(x[:, None])
+    np.testing.assert_allclose(ours.numpy(force=True), each.sum(-1), rtol=0, atol=1e-9)
+
+
+def test_gaussian_integrates_to_one_in_the_units_of_the_data():
+    likelihood = Gaussian(torch.tensor([100.0, -2.0]).double(), torch.tensor([7.0, 0.01]).double(), noise=0.4).double()
+    params = torch.tensor([[[0.3, -1.0]]]).double()
+    sides = [
+        torch.linspace(-6, 6, 401, dtype=torch.float64) * s + m
+        for m, s in zip(likelihood.loc, likelihood.scale, strict=True)
+    ]
+    area = float((sides[0][1] - sides[0][0]) * (sides[1][1] - sides[1][0]))
+    density = likelihood.log_prob(params, likelihood.to_model(torch.cartesian_prod(*sides))).exp()
+    assert float(density.sum()) * area == pytest.approx(1, abs=1e-10)
+
+
+def test_gaussian_units_are_those_of_the_columns():
+    likelihood, x = gaussian(), measurements()
+    np.testing.assert_allclose(likelihood.loc, x.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(likelihood.scale, x.std(0), rtol=1e-9)
+    y = likelihood.to_model(torch.from_numpy(x)).double()
+    torch.testing.assert_close(y.mean(0), torch.zeros(3).double(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(y.square().mean(0), torch.ones(3).double(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_round_trip(dtype):
+    x = (100 * measurements()).astype(dtype)
+    likelihood = build("gaussian", Rows(x), False)
+    back = likelihood.to_data(likelihood.to_model(torch.from_numpy(x))).numpy()
+    assert np.abs((back - x) / x.std(0)).max() < 1e-5
+
+
+def test_images_share_one_scale():
+    x = measurements()
+    likelihood = build("gaussian", Rows(x), True)
+    np.testing.assert_allclose(likelihood.loc, np.full(3, x.mean()), rtol=1e-9)
+    np.testing.assert_allclose(likelihood.scale, np.full(3, x.std()), rtol=1e-9)
+
+
+def test_a_large_offset_costs_no_precision():
+    """1e9 + N(0, 1): float32 steps there are 64 apart, so the subtraction must come before the rounding."""
+    noise = np.random.default_rng(0).normal(size=(4000, 2))
+    x = 1e9 + noise
+    likelihood = build("gaussian", Rows(x), False)
+    y = likelihood.to_model(torch.from_numpy(x)).numpy()
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, (noise - noise.mean(0)) / noise.std(0), atol=1e-5)
+    np.testing.assert_allclose(likelihood.to_data(torch.from_numpy(y)), x, rtol=0, atol=1e-5)
+
+
+def test_units_do_not_depend_on_chunks(monkeypatch):
+    x = 1e6 + measurements(1000)
+    whole = build("gaussian", Rows(x), False)
+    monkeypatch.setattr(Rows.chunks, "__defaults__", (7,))
+    parts = build("gaussian", Rows(x), False)
+    torch.testing.assert_close(parts.loc, whole.loc, rtol=1e-12, atol=0)
+    torch.testing.assert_close(parts.scale, whole.scale, rtol=1e-6, atol=0)
+
+
+def test_log_abs_det_is_the_jacobian():
+    likelihood = gaussian().double()
+    jacobian = torch.autograd.functional.jacobian(lambda x: likelihood.to_model(x[None])[0], torch.zeros(3).double())
+    assert float(likelihood.log_abs_det()) == pytest.approx(float(jacobian.slogdet().logabsdet), abs=1e-12)
+
+
+def test_change_of_units_changes_the_density_by_the_jacobian():
+    """Metres or millimetres: the same density, a thousand times thinner in each column."""
+    x, params = measurements(), torch.randn(500, 1, 3).double()
+    values = []
+    for factor in (1.0, 1000.0):
+        likelihood = build("gaussian", Rows(x * factor), False, noise=0.5).double()
+        values.append(likelihood.log_prob(params, likelihood.to_model(torch.from_numpy(x * factor))))
+    torch.testing.assert_close(values[0] - values[1], torch.full((500, 1), 3 * np.log(1000.0)).double())
+
+
+def test_noise_is_learned_and_has_a_floor():
+    likelihood = gaussian().double()
+    y = 0.1 * torch.randn(20_000, 3).double()
+    optimiser = torch.optim.Adam([likelihood.log_noise], lr=0.05)
+    for _ in range(200):
+        optimiser.zero_grad()
+        (-likelihood.log_prob(torch.zeros(1, 1, 3).double(), y).mean()).backward()
+        optimiser.step()
+    assert float(likelihood.noise.detach()) == pytest.approx(float(y.square().mean().sqrt()), rel=0.01)
+    likelihood.log_noise.data.fill_(-50)
+    assert float(likelihood.noise.detach()) == pytest.approx(likelihood.min_noise)
+
+
+def test_noise_leaves_its_floor():
+    """At the floor, with rows that are farther from their means than the floor, the noise must be able to grow."""
+    likelihood = gaussian().double()
+    likelihood.log_noise.data.fill_(np.log(likelihood.min_noise) - 1e-3)
+    (-likelihood.log_prob(torch.zeros(1, 1, 3).double(), torch.ones(4, 3).double()).mean()).backward()
+    assert float(likelihood.log_noise.grad) < 0
+
+
+def test_noise_gradient_is_the_score():
+    """d/d(log sigma) log N(y; 0, sigma^2) = y^2 / sigma^2 - 1, added over columns."""
+    likelihood = gaussian().double()
+    likelihood.log_noise.data.fill_(0.3)
+    y = torch.randn(1, 3).double()
+    likelihood.log_prob(torch.zeros(1, 1, 3).double(), y).sum().backward()
+    expected = float((y**2 / np.exp(0.6) - 1).sum())
+    assert float(likelihood.log_noise.grad) == pytest.approx(expected, abs=1e-12)
+
+
+def test_fixed_noise_does_not_learn():
+    likelihood = gaussian(noise=0.25)
+    assert float(likelihood.noise) == pytest.approx(0.25)
+    assert not likelihood.log_noise.requires_grad
+
+
+def test_units_travel_with_the_weights():
+    likelihood = gaussian(noise=0.25)
+    other = empty("gaussian", 3)
+    other.load_state_dict(likelihood.state_dict())
+    y, params = torch.randn(5, 3), torch.randn(5, 2, 3)
+    assert torch.equal(other.log_prob(params, y), likelihood.log_prob(params, y))
+    bytes_ = build("bernoulli", Rows(np.array([[0, 255], [255, 9]], np.uint8)), True)
+    other = empty("bernoulli", 2)
+    other.load_state_dict(bytes_.state_dict())
+    assert other.to_model(torch.tensor([[255, 0]])).tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "sentence"),
+    [
+        ([1], None, "1 constant column (1): a Gaussian needs values that vary; drop them"),
+        ([0, 2], ["a", "b", "c"], "2 constant columns ('a', 'c'): a Gaussian needs values that vary; drop them"),
+    ],
+    ids=["one", "two, named"],
+)
+@pytest.mark.parametrize("value", [0.0, -3.0, 1e9, 0.1])
+def test_constant_columns_are_named(columns, names, sentence, value):
+    x = measurements()
+    x[:, columns] = value
+    with pytest.raises(InputError) as error:
+        build("gaussian", Rows(x), False, names=names)
+    assert sentence in str(error.value)
+
+
+def test_many_constant_columns_are_not_all_listed():
+    with pytest.raises(InputError, match=r"^8 constant columns \(0, 1, 2, 3, 4, \.\.\.\): a Gaussian needs values"):
+        build("gaussian", Rows(np.ones((20, 8))), False)
+
+
+def test_unknown_likelihood():
+    with pytest.raises(InputError, match=r"^likelihood 'gausian' is unknown; did you mean 'gaussian'\?$"):
+        empty("gausian", 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "is_image", "expected"),
+    [
+        (np.full((20, 4), 0.5), True, "bernoulli"),
+        (np.full((20, 4), 0.5), False, "gaussian"),
+        (np.eye(20), False, "bernoulli"),
+        (np.full((20, 4), 7, np.uint8), True, "bernoulli"),
+        (np.full((20, 4), 7, np.uint8), False, "gaussian"),
+        (np.linspace(-1, 1, 80).reshape(20, 4), True, "gaussian"),
+    ],
+)
+def test_choice(x, is_image, expected):
+    assert choose(x, is_image) == expected
