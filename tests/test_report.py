@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cpvae import report
+from cpvae import findings, report
 from cpvae.datasets import load
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators import CPVAE, VAE, DeepMixture
@@ -148,7 +148,7 @@ def test_page_of_images(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarra
     assert "15 epochs in" in page.text
     assert "To go on" not in page.text  # no run is known
     largest = int(np.argmax(digits_model.weights_))
-    assert f"Category {largest}: {report.percent(digits_model.weights_[largest])}" in page.text
+    assert f"Category {largest}: {findings.percent(digits_model.weights_[largest])}" in page.text
 
 
 def test_the_page_is_the_same_each_time(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarray]) -> None:
@@ -326,94 +326,95 @@ def history(valid: list[float], train: list[float] | None = None, beta: float = 
 
 
 def test_collapse() -> None:
-    found = report.collapse(4, 10)
+    found = findings.collapse(4, 10)
     assert found is not None
     assert found.title == "Only 4 of 10 categories are in use"
     assert "n_init=5" in found.action
-    assert report.collapse(5, 10) is None
+    assert findings.collapse(5, 10) is None
 
 
 def test_vague_categories() -> None:
-    assert report.vague(0.1, 10) is not None
-    assert report.vague(0.5, 10) is None
+    assert findings.vague(0.1, 10) is not None
+    assert findings.vague(0.5, 10) is None
 
 
 def test_small_categories() -> None:
-    found = report.small_categories(np.array([0.6, 0.395, 0.005]))
+    found = findings.small_categories(np.array([0.6, 0.395, 0.005]))
     assert found is not None
     assert found.title == "1 category is hardly used: 2"
-    assert report.small_categories(np.array([0.5, 0.3, 0.2])) is None
+    assert findings.small_categories(np.array([0.5, 0.3, 0.2])) is None
 
 
 def test_confused_categories() -> None:
     proba = np.array([[0.6, 0.4, 0.0]] * 6 + [[0.1, 0.9, 0.0]] * 6 + [[0.0, 0.0, 1.0]] * 6)
-    found = report.confused(proba, proba.argmax(1))
+    found = findings.confused(proba, proba.argmax(1))
     assert found is not None
     assert found.title == "Hard to tell apart: categories 0 and 1"
-    assert report.confused(proba[6:], proba[6:].argmax(1)) is None
-    assert report.confused(proba[:4], proba[:4].argmax(1)) is None  # too few rows to say
+    assert findings.confused(proba[6:], proba[6:].argmax(1)) is None
+    assert findings.confused(proba[:4], proba[:4].argmax(1)) is None  # too few rows to say
 
 
 def test_not_finite() -> None:
-    found = report.not_finite("not_finite", 3)
+    found = findings.not_finite("not_finite", 3)
     assert found is not None
     assert "epoch 3" in found.text
-    assert report.not_finite("early_stopping", 3) is None
+    assert findings.not_finite("early_stopping", 3) is None
 
 
 def test_still_falling() -> None:
     falling = [100.0, 90, 80, 70, 60, 50, 40, 30, 20, 10]
     settled = [100.0, 50, 30, 20, 15, 12, 11, 10.5, 10.3, 10.29]
-    found = report.still_falling(history(falling), "max_epochs")
+    found = findings.still_falling(history(falling), "max_epochs")
     assert found is not None
     assert "The last 2 of 10 epochs improved it by 20.00 nats." in found.text
-    assert report.still_falling(history(falling), "early_stopping") is None
-    assert report.still_falling(history(settled), "max_epochs") is None
-    assert report.still_falling([], "not_finite") is None
-    single = report.still_falling(history([3.0]), "max_epochs")
+    assert findings.still_falling(history(falling), "early_stopping") is None
+    assert findings.still_falling(history(settled), "max_epochs") is None
+    assert findings.still_falling([], "not_finite") is None
+    single = findings.still_falling(history([3.0]), "max_epochs")
     assert single is not None
     assert "single epoch" in single.title
 
 
 def test_overfits() -> None:
-    found = report.overfits(history([100.0], [96.0]), 1, scale=100.0)
+    found = findings.overfits(history([100.0], [96.0]), 1, scale=100.0)
     assert found is not None
     assert "4.00 nats" in found.text
-    assert report.overfits(history([100.0], [98.0]), 1, 100.0) is None
-    assert report.overfits(history([100.0, 100.0], [98.0, 50.0]), 1, 100.0) is None  # the epoch kept counts
-    assert report.overfits([], 0, 100.0) is None
+    assert findings.overfits(history([100.0], [98.0]), 1, 100.0) is None
+    assert findings.overfits(history([100.0, 100.0], [98.0, 50.0]), 1, 100.0) is None  # the epoch kept counts
+    assert findings.overfits([], 0, 100.0) is None
 
 
 def test_a_density_is_measured_against_a_plain_gaussian_not_against_itself() -> None:
     near_zero = history([0.01])
-    assert report.bound_scale("gaussian", 4, near_zero) == pytest.approx(4 * 1.4189385)
-    assert report.bound_scale("bernoulli", 4, history([-80.0])) == 80.0
+    assert findings.bound_scale("gaussian", 4, near_zero) == pytest.approx(4 * 1.4189385)
+    assert findings.bound_scale("bernoulli", 4, history([-80.0])) == 80.0
 
 
 def test_warmup() -> None:
-    assert report.in_warmup(history([3.0], beta=0.5)) is not None
-    assert report.in_warmup(history([3.0])) is None
-    assert report.in_warmup([]) is None
+    assert findings.in_warmup(history([3.0], beta=0.5)) is not None
+    assert findings.in_warmup(history([3.0])) is None
+    assert findings.in_warmup([]) is None
 
 
 def test_other_rows() -> None:
     past = history([100.0])
-    assert report.other_rows(np.array([120.0, 121.0, 119.0]), past, 1, 100.0) is not None
-    assert report.other_rows(np.array([105.0, 106.0, 104.0]), past, 1, 100.0) is None
-    assert report.other_rows(np.array([20.0, 230.0]), past, 1, 100.0) is None  # may be chance
+    assert findings.other_rows(np.array([120.0, 121.0, 119.0]), past, 1, 100.0) is not None
+    assert findings.other_rows(np.array([105.0, 106.0, 104.0]), past, 1, 100.0) is None
+    assert findings.other_rows(np.array([20.0, 230.0]), past, 1, 100.0) is None  # may be chance
 
 
 def test_copies() -> None:
     x = np.random.RandomState(0).normal(size=(20, 4))
-    assert report.copies(x) is None
-    found = report.copies(np.concatenate([x, x]))
+    assert findings.copies(x) is None
+    found = findings.copies(np.concatenate([x, x]))
     assert found is not None
     assert found.title == "50 % of the rows are copies of another row"
-    assert report.copies(np.zeros((20, 2))) is None  # of few columns it says nothing
+    assert findings.copies(np.zeros((20, 2))) is None  # of few columns it says nothing
 
 
 def titles(model: DeepMixture, x: Any) -> list[str]:
-    return [finding.title for finding in report.findings(model, report.look_at(model, x, None, None, 5000))]
+    shown = report.look_at(model, x, None, None, 5000)
+    return [finding.title for finding in findings.findings(model, shown.evaluation, shown.values)]
 
 
 def test_findings_of_a_fit(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:

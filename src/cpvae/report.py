@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from math import e, log, pi, sqrt
+from math import log, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from sklearn.utils.validation import check_is_fitted
 from cpvae import figures, metrics, runs
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
-from cpvae.estimators import COLLAPSED, DeepMixture
+from cpvae.estimators import DeepMixture
+from cpvae.findings import findings, percent
 from cpvae.inference import Evaluation, components_used, standard_error
 
 MAX_ROWS = 5_000  # rows looked at
@@ -42,7 +43,6 @@ SHOWN = 8  # images or rows of each kind
 NEW_ROWS = 300  # of a table, for a profile
 FEW_COLUMNS = 12  # columns that fit in a printed table
 LARGEST_SIDE = 96  # pixels of an image on the page
-NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
 
 MODELS = {"CPVAE": "CP-VAE, a deep mixture model", "VAE": "VAE, with a standard normal prior and no categories"}
 LIKELIHOODS = {
@@ -58,15 +58,6 @@ class Fact:
     name: str
     value: str
     meaning: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something to look out for, and what to do about it."""
-
-    title: str
-    text: str
-    action: str
 
 
 @dataclass(frozen=True)
@@ -214,7 +205,7 @@ def render(
         "numbers": list(key_numbers(model, shown)),
         "facts": list(facts(model, shown, config)),
         "settings": [Fact(name, str(value)) for name, value in sorted(model.get_params().items())],
-        "findings": findings(model, shown),
+        "findings": findings(model, shown.evaluation, shown.values),
         "bounds": inline(figures.bound_curves(model.history_, model.best_epoch_)) if model.history_ else None,
         "kl": inline(figures.kl_curves(model.history_, model.n_components)) if model.history_ else None,
         "bounds_text": bounds_text(model),
@@ -330,17 +321,6 @@ def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAW
 
 
 # -- words and numbers ------------------------------------------------------------------------------------------------
-
-
-def percent(share: float) -> str:
-    """A share in percent, with a digit after the point where it matters.
-
-    >>> percent(0.1234), percent(0.00321), percent(1.0), percent(0.0)
-    ('12 %', '0.3 %', '100 %', '0 %')
-    """
-    points = 100 * share
-    digits = 1 if 0 < points < 10 or 99 < points < 100 else 0
-    return f"{points:.{digits}f} %"
 
 
 def plain(value: float) -> str:
@@ -561,206 +541,6 @@ def bounds_text(model: DeepMixture) -> str:
         f"{first['valid_negative_elbo']:.2f} to {last['valid_negative_elbo']:.2f} nats a row, that of the training "
         f"rows from {first['train_negative_elbo']:.2f} to {last['train_negative_elbo']:.2f}."
     )
-
-
-# -- findings ---------------------------------------------------------------------------------------------------------
-
-
-def findings(model: DeepMixture, shown: Shown) -> list[Finding]:
-    """All that a reader should be warned of, gravest first."""
-    history = model.history_
-    relaxed = getattr(model, "expectation", "") == "relaxed"
-    scale = bound_scale(model.likelihood_, model.n_features_in_, history)
-    found = [not_finite(model.stopped_, model.best_epoch_)]
-    if shown.categories is not None and model.n_components > 1:
-        kept = _record(history, model.best_epoch_)
-        used = max(used_categories(shown), 0 if kept is None else int(kept["components_used"]))
-        found += [
-            collapse(used, model.n_components)
-            or vague(float(shown.evaluation.kl_c.mean()), model.n_components)
-            or small_categories(model.weights_)
-        ]
-        found += [confused(shown.evaluation.proba, shown.categories)]
-    found += [
-        in_warmup(history),
-        still_falling(history, model.stopped_),
-        None if relaxed else overfits(history, model.best_epoch_, scale),
-        other_rows(-shown.evaluation.elbo, history, model.best_epoch_, scale),
-        relaxed_objective() if relaxed else None,
-        copies(shown.values),
-    ]
-    return [finding for finding in found if finding is not None]
-
-
-def bound_scale(likelihood: str, features: int, history: Sequence[Mapping[str, Any]]) -> float:
-    """The nats against which a difference of bounds is large or small.
-
-    A Bernoulli bound is its own measure. A density moves with the units of the data, so that its bound may be near 0;
-    there it is what a plain Gaussian needs for standardised columns.
-    """
-    if likelihood == "bernoulli" and history:
-        return abs(float(history[-1]["valid_negative_elbo"]))
-    return NATS_OF_NORMAL * features
-
-
-def not_finite(stopped: str, best_epoch: int) -> Finding | None:
-    if stopped != "not_finite":
-        return None
-    kept = f"The weights of epoch {best_epoch} were kept." if best_epoch else "The weights are those of the start."
-    return Finding(
-        "Training stopped at a value that is not finite",
-        f"A bound or a gradient became infinite or not a number. {kept}",
-        "Use a lower learning_rate, and look for extreme values in the data.",
-    )
-
-
-def collapse(used: int, n_components: int) -> Finding | None:
-    if used >= COLLAPSED * n_components:
-        return None
-    return Finding(
-        f"Only {used} of {n_components} categories are in use",
-        "The others hold next to no rows: the model gave up telling so many sources apart.",
-        "Fit again with init='autoencoder' and n_init=5 and keep the best, or ask for fewer components.",
-    )
-
-
-def vague(kl_c: float, n_components: int) -> Finding | None:
-    """Whether a row says next to nothing about its category: less than a tenth of log K nats."""
-    if kl_c >= 0.1 * log(n_components):
-        return None
-    return Finding(
-        "The categories hardly depend on the rows",
-        f"A row tells {kl_c:.2f} nats about its category, of at most {log(n_components):.2f}: all rows are spread over "
-        "the categories in nearly the same way.",
-        "Train longer, with init='autoencoder' and n_init=5, or ask for fewer components.",
-    )
-
-
-def small_categories(weights: np.ndarray) -> Finding | None:
-    """Categories with less than a tenth of an even share."""
-    small = np.flatnonzero(weights < 0.1 / len(weights))
-    if not len(small):
-        return None
-    some = ", ".join(str(k) for k in small[:10]) + (", …" if len(small) > 10 else "")
-    return Finding(
-        f"{_categories(len(small))} hardly used: {some}",
-        "Less than a tenth of an even share of the rows is theirs, so what they generate is little constrained.",
-        "Ignore them when clustering and sampling, or fit again with fewer components.",
-    )
-
-
-def confused(proba: np.ndarray, categories: np.ndarray, much: float = 0.25) -> Finding | None:
-    """Pairs of categories between which the model wavers: rows of one have much probability in the other."""
-    k = proba.shape[1]
-    sums = np.zeros((k, k))
-    np.add.at(sums, categories, proba)
-    counts = np.bincount(categories, minlength=k)
-    mean = sums / np.maximum(counts, 1)[:, None]
-    np.fill_diagonal(mean, 0.0)
-    mean[counts < 5] = 0.0
-    both = np.triu(np.maximum(mean, mean.T))
-    pairs = np.argwhere(both >= much)
-    if not len(pairs):
-        return None
-    pairs = pairs[np.argsort(-both[tuple(pairs.T)], kind="stable")]
-    some = ", ".join(f"{a} and {b}" for a, b in pairs[:5]) + (", …" if len(pairs) > 5 else "")
-    return Finding(
-        f"Hard to tell apart: categories {some}",
-        f"Rows of one have on average more than {percent(much)} of their probability in the other.",
-        "Treat them as one source, or fit again with fewer components.",
-    )
-
-
-def in_warmup(history: Sequence[Mapping[str, Any]]) -> Finding | None:
-    if not history or history[-1]["beta"] >= 1:
-        return None
-    return Finding(
-        "Training ended before its warm-up did",
-        f"The KL terms had only {percent(float(history[-1]['beta']))} of their weight, so the bound was not yet what "
-        "was optimised.",
-        "Train for more epochs, or set a smaller warmup_epochs.",
-    )
-
-
-def still_falling(history: Sequence[Mapping[str, Any]], stopped: str) -> Finding | None:
-    """Whether the last fifth of the epochs still brought a half percent of all that training brought."""
-    if stopped != "max_epochs" or not history:
-        return None
-    if len(history) == 1:
-        return Finding("Trained for a single epoch", "Whether more would help cannot be seen.", "Raise max_epochs.")
-    valid = np.array([float(record["valid_negative_elbo"]) for record in history])
-    last = max(1, len(valid) // 5)
-    gain, total = valid[:-last].min() - valid[-last:].min(), valid.max() - valid.min()
-    if total <= 0 or gain <= 0.005 * total or valid.argmin() < len(valid) - max(1, last // 2):
-        return None
-    return Finding(
-        "The validation bound was still falling at the end",
-        f"The last {last} of {len(valid)} epochs improved it by {gain:.2f} nats.",
-        "Train longer: raise max_epochs.",
-    )
-
-
-def overfits(history: Sequence[Mapping[str, Any]], best_epoch: int, scale: float) -> Finding | None:
-    """Whether training rows are described better than validation rows by more than 3 % of `scale` nats."""
-    record = _record(history, best_epoch)
-    if record is None:
-        return None
-    gap = float(record["valid_negative_elbo"]) - float(record["train_negative_elbo"])
-    if gap <= 0.03 * scale:
-        return None
-    return Finding(
-        "The model overfits",
-        f"In the epoch kept, training rows are described {gap:.2f} nats better than validation rows.",
-        "Give more rows, or use smaller hidden layers or a smaller latent_dim.",
-    )
-
-
-def other_rows(
-    negative: np.ndarray, history: Sequence[Mapping[str, Any]], best_epoch: int, scale: float
-) -> Finding | None:
-    """Whether these rows are described far worse than the validation rows were: by a tenth of `scale`."""
-    record = _record(history, best_epoch)
-    if record is None or len(negative) < 2:
-        return None
-    gap = float(negative.mean(dtype=np.float64)) - float(record["valid_negative_elbo"])
-    if gap <= max(0.1 * scale, 4 * standard_error(negative)):
-        return None
-    return Finding(
-        "These rows are unlike those the model was fitted on",
-        f"They are described {gap:.2f} nats worse than the validation rows were.",
-        "Check that they come from the same source, in the same units and order of columns; else fit again with them.",
-    )
-
-
-def relaxed_objective() -> Finding:
-    return Finding(
-        "What was optimised is not a bound",
-        "With expectation='relaxed' the training objective, and the training curve below, may be better than any "
-        "true bound. The validation curve and the numbers above are bounds.",
-        "Compare models by the validation rows only, or use expectation='auto'.",
-    )
-
-
-def copies(values: np.ndarray) -> Finding | None:
-    """Whether more than a twentieth of the rows repeat another; of few columns that is expected."""
-    if values.shape[1] < 4:
-        return None
-    repeated = 1.0 - len(np.unique(values, axis=0)) / len(values)
-    if repeated <= 0.05:
-        return None
-    return Finding(
-        f"{percent(repeated)} of the rows are copies of another row",
-        "Copies on both sides of the validation split make the validation bound look better than it is.",
-        "If they are there by mistake, drop them before fitting.",
-    )
-
-
-def _record(history: Sequence[Mapping[str, Any]], epoch: int) -> Mapping[str, Any] | None:
-    return next((record for record in history if record["epoch"] == epoch), None)
-
-
-def _categories(n: int) -> str:
-    return f"{n} {'category is' if n == 1 else 'categories are'}"
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------------
