@@ -7,13 +7,17 @@ With a one-hot category c and ``ELBO_c(x) = E_{q(z|x,c)} log p(x|z,c) - KL(q(z|x
   ``softmax_c [log p(c) + ELBO_c(x)]``, hence never negative; that softmax is the best posterior over categories that
   the Gaussians allow, and what the estimators call `predict_proba`.
 - ``log p(x) ~ log sum_c p(c) mean_s p(x|z,c) p(z|c) / q(z|x,c)``: function `importance_weighted` (Burda, Grosse and
-  Salakhutdinov, 2016). In expectation L <= L* <= importance-weighted <= log p(x), whatever the number of draws.
+  Salakhutdinov, 2016).
+
+In expectation L <= L* <= importance-weighted <= log p(x), if each ELBO_c is estimated by logarithms of importance
+weights (`draw_given`) and the importance-weighted estimate has at least one draw for each category.
 
 Shapes: B rows, M categories evaluated for each, S draws of z.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -70,6 +74,18 @@ def terms_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Te
     return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
 
 
+def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """log p(x | z, c) and log p(z | c) - log q(z | x, c) at one draw of z, each ``(B, M)``, nats.
+
+    Their sum is the logarithm of an importance weight: its mean is ELBO_c(x), the mean of its exponential p(x | c).
+    Arguments as for `terms_given`.
+    """
+    q_z = q.given(c)
+    z = reparametrise(q_z, noise)
+    log_px = model.likelihood.log_prob(model.decoder(z, c), y)
+    return log_px, p.log_prob_given(z, c) - q_z.log_prob(z)
+
+
 def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> Terms:
     """Sum the categories out: `Terms` of L, eq. (8)."""
     weights = categories.weights
@@ -90,15 +106,16 @@ def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int = 0) -> Term
     return average(terms_given(model, y, q, p, categories.c), categories, q, p)
 
 
-def elbo_assigned(model: VAE, y: Tensor, c: Tensor) -> Terms:
-    """The terms of ``ELBO_c(x)`` for a category assigned to each row, ``(B,)`` indices.
+def elbo_assigned(model: VAE, y: Tensor, c: Tensor) -> tuple[Terms, Tensor]:
+    """The terms of L for the posterior that puts each row into the category assigned to it, ``(B,)`` indices.
 
-    `kl_c` is the cross-entropy ``- log q(c|x)``, by which the posterior learns the assignment.
+    Also gives the cross-entropy ``- log q(c|x)``, ``(B,)``, by which q(c|x) learns the assignment.
     """
     q, p = model.posterior(y), model.prior(model.posterior)
     c = c.unsqueeze(-1)
     given = terms_given(model, y, q, p, c)
-    return Terms(given.log_px[:, 0], -q.logits.gather(-1, c)[:, 0], given.kl_z[:, 0])
+    terms = Terms(given.log_px[:, 0], -p.logits[c[:, 0]], given.kl_z[:, 0])
+    return terms, -q.logits.gather(-1, c)[:, 0]
 
 
 def elbo_tight(terms: TermsGivenC, p: Latent) -> Tensor:
@@ -122,25 +139,25 @@ def allocate(weights: Tensor, n_samples: int) -> Tensor:
     >>> allocate(torch.tensor([[0.7, 0.3, 0.0]]), 10).tolist()
     [[6, 3, 1]]
     """
-    n_categories = weights.shape[-1]
-    floor = 1 if n_samples >= n_categories else 0
-    ideal = weights * (n_samples - floor * n_categories)
-    counts = ideal.floor()
-    rank = torch.argsort(ideal - counts, dim=-1, descending=True, stable=True).argsort(dim=-1)
-    left = n_samples - floor * n_categories - counts.sum(-1, keepdim=True)
-    return (counts + (rank < left) + floor).long()
+    spare = n_samples - weights.shape[-1]
+    if spare < 0:
+        return (_rank(weights) < n_samples).long()
+    counts = (weights * spare).floor()
+    left = spare - counts.sum(-1, keepdim=True)
+    return (1 + counts + (_rank(weights * spare - counts) < left)).long()
 
 
-def log_importance_weights(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor) -> Tensor:
-    """log p(x | z, c) + log p(z | c) - log q(z | x, c) at each draw: ``(B, M)``, float64."""
-    q_z = q.given(c)
-    z = reparametrise(q_z, noise)
-    log_px = model.likelihood.log_prob(model.decoder(z, c), y).double()
-    return log_px + p.log_prob_given(z, c).double() - q_z.log_prob(z).double()
+def _rank(values: Tensor) -> Tensor:
+    """Place of each value in its row, the largest first; ties in order."""
+    return torch.argsort(values, dim=-1, descending=True, stable=True).argsort(dim=-1)
 
 
 def importance_weighted(
-    model: VAE, y: Tensor, n_samples: int, generator: torch.Generator | None = None, chunk: int = 500
+    model: VAE,
+    y: Tensor,
+    n_samples: int,
+    noise: Callable[[int, int], Tensor] | None = None,
+    chunk: int = 500,
 ) -> Tensor:
     """Importance-weighted estimate of log p(x), a lower bound in expectation: ``(B,)``, float64, nats.
 
@@ -150,6 +167,7 @@ def importance_weighted(
     Args:
         y: rows ``(B, F)`` as for `terms_given`.
         n_samples: S, draws of (c, z) for each row.
+        noise: gives the standard normal numbers of draws i to j, ``(B, j - i, D)``; None draws them.
         chunk: draws decoded at once; changes memory, not the result.
     """
     q, p = model.posterior(y), model.prior(model.posterior)
@@ -158,11 +176,12 @@ def importance_weighted(
     edges = counts.cumsum(-1)
     total = torch.full((len(y),), -torch.inf, dtype=torch.float64, device=y.device)
     for start in range(0, n_samples, chunk):
-        draws = torch.arange(start, min(start + chunk, n_samples), device=y.device)
+        stop = min(start + chunk, n_samples)
+        draws = torch.arange(start, stop, device=y.device)
         c = torch.searchsorted(edges, draws.expand(len(y), -1).contiguous(), right=True)
-        shape = (*c.shape, model.latent_dim)
-        noise = torch.randn(shape, generator=generator, dtype=y.dtype, device=y.device)
-        log_weights = log_importance_weights(model, y, q, p, c, noise)
-        log_share = (p.logits[c] - counts.gather(-1, c).log()).double()
+        numbers = y.new_empty(len(y), stop - start, model.latent_dim).normal_() if noise is None else noise(start, stop)
+        log_px, log_ratio = draw_given(model, y, q, p, c, numbers)
+        log_weights = log_px.double() + log_ratio.double()
+        log_share = p.logits[c].double() - counts.gather(-1, c).double().log()
         total = torch.logaddexp(total, (log_weights + log_share).logsumexp(-1))
     return total

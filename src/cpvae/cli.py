@@ -92,7 +92,8 @@ def fit(
     expectation: Annotated[
         str | None,
         typer.Option(
-            help="Over c: exact, straight-through, relaxed or auto.", show_default="auto: exact up to 20 components"
+            help="Over c: exact, straight-through, relaxed or auto.",
+            show_default="auto: exact up to 20 components",
         ),
     ] = None,
     init: Annotated[str | None, typer.Option(help="autoencoder or random.", show_default="autoencoder")] = None,

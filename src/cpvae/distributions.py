@@ -41,24 +41,6 @@ def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
-def kl_to_components(q: Independent, loc: Tensor, scale: Tensor) -> Tensor:
-    """KL of diagonal Gaussians to each of K others, as matrix products: no ``(B, M, K, D)`` tensor.
-
-    Args:
-        q: diagonal Gaussians, batch shape ``(B, M)``, event shape ``(D,)``.
-        loc, scale: the K others, ``(K, D)``.
-
-    Returns:
-        ``(B, M, K)``, nats.
-    """
-    q_loc, q_scale = q.base_dist.loc, q.base_dist.scale
-    precision = scale.reciprocal().square()
-    quadratic = (q_scale.square() + q_loc.square()) @ (0.5 * precision).T - q_loc @ (precision * loc).T
-    constant = (0.5 * precision * loc.square() + scale.log()).sum(-1) - 0.5 * loc.shape[-1]
-    kl: Tensor = quadratic + constant - q_scale.log().sum(-1, keepdim=True)
-    return kl
-
-
 class Latent(Protocol):
     """What a prior network returns, and all that the bounds ask of it.
 
@@ -116,11 +98,10 @@ class CategoricalNormal(Distribution):
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
         """KL(q(z | x, c) || p(z | c)) in closed form, ``(B, M)``; term B2 of eq. (8) before the sum over c.
 
-        For a point of the simplex this is the mixture, by its weights, of the K divergences: exact at its corners,
-        and with the gradient of each.
+        At a point of the simplex the prior's parameters are mixed as the posterior's are, so that the gradient along an
+        edge moves both. (A mixture of the K divergences would compare the posterior for the drawn category with the
+        priors of all others: a gradient that only ever confirms the draw, and soon leaves one category.)
         """
-        if c.is_floating_point():
-            return (c * kl_to_components(q, self.loc, self.scale)).sum(-1)
         return kl_divergence(q, self.given(c))
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
@@ -204,14 +185,6 @@ class Exact:
 
     def __call__(self, logits: Tensor, step: int = 0) -> Categories:
         return Categories(torch.arange(logits.shape[-1], device=logits.device).unsqueeze(0), logits.exp())
-
-
-class Sampled:
-    """One draw of c for each row, without a gradient: an unbiased estimate of the sum, for evaluation at large K."""
-
-    def __call__(self, logits: Tensor, step: int = 0) -> Categories:
-        c = Categorical(logits=logits, validate_args=False).sample().unsqueeze(-1)
-        return Categories(c, torch.ones_like(c, dtype=logits.dtype))
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from cpvae.rows import Rows
 from cpvae.schedules import exponential
 from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
 
-EXACT_UP_TO = 20  # categories for which expectation="auto" sums: there the sum costs less than the noise it saves
+EXACT_UP_TO = 20  # categories for which expectation="auto" sums: K decoders a row become too many
 MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
 STEPS = 10_000  # what max_epochs=None aims at
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
@@ -405,7 +405,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         A lower bound in expectation, tighter with more samples; 5,000 are what papers report.
         """
         whole("n_samples", n_samples, 1)
-        parts = [log_likelihood(self.model_, y, n_samples, self.seed_ + i) for i, y in enumerate(self._observed(X))]
+        parts = [log_likelihood(self.model_, y, n_samples, self.seed_) for y in self._observed(X)]
         return np.concatenate(parts)
 
     def reconstruct(self, X: ArrayLike) -> np.ndarray:

@@ -18,14 +18,15 @@ from cpvae.bounds import (
     TermsGivenC,
     average,
     category_posterior,
+    draw_given,
     elbo_tight,
     importance_weighted,
-    terms_given,
 )
-from cpvae.distributions import Exact, Expectation, Joint, Sampled, entropy
+from cpvae.distributions import Categories, Exact, Expectation, Joint, entropy
 from cpvae.models import VAE
-from cpvae.rownoise import row_keys, row_normal
+from cpvae.rownoise import row_keys, row_normal, row_uniform
 
+CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 0 is its code, 1 its pixels
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
 
@@ -60,11 +61,16 @@ class Evaluation:
 
 
 def mean_terms(model: VAE, y: Tensor, q: Joint, c: Tensor, n_samples: int) -> TermsGivenC:
-    """`terms_given` averaged over S draws of z that belong to the rows; categories share a row's draws."""
+    """The parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
+
+    KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
+    importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
+    """
     p = model.prior(model.posterior)
     noise = row_normal(row_keys(y), (n_samples, 1, model.latent_dim)).to(y.dtype)
-    draws = [terms_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
-    return TermsGivenC(*(torch.stack(parts).mean(0) for parts in zip(*draws, strict=True)))
+    draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
+    log_px, log_ratio = (torch.stack(parts).mean(0) for parts in zip(*draws, strict=True))
+    return TermsGivenC(log_px, -log_ratio)
 
 
 @torch.no_grad()
@@ -72,8 +78,8 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
     """L, L* and the category posteriors of rows ``(n, F)``, all categories summed exactly.
 
     Args:
-        n_samples: draws of z behind each ELBO_c. L is unbiased for any number. L* has, from the noise in the
-            differences between categories, a positive error that vanishes with more.
+        n_samples: draws of z behind each ELBO_c. L is unbiased for any number; L* is from above less biased with
+            more, and in expectation below log p(x) with any.
     """
     parts = []
     for batch in batches(y, model.n_categories):
@@ -93,18 +99,25 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
     return Evaluation(*(torch.cat(column).numpy(force=True) for column in zip(*parts, strict=True)))
 
 
+def draw_categories(y: Tensor, q: Joint) -> Categories:
+    """One draw from q(c | x) for each row, a function of the row: an unbiased estimate of the sum at large K."""
+    edges = q.logits.double().exp().cumsum(-1)
+    u = row_uniform(row_keys(y), (1,), CATEGORY_STREAM) * edges[:, -1:]
+    c = torch.searchsorted(edges, u).clamp_max(q.logits.shape[-1] - 1)
+    return Categories(c, torch.ones_like(u).to(q.logits.dtype))
+
+
 @torch.no_grad()
 def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Tensor]:
     """Mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
 
     A model trained on exact sums is validated with them, another with one draw of c for each row.
     """
-    expectation = Exact() if isinstance(expectation, Exact) else Sampled()
     sums: list[Tensor] = []
     counts: list[Tensor] = []
     for batch in batches(y, model.n_categories):
         q, p = model.posterior(batch), model.prior(model.posterior)
-        categories = expectation(q.logits, 0)
+        categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
         terms = average(mean_terms(model, batch, q, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
         counts.append(row_counts(q.logits))
@@ -123,16 +136,19 @@ def latent_means(model: VAE, y: Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def log_likelihood(model: VAE, y: Tensor, n_samples: int, seed: int) -> np.ndarray:
+def log_likelihood(model: VAE, y: Tensor, n_samples: int, seed: int = 0) -> np.ndarray:
     """Importance-weighted log p(x) of each row, ``(n,)``, float64, nats (`cpvae.bounds.importance_weighted`)."""
-    generator = torch.Generator(y.device).manual_seed(seed)
     chunk = min(500, n_samples)
-    return torch.cat(
-        [
-            importance_weighted(model, batch, n_samples, generator, chunk)
-            for batch in y.split(max(1, DECODED_AT_ONCE // chunk))
-        ]
-    ).numpy(force=True)
+
+    def one(batch: Tensor) -> Tensor:
+        keys = row_keys(batch) ^ seed
+
+        def noise(start: int, stop: int) -> Tensor:
+            return row_normal(keys, (stop - start, model.latent_dim), IMPORTANCE_STREAM + start).to(batch.dtype)
+
+        return importance_weighted(model, batch, n_samples, noise, chunk)
+
+    return torch.cat([one(batch) for batch in y.split(max(1, DECODED_AT_ONCE // chunk))]).numpy(force=True)
 
 
 def row_counts(q_c: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, feature
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -157,7 +158,9 @@ class Gaussian(Likelihood):
     @property
     def noise(self) -> Tensor:
         """sigma, in units of `scale`."""
-        return self.log_noise.exp().clamp_min(self.min_noise)
+        # The gradient passes the floor, or a single overshoot would leave sigma there for good.
+        below = (self.log_noise.clamp_min(math.log(self.min_noise)) - self.log_noise).detach()
+        return (self.log_noise + below).exp()
 
     def to_model(self, x: Tensor) -> Tensor:
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.
@@ -217,7 +220,7 @@ def build(
     scaler = StandardScaler()
     for x in rows.chunks():
         scaler.partial_fit(x.cpu().double().reshape(-1, 1 if is_image else features).numpy())
-    constant = np.flatnonzero(scaler.var_ <= 1e-20 * np.square(scaler.mean_))
+    constant = np.flatnonzero((scaler.scale_ == 1.0) & (scaler.var_ != 1.0))  # as scikit-learn tells them
     if len(constant):
         listed = ", ".join(repr(str(names[i])) if names is not None else str(i) for i in constant[:5])
         raise InputError(

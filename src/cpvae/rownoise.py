@@ -56,8 +56,8 @@ def row_uniform(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:
     count = math.prod(shape)
     counter = torch.arange(1, count + 1, device=keys.device) * _INCREMENT
     start = _mix(keys ^ _mix(torch.tensor(stream + 1, device=keys.device)))
-    bits = _shift(_mix(start.unsqueeze(-1) + counter), 11)
-    return ((bits.double() + 0.5) * 2.0**-53).view(len(keys), *shape)
+    bits = _shift(_mix(start.unsqueeze(-1) + counter), 12)  # 52 bits: with the half added still exact
+    return ((bits.double() + 0.5) * 2.0**-52).view(len(keys), *shape)
 
 
 def row_normal(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:

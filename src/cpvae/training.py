@@ -258,8 +258,8 @@ class _Run:
         y = model.likelihood.draw(model.likelihood.to_model(self.rows.take(index).to(self.device)))
         beta = settings.beta_max * self.beta(now)
         if self.start is not None and progress.epoch < settings.start_epochs:
-            terms = elbo_assigned(model, y, self.start[index].to(self.device))
-            loss = -(terms.log_px - terms.kl_c - beta * terms.kl_z).mean()
+            terms, cross_entropy = elbo_assigned(model, y, self.start[index].to(self.device))
+            loss = -(terms.log_px - cross_entropy - beta * terms.kl_z).mean()
         else:
             terms = elbo(model, y, self.expectation, now)
             loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).mean()

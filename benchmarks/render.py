@@ -1,0 +1,98 @@
+"""Write the figures of the README from the files in `results/`; nothing there is typed.
+
+python benchmarks/render.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def fits() -> list[str]:
+    """One line for each recorded fit: bounds in nats with standard errors, agreement with labels."""
+    lines = [
+        "| fit | -L, test | -L*, test | -L, 1,000 rows | NLL, the same rows | in use | accuracy, test | file |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted((ROOT / "results" / "fits").glob("*.json")):
+        result = read(path)
+        test, few = result["test"], result["importance_weighted"]
+        accuracy = f"{test['accuracy']:.3f}" if "accuracy" in test else "-"
+        lines.append(
+            f"| `{result['command']}` "
+            f"| {test['negative_elbo']:.2f} ± {test['negative_elbo_se']:.2f} "
+            f"| {test['negative_elbo_tight']:.2f} ± {test['negative_elbo_tight_se']:.2f} "
+            f"| {few['negative_elbo']:.2f} ± {few['negative_elbo_se']:.2f} "
+            f"| {few['negative_log_likelihood']:.2f} ± {few['negative_log_likelihood_se']:.2f} (S={few['importance_samples']}) "
+            f"| {test['components_used']} "
+            f"| {accuracy} "
+            f"| [{path.stem}]({path.relative_to(ROOT)}) |"
+        )
+    return lines
+
+
+def categories_in_use() -> list[str]:
+    """One line for each data set: on how many seeds the default start keeps every category."""
+    lines = [
+        "| data | seeds with all categories in use | validation accuracy, mean and range | file |",
+        "|---|---|---|---|",
+    ]
+    for path in sorted((ROOT / "results" / "categories_in_use").glob("*.json")):
+        result = read(path)
+        runs = result["runs"]
+        scores = [run["accuracy"] for run in runs]
+        epochs = ", ".join(sorted({f"{run['epochs']} epochs" for run in runs}))
+        lines.append(
+            f"| {result['dataset']}, K={result['n_components']}, {epochs} "
+            f"| {result['all_in_use']} of {len(runs)} "
+            f"| {sum(scores) / len(scores):.3f} ({min(scores):.3f} to {max(scores):.3f}) "
+            f"| [{path.stem}]({path.relative_to(ROOT)}) |"
+        )
+    return lines
+
+
+def synthetic() -> list[str]:
+    """One line for each number of categories on the paper's two-Gaussian mixture."""
+    lines = [
+        "| synthetic | KS distance to fresh data, c from q(c) | c from uniform p(c) | categories in use | file |",
+        "|---|---|---|---|---|",
+    ]
+    for path in sorted((ROOT / "results" / "synthetic").glob("*.json")):
+        result = read(path)
+        lines.append(
+            f"| K={result['n_components']} "
+            f"| {result['ks']['aggregated']:.4f} | {result['ks']['prior']:.4f} "
+            f"| {result['components_used']} "
+            f"| [{path.stem}]({path.relative_to(ROOT)}) |"
+        )
+    return lines
+
+
+def rendered(readme: str) -> str:
+    """The README with its results between the markers."""
+    head, rest = readme.split(BEGIN)
+    _, tail = rest.split(END)
+    notes = (
+        "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
+        "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
+    )
+    parts = ["\n".join(lines) for lines in (fits(), categories_in_use(), synthetic()) if len(lines) > 2]
+    return head + BEGIN + "\n\n".join([*parts, notes]) + "\n" + END + tail
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    path.write_text(rendered(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Everything a reader of the README may copy is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def test_the_python_example_runs(tmp_path):
+    (code,) = blocks("python")
+    done = run(
+        [sys.executable, "-c", code + "\nassert new_rows.shape == (64, 1, 8, 8)\nassert (same == categories).all()"],
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(code.strip().splitlines()) <= 12
+
+
+def test_the_commands_run(tmp_path):
+    _, commands = blocks("sh")
+    lines = commands.strip().splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        done = run(["bash", "-c", line], tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    for name in (
+        "labels.csv",
+        "new.png",
+        "runs/digits/report.html",
+        "runs/digits/samples.png",
+        "runs/digits/metrics.json",
+    ):
+        assert (tmp_path / name).stat().st_size > 100, name
+
+
+def test_make_commands_of_the_readme_exist():
+    first = blocks("sh")[0]
+    targets = re.findall(r"^make (\w+)", first, re.MULTILINE)
+    assert targets == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_help_is_quick_and_does_not_import_torch(tmp_path):
+    code = "import sys; sys.argv = ['cpvae', '--help']\nfrom cpvae.cli import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
+    done = run([sys.executable, "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    for command in ("fit", "evaluate", "cluster", "sample", "report", "data"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("path", ["docs/mathematics.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "README.md"])
+def test_links_between_documents_lead_somewhere(path):
+    text = (ROOT / path).read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / path).parent.joinpath(target).exists(), target
+
+
+def test_the_results_in_the_readme_are_those_of_the_result_files():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import render
+
+    assert render.rendered(README) == README, "run: python benchmarks/render.py"
