@@ -1,6 +1,6 @@
 """Fit and evaluate through the command line, and keep the figures with their evidence.
 
-    python benchmarks/record.py mnist --epochs 30 --seed 0 --run runs/mnist --out results/fits/mnist-cpvae-k10-seed0.json
+    python benchmarks/record.py mnist --epochs 30 --run runs/mnist --out results/fits/mnist-cpvae-k10-seed0.json
 
 Runs `cpvae fit` (resuming if the run was interrupted) and `cpvae evaluate` on the test split, once.
 """

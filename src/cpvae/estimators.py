@@ -374,7 +374,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         return (likelihood.draw_fixed(likelihood.to_model(x)) for x in rows.chunks())
 
     def _to_shape(self, x: Tensor) -> np.ndarray:
-        array: np.ndarray = x.numpy(force=True).astype(np.float32)
+        array: np.ndarray = x.numpy(force=True)
         return array if self.image_shape_ is None else array.reshape(-1, *self.image_shape_)
 
     # -- questions -------------------------------------------------------------------------------------------------

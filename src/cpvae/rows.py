@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 10_000
+CHUNK = 2**20  # numbers read at once: 8 MB for each copy in double precision
 _TORCH_DTYPES = frozenset(["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
 
 
@@ -51,8 +51,9 @@ class Rows:
         """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
         return self.x[i if self.index is None else self.index[i]]
 
-    def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
-        """All rows in order, `size` at a time."""
+    def chunks(self) -> Iterator[Tensor]:
+        """All rows in order, as many at a time as make `CHUNK` numbers."""
+        size = max(1, CHUNK // self.x.shape[1])
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
             yield self.x[start:stop] if self.index is None else self.x[self.index[start:stop]]

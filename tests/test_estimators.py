@@ -1,0 +1,328 @@
+"""The estimators as a user meets them: files, frames, images, chosen components, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import ks_2samp
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cpvae import CPVAE, VAE, InputError, load
+from cpvae.checkpoints import load_tensors
+from cpvae.estimators import DeepMixture
+
+torch.set_num_threads(1)
+QUICK = {"latent_dim": 3, "hidden": (32,), "max_epochs": 15, "batch_size": 25, "learning_rate": 5e-3, "random_state": 0}
+
+
+def blobs(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Three sources in four columns of very different units."""
+    random = np.random.RandomState(0)
+    labels = random.randint(3, size=n)
+    centres = np.array([[0, 0, 0, 0], [4, 4, 0, -4], [-4, 4, 4, 0]])
+    return (centres[labels] + random.normal(size=(n, 4))) * [1, 100, 1e-3, 1e6] + [0, 5, 1e3, -1e7], labels
+
+
+@pytest.fixture(scope="module")
+def table() -> CPVAE:
+    return CPVAE(3, **{**QUICK, "max_epochs": 40}).fit(blobs()[0])
+
+
+@pytest.fixture(scope="module")
+def images() -> CPVAE:
+    return CPVAE(4, **QUICK).fit(load_digits().images[:400] / 16)
+
+
+def test_it_finds_well_separated_sources_without_labels(table):
+    x, labels = blobs()
+    groups = [np.bincount(table.predict(x)[labels == k], minlength=3) for k in range(3)]
+    assert sum(max(group) for group in groups) > 0.95 * len(x)
+    assert len({int(np.argmax(group)) for group in groups}) == 3
+
+
+def test_samples_of_a_component_look_like_its_rows_in_the_units_of_the_data(table):
+    x, _ = blobs()
+    categories = table.predict(x)
+    for k in range(3):
+        rows, which = table.sample(2000, component=k)
+        assert set(which) == {k}
+        own = x[categories == k]
+        spread = own.std(0)
+        assert (np.abs(rows.mean(0) - own.mean(0)) < 0.5 * spread).all()
+        assert (np.abs(np.log(rows.std(0) / spread)) < 0.5).all()
+
+
+def test_all_samples_are_distributed_as_the_rows(table):
+    x, _ = blobs()
+    rows, which = table.sample(3000)
+    shares = np.bincount(which, minlength=3) / 3000
+    np.testing.assert_allclose(shares, table.weights_, atol=0.04)
+    assert max(ks_2samp(rows[:, j], x[:, j]).statistic for j in range(4)) < 0.15
+
+
+def test_weights_are_the_aggregated_posterior_and_prior_sampling_is_uniform(images):
+    """Eq. (14) against uniform p(c); the two ways to draw c."""
+    x = load_digits().images[:400] / 16
+    np.testing.assert_allclose(images.weights_, images.evaluate(x).q_c.mean(0), atol=0.03)
+    assert images.weights_.sum() == pytest.approx(1)
+    _, uniform = images.sample(4000, weights="prior")
+    np.testing.assert_allclose(np.bincount(uniform, minlength=4) / 4000, 0.25, atol=0.03)
+
+
+@pytest.mark.parametrize("weights", ["uniform", "empirical", "learned"])
+def test_weights_of_categories(weights):
+    x, _ = blobs()
+    model = CPVAE(3, weights=weights, **QUICK).fit(x[np.r_[0:300, 0:300][:350]])
+    p_c = model.model_.prior.logits.softmax(-1).detach().numpy()
+    if weights == "uniform":
+        np.testing.assert_allclose(p_c, 1 / 3, atol=1e-6)
+    elif weights == "empirical":
+        np.testing.assert_allclose(p_c, model.weights_, atol=1e-5)
+    else:
+        assert np.abs(p_c - 1 / 3).max() > 1e-4
+
+
+def test_score_is_the_mean_of_score_samples_and_below_the_likelihood(images):
+    x = load_digits().images[:100] / 16
+    bound, tight = images.evaluate(x).elbo, images.evaluate(x).elbo_tight
+    weighted = images.log_likelihood(x, 200)
+    assert images.score(x) == pytest.approx(images.score_samples(x).mean(), rel=1e-6)
+    np.testing.assert_array_equal(images.score_samples(x), bound)
+    error = 4 * (weighted - tight).std() / 10
+    assert (bound <= tight + 1e-4).all()
+    assert tight.mean() <= weighted.mean() + error
+
+
+def test_density_is_in_the_units_of_the_data():
+    """Ten times the column, a tenth of the density."""
+    x = np.random.RandomState(0).normal(size=(300, 2))
+    a, b = (VAE(**QUICK).fit(x * scale) for scale in (1.0, 10.0))
+    np.testing.assert_allclose(a.score_samples(x) - b.score_samples(x * 10), 2 * np.log(10), atol=1e-3)
+
+
+def test_images_keep_their_shape_and_any_form_of_them_is_one(images):
+    x = load_digits().images[:20] / 16
+    assert images.sample(3)[0].shape == (3, 1, 8, 8)
+    assert images.reconstruct(x).shape == (20, 1, 8, 8)
+    for form in (x, x[:, None], x.reshape(20, 64)):
+        np.testing.assert_array_equal(images.predict_proba(form), images.predict_proba(x))
+    with pytest.raises(InputError, match=r"images of shape \(1, 4, 16\): the model was fitted on \(1, 8, 8\)"):
+        images.predict(x.reshape(20, 4, 16))
+    grey, drawn = images.sample(50, mean=True)[0], images.sample(50)[0]
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    assert len(np.unique(grey)) > 100
+
+
+def test_bytes_and_grey_levels_are_the_same_images():
+    x = np.round(load_digits().images[:200] / 16 * 255).astype(np.uint8)
+    a = CPVAE(3, **QUICK).fit(x)
+    b = CPVAE(3, **QUICK).fit((x / np.float32(255)).astype(np.float32))
+    assert a.likelihood_ == b.likelihood_ == "bernoulli"
+    np.testing.assert_array_equal(a.predict(x), b.predict((x / np.float32(255)).astype(np.float32)))
+    assert a.sample(2, mean=True)[0].max() > 100
+
+
+def test_reconstructions_are_nearer_than_the_mean_image(images):
+    x = load_digits().images[:400] / 16
+    error = np.abs(images.reconstruct(x)[:, 0] - x).mean()
+    assert error < 0.8 * np.abs(x.mean(0) - x).mean()
+
+
+def test_answers_depend_on_the_row_alone(images):
+    x = load_digits().images[:50] / 16
+    order = np.random.RandomState(1).permutation(50)
+    for answer in (
+        images.predict_proba,
+        images.score_samples,
+        images.transform,
+        lambda rows: images.log_likelihood(rows, 20),
+    ):
+        np.testing.assert_allclose(answer(x[order]), answer(x)[order], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(answer(x[7:8]), answer(x)[7:8], rtol=1e-4, atol=1e-4)
+
+
+def test_sampling_is_reproducible_and_a_seed_changes_it(images):
+    a, b = images.sample(5), images.sample(5)
+    np.testing.assert_array_equal(a[0], b[0])
+    assert not np.array_equal(a[0], images.sample(5, random_state=1)[0])
+
+
+def test_n_init_keeps_the_best_validation_bound():
+    x = load_digits().images[:200] / 16
+    several = CPVAE(3, n_init=3, **QUICK).fit(x)
+    random = np.random.RandomState(0)
+    seeds = random.randint(2**31 - 1, size=3)
+    assert several.seed_ in seeds
+    best = min(record["valid_negative_elbo"] for record in several.history_[7:])
+    first = CPVAE(3, **QUICK).fit(x)
+    assert best <= min(record["valid_negative_elbo"] for record in first.history_[7:]) + 1e-9
+
+
+# -- inside scikit-learn's tools --------------------------------------------------------------------------------------
+
+
+def test_pipeline_clone_set_params_and_grid_search():
+    x, _ = blobs()
+    pipeline = make_pipeline(StandardScaler(), CPVAE(3, **QUICK))
+    assert pipeline.fit(x).predict(x).shape == (300,)
+    twin = clone(pipeline).set_params(cpvae__n_components=2)
+    assert twin.fit(x).predict_proba(x).shape == (300, 2)
+    search = GridSearchCV(VAE(**{**QUICK, "max_epochs": 2}), {"latent_dim": [1, 2]}, cv=2).fit(x)
+    assert search.best_params_["latent_dim"] in (1, 2)
+
+
+def test_pickle(table):
+    x, _ = blobs()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(table)).predict_proba(x), table.predict_proba(x))
+
+
+def test_data_frames_bring_the_names_of_their_columns():
+    frame = pd.DataFrame(blobs()[0], columns=["age", "income", "rate", "debt"])
+    model = CPVAE(3, **QUICK).fit(frame)
+    assert model.feature_names_in_.tolist() == list(frame.columns)
+    with pytest.raises(InputError, match="feature names should match"):
+        model.predict(frame.rename(columns={"age": "years"}))
+    with pytest.raises(InputError, match=r"2 constant columns \('a', 'c'\)"):
+        CPVAE(3, **QUICK).fit(frame.assign(a=1.0, c=2.5)[["age", "a", "c"]])
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["table", "images"])
+def test_save_and_load(kind, tmp_path, request):
+    model = request.getfixturevalue(kind)
+    x = blobs()[0] if kind == "table" else load_digits().images[:50] / 16
+    path = tmp_path / "model.cpvae"
+    model.save(path)
+    same = load(path)
+    assert type(same) is CPVAE
+    assert same.get_params() == model.get_params()
+    for name, value in model.model_.state_dict().items():
+        assert torch.equal(same.model_.state_dict()[name], value), name
+    np.testing.assert_array_equal(same.predict_proba(x), model.predict_proba(x))
+    np.testing.assert_array_equal(same.sample(4, component=1)[0], model.sample(4, component=1)[0])
+    np.testing.assert_array_equal(same.weights_, model.weights_)
+    assert same.history_ == model.history_
+    again = tmp_path / "again.cpvae"
+    same.save(again)
+    assert load_tensors(again)[0].keys() == load_tensors(path)[0].keys()
+
+
+def test_a_vae_survives_a_round_trip_too(tmp_path):
+    x, _ = blobs()
+    model = VAE(**QUICK).fit(x)
+    model.save(tmp_path / "vae.cpvae")
+    np.testing.assert_array_equal(load(tmp_path / "vae.cpvae").score_samples(x), model.score_samples(x))
+
+
+def test_the_run_folder_holds_what_the_design_names(tmp_path):
+    x, _ = blobs()
+    CPVAE(3, **QUICK).fit(x, out=tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"model.safetensors", "config.json", "history.jsonl"}
+    keys = [
+        "epoch",
+        "train_negative_elbo",
+        "valid_negative_elbo",
+        "reconstruction",
+        "kl_c",
+        "kl_z",
+        "beta",
+        "components_used",
+        "seconds",
+    ]
+    for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines():
+        assert list(json.loads(line)) == keys
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["status"] == "finished"
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"n_components": 0}, "n_components=0: expected a whole number of at least 1"),
+        ({"n_components": 1.5}, "n_components=1.5: expected a whole number of at least 1"),
+        ({"n_components": True}, "n_components=True: expected a whole number of at least 1"),
+        ({"latent_dim": -1}, "latent_dim=-1: expected a whole number of at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan: expected a number between 0 and 1"),
+        ({"likelihood": "gausian"}, "likelihood='gausian' is unknown; did you mean 'gaussian'?"),
+        ({"init": "autoencodr"}, "init='autoencodr' is unknown; did you mean 'autoencoder'?"),
+        ({"hidden": 300}, "hidden=300: expected the widths of the hidden layers, such as (300, 300)"),
+        ({"temperature": 1.0}, "temperature=1.0: expected two numbers, first and last, as (1.0, 0.5)"),
+        ({"device": "gpu9"}, "device='gpu9' cannot be used on this machine; use 'cpu' or 'auto'"),
+    ],
+)
+def test_arguments_are_stored_untouched_and_refused_in_fit(arguments, sentence):
+    model = CPVAE(**arguments)
+    for name, value in arguments.items():
+        assert getattr(model, name) is value
+    with pytest.raises(ValueError, match=r"expected|unknown|cannot") as caught:
+        model.fit(blobs()[0])
+    assert str(caught.value) == sentence
+
+
+def test_values_outside_of_ink_are_refused_at_fit_and_later(images):
+    x = load_digits().images[:100] / 16
+    spoilt = x.copy()
+    spoilt[5, 0, 3] = 1.5
+    with pytest.raises(
+        InputError, match=r"values from 0 to 1.5 \(column 3\) cannot be Bernoulli, which needs \[0, 1\]"
+    ):
+        CPVAE(2, likelihood="bernoulli", **QUICK).fit(spoilt)
+    with pytest.raises(InputError, match="cannot be Bernoulli"):
+        images.predict(x * 16)
+
+
+def test_an_estimator_is_one_of_two(images):
+    assert isinstance(images, DeepMixture)
+    assert not hasattr(VAE(), "predict")
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+
+MEMORY = """
+import resource, sys
+import numpy as np, torch
+from cpvae import VAE
+torch.set_num_threads(1)
+x = np.load(sys.argv[1], mmap_mode="r")
+used = int(open("/proc/self/status").read().split("VmData:")[1].split()[0]) * 1024
+limit = used + 2 * x.nbytes // 3
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+model = VAE(latent_dim=2, hidden=(8,), max_epochs=1, batch_size=500, random_state=0).fit(x, X_valid=x[:500])
+assert model.transform(x[:5_000]).shape == (5_000, 2)
+"""
+
+
+def test_a_memory_mapped_file_larger_than_the_memory_allowed_trains(tmp_path):
+    """The process may allocate two thirds of what the file holds: a copy of it anywhere would fail."""
+    path = tmp_path / "large.npy"
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(400_000, 1, 32, 32))
+    array[::1000] = np.random.RandomState(0).randint(0, 256, (400, 1, 32, 32))
+    array.flush()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MEMORY, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_is_quick_and_has_no_effects():
+    code = "import sys, cpvae; assert 'torch' not in sys.modules; from cpvae import CPVAE"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parent)
