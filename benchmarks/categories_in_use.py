@@ -10,21 +10,18 @@ looked at afterwards, on the validation rows, and choose nothing.
 from __future__ import annotations
 
 import argparse
-import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from evidence import evidence
 
 from cpvae import CPVAE
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load
 from cpvae.evaluation import evaluate
 from cpvae.inference import components_used
-from cpvae.runs import versions
 
 
 def main() -> None:
@@ -38,7 +35,6 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     data = load(args.dataset)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     runs = []
     for seed in range(args.seeds):
         began = time.perf_counter()
@@ -54,10 +50,7 @@ def main() -> None:
         write_json(
             args.out,
             {
-                "command": " ".join(["python", *sys.argv]),
-                "commit": commit.stdout.strip(),
-                "versions": versions(),
-                "device": f"cpu, {args.threads} thread(s), {platform.machine()}",
+                **evidence(),
                 "dataset": data.name,
                 "split": "valid",
                 "n_components": args.components,

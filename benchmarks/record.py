@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
+
+from evidence import evidence
 
 from cpvae.checkpoints import read_json, write_json
 
@@ -47,15 +47,12 @@ def main() -> None:
     few = ["--rows", rows, "--importance-samples", samples]
     weighted = json.loads(cpvae("evaluate", str(args.run), args.dataset, *few, "--json"))
     config = read_json(args.run / "config.json", "a run")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     write_json(
         args.out,
         {
+            **evidence(),
             "command": f"cpvae fit {args.dataset} " + " ".join(options[: -2 if "--resume" in options else None]),
-            "commit": commit.stdout.strip(),
             "seed": args.seed,
-            "versions": config["versions"],
-            "device": f"{config['device']}, {os.environ.get('OMP_NUM_THREADS', 'all')} thread(s), {platform.machine()}",
             "params": config["params"],
             "test": test,
             "importance_weighted": weighted,

@@ -9,21 +9,18 @@ Kolmogorov-Smirnov distance to fresh draws of the truth. Writes the figure besid
 from __future__ import annotations
 
 import argparse
-import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from evidence import evidence
 from scipy.stats import ks_2samp
 
 from cpvae import CPVAE, figures
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load, make_synthetic
 from cpvae.inference import components_used
-from cpvae.runs import versions
 
 
 def main() -> None:
@@ -41,14 +38,10 @@ def main() -> None:
     seconds = time.perf_counter() - began
     truth, _ = make_synthetic(len(train), random_state=1234)
     drawn = {weights: model.sample(len(train), weights=weights)[0] for weights in ("aggregated", "prior")}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     write_json(
         args.out,
         {
-            "command": " ".join(["python", *sys.argv]),
-            "commit": commit.stdout.strip(),
-            "versions": versions(),
-            "device": f"cpu, {args.threads} thread(s), {platform.machine()}",
+            **evidence(),
             "seed": args.seed,
             "seconds": round(seconds, 1),
             "n_components": args.components,
