@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 
 from cpvae import findings, report
+from cpvae.base import DeepMixture
 from cpvae.datasets import load
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators import CPVAE, VAE, DeepMixture
+from cpvae.estimators import CPVAE, VAE
 from cpvae.inference import standard_error
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}

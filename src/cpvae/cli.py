@@ -17,7 +17,7 @@ import typer
 from cpvae.errors import FitWarning, InputError, nearest
 
 if TYPE_CHECKING:
-    from cpvae.estimators import DeepMixture
+    from cpvae.base import DeepMixture
 
 DATA_HELP = (
     "A data set by name (digits, synthetic, mnist, mnist-static, omniglot) or a path: "

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from cpvae import datasets, figures, runs
+from cpvae.base import DeepMixture, as_table
 from cpvae.checkpoints import write_atomic, write_json
 from cpvae.datasets import Dataset
 from cpvae.errors import InputError, nearest
-from cpvae.estimators import CPVAE, ESTIMATORS, DeepMixture, as_table, load
+from cpvae.estimators import CPVAE, ESTIMATORS, load
 from cpvae.evaluation import choose_split, evaluate
 from cpvae.report import write_report
 

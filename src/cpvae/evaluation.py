@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from cpvae import metrics
+from cpvae.base import DeepMixture, as_table
 from cpvae.datasets import Dataset, Split
 from cpvae.errors import InputError, nearest
-from cpvae.estimators import CPVAE, DeepMixture, as_table
+from cpvae.estimators import CPVAE
 from cpvae.inference import components_used, standard_error
 
 DECOMPOSED = 2_000  # rows in the n-by-n sum of eq. (13)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.estimators import COLLAPSED, CPVAE, DeepMixture
+from cpvae.base import COLLAPSED, DeepMixture
+from cpvae.estimators import CPVAE
 from cpvae.inference import Evaluation, components_used, standard_error
 
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column

@@ -28,9 +28,9 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from cpvae import figures, metrics, runs
+from cpvae.base import DeepMixture
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
-from cpvae.estimators import DeepMixture
 from cpvae.findings import findings, percent
 from cpvae.inference import Evaluation, components_used, standard_error
 

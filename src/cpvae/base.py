@@ -1,0 +1,546 @@
+"""What all estimators share: rows in, a trained model behind them, questions answered, files.
+
+Arguments are stored untouched and checked in `fit`; what is learned ends in an underscore. Rows are ``(n, features)``
+or ``(n, channels, height, width)``; densities are in nats and in the units of the rows given.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from cpvae import likelihoods, runs
+from cpvae.arguments import between, one_of, whole
+from cpvae.checkpoints import load_tensors, save_tensors, write_atomic, write_json
+from cpvae.distributions import Exact, Expectation
+from cpvae.errors import FitWarning, InputError
+from cpvae.inference import (
+    Decomposition,
+    Evaluation,
+    components_used,
+    decompose,
+    evaluate,
+    latent_means,
+    log_likelihood,
+    row_counts,
+)
+from cpvae.initialisation import STARTS, Start
+from cpvae.models import VAE as VAEModule
+from cpvae.priors import Conditional
+from cpvae.progress import Reporter, Silent, Terminal
+from cpvae.rows import Rows
+from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
+
+MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
+STEPS = 10_000  # what max_epochs=None aims at
+COLLAPSED = 0.5  # share of categories in use below which a fit warns
+EVALUATION_DRAWS = 4  # of z behind each ELBO_c when rows are scored
+
+
+def default_epochs(n_rows: int, batch_size: int) -> int:
+    """Epochs that make about 10,000 steps, at least 30 and at most 200.
+
+    >>> default_epochs(50_000, 100), default_epochs(1_000, 100)
+    (30, 200)
+    """
+    return int(np.clip(STEPS * batch_size // max(1, n_rows), 30, 200))
+
+
+def default_start_epochs(epochs: int, steps_in_epoch: int) -> int:
+    """Epochs for the start and the warm-up: a sixth, but 500 steps where half of the epochs allow for them.
+
+    >>> default_start_epochs(30, 500), default_start_epochs(200, 13), default_start_epochs(10, 13)
+    (5, 39, 5)
+    """
+    return max(1, epochs // 6, min(epochs // 2, math.ceil(500 / steps_in_epoch)))
+
+
+class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """What all estimators share: data in, a trained `cpvae.models.VAE` behind, questions answered.
+
+    A subclass says which module it trains (`_module`) and lists its own arguments.
+    """
+
+    name: ClassVar[str]
+    n_components: int = 1
+    latent_dim: int
+    hidden: tuple[int, ...]
+    likelihood: str
+    noise: float | None
+    max_epochs: int | None
+    batch_size: int
+    learning_rate: float
+    warmup_epochs: int | None
+    patience: int
+    validation_fraction: float
+    n_init: int
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    model_: VAEModule
+    n_features_in_: int
+    image_shape_: tuple[int, ...] | None
+
+    # -- to be said by each model ----------------------------------------------------------------------------------
+
+    def _module(self, likelihood: likelihoods.Likelihood, features: int) -> VAEModule:
+        raise NotImplementedError(type(self).__name__)
+
+    def _expectation(self, total_steps: int) -> Expectation:
+        return Exact()
+
+    def _start(self) -> Start:
+        return STARTS["random"]
+
+    def _check_params(self) -> None:
+        """Refuse arguments that make no sense: one line each."""
+        for name in ("n_components", "latent_dim", "batch_size", "n_init"):
+            whole(name, getattr(self, name, 1), 1)
+        for name in ("max_epochs", "warmup_epochs"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), 1 if name == "max_epochs" else 0)
+        whole("patience", self.patience, 1)
+        if not isinstance(self.hidden, (tuple, list)) or not self.hidden:
+            raise InputError(f"hidden={self.hidden!r}: expected the widths of the hidden layers, such as (300, 300)")
+        for width in self.hidden:
+            whole("hidden", width, 1)
+        between("learning_rate", self.learning_rate, 0.0, 1.0)
+        between("validation_fraction", self.validation_fraction, 0.0, 1.0)
+        if self.noise is not None:
+            between("noise", self.noise, 0.0, math.inf)
+        one_of("likelihood", self.likelihood, ("auto", *likelihoods.NAMES))
+
+    # -- fitting ---------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        X_valid: ArrayLike | None = None,
+        out: str | Path | None = None,
+        resume: bool = False,
+        reporter: Reporter | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> Self:
+        """Learn the model from rows, without labels.
+
+        Args:
+            X: rows, ``(n, features)`` or ``(n, channels, height, width)``; a memory-mapped array is not read whole.
+            y: ignored; here for scikit-learn's pipelines.
+            X_valid: rows for the validation bound, by which weights and restarts are chosen; by default
+                `validation_fraction` of X, at most 10,000 rows.
+            out: a folder for history, checkpoints and the fitted model (see `cpvae.runs`).
+            resume: go on with the run in `out`; on the CPU the result is the same to the bit.
+            reporter: told of each epoch; by default a progress bar if `verbose`.
+            about: kept in the folder's ``config.json``, for instance where the rows came from.
+
+        Raises:
+            InputError: arguments or rows that cannot be used (a ValueError).
+            cpvae.training.Interrupted: Ctrl-C or SIGTERM; with `out`, the state was saved.
+        """
+        self._check_params()
+        array = self._check_rows(X, reset=True)
+        if len(array) < self.n_components:
+            raise InputError(
+                f"{len(array)} rows (n_samples={len(array)}) for n_components={self.n_components}: expected at least "
+                "as many rows as components; give more rows or ask for fewer components"
+            )
+        random = check_random_state(self.random_state)
+        seeds = [int(seed) for seed in random.randint(2**31 - 1, size=self.n_init)]
+        device = self._device()
+        rows, valid = self._split(array, X_valid, np.random.RandomState(seeds[0]), device)
+        is_image = self.image_shape_ is not None
+        name = likelihoods.choose(array, is_image) if self.likelihood == "auto" else self.likelihood
+        names = getattr(self, "feature_names_in_", None)
+        likelihood = likelihoods.build(name, rows, is_image, self.noise, names)
+
+        folder = None if out is None else Path(out)
+        if folder is not None:
+            config = {**self._config(), "data": _fingerprint(array), "seeds": seeds, "about": about or {}}
+            found = runs.begin(folder, config, resume)
+            if found["status"] == "finished":
+                return self._open(folder / runs.MODEL)
+            seeds = found["seeds"]
+        reporter = reporter or (Terminal() if self.verbose else Silent())
+        try:
+            fits = []
+            for i, seed in enumerate(seeds):
+                place = folder if folder is None or self.n_init == 1 else folder / f"restart-{i}"
+                label = "" if self.n_init == 1 else f" (restart {i + 1}/{self.n_init})"
+                fits.append(self._fit_once(rows, valid, likelihood, seed, place, resume, reporter, label))
+        finally:
+            reporter.close()
+        best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
+        self._finish(rows, *fits[best], seeds[best])
+        if folder is not None:
+            self._leave(folder, seeds, best, device)
+        return self
+
+    def _fit_once(
+        self,
+        rows: Rows,
+        valid: Rows,
+        likelihood: likelihoods.Likelihood,
+        seed: int,
+        folder: Path | None,
+        resume: bool,
+        reporter: Reporter,
+        label: str,
+    ) -> tuple[VAEModule, Outcome]:
+        """One restart: start, then training."""
+        epochs = self.max_epochs or default_epochs(len(rows), self.batch_size)
+        few = default_start_epochs(epochs, math.ceil(len(rows) / self.batch_size))
+        start = None
+        going_on = resume and folder is not None and (folder / CHECKPOINT).exists()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not going_on:
+                (folder / HISTORY).unlink(missing_ok=True)
+        if not going_on:
+            maker = self._start()
+            n_epochs = maker.epochs(len(rows)) if hasattr(maker, "epochs") else 0
+            reporter.phase(f"start{label}", n_epochs)
+            start = maker(rows, valid, likelihood, self.n_components, seed, reporter.epoch)
+        with seeded(seed):
+            model = self._module(copy.deepcopy(likelihood), rows.x.shape[1]).to(rows.device)
+        settings = Settings(
+            max_epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            warmup_epochs=few if self.warmup_epochs is None else self.warmup_epochs,
+            start_epochs=few,
+            patience=self.patience,
+            seed=seed,
+        )
+        expectation = self._expectation(epochs * math.ceil(len(rows) / self.batch_size))
+        reporter.phase(f"fit{label}", epochs)
+        outcome = train(
+            model,
+            rows,
+            model.likelihood.fixed(valid),
+            expectation,
+            settings,
+            start=start,
+            folder=folder,
+            resume=resume,
+            on_epoch=reporter.epoch,
+        )
+        return model, outcome
+
+    def _finish(self, rows: Rows, model: VAEModule, outcome: Outcome, seed: int) -> None:
+        """Keep what was learned, and say so if the categories collapsed."""
+        self.model_ = model.eval()
+        self.likelihood_ = model.likelihood.name
+        self.history_ = [asdict(record) for record in outcome.history]
+        self.n_iter_ = len(outcome.history)
+        self.stopped_ = outcome.stopped
+        self.best_epoch_ = outcome.best_epoch
+        self.seed_ = seed
+        if not isinstance(model.prior, Conditional):
+            return
+        total = torch.zeros(self.n_components, dtype=torch.float64)
+        counts = torch.zeros(self.n_components, dtype=torch.int64)
+        with torch.no_grad():
+            for x in rows.chunks():
+                logits = model.posterior(model.likelihood.draw_fixed(model.likelihood.to_model(x))).logits.cpu()
+                total += logits.exp().double().sum(0)
+                counts += row_counts(logits)
+        model.prior.set_aggregated(total / len(rows))
+        self._set_mixture()
+        used = components_used(counts.tolist())
+        if used < COLLAPSED * self.n_components:
+            warnings.warn(
+                f"only {used} of {self.n_components} categories are in use; refit with init='autoencoder' and "
+                "n_init=5, or with fewer components",
+                FitWarning,
+                stacklevel=3,
+            )
+
+    def _set_mixture(self) -> None:
+        """weights_, means_, scales_ from the prior."""
+        prior = self.model_.prior
+        if isinstance(prior, Conditional):
+            self.weights_ = prior.aggregated.numpy(force=True)
+            self.means_ = prior.loc.detach().numpy(force=True)
+            self.scales_ = prior.scale.detach().numpy(force=True)
+
+    def _leave(self, folder: Path, seeds: list[int], best: int, device: torch.device) -> None:
+        """The finished run: model first, status last, so that a run cut off here is only resumed."""
+        self.save(folder / runs.MODEL)
+        if self.n_init > 1:
+            write_atomic(folder / HISTORY, (folder / f"restart-{best}" / HISTORY).read_bytes())
+        config = runs.read_config(folder)
+        write_json(
+            folder / runs.CONFIG,
+            {
+                **config,
+                "status": "finished",
+                "device": str(device),
+                "seed": seeds[best],
+                "stopped": self.stopped_,
+                "best_epoch": self.best_epoch_,
+            },
+        )
+        for path in (folder / CHECKPOINT, *folder.glob(f"restart-*/{CHECKPOINT}")):
+            path.unlink(missing_ok=True)
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    def _check_rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
+        """Rows as a matrix in their own dtype, checked by scikit-learn's own validation.
+
+        Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept.
+        """
+        shape = getattr(X, "shape", None)
+        if shape is None or len(shape) < 3:
+            image_shape = None
+        else:
+            X = np.asarray(X)
+            image_shape = X.shape[1:] if X.ndim > 3 else (1, *X.shape[1:])
+            if X.ndim > 4:
+                raise InputError(f"rows of shape {X.shape[1:]}: expected (features,) or (channels, height, width)")
+            if not reset and image_shape != self.image_shape_:
+                raise InputError(
+                    f"images of shape {image_shape}: the model was fitted on {self.image_shape_}; give that shape"
+                )
+            X = X.reshape(len(X), -1)
+        try:
+            array: np.ndarray = validate_data(
+                self, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
+            )
+        except ValueError as error:
+            raise InputError(" ".join(str(error).split())) from error
+        if reset:
+            self.image_shape_ = image_shape
+        if array.dtype.kind == "f" and array.dtype.itemsize > 4 and len(array):
+            biggest = max(float(np.abs(chunk).max()) for chunk in _chunks(array))
+            if biggest > 1e30:
+                raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
+        return array
+
+    def _split(
+        self,
+        array: np.ndarray,
+        X_valid: ArrayLike | None,
+        random: np.random.RandomState,
+        device: torch.device,
+    ) -> tuple[Rows, Rows]:
+        """Training and validation rows; the array itself is shared."""
+        if X_valid is not None:
+            return Rows(array, device=device), Rows(self._check_rows(X_valid, reset=False), device=device)
+        n = len(array)
+        n_valid = min(max(1, round(self.validation_fraction * n)), MAX_VALIDATION)
+        if n - n_valid < max(1, self.n_components):
+            whole = Rows(array, device=device)  # too few rows to spare any
+            return whole, whole
+        order = random.permutation(n)
+        train_index, valid_index = np.sort(order[n_valid:]), np.sort(order[:n_valid])
+        shared = Rows(array, train_index, device)
+        return shared, shared.at(valid_index)
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            return torch.empty(0, device=self.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"device={self.device!r} cannot be used on this machine; use 'cpu' or 'auto'") from error
+
+    def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
+        """Rows in the model's units with their fixed observation, so many at a time that any file can be read."""
+        check_is_fitted(self)
+        rows = Rows(self._check_rows(X, reset=False), device=next(self.model_.parameters()).device)
+        likelihood = self.model_.likelihood
+        likelihood.check(rows)
+        return (likelihood.draw_fixed(likelihood.to_model(x)) for x in rows.chunks())
+
+    def _to_shape(self, x: Tensor) -> np.ndarray:
+        array: np.ndarray = x.numpy(force=True)
+        return array if self.image_shape_ is None else array.reshape(-1, *self.image_shape_)
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    def evaluate(self, X: ArrayLike, n_samples: int = EVALUATION_DRAWS) -> Evaluation:
+        """Bounds, their parts and category posteriors of each row (`cpvae.inference.Evaluation`)."""
+        return Evaluation.join([evaluate(self.model_, y, n_samples) for y in self._observed(X)])
+
+    def decompose(self, X: ArrayLike) -> Decomposition:
+        """The parts of eq. (13) for rows taken as the data distribution; costs the square of their number."""
+        return decompose(self.model_, torch.cat(list(self._observed(X))))
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Posterior mean of z, ``(n, latent_dim)``."""
+        return np.concatenate([latent_means(self.model_, y) for y in self._observed(X)])
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """L(x), eq. (7): a lower bound of log p(x) for each row, ``(n,)``, nats."""
+        return self.evaluate(X).elbo
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Mean of `score_samples`, nats."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def log_likelihood(self, X: ArrayLike, n_samples: int = 5000) -> np.ndarray:
+        """Importance-weighted estimate of log p(x) for each row, ``(n,)``, nats (Burda et al., 2016).
+
+        A lower bound in expectation, tighter with more samples; 5,000 are what papers report.
+        """
+        whole("n_samples", n_samples, 1)
+        parts = [log_likelihood(self.model_, y, n_samples, self.seed_) for y in self._observed(X)]
+        return np.concatenate(parts)
+
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
+        """Mean of p(x | z, c) at the likeliest category and its posterior mean of z; in the shape of X."""
+        return self._to_shape(torch.cat([self.model_.reconstruct(y) for y in self._observed(X)]))
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        component: int | None = None,
+        *,
+        weights: str = "aggregated",
+        mean: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """New rows by ancestral sampling (section 3.1 of the paper).
+
+        Args:
+            n_samples: how many.
+            component: draw all of them from this one; by default a component is drawn for each row.
+            weights: by which weights: "aggregated" is q(c) of the training rows, eq. (14), as in the paper; "prior" is
+                p(c).
+            mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
+            random_state: by default the estimator's own, so that two calls give the same rows.
+
+        Returns:
+            rows, in the shape and units of the training rows; and the component of each, ``(n_samples,)``.
+
+        Raises:
+            InputError: a component that does not exist; fewer than one row.
+        """
+        check_is_fitted(self)
+        whole("n_samples", n_samples, 1)
+        if component is not None:
+            whole("component", component, 0)
+            if component >= self.n_components:
+                raise InputError(
+                    f"component={component}: expected 0 to {self.n_components - 1}, the categories of this model"
+                )
+        one_of("weights", weights, ("aggregated", "prior"))
+        random = check_random_state(self.random_state if random_state is None else random_state)
+        with seeded(int(random.randint(2**31 - 1))):
+            c = self._draw_components(n_samples, component, weights)
+            rows = []
+            for part in c.to(next(self.model_.parameters()).device).split(8192):
+                rows.append(self.model_.sample(part, mean))
+        return self._to_shape(torch.cat(rows)), c.numpy()
+
+    def _draw_components(self, n: int, component: int | None, weights: str) -> Tensor:
+        if component is not None:
+            return torch.full((n,), component)
+        prior = self.model_.prior
+        if not isinstance(prior, Conditional):
+            return torch.zeros(n, dtype=torch.int64)
+        table = prior.aggregated if weights == "aggregated" else prior.logits.softmax(-1)
+        return torch.multinomial(table.double().cpu(), n, replacement=True)
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def _config(self) -> dict[str, Any]:
+        params = {key: _plain(value) for key, value in self.get_params().items() if key != "verbose"}
+        return {"estimator": type(self).__name__, "params": params}
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to one safetensors file with a JSON header; no pickle, no training rows.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        fitted = {
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": None if names is None else [str(name) for name in names],
+            "image_shape": self.image_shape_,
+            "likelihood": self.likelihood_,
+            "history": self.history_,
+            "stopped": self.stopped_,
+            "best_epoch": self.best_epoch_,
+            "seed": self.seed_,
+        }
+        meta = {**self._config(), "fitted": fitted, "versions": runs.versions()}
+        save_tensors(path, self.model_.state_dict(), meta)
+
+    def _open(self, path: Path) -> Self:
+        """Become the fitted estimator that was saved there."""
+        tensors, meta = load_tensors(path)
+        self._restore(tensors, meta["fitted"])
+        return self
+
+    def _restore(self, tensors: dict[str, Tensor], fitted: dict[str, Any]) -> None:
+        self.n_features_in_ = int(fitted["n_features_in"])
+        if fitted["feature_names_in"] is not None:
+            self.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
+        shape = fitted["image_shape"]
+        self.image_shape_ = None if shape is None else tuple(int(size) for size in shape)
+        self.likelihood_ = str(fitted["likelihood"])
+        self.history_ = list(fitted["history"])
+        self.n_iter_ = len(self.history_)
+        self.stopped_, self.best_epoch_ = fitted["stopped"], int(fitted["best_epoch"])
+        self.seed_ = int(fitted["seed"])
+        likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise)
+        self.model_ = self._module(likelihood, self.n_features_in_).eval()
+        self.model_.load_state_dict(tensors)
+        self._set_mixture()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # the precision of the weights
+        return tags
+
+
+def as_table(x: np.ndarray, names: Sequence[str] | None) -> Any:
+    """Rows with the names of their columns, as a data frame that shares their memory; an array if there are none."""
+    return x if names is None else pd.DataFrame(x, columns=list(names), copy=False)
+
+
+def _plain(value: Any) -> Any:
+    """An argument as JSON can hold it; a RandomState has no such form."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, (int, float, str, type(None))) else None
+
+
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), 10_000):
+        yield array[start : start + 10_000]
+
+
+def _fingerprint(array: np.ndarray) -> dict[str, Any]:
+    """By which a resumed run knows its data: shape, and a digest of up to 1,000 rows spread over it."""
+    some = np.ascontiguousarray(array[:: max(1, len(array) // 1000)])
+    return {
+        "rows": len(array),
+        "features": int(array.shape[1]),
+        "dtype": array.dtype.name,
+        "sha256": hashlib.sha256(some.tobytes()).hexdigest()[:16],
+    }
