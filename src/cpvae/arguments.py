@@ -7,13 +7,26 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from cpvae.errors import InputError, nearest
 
+MOST = 2**31 - 1  # more rows, widths or epochs than this are a slip of the finger
+LARGEST_SEED = 2**32 - 1  # of NumPy
 
-def whole(name: str, value: Any, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`."""
+
+def whole(name: str, value: Any, least: int, most: int = MOST) -> None:
+    """Refuse what is not a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise InputError(f"{name}={value!r}: expected a whole number of at least {least}")
+    if value > most:
+        raise InputError(f"{name}={value!r}: expected a whole number of at most {most}")
+
+
+def seed(name: str, value: Any) -> None:
+    """Refuse what NumPy would not take as a random state."""
+    if value is not None and not isinstance(value, np.random.RandomState):
+        whole(name, value, 0, LARGEST_SEED)
 
 
 def between(name: str, value: Any, low: float, high: float) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -215,8 +214,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
                 (folder / HISTORY).unlink(missing_ok=True)
         if not going_on:
             maker = self._start()
-            n_epochs = maker.epochs(len(rows)) if hasattr(maker, "epochs") else 0
-            reporter.phase(f"start{label}", n_epochs)
+            if maker.epochs(rows):
+                reporter.phase(f"finding a start{label}", maker.epochs(rows))
             start = maker(rows, valid, likelihood, self.n_components, seed, reporter.epoch)
         with seeded(seed):
             model = self._module(copy.deepcopy(likelihood), rows.x.shape[1]).to(rows.device)
@@ -230,7 +229,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
             seed=seed,
         )
         expectation = self._expectation(epochs * math.ceil(len(rows) / self.batch_size))
-        reporter.phase(f"fit{label}", epochs)
+        reporter.phase(f"fitting{label}", epochs)
         outcome = train(
             model,
             rows,
@@ -248,7 +247,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         """Keep what was learned, and say so if the categories collapsed."""
         self.model_ = model.eval()
         self.likelihood_ = model.likelihood.name
-        self.history_ = [asdict(record) for record in outcome.history]
+        self.history_ = [record.as_dict() for record in outcome.history]
         self.n_iter_ = len(outcome.history)
         self.stopped_ = outcome.stopped
         self.best_epoch_ = outcome.best_epoch

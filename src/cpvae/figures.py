@@ -318,6 +318,7 @@ def histograms(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.legend(loc="upper right")
+    panels[0].set_ylim(0, 1.35 * panels[0].get_ylim()[1])  # room for the legends; the panels share it
     panels[-1].set_xlabel(name)
     return figure
 
@@ -381,7 +382,7 @@ def latent_map(
 
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    return np.array([float(record[name]) for record in history])
+    return np.array([np.nan if record[name] is None else float(record[name]) for record in history])
 
 
 def _settled_limits(values: np.ndarray, warmup: int = 0) -> tuple[float, float]:
@@ -424,14 +425,15 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
     figure = _figure(WIDTH, 3.0, layout="constrained")
     axes = figure.add_subplot()
     dot = "o" if len(history) == 1 else ""
-    axes.plot(epoch, values[0], color=TRAIN, marker=dot, label="training rows")
+    if np.isfinite(values[0]).any():  # with a relaxed c they have no bound
+        axes.plot(epoch, values[0], color=TRAIN, marker=dot, label="training rows")
     axes.plot(epoch, values[1], color=VALID, marker=dot, label="validation rows")
     kept = np.flatnonzero(epoch == best_epoch)
     if len(kept):
         point = (epoch[kept[0]], values[1, kept[0]])
         axes.plot(*point, "o", markerfacecolor=PAPER, color=VALID, markersize=7, label="kept", clip_on=False, zorder=5)
     _epochs_axis(axes, history)
-    low, high = _settled_limits(values, int((_column(history, "beta") < 1).sum()))
+    low, high = _settled_limits(values[np.isfinite(values).all(1)], int((_column(history, "beta") < 1).sum()))
     axes.set_ylim(low, high)
     axes.set_ylabel("negative bound, nats a row\n(lower is better)")
     hidden = int((values > high).any(0).sum())

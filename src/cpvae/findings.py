@@ -60,7 +60,7 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
     found += [
         in_warmup(history),
         still_falling(history, model.stopped_),
-        None if relaxed else overfits(history, model.best_epoch_, scale),
+        overfits(history, model.best_epoch_, scale),
         other_rows(-evaluation.elbo, history, model.best_epoch_, scale),
         relaxed_objective() if relaxed else None,
         copies(values),
@@ -181,6 +181,8 @@ def overfits(history: Sequence[Mapping[str, Any]], best_epoch: int, scale: float
     record = _record(history, best_epoch)
     if record is None:
         return None
+    if record["train_negative_elbo"] is None:
+        return None
     gap = float(record["valid_negative_elbo"]) - float(record["train_negative_elbo"])
     if gap <= 0.03 * scale:
         return None
@@ -211,8 +213,8 @@ def other_rows(
 def relaxed_objective() -> Finding:
     return Finding(
         "What was optimised is not a bound",
-        "With expectation='relaxed' the training objective, and the training curve below, may be better than any "
-        "true bound. The validation curve and the numbers above are bounds.",
+        "With expectation='relaxed' the training objective may be better than any "
+        "true bound, so its curve is left out below. The validation curve and the numbers on this page are bounds.",
         "Compare models by the validation rows only, or use expectation='auto'.",
     )
 

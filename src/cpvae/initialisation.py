@@ -33,6 +33,9 @@ OnEpoch = Callable[[EpochRecord], None]
 class Start(Protocol):
     """From training rows to a category for each, int64 ``(n,)``; None leaves the categories to chance."""
 
+    def epochs(self, rows: Rows) -> int:
+        """How many epochs it trains, for the user's information."""
+
     def __call__(
         self,
         rows: Rows,
@@ -47,6 +50,10 @@ class Start(Protocol):
 @dataclass(frozen=True)
 class RandomStart:
     """No start, as in the paper: Glorot weights and the warm-up alone."""
+
+    def epochs(self, rows: Rows) -> int:
+        """None."""
+        return 0
 
     def __call__(
         self,
@@ -85,9 +92,11 @@ class AutoencoderStart:
     max_rows: int = 50_000
     n_init: int = 2
 
-    def epochs(self, n_rows: int) -> int:
-        """Passes over `n_rows` rows."""
-        return int(np.clip(self.n_steps * self.batch_size // n_rows, 5, 200))
+    def epochs(self, rows: Rows) -> int:
+        """Passes over the rows; none where the rows themselves are the code."""
+        if rows.x.shape[1] <= self.latent_dim:
+            return 0
+        return int(np.clip(self.n_steps * self.batch_size // len(rows), 5, 200))
 
     def __call__(
         self,
@@ -110,14 +119,12 @@ class AutoencoderStart:
         likelihood = copy.deepcopy(likelihood)
         if isinstance(likelihood, Bernoulli):
             likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
-        features = rows.x.shape[1]
-        if features <= self.latent_dim:
+        features, epochs = rows.x.shape[1], self.epochs(rows)
+        if not epochs:
             return np.concatenate([likelihood.to_model(x).numpy(force=True) for x in rows.chunks()])
         with seeded(seed):
             model = recipes.vae(likelihood, features, self.latent_dim).to(rows.device)
-        settings = Settings(
-            max_epochs=self.epochs(len(rows)), batch_size=self.batch_size, beta_max=self.beta, seed=seed
-        )
+        settings = Settings(max_epochs=epochs, batch_size=self.batch_size, beta_max=self.beta, seed=seed)
         train(model, rows, likelihood.fixed(valid), Exact(), settings, on_epoch=on_epoch)
         return np.concatenate([latent_means(model, likelihood.to_model(x)) for x in rows.chunks()])
 

@@ -39,8 +39,9 @@ class Silent:
 
 def describe(record: EpochRecord) -> str:
     """One epoch in a line: bounds in nats, KL terms, categories in use."""
+    train = "relaxed" if record.train_negative_elbo is None else f"{record.train_negative_elbo:.2f}"
     return (
-        f"-bound {record.valid_negative_elbo:.2f} nats (train {record.train_negative_elbo:.2f}), "
+        f"-bound {record.valid_negative_elbo:.2f} nats (train {train}), "
         f"KL(c) {record.kl_c:.2f}, KL(z) {record.kl_z:.2f}, in use {record.components_used}"
     )
 

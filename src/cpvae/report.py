@@ -536,10 +536,13 @@ def bounds_text(model: DeepMixture) -> str:
     if not model.history_:
         return "No epoch was completed."
     first, last = model.history_[0], model.history_[-1]
-    return (
+    text = (
         f"From epoch {first['epoch']} to {last['epoch']} the negative bound of the validation rows went from "
-        f"{first['valid_negative_elbo']:.2f} to {last['valid_negative_elbo']:.2f} nats a row, that of the training "
-        f"rows from {first['train_negative_elbo']:.2f} to {last['train_negative_elbo']:.2f}."
+        f"{first['valid_negative_elbo']:.2f} to {last['valid_negative_elbo']:.2f} nats a row"
+    )
+    begin, end = first["train_negative_elbo"], last["train_negative_elbo"]
+    return text + (
+        "." if begin is None or end is None else f", that of the training rows from {begin:.2f} to {end:.2f}."
     )
 
 

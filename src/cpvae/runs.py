@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ import sklearn
 import torch
 
 from cpvae import __version__
-from cpvae.checkpoints import FORMAT_VERSION, read_json, write_json
+from cpvae.arguments import LARGEST_SEED
+from cpvae.checkpoints import FORMAT_VERSION, check_version, check_writable, read_json, write_json
 from cpvae.errors import InputError
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
+HISTORY, CHECKPOINT, SAMPLES, REPORT = "history.jsonl", "checkpoint.safetensors", "samples.png", "report.html"
+RESTARTS = "restart-*"  # folders of a run with several restarts, each with a history and a checkpoint
+NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 
 
 def versions() -> dict[str, str]:
@@ -38,19 +43,60 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: the folder is missing, is not a run, or belongs to a newer version.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} does not exist or is not a folder; give the folder that `cpvae fit` wrote")
-    if not (folder / CONFIG).is_file():
-        raise InputError(f"{folder} is not a run: it has no {CONFIG}; give the folder that `cpvae fit` wrote")
+    _check_is_run(folder)
     config = read_json(folder / CONFIG, "the configuration of a run")
-    version = config.get("format_version")
-    if not isinstance(version, int):
-        raise InputError(f"{folder / CONFIG} is not the configuration of a run: it has no format_version; fit again")
-    if version > FORMAT_VERSION:
+    check_version(config, folder / CONFIG)
+    bad = [key for key, kind in NEEDED.items() if not isinstance(config.get(key), kind)]
+    if not bad:
+        about = config["about"]
+        bad = [f"about.{key}" for key in ("source", "labels") if not isinstance(about.get(key), (str, type(None)))]
+        bad += [] if config["seeds"] and all(map(_is_seed, config["seeds"])) else ["seeds"]
+    if bad:
         raise InputError(
-            f"{folder} has format {version}, newer than {FORMAT_VERSION}, the newest this version reads; upgrade cpvae"
+            f"{folder / CONFIG} is damaged or was changed: it has no {' and no '.join(bad)} that can be used; "
+            "restore a copy, or fit again into another folder"
         )
     return config
+
+
+def _is_seed(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SEED
+
+
+def _check_is_run(folder: Path) -> None:
+    try:
+        found = (folder.is_dir(), (folder / CONFIG).is_file())
+    except (OSError, ValueError):  # a name that is too long, a null byte
+        found = (False, False)
+    if not found[0]:
+        raise InputError(
+            f"{str(folder)[:200]} does not exist or is not a folder; give the folder that `cpvae fit` wrote"
+        )
+    if not found[1]:
+        raise InputError(f"{folder} is not a run: it has no {CONFIG}; give the folder that `cpvae fit` wrote")
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder in which a run could not begin, or go on, before any work is done for it.
+
+    Raises:
+        InputError: it cannot be written; it holds a run and `resume` is false, or none and it is true; it holds files
+            of others that a run would overwrite.
+    """
+    if resume:
+        read_config(folder)
+        check_writable(folder / CONFIG)
+        return
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the run")
+    if (folder / CONFIG).exists():
+        raise InputError(f"{folder} already holds a run; add --resume to go on with it, or choose another folder")
+    for name in (MODEL, METRICS, HISTORY, CHECKPOINT, SAMPLES, REPORT):
+        if (folder / name).exists():
+            raise InputError(
+                f"{folder} is no run but holds a {name}, which would be overwritten; choose another folder"
+            )
+    check_writable(folder / CONFIG)
 
 
 def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
@@ -65,14 +111,11 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
     Raises:
         InputError: the folder holds a run and `resume` is false, or holds another run.
     """
-    if not (folder / CONFIG).exists():
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; give a folder for the run")
+    if not (resume and (folder / CONFIG).exists()):
+        check_folder(folder, resume=False)
         config = {"format_version": FORMAT_VERSION, "status": "running", **config, "versions": versions()}
         write_json(folder / CONFIG, config)
         return config
-    if not resume:
-        raise InputError(f"{folder} already holds a run; add --resume to go on with it, or choose another folder")
     found = read_config(folder)
     for key in ("estimator", "params", "data"):
         if found.get(key) != config[key]:
@@ -81,6 +124,23 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
                 "resume with what it began with, or choose another folder"
             )
     return found
+
+
+def release(folder: Path) -> None:
+    """Give up the claim on a folder after a failure, unless there is something to go on with: a next try may begin."""
+    places = [folder, *folder.glob(RESTARTS)]
+    if any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL)):
+        return
+    for place in reversed(places):
+        for name in (HISTORY, CONFIG):
+            (place / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: what is there is not ours
+            place.rmdir()
+
+
+def saved(folder: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return any((place / CHECKPOINT).exists() for place in (folder, *folder.glob(RESTARTS)))
 
 
 def _difference(found: Any, asked: Any) -> str:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from cpvae.bounds import elbo, elbo_assigned
 from cpvae.checkpoints import load_tensors, save_tensors, write_atomic
-from cpvae.distributions import Expectation
+from cpvae.distributions import Expectation, Relaxed
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import components_used, validate
 from cpvae.models import VAE
@@ -72,10 +72,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of `history.jsonl`. Nats per row; the validation bound has its full KL weight whatever `beta` is."""
+    """One line of `history.jsonl`. Nats per row; bounds have their full KL weight whatever `beta` is.
+
+    With a relaxed c the training rows have no bound: `train_negative_elbo` is None, and what would stand there is
+    `train_relaxed_not_a_bound`.
+    """
 
     epoch: int
-    train_negative_elbo: float
+    train_negative_elbo: float | None
     valid_negative_elbo: float
     reconstruction: float
     kl_c: float
@@ -83,6 +87,14 @@ class EpochRecord:
     beta: float
     components_used: int
     seconds: float
+    train_relaxed_not_a_bound: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON holds it; the relaxed value only where there is one."""
+        values = asdict(self)
+        if self.train_relaxed_not_a_bound is None:
+            del values["train_relaxed_not_a_bound"]
+        return values
 
 
 @dataclass
@@ -257,8 +269,9 @@ class _Run:
         now = progress.epoch * self.n_steps + progress.step
         y = model.likelihood.draw(model.likelihood.to_model(self.rows.take(index).to(self.device)))
         beta = settings.beta_max * self.beta(now)
-        if self.start is not None and progress.epoch < settings.start_epochs:
-            terms, cross_entropy = elbo_assigned(model, y, self.start[index].to(self.device))
+        start = self._held_start()
+        if start is not None:
+            terms, cross_entropy = elbo_assigned(model, y, start[index].to(self.device))
             loss = -(terms.log_px - cross_entropy - beta * terms.kl_z).mean()
         else:
             terms = elbo(model, y, self.expectation, now)
@@ -283,15 +296,22 @@ class _Run:
             progress.sums[i] += value
         return ""
 
+    def _held_start(self) -> Tensor | None:
+        """The categories of the start, while they hold."""
+        return self.start if self.progress.epoch < self.settings.start_epochs else None
+
     def _finish_epoch(self) -> None:
         """Validate, record, keep the best weights, decide whether to stop."""
         progress, settings = self.progress, self.settings
         terms, counts = validate(self.model, self.valid, self.expectation)
         bound = float(terms.elbo)
         log_px, kl_c, kl_z, n = progress.sums
+        negative = -(log_px - kl_c - kl_z) / n
+        relaxed = isinstance(self.expectation, Relaxed) and self._held_start() is None
         record = EpochRecord(
             epoch=progress.epoch + 1,
-            train_negative_elbo=-(log_px - kl_c - kl_z) / n,
+            train_negative_elbo=None if relaxed else negative,
+            train_relaxed_not_a_bound=negative if relaxed else None,
             valid_negative_elbo=-bound,
             reconstruction=-log_px / n,
             kl_c=kl_c / n,
@@ -313,7 +333,7 @@ class _Run:
         self.history.append(record)
         if self.folder is not None:
             with (self.folder / HISTORY).open("a") as file:
-                file.write(json.dumps(asdict(record)) + "\n")
+                file.write(json.dumps(record.as_dict()) + "\n")
         if self.on_epoch is not None:
             self.on_epoch(record)
 
@@ -367,7 +387,7 @@ class _Run:
             tensors["start"] = self.start
         meta: dict[str, Any] = {"progress": asdict(self.progress), "settings": asdict(self.settings)}
         meta["progress"]["best_bound"] = str(self.progress.best_bound)  # JSON has no infinity
-        meta["history"] = [asdict(record) for record in self.history]
+        meta["history"] = [record.as_dict() for record in self.history]
         save_tensors(path, tensors, meta)
         self.saved = time.perf_counter()
 
@@ -391,6 +411,6 @@ class _Run:
         self.progress.best_bound = float(meta["progress"]["best_bound"])
         self.history = [EpochRecord(**record) for record in meta["history"]]
         self.start = tensors.get("start")
-        lines = [json.dumps(asdict(record)) + "\n" for record in self.history]
+        lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
         write_atomic(path.parent / HISTORY, "".join(lines))
         torch.set_rng_state(tensors["random"])

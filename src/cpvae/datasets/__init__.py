@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cpvae.datasets.checks import input_error
+from cpvae.datasets.checks import expanded, input_error
 from cpvae.datasets.files import read
 from cpvae.datasets.named import NAMES, load_named
 from cpvae.datasets.records import Dataset, DatasetStatus, FileStatus, Split
@@ -61,4 +61,4 @@ def load(source: str | os.PathLike[str], *, labels: str | None = None, root: Pat
         return load_named(source, root)
     if os.fspath(source) == "":
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
-    return read(Path(source), labels)
+    return read(expanded(Path(source)), labels)

@@ -21,6 +21,14 @@ def input_error(message: str) -> InputError:
     return InputError(" ".join(message.encode("utf-8", "backslashreplace").decode().splitlines()))
 
 
+def expanded(path: Path) -> Path:
+    """`~/x` in the user's home, where no shell has seen to it; a path that begins otherwise stays as it is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # the home of somebody who is not known here
+        return path
+
+
 class reading:
     """A `with` block in which whatever a parser raises becomes an `InputError` about `path`.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cpvae.datasets.arrays import read_npy, read_npz
-from cpvae.datasets.checks import check_labels, check_x, input_error, reading
+from cpvae.datasets.checks import check_labels, check_x, expanded, input_error, reading
 from cpvae.datasets.idx import is_idx, labels_beside, read_idx
 from cpvae.datasets.images import read_images
 from cpvae.datasets.records import Array, Dataset, Split
@@ -36,7 +36,7 @@ def read(path: Path, labels: str | None = None) -> Dataset:
     else:
         splits = _read_arrays(path)
         if labels is not None:
-            splits = _relabel(splits, Path(labels), path)
+            splits = _relabel(splits, expanded(Path(labels)), path)
     shape = " x ".join(map(str, next(iter(splits.values())).x.shape[1:]))
     sizes = ", ".join(f"{name} {len(split.x):,}" for name, split in splits.items())
     description = f"{path}: rows of {shape}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
@@ -116,11 +116,18 @@ def _check_path(path: Path, what: str = "file or folder") -> None:
         except OSError as error:
             raise input_error(f"{path!s:.100}: {error.strerror}; expected {SUPPORTED}") from error
         if path.is_dir():
+            _refuse_run(path)
             return
         if not path.is_file():
             raise input_error(f"{path}: neither a file nor a folder; expected {SUPPORTED}")
         if path.stat().st_size == 0:
             raise input_error(f"{path}: an empty file (0 bytes); expected {SUPPORTED}; write it again")
+
+
+def _refuse_run(path: Path) -> None:
+    """A run folder holds a picture, and must not pass for a folder of images."""
+    if (path / "config.json").is_file() and (path / "history.jsonl").is_file():
+        raise input_error(f"{path}: a run that cpvae fit wrote, not data; expected {SUPPORTED}; give the rows")
 
 
 def _hint(path: Path) -> str:

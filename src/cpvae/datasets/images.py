@@ -61,6 +61,9 @@ def _find(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    odd = next((path for path in images if not path.is_file()), None)
+    if odd is not None:  # a pipe would be waited for without end
+        raise input_error(f"{odd}: not a file; expected images; remove it, or the broken link")
     if not images:
         others = sorted(path for path in found if path.suffix.lower() in OTHER_SUFFIXES or "ubyte" in path.name)
         instead = f"; to read one file give its path, for example {others[0]}" if others else ""

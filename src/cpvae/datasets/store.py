@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cpvae.datasets.checks import input_error, reading
+from cpvae.datasets.checks import expanded, input_error, reading
 from cpvae.datasets.records import Array, DatasetStatus, FileStatus
 from cpvae.datasets.registry import REGISTRY, Entry, File, Variant
 from cpvae.errors import InputError, nearest
@@ -26,7 +26,7 @@ def data_root() -> Path:
     """The folder of the named sets: `CPVAE_DATA` where that is set, else the platform's cache folder."""
     given = os.environ.get("CPVAE_DATA")
     if given:
-        return Path(given)
+        return expanded(Path(given))
     import pooch
 
     return Path(pooch.os_cache("cpvae"))
