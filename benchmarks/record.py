@@ -51,7 +51,7 @@ def main() -> None:
         args.out,
         {
             **evidence(),
-            "command": f"cpvae fit {args.dataset} " + " ".join(options[: -2 if "--resume" in options else None]),
+            "command": f"cpvae fit {args.dataset} " + " ".join(option for option in options if option != "--resume"),
             "seed": args.seed,
             "params": config["params"],
             "test": test,

@@ -19,7 +19,7 @@ def whole(name: str, value: Any, least: int, most: int = MOST) -> None:
     """Refuse what is not a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise InputError(f"{name}={value!r}: expected a whole number of at least {least}")
-    if value > most:
+    if int(value) > most:
         raise InputError(f"{name}={value!r}: expected a whole number of at most {most}")
 
 

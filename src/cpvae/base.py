@@ -24,8 +24,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from cpvae import likelihoods, runs
-from cpvae.arguments import between, one_of, whole
-from cpvae.checkpoints import load_tensors, save_tensors, write_atomic, write_json
+from cpvae.arguments import between, one_of, seed, whole
+from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
 from cpvae.distributions import Exact, Expectation
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import (
@@ -124,6 +124,9 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         if self.noise is not None:
             between("noise", self.noise, 0.0, math.inf)
         one_of("likelihood", self.likelihood, ("auto", *likelihoods.NAMES))
+        seed("random_state", self.random_state)
+        if not isinstance(self.device, (str, torch.device)):
+            raise InputError(f"device={self.device!r}: expected 'auto', 'cpu' or 'cuda'")
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 
@@ -169,6 +172,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         name = likelihoods.choose(array, is_image) if self.likelihood == "auto" else self.likelihood
         names = getattr(self, "feature_names_in_", None)
         likelihood = likelihoods.build(name, rows, is_image, self.noise, names)
+        likelihood.check(valid)
 
         folder = None if out is None else Path(out)
         if folder is not None:
@@ -184,6 +188,10 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
                 place = folder if folder is None or self.n_init == 1 else folder / f"restart-{i}"
                 label = "" if self.n_init == 1 else f" (restart {i + 1}/{self.n_init})"
                 fits.append(self._fit_once(rows, valid, likelihood, seed, place, resume, reporter, label))
+        except Exception:
+            if folder is not None:
+                runs.release(folder)
+            raise
         finally:
             reporter.close()
         best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
@@ -316,9 +324,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
             if X.ndim > 4:
                 raise InputError(f"rows of shape {X.shape[1:]}: expected (features,) or (channels, height, width)")
             if not reset and image_shape != self.image_shape_:
-                raise InputError(
-                    f"images of shape {image_shape}: the model was fitted on {self.image_shape_}; give that shape"
-                )
+                expected = self.image_shape_ or f"{self.n_features_in_} columns"
+                raise InputError(f"images of shape {image_shape}: the model was fitted on {expected}; give such rows")
             X = X.reshape(len(X), -1)
         try:
             array: np.ndarray = validate_data(
@@ -328,7 +335,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
             raise InputError(" ".join(str(error).split())) from error
         if reset:
             self.image_shape_ = image_shape
-        if array.dtype.kind == "f" and array.dtype.itemsize > 4 and len(array):
+        if array.dtype.kind == "f" and len(array):
             biggest = max(float(np.abs(chunk).max()) for chunk in _chunks(array))
             if biggest > 1e30:
                 raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
@@ -358,7 +365,9 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            return torch.empty(0, device=self.device).device
+            here = torch.zeros(1, device=self.device)
+            here.item()  # "meta" holds no values
+            return here.device
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device={self.device!r} cannot be used on this machine; use 'cpu' or 'auto'") from error
 
@@ -443,6 +452,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
                     f"component={component}: expected 0 to {self.n_components - 1}, the categories of this model"
                 )
         one_of("weights", weights, ("aggregated", "prior"))
+        seed("random_state", random_state)
         random = check_random_state(self.random_state if random_state is None else random_state)
         with seeded(int(random.randint(2**31 - 1))):
             c = self._draw_components(n_samples, component, weights)
@@ -490,13 +500,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
     def _open(self, path: Path) -> Self:
         """Become the fitted estimator that was saved there."""
         tensors, meta = load_tensors(path)
-        self._restore(tensors, meta["fitted"])
+        with described(path):
+            self._restore(tensors, meta["fitted"])
         return self
 
     def _restore(self, tensors: dict[str, Tensor], fitted: dict[str, Any]) -> None:
         self.n_features_in_ = int(fitted["n_features_in"])
-        if fitted["feature_names_in"] is not None:
-            self.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
         shape = fitted["image_shape"]
         self.image_shape_ = None if shape is None else tuple(int(size) for size in shape)
         self.likelihood_ = str(fitted["likelihood"])
@@ -504,9 +513,17 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         self.n_iter_ = len(self.history_)
         self.stopped_, self.best_epoch_ = fitted["stopped"], int(fitted["best_epoch"])
         self.seed_ = int(fitted["seed"])
-        likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise)
-        self.model_ = self._module(likelihood, self.n_features_in_).eval()
-        self.model_.load_state_dict(tensors)
+        names = fitted["feature_names_in"]
+        if names is not None:
+            self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+        sizes = {"feature_names_in": names and len(names), "image_shape": shape and math.prod(shape)}
+        for name, size in sizes.items():
+            if size is not None and size != self.n_features_in_:
+                raise InputError(f"{name} of {size} columns where n_features_in is {self.n_features_in_}; fit again")
+        with torch.device("meta"):  # shapes first: a header cannot make this machine run out of memory
+            likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise)
+            self.model_ = self._module(likelihood, self.n_features_in_).eval()
+        self.model_.load_state_dict(tensors, assign=True)
         self._set_mixture()
 
     def __sklearn_tags__(self) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,19 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
     Raises:
         InputError: the path cannot be written, or the disk is full.
     """
+    data = line.encode() + b"\n"
     try:
-        with Path(path).open("ab") as file:
-            end = file.tell()
-            try:
-                file.write(line.encode() + b"\n")
-                file.flush()
-            except OSError:
-                os.truncate(path, end)
-                raise
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        end = os.fstat(file).st_size
+        try:
+            if os.write(file, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(file, end)
+            raise
+        finally:
+            os.close(file)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -103,6 +108,15 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def parse(text: str) -> Any:
+    """JSON without NaN and infinity, which the standard does not have."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def read_json(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -113,7 +127,7 @@ def read_json(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
         InputError: the file is missing or not a JSON object.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = parse(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not {expected} ({error}); give the folder that `cpvae fit` wrote") from error
     if not isinstance(value, dict):
@@ -157,7 +171,7 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     check_exists(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["cpvae"])
+            meta = parse((file.metadata() or {})["cpvae"])
             version = check_version(meta, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         intact = meta.get("sha256") == _digest(tensors, meta if version > 1 else None)

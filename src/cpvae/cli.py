@@ -6,18 +6,18 @@ Nothing heavy is imported until a command runs, so that `cpvae --help` answers a
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from cpvae.errors import FitWarning, InputError, nearest
-
-if TYPE_CHECKING:
-    from cpvae.base import DeepMixture
 
 DATA_HELP = (
     "A data set by name (digits, synthetic, mnist, mnist-static, omniglot) or a path: "
@@ -35,8 +35,18 @@ app = typer.Typer(
 data_app = typer.Typer(help="List, fetch and verify the named data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+
+def expand(path: Path | None) -> Path | None:
+    """`--out=~/x` in the user's home: not every shell sees to it."""
+    from cpvae.datasets.checks import expanded
+
+    return None if path is None else expanded(path)
+
+
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote, or a saved model.")]
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote, or a saved model.", callback=expand)
+]
 Labels = Annotated[str | None, typer.Option(metavar="COLUMN|FILE", help=LABELS_HELP)]
 SplitName = Annotated[
     str | None, typer.Option("--split", help="train, valid or test; by default test where there is one.")
@@ -55,8 +65,9 @@ def put(text: str) -> None:
 
 
 def put_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    put(json.dumps(value, indent=2, allow_nan=False))
+    """One JSON object on standard output; a number that JSON does not have is null."""
+    finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
+    put(json.dumps(finite, indent=2, allow_nan=False))
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
@@ -65,7 +76,7 @@ def put_json(value: Any) -> None:
 @app.command()
 def fit(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the run: model, history, metrics, pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run: model, history, metrics, pictures.", callback=expand)],
     model: Annotated[str | None, typer.Option(help="cpvae, or vae (no categories).", show_default="cpvae")] = None,
     components: Annotated[
         int | None, typer.Option("--components", "-k", help="Number of categories.", show_default="10")
@@ -114,7 +125,8 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a model to rows without labels, and leave it in a run folder."""
-    from cpvae.commands import fit_run, load_data
+    from cpvae import runs
+    from cpvae.commands import fit_run, load_data, make_estimator
 
     given = {
         "n_components": components,
@@ -135,12 +147,15 @@ def fit(
         "device": device,
     }
     params = {name: value for name, value in given.items() if value is not None}
-    again = f"cpvae fit {data} --out {out} --resume"
+    runs.check_folder(out, resume)
+    if not resume:
+        make_estimator(model or "cpvae", params)._check_params()  # before data are fetched or read
     try:
         summary = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet)
     except KeyboardInterrupt as error:
-        if (out / "config.json").exists():
-            say(f"stopped; the state is saved. To go on: {again}")
+        if (out / runs.CONFIG).exists():
+            kept = "the state is saved" if runs.saved(out) else "nothing was trained yet"
+            say(f"stopped; {kept}. To go on: {resuming(data, labels, out)}")
         else:
             say("stopped before anything was trained; nothing was written")
         raise typer.Exit(130) from error
@@ -148,7 +163,8 @@ def fit(
         put_json(summary)
         return
     put(table(summary))
-    say(f"the model is in {out}; next: cpvae report {out}   or: cpvae sample {out} -n 64 --out new.png")
+    new = "new.png" if (out / "samples.png").exists() else "new.csv"
+    say(f"the model is in {out}; next: cpvae report {out}   or: cpvae sample {out} -n 64 --out {new}")
 
 
 @app.command()
@@ -164,13 +180,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
-    from cpvae.commands import load_data
+    from cpvae.commands import load_data, suited
+    from cpvae.estimators import load
     from cpvae.evaluation import evaluate as evaluate_model
 
-    model = load_model(run)
-    result = evaluate_model(
-        model, load_data(data, labels, say), split, importance_samples=importance_samples, n_rows=rows
-    )
+    fitted = load(run)
+    found = suited(load_data(data, labels, say), fitted)
+    result = evaluate_model(fitted, found, split, importance_samples=importance_samples, n_rows=rows)
     put_json(result) if as_json else put(table(result))
 
 
@@ -178,15 +194,16 @@ def evaluate(
 def cluster(
     run: Run,
     data: Data,
-    out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.")],
+    out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.", callback=expand)],
     split: SplitName = None,
     labels: Labels = None,
 ) -> None:
     """Say which category each row belongs to, and how sure that is."""
     from cpvae.commands import cluster_rows, load_data
+    from cpvae.estimators import load
 
-    check_suffix(out, (".csv",))
-    shares = cluster_rows(load_model(run), load_data(data, labels, say), split, out)
+    check_out(out, (".csv",))
+    shares = cluster_rows(load(run), load_data(data, labels, say), split, out)
     put(table(shares))
     say(f"wrote {out}")
 
@@ -194,7 +211,7 @@ def cluster(
 @app.command()
 def sample(
     run: Run,
-    out: Annotated[Path, typer.Option(help="A picture (.png, .svg, .pdf) or rows (.npz, .csv).")],
+    out: Annotated[Path, typer.Option(help="A picture (.png, .svg, .pdf) or rows (.npz, .csv).", callback=expand)],
     n: Annotated[int, typer.Option("-n", "--number", help="How many rows.")] = 64,
     component: Annotated[
         int | None, typer.Option(help="Draw all of them from this category.", show_default="any")
@@ -212,15 +229,16 @@ def sample(
 ) -> None:
     """Draw new rows, from all categories or from one."""
     from cpvae.commands import PICTURES, TABLES, sample_rows
+    from cpvae.estimators import load
 
-    check_suffix(out, (*PICTURES, *TABLES))
-    sample_rows(load_model(run), n, component, weights, mean, seed, out)
+    check_out(out, (*PICTURES, *TABLES))
+    sample_rows(load(run), n, component, weights, mean, seed, out)
     say(f"wrote {out}")
 
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote.", callback=expand)],
     data: Annotated[
         str | None, typer.Option(help="The rows to show, if not those it was fitted on. " + DATA_HELP)
     ] = None,
@@ -284,21 +302,19 @@ def data_verify(
 # -- shared ----------------------------------------------------------------------------------------------------------
 
 
-def load_model(run: Path) -> DeepMixture:
-    """The model of a run folder or a file."""
-    from cpvae.estimators import load
-
-    if not run.exists():
-        raise InputError(f"{run} does not exist; give the folder that `cpvae fit` wrote, or a saved model")
-    return load(run)
+def resuming(data: str, labels: str | None, out: Path) -> str:
+    """The command that goes on with a stopped fit; its other options are in the run folder."""
+    parts = ["cpvae", "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
+    return shlex.join(parts)
 
 
-def check_suffix(path: Path, known: tuple[str, ...]) -> None:
+def check_out(path: Path, known: tuple[str, ...]) -> None:
     """Refuse an output that could not be written before any work is done for it."""
+    from cpvae.checkpoints import check_writable
+
     if path.suffix.lower() not in known:
         raise InputError(f"--out {path}: unknown kind {path.suffix!r}; use one of {', '.join(known)}")
-    if path.is_dir():
-        raise InputError(f"--out {path} is a folder; give a file name")
+    check_writable(path)
 
 
 def parse_widths(text: str) -> tuple[int, ...]:
@@ -327,27 +343,63 @@ def main() -> NoReturn:
     # click's own base class, wherever this version of typer keeps it
     usage: type[Exception] = typer.BadParameter.__mro__[2]
     try:
-        result = typer.main.get_command(app).main(standalone_mode=False)
+        _refuse_empty(sys.argv[1:])
+        result = typer.main.get_command(app).main(prog_name="cpvae", standalone_mode=False)
+        sys.stdout.flush()
     except InputError as error:
         _fail(str(error))
     except usage as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help is on the screen
+            sys.exit(0)
         _fail(_usage_message(error))
+    except BrokenPipeError:  # `| head` has seen enough
+        _silence(sys.stdout)
+        sys.exit(1)  # as click does
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}; check the path and the room on the disk")
+        _silence(sys.stdout)  # what cannot be written now cannot be written at exit either
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}; check the path and the room on the disk")
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _fail("more memory needed than there is; use smaller layers, fewer components or fewer rows")
     except (KeyboardInterrupt, typer.Abort):
         say("stopped")
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
 
 
+def _refuse_empty(arguments: list[str]) -> None:
+    """An empty argument is a shell variable that was not set; as a path it would mean this folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if argument == "" or (argument.startswith("--") and argument.endswith("=")):
+            after = f" after {before!r}" if before and not argument else f" in {argument!r}" if argument else ""
+            raise InputError(f"an empty argument{after}; expected a value; leave it out or give one")
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere."""
+    with suppress(OSError, ValueError):
+        number = stream.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+
+
 def _usage_message(error: Any) -> str:
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()).rstrip(".")
+    inputs = [one["input"] for one in getattr(error.__cause__, "errors", list)()]
+    if inputs:  # newer versions of typer do not say what was given
+        message += f", not {inputs[0]!r}"
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return f"{message}; see `cpvae --help`"
     name = getattr(error, "option_name", None)
-    if name and "--" not in message.replace(name, "") and error.ctx is not None:
-        known = [option for parameter in error.ctx.command.params for option in parameter.opts]
+    known = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
+    if name and known and "--" not in message.replace(name, ""):
         message += nearest(name, known)
-    command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "cpvae"
-    return f"{message}; see `{command} --help`"
+    return f"{message}; see `{context.command_path} --help`"
 
 
 def _fail(message: str) -> NoReturn:

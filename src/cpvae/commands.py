@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import math
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae import datasets, figures, runs
+from cpvae.arguments import whole
 from cpvae.base import DeepMixture, as_table
 from cpvae.checkpoints import write_atomic, write_json
 from cpvae.datasets import Dataset
@@ -22,6 +27,7 @@ from cpvae.report import write_report
 PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
+BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
 
 def load_data(source: str, labels: str | None = None, progress: Callable[[str], None] | None = None) -> Dataset:
@@ -29,6 +35,59 @@ def load_data(source: str, labels: str | None = None, progress: Callable[[str], 
     if source in datasets.NAMES and any(s.name == source and not s.present for s in datasets.status()):
         datasets.fetch(source, progress=progress)
     return datasets.load(source, labels=labels)
+
+
+def rows_of(data: Dataset, split: str) -> Any:
+    """The rows of a split as an estimator takes them, columns named."""
+    return as_table(data.splits[split].x, data.feature_names)
+
+
+def suited(data: Dataset, model: DeepMixture) -> Dataset:
+    """Data as the model was fitted on; columns without names take those of the fit.
+
+    Raises:
+        InputError: rows of another shape, or columns of other names.
+    """
+    shape = next(iter(data.splits.values())).x.shape[1:]
+    names = getattr(model, "feature_names_in_", None)
+    if data.feature_names is not None and names is not None:
+        _check_columns(data, [str(name) for name in names])
+        return data
+    is_image, fitted_on = len(shape) > 1, model.image_shape_ or (model.n_features_in_,)
+    if math.prod(shape) != model.n_features_in_ or (is_image and shape != fitted_on):
+        raise InputError(
+            f"{data.name}: rows of {_shape(shape)}; expected {_shape(fitted_on)}, as the model was fitted on; "
+            "give such rows, or fit a model on these"
+        )
+    if model.image_shape_ is not None or names is None:
+        return replace(data, feature_names=None)
+    return replace(data, feature_names=tuple(map(str, names)))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    """`3 columns` or `images of 1 x 28 x 28`."""
+    return f"{shape[0]} columns" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
+
+
+def _check_columns(data: Dataset, expected: list[str]) -> None:
+    """Refuse a table with other columns, or in another order; say what to do."""
+    if data.feature_names is None or list(data.feature_names) == expected:
+        return
+    missing = [name for name in expected if name not in data.feature_names]
+    others = [name for name in data.feature_names if name not in expected]
+    advice = "give these, in this order"
+    if missing:
+        found = f"no column {missing[0]!r}{nearest(missing[0], data.feature_names[:10])}"
+    elif others:
+        found = f"a column {others[0]!r} that the fit did not have"
+        advice = f"remove it, or say --labels {shlex.quote(others[0])} if it holds labels"
+    else:
+        found = f"columns in the order {_listed(data.feature_names)}"
+    raise InputError(f"{data.name}: {found}; expected the columns of the fit, {_listed(expected)}; {advice}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
@@ -64,27 +123,25 @@ def fit_run(
     if resume:
         began = runs.read_config(out)
         names = {cls.__name__: name for name, cls in ESTIMATORS.items()}
-        model_name = model_name or names.get(began.get("estimator", ""))
-        defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began.get("params", {}).items()}
+        model_name = model_name or names.get(began["estimator"])
+        defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
     estimator = make_estimator(model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     if "likelihood" not in params and estimator.likelihood == "auto" and data.likelihood is not None:
         estimator.set_params(likelihood=data.likelihood)
-    rows = data.splits[choose_split_for_fit(data)]
-    valid = data.splits.get("valid")
+    judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     estimator.fit(
-        as_table(rows.x, data.feature_names),
-        X_valid=None if valid is None else as_table(valid.x, data.feature_names),
+        rows_of(data, choose_split_for_fit(data)),
+        X_valid=rows_of(data, judged) if judged == "valid" else None,
         out=out,
         resume=resume,
         about={"source": source, "labels": labels, "dataset": data.name},
     )
-    judged = "valid" if valid is not None else choose_split_for_fit(data)
     summary = evaluate(estimator, data, judged)
     seconds = sum(record["seconds"] for record in estimator.history_)
     summary |= {"epochs": estimator.n_iter_, "stopped": estimator.stopped_, "training_seconds": round(seconds, 1)}
     write_json(out / runs.METRICS, summary)
     if estimator.image_shape_ is not None:
-        figures.save(picture(estimator), out / "samples.png")
+        figures.save(picture(estimator), out / runs.SAMPLES)
     return summary
 
 
@@ -112,6 +169,8 @@ def sample_rows(
     out: Path,
 ) -> None:
     """New rows into a file; its suffix says how."""
+    whole("n_samples", n, 1)
+    check_memory(n * model.n_features_in_, f"n_samples={n}")
     drawn_as_picture = out.suffix.lower() in PICTURES
     if drawn_as_picture and model.image_shape_ is None:
         raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
@@ -130,12 +189,18 @@ def sample_rows(
         write_atomic(out, frame.to_csv(index=False))
 
 
+def check_memory(n_values: int, given: str) -> None:
+    """Refuse so many numbers that this machine could not hold them; Linux would end the process instead."""
+    needed = n_values * BYTES_A_VALUE
+    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(f"{given}: needs about {needed / 1e9:,.0f} GB, more memory than there is; ask for fewer")
+
+
 def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
     """Row, category and its probability for each row, into a .csv file; returns the share of each category."""
     if not isinstance(model, CPVAE):
         raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
-    rows = data.splits[choose_split(data, split)]
-    proba = model.predict_proba(as_table(rows.x, data.feature_names))
+    proba = model.predict_proba(rows_of(suited(data, model), choose_split(data, split)))
     categories = proba.argmax(1)
     frame = pd.DataFrame({"row": np.arange(len(proba)), "category": categories, "probability": proba.max(1).round(6)})
     write_atomic(out, frame.to_csv(index=False))
@@ -149,20 +214,19 @@ def report_run(
     """Write the report of a run, on validation rows of what it was fitted on unless other data are named."""
     config = runs.read_config(run)
     model = load(run)
-    about = config.get("about", {})
+    about = config["about"]
     source = source or about.get("source")
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
-    data = load_data(source, labels or about.get("labels"), progress)
+    data = suited(load_data(source, labels or about.get("labels"), progress), model)
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
-    split = data.splits[name]
     return write_report(
         model,
-        as_table(split.x, data.feature_names),
-        labels=split.y,
+        rows_of(data, name),
+        labels=data.splits[name].y,
         config=config,
         data_name=data.name,
-        rows_name=name,
-        path=run / "report.html",
+        rows_name="" if name == "all" else name,
+        path=run / runs.REPORT,
         run=run,
     )

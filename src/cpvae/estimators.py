@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from cpvae import likelihoods, recipes, runs
 from cpvae.arguments import between, one_of
 from cpvae.base import DeepMixture
-from cpvae.checkpoints import load_tensors
+from cpvae.checkpoints import described, load_tensors
 from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start
@@ -117,7 +118,7 @@ class CPVAE(DeepMixture):
         >>> import numpy as np
         >>> random = np.random.RandomState(0)
         >>> X = np.concatenate([random.normal(-3, 1, (200, 2)), random.normal(3, 1, (200, 2))])
-        >>> model = CPVAE(2, latent_dim=2, hidden=(16,), max_epochs=10, random_state=0).fit(X)
+        >>> model = CPVAE(2, latent_dim=2, hidden=(16,), max_epochs=10, batch_size=20, random_state=0).fit(X)
         >>> labels = model.predict(X)
         >>> bool((labels[:200] == labels[0]).mean() > 0.9 and (labels[200:] != labels[0]).mean() > 0.9)
         True
@@ -227,7 +228,7 @@ def load(path: str | Path) -> DeepMixture:
         InputError: not a saved model or a run, unfinished, of a newer version, damaged, or changed.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         config = runs.read_config(path)
         if not (path / runs.MODEL).exists():
             raise InputError(
@@ -237,14 +238,11 @@ def load(path: str | Path) -> DeepMixture:
         path = path / runs.MODEL
     tensors, meta = load_tensors(path)
     classes = {cls.__name__: cls for cls in ESTIMATORS.values()}
-    try:
-        if meta["estimator"] not in classes:
-            raise InputError(f"{path} holds a {meta['estimator']!r}, which this version does not know; upgrade cpvae")
+    if str(meta.get("estimator")) not in classes:
+        raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
+    with described(path):
         params = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
         estimator = classes[meta["estimator"]](**params)
         estimator._check_params()
         estimator._restore(tensors, meta["fitted"])
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} does not hold the model its header names ({reason}); fit again") from error
     return estimator

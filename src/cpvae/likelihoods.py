@@ -143,6 +143,7 @@ class Gaussian(Likelihood):
     """
 
     name = "gaussian"
+    far = 1e12  # standard deviations; squares of anything beyond leave float32
     min_noise = 1e-3  # a thousandth of a column's spread: below it a few rows could make the density unbounded
 
     def __init__(self, loc: Tensor, scale: Tensor, noise: float | None = None):
@@ -152,7 +153,7 @@ class Gaussian(Likelihood):
         self.register_buffer("scale", scale)
         self.loc: Tensor
         self.scale: Tensor
-        log_noise = torch.zeros(()) if noise is None else torch.tensor(noise).log()
+        log_noise = torch.zeros(()) if noise is None else torch.tensor(float(noise)).log()
         self.log_noise = nn.Parameter(log_noise, requires_grad=noise is None)
 
     @property
@@ -169,6 +170,16 @@ class Gaussian(Likelihood):
 
     def to_data(self, y: Tensor) -> Tensor:
         return self.loc + y * self.scale
+
+    def check(self, rows: Rows) -> None:
+        for x in rows.chunks():
+            distance = self.to_model(x).abs()
+            if not float(distance.max()) < self.far:
+                row, column = divmod(int(distance.argmax()), distance.shape[1])
+                raise InputError(
+                    f"value {float(x[row, column]):g} in column {column}: more than {self.far:g} standard deviations "
+                    "from the rows of the fit; expected values like those; rescale it or drop the row"
+                )
 
     def forward(self, params: Tensor) -> Independent:
         return diagonal_normal(params, self.noise.expand_as(params))

@@ -57,7 +57,7 @@ class Terminal:
     def phase(self, title: str, n_epochs: int) -> None:
         self.close()
         self.title, self.n_epochs = title, n_epochs
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=20),

@@ -19,9 +19,10 @@ from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.checkpoints import FORMAT_VERSION, check_version, check_writable, read_json, write_json
 from cpvae.errors import InputError
+from cpvae.training import CHECKPOINT, HISTORY
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
-HISTORY, CHECKPOINT, SAMPLES, REPORT = "history.jsonl", "checkpoint.safetensors", "samples.png", "report.html"
+SAMPLES, REPORT = "samples.png", "report.html"
 RESTARTS = "restart-*"  # folders of a run with several restarts, each with a history and a checkpoint
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 
@@ -50,7 +51,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not bad:
         about = config["about"]
         bad = [f"about.{key}" for key in ("source", "labels") if not isinstance(about.get(key), (str, type(None)))]
-        bad += [] if config["seeds"] and all(map(_is_seed, config["seeds"])) else ["seeds"]
+        bad += [] if isinstance(config["data"].get("rows"), int) else ["data.rows"]
+        seeds, expected = config["seeds"], config["params"].get("n_init", 1)
+        bad += [] if len(seeds) == expected and all(map(_is_seed, seeds)) else ["seeds"]
     if bad:
         raise InputError(
             f"{folder / CONFIG} is damaged or was changed: it has no {' and no '.join(bad)} that can be used; "
@@ -114,7 +117,11 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
     if not (resume and (folder / CONFIG).exists()):
         check_folder(folder, resume=False)
         config = {"format_version": FORMAT_VERSION, "status": "running", **config, "versions": versions()}
-        write_json(folder / CONFIG, config)
+        try:
+            write_json(folder / CONFIG, config)
+        except InputError:
+            release(folder)
+            raise
         return config
     found = read_config(folder)
     for key in ("estimator", "params", "data"):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from cpvae.bounds import elbo, elbo_assigned
-from cpvae.checkpoints import load_tensors, save_tensors, write_atomic
+from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
 from cpvae.distributions import Expectation, Relaxed
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import components_used, validate
@@ -222,7 +222,8 @@ class _Run:
 
     def go(self, resume: bool, asked_to_stop: Callable[[], bool]) -> Outcome:
         if resume and self.folder is not None and (self.folder / CHECKPOINT).exists():
-            self._restore(self.folder / CHECKPOINT)
+            with described(self.folder / CHECKPOINT):
+                self._restore(self.folder / CHECKPOINT)
         progress = self.progress
         while progress.epoch < self.settings.max_epochs and not progress.stopped:
             self._epoch(asked_to_stop)
@@ -332,8 +333,7 @@ class _Run:
             progress.stopped = "early_stopping"
         self.history.append(record)
         if self.folder is not None:
-            with (self.folder / HISTORY).open("a") as file:
-                file.write(json.dumps(record.as_dict()) + "\n")
+            append_line(self.folder / HISTORY, json.dumps(record.as_dict()))
         if self.on_epoch is not None:
             self.on_epoch(record)
 

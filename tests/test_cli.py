@@ -1,0 +1,212 @@
+"""The command line: what goes to standard output and what to standard error, exit codes, going on after Ctrl-C."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpvae import FitWarning, cli, load, runs, training
+
+SMALL = ("--epochs", "1", "--hidden", "8", "--latent-dim", "2", "--quiet")
+TINY = ("-k", "3", "--init", "random", *SMALL)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(*arguments: object) -> Answer:
+    """`cpvae` with these arguments, in this process; anything but SystemExit fails the test."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, signal.getsignal(signal.SIGTERM)
+    sys.argv = ["cpvae", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("default", FitWarning)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+    finally:
+        sys.argv = before[0]
+        signal.signal(signal.SIGTERM, before[1])
+    return Answer(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def done(*arguments: object) -> Answer:
+    """The same, and it went well."""
+    answer = call(*arguments)
+    assert answer.code == 0, answer.err
+    return answer
+
+
+def refused(*arguments: object) -> str:
+    """The same, and it was refused as bad input: what the one line says."""
+    answer = call(*arguments)
+    assert answer.code == 2, answer
+    assert answer.out == ""
+    assert answer.err.startswith("error: ")
+    assert answer.err.endswith("\n")
+    assert len(answer.err.splitlines()) == 1, answer.err
+    assert "Traceback" not in answer.err
+    return answer.err.removeprefix("error: ").rstrip("\n")
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file and folder below, with what is in it."""
+    return {
+        str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "other"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def table(n: int = 30) -> pd.DataFrame:
+    return pd.DataFrame(np.random.RandomState(0).normal(size=(n, 3)), columns=list("abc"))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with a table."""
+    monkeypatch.chdir(tmp_path)
+    table().to_csv("t.csv", index=False)
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("default::cpvae.FitWarning")
+def test_json_is_the_only_thing_on_standard_output(place):
+    fit = done("fit", "t.csv", "--out", "run", *TINY, "--json", "--learning-rate", "0.9", "-k", "20")
+    assert json.loads(fit.out)["model"] == "cpvae"
+    assert "warning: " in fit.err
+    assert json.loads(done("evaluate", "run", "t.csv", "--json").out)["n"] == 30
+    listed = json.loads(done("data", "list", "--json").out)
+    assert {"digits", "synthetic"} <= {one["name"] for one in listed["datasets"]}
+
+
+def test_a_number_that_json_does_not_have_is_null(capsys):
+    cli.put_json({"a": float("nan"), "b": [float("inf"), 1.5]})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5]}
+
+
+def test_progress_is_plain_and_on_standard_error(place, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("NO_COLOR", "1")
+    fit = done("fit", "t.csv", "--out", "run", *(option for option in TINY if option != "--quiet"), "--json")
+    assert json.loads(fit.out)
+    assert "nats" in fit.err
+    assert not re.search(r"[\x1b\r]", fit.err + fit.out)
+
+
+def test_without_arguments_the_help_is_shown(place):
+    for arguments in ((), ("data",)):
+        answer = done(*arguments)
+        assert "Usage" in answer.out + answer.err
+        assert "error" not in answer.err
+
+
+def test_odd_paths_are_just_paths(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    odd = Path("dåta und 数/with ' space.csv")
+    odd.parent.mkdir()
+    table().to_csv(odd, index=False)
+    done("fit", odd, "--out", "an ödd run", *TINY)
+    done("cluster", "an ödd run", odd, "--out", "new/folder/läbels.csv")  # folders that are missing are made
+    assert len(pd.read_csv("new/folder/läbels.csv")) == 30
+    done("sample", "an ödd run", "-n", "3", "--out=~/new.npz")
+    assert (place / "new.npz").exists()
+    done("evaluate", "~/an ödd run", "~/t.csv")
+    done("report", "an ödd run")
+
+
+def test_output_through_a_link_and_without_remains(place):
+    done("fit", "t.csv", "--out", "run", *TINY)
+    (place / "there.csv").write_text("old")
+    (place / "link.csv").symlink_to("there.csv")
+    done("sample", "run", "-n", "4", "--out", "link.csv")
+    assert (place / "link.csv").is_symlink()
+    assert len(pd.read_csv("there.csv")) == 4
+    assert not [path for path in place.rglob("*") if path.name.startswith(".")]
+
+
+def stopping(after: int) -> Callable[..., str]:
+    """In place of a step of training: as if Ctrl-C had been pressed in one of them."""
+    step, count = training._Run._step, [0]
+
+    def replacement(self, index):
+        count[0] += 1
+        if count[0] == after:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, index)
+
+    return replacement
+
+
+def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
+    table().assign(kind=["x", "y"] * 15).to_csv("a table.csv", index=False)
+    options = ("--labels", "kind", *TINY[:-1], "--epochs", "4", "--batch-size", "10", "--quiet")
+    done("fit", "a table.csv", "--out", "whole", *options)
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "_step", stopping(after=7))
+        answer = call("fit", "a table.csv", "--out", "my run", *options, "--json")
+    assert (answer.code, answer.out) == (130, "")
+    again = answer.err.splitlines()[-1].partition("To go on: ")[2]
+    assert shlex.split(again)[0] == "cpvae"
+    assert "status 'running'" in refused("evaluate", "my run", "a table.csv")
+    assert "status 'running'" in refused("sample", "my run", "--out", "new.csv")
+    assert "status 'running'" in refused("report", "my run")
+    assert "already holds a run" in refused("fit", "a table.csv", "--out", "my run", *options)
+    done(*shlex.split(again)[1:], "--quiet")
+    whole, resumed = (load(place / name).weights_ for name in ("whole", "my run"))
+    np.testing.assert_array_equal(whole, resumed)
+    assert not runs.saved(place / "my run")  # the checkpoint is gone
+
+
+def test_control_c_before_anything_was_written(place, monkeypatch):
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cpvae.datasets.load", stop)
+    before = tree(place)
+    answer = call("fit", "t.csv", "--out", "run", *TINY)
+    assert (answer.code, answer.out) == (130, "")
+    assert "nothing was written" in answer.err
+    answer = call("evaluate", "nosuch", "t.csv")
+    assert answer.code == 2
+    assert tree(place) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_reader_that_left_and_a_full_device(tmp_path):
+    script = "import sys; sys.argv = ['cpvae', 'data', 'list']; from cpvae.cli import main; main()"
+
+    def listing(out: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", script], stdout=out, stderr=subprocess.PIPE, text=True)
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    left = listing(writer)
+    os.close(writer)
+    assert (left.returncode, left.stderr) == (1, "")
+    with open("/dev/full", "w") as full:
+        no_room = listing(full)
+    assert no_room.returncode == 2
+    assert no_room.stderr.startswith("error: output: No space left on device")
+    assert len(no_room.stderr.splitlines()) == 1
