@@ -11,6 +11,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -371,13 +372,17 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device={self.device!r} cannot be used on this machine; use 'cpu' or 'auto'") from error
 
-    def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
-        """Rows in the model's units with their fixed observation, so many at a time that any file can be read."""
+    def _units(self, X: ArrayLike) -> Iterator[Tensor]:
+        """Rows in the model's units, so many at a time that any file can be read."""
         check_is_fitted(self)
         rows = Rows(self._check_rows(X, reset=False), device=next(self.model_.parameters()).device)
         likelihood = self.model_.likelihood
         likelihood.check(rows)
-        return (likelihood.draw_fixed(likelihood.to_model(x)) for x in rows.chunks())
+        return (likelihood.to_model(x) for x in rows.chunks())
+
+    def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
+        """Rows in the model's units, each with the one observation that bounds are for."""
+        return (self.model_.likelihood.draw_fixed(y) for y in self._units(X))
 
     def _to_shape(self, x: Tensor) -> np.ndarray:
         array: np.ndarray = x.numpy(force=True)
@@ -386,8 +391,20 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
     # -- questions -------------------------------------------------------------------------------------------------
 
     def evaluate(self, X: ArrayLike, n_samples: int = EVALUATION_DRAWS) -> Evaluation:
-        """Bounds, their parts and category posteriors of each row (`cpvae.inference.Evaluation`)."""
-        return Evaluation.join([evaluate(self.model_, y, n_samples) for y in self._observed(X)])
+        """Bounds, their parts and category posteriors of each row (`cpvae.inference.Evaluation`).
+
+        Bounds are for one fixed observation of each row. Where observations vary, as the pixels drawn from grey levels
+        do, `proba` is the mean of the posteriors of `n_samples` of them.
+        """
+        return Evaluation.join([self._evaluate(y, n_samples) for y in self._units(X)])
+
+    def _evaluate(self, y: Tensor, n_samples: int) -> Evaluation:
+        likelihood = self.model_.likelihood
+        result = evaluate(self.model_, likelihood.draw_fixed(y), n_samples)
+        if not likelihood.varies or result.proba.shape[1] == 1:
+            return result
+        others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1).proba for i in range(1, n_samples)]
+        return replace(result, proba=np.mean([result.proba, *others], axis=0))
 
     def decompose(self, X: ArrayLike) -> Decomposition:
         """The parts of eq. (13) for rows taken as the data distribution; costs the square of their number."""

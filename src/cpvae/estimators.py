@@ -206,7 +206,10 @@ class CPVAE(DeepMixture):
         return STARTS[self.init]
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """``softmax_c [log p(c) + ELBO_c(x)]``: the probability of each category for each row, ``(n, K)``."""
+        """The probability of each category for each row, ``(n, K)``: ``softmax_c [log p(c) + ELBO_c(x)]``.
+
+        For grey levels, the mean of it over observations of the row (`evaluate`).
+        """
         return self.evaluate(X).proba
 
     def predict(self, X: ArrayLike) -> np.ndarray:

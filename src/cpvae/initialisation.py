@@ -82,7 +82,7 @@ class AutoencoderStart:
         beta: weight of the KL term.
         n_steps: steps of training, shared among as many epochs as they make.
         max_rows: rows that the mixture is fitted on, drawn at random when there are more.
-        n_init: restarts of the mixture, the best by its likelihood.
+        n_init: restarts of the mixture on `max_rows` rows, the best by its likelihood; more of them on fewer rows.
     """
 
     latent_dim: int = 10
@@ -132,14 +132,15 @@ class AutoencoderStart:
         """A category for each row of the code; with many categories by k-means, which leaves none empty."""
         random = np.random.RandomState(seed)
         some = code if len(code) <= self.max_rows else code[random.choice(len(code), self.max_rows, replace=False)]
+        n_init = int(np.clip(self.n_init * self.max_rows // len(some), self.n_init, 20))
         mixture: GaussianMixture | KMeans
         if n_components <= 20 and len(some) >= 5 * n_components * code.shape[1]:
             spread = float(np.var(some, axis=0).mean())
             mixture = GaussianMixture(
-                n_components, n_init=self.n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random
+                n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random
             )
         else:
-            mixture = KMeans(n_components, n_init=self.n_init, random_state=random)
+            mixture = KMeans(n_components, n_init=n_init, random_state=random)
         return mixture.fit(some).predict(code).astype(np.int64)
 
 

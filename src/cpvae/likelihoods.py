@@ -64,8 +64,13 @@ class Likelihood(nn.Module, ABC):
         """A fresh observation of a training row; the row itself unless it holds probabilities."""
         return y
 
-    def draw_fixed(self, y: Tensor) -> Tensor:
-        """The one observation of a row that is evaluated: a function of the row."""
+    @property
+    def varies(self) -> bool:
+        """Whether observations of a row differ from draw to draw."""
+        return False
+
+    def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:
+        """The i-th observation of a row, a function of the row; the first is the one that bounds are for."""
         return y
 
     def fixed(self, rows: Rows) -> Tensor:
@@ -125,10 +130,14 @@ class Bernoulli(Likelihood):
     def draw(self, y: Tensor) -> Tensor:
         return torch.bernoulli(y) if self.drawn else y
 
-    def draw_fixed(self, y: Tensor) -> Tensor:
+    @property
+    def varies(self) -> bool:
+        return bool(self.drawn)
+
+    def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:
         if not self.drawn:
             return y
-        return (row_uniform(row_keys(y), y.shape[-1:], PIXEL_STREAM) < y).to(y.dtype)
+        return (row_uniform(row_keys(y), y.shape[-1:], PIXEL_STREAM + 1000 * i) < y).to(y.dtype)
 
     def forward(self, params: Tensor) -> Independent:
         return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)

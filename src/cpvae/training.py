@@ -326,9 +326,10 @@ class _Run:
             return
         progress.epoch, progress.step, progress.sums, progress.seconds = record.epoch, 0, [0.0] * 4, 0.0
         settled = max(settings.warmup_epochs, settings.start_epochs if self.start is not None else 0)
-        if bound > progress.best_bound or record.epoch <= settled:
+        quality = float(terms.log_px - settings.beta_max * (terms.kl_c + terms.kl_z))  # the bound, unless beta_max != 1
+        if quality > progress.best_bound or record.epoch <= settled:
             # Until everything has its full weight a better bound means little: the latest weights count.
-            progress.best_bound, progress.best_epoch, self.best = bound, record.epoch, self._copy_weights()
+            progress.best_bound, progress.best_epoch, self.best = quality, record.epoch, self._copy_weights()
         elif record.epoch - max(progress.best_epoch, settled) >= settings.patience:
             progress.stopped = "early_stopping"
         self.history.append(record)
