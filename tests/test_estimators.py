@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.base import DeepMixture
 from cpvae.checkpoints import load_tensors
+from cpvae.inference import evaluate
 
 torch.set_num_threads(1)
 QUICK = {"latent_dim": 3, "hidden": (32,), "max_epochs": 15, "batch_size": 25, "learning_rate": 5e-3, "random_state": 0}
@@ -133,6 +134,20 @@ def test_bytes_and_grey_levels_are_the_same_images():
     assert a.likelihood_ == b.likelihood_ == "bernoulli"
     np.testing.assert_array_equal(a.predict(x), b.predict((x / np.float32(255)).astype(np.float32)))
     assert a.sample(2, mean=True)[0].max() > 100
+
+
+def test_the_category_of_a_grey_row_is_judged_by_several_draws_of_its_pixels(images):
+    """The posterior of each draw by hand, then their mean; bounds are for the first draw alone."""
+    x = (load_digits().images[:60] / 16).reshape(60, 64)
+    likelihood, y = images.model_.likelihood, torch.tensor(x, dtype=torch.float32)
+    draws = [likelihood.draw_fixed(y, i) for i in range(4)]
+    assert all(not torch.equal(draws[0], other) for other in draws[1:])
+    each = [evaluate(images.model_, draws[0], 4).proba, *(evaluate(images.model_, d, 1).proba for d in draws[1:])]
+    np.testing.assert_allclose(images.predict_proba(x), np.mean(each, axis=0), atol=1e-5)
+    np.testing.assert_allclose(images.score_samples(x), evaluate(images.model_, draws[0], 4).elbo, atol=1e-3)
+    binary = CPVAE(2, **{**QUICK, "max_epochs": 2}).fit((x > 0.5).astype(np.float32))
+    alone = evaluate(binary.model_, torch.tensor(x > 0.5).float(), 4).proba
+    np.testing.assert_allclose(binary.predict_proba((x > 0.5).astype(np.float32)), alone, atol=1e-5)
 
 
 def test_reconstructions_are_nearer_than_the_mean_image(images):

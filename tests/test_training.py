@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, FitWarning, InputError, load, recipes
 from cpvae.distributions import Exact, Relaxed, StraightThrough
+from cpvae.inference import validate
 from cpvae.initialisation import STARTS, AutoencoderStart, RandomStart
 from cpvae.likelihoods import Bernoulli
 from cpvae.rows import Rows
@@ -119,12 +120,21 @@ def test_warmup_weighs_the_kl_terms_and_early_stopping_waits_for_it():
 
 def test_the_best_weights_are_kept():
     model, outcome = run(Settings(max_epochs=40, patience=40, learning_rate=0.03))
-    from cpvae.inference import validate
-
     _, _, valid = small_model()
     bound = -float(validate(model, valid, Exact())[0].elbo)
     assert bound == pytest.approx(min(record.valid_negative_elbo for record in outcome.history), rel=1e-6)
     assert bound == pytest.approx(outcome.best_negative_elbo, rel=1e-6)
+
+
+def test_with_another_weight_of_the_kl_the_best_weights_are_those_of_that_objective():
+    """As in the start: by the full bound training would seem to get worse from the first epochs on."""
+    model, outcome = run(Settings(max_epochs=40, patience=40, beta_max=0.1, learning_rate=0.01, batch_size=30))
+    bounds = [record.valid_negative_elbo for record in outcome.history]
+    assert outcome.best_epoch > 1 + int(np.argmin(bounds))
+    _, _, valid = small_model()
+    terms, _ = validate(model, valid, Exact())
+    objective = -float(terms.log_px - 0.1 * (terms.kl_c + terms.kl_z))
+    assert objective == pytest.approx(outcome.best_negative_elbo, rel=1e-6)
 
 
 def test_a_start_holds_the_categories_and_sets_the_prior_to_the_moments_of_its_rows():

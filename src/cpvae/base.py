@@ -10,6 +10,7 @@ import copy
 import hashlib
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,7 @@ def default_start_epochs(epochs: int, steps_in_epoch: int) -> int:
     return max(1, epochs // 6, min(epochs // 2, math.ceil(500 / steps_in_epoch)))
 
 
-class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
+class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What all estimators share: data in, a trained `cpvae.models.VAE` behind, questions answered.
 
     A subclass says which module it trains (`_module`) and lists its own arguments.
@@ -99,8 +100,9 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator):  # type: ignor
 
     # -- to be said by each model ----------------------------------------------------------------------------------
 
+    @abstractmethod
     def _module(self, likelihood: likelihoods.Likelihood, features: int) -> VAEModule:
-        raise NotImplementedError(type(self).__name__)
+        """The torch module to train."""
 
     def _expectation(self, total_steps: int) -> Expectation:
         return Exact()
