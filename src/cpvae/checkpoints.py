@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cpvae.errors import InputError
 
-FORMAT_VERSION = 2  # since 2 the checksum covers the header too
+FORMAT_VERSION = 1
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -135,16 +135,15 @@ def read_json(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
     return value
 
 
-def _digest(tensors: dict[str, Tensor], header: dict[str, Any] | None) -> str:
+def _digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
     """SHA-256 of names, dtypes, shapes and bytes, and of the header but for the checksum itself."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         sha.update(tensor.numpy().tobytes())
-    if header is not None:
-        rest = {key: value for key, value in header.items() if key != "sha256"}
-        sha.update(json.dumps(rest, sort_keys=True).encode())
+    rest = {key: value for key, value in header.items() if key != "sha256"}
+    sha.update(json.dumps(rest, sort_keys=True).encode())
     return sha.hexdigest()
 
 
@@ -172,9 +171,9 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             meta = parse((file.metadata() or {})["cpvae"])
-            version = check_version(meta, path)
+            check_version(meta, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        intact = meta.get("sha256") == _digest(tensors, meta if version > 1 else None)
+        intact = meta.get("sha256") == _digest(tensors, meta)
     except InputError:
         raise
     except Exception as error:  # a damaged file reaches corners of safetensors, json and torch alike
@@ -205,8 +204,8 @@ def check_exists(path: Path) -> None:
         )
 
 
-def check_version(meta: dict[str, Any], where: object) -> int:
-    """The version of a format, 1 or more and not newer than this package.
+def check_version(meta: dict[str, Any], where: object) -> None:
+    """Refuse a format that this package does not read.
 
     Raises:
         InputError: none, or a newer one.
@@ -221,7 +220,6 @@ def check_version(meta: dict[str, Any], where: object) -> int:
         raise InputError(
             f"{where} has format {version}, newer than {FORMAT_VERSION}, the newest this version reads; upgrade cpvae"
         )
-    return version
 
 
 def one_line(error: Exception) -> str:
