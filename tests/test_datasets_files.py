@@ -472,7 +472,7 @@ def test_idx_labels_beside(images, packed, tmp_path):
             "header says (3, 2), that is 6 bytes of values, and 5 follow",
         ),
         (idx_bytes(np.zeros((3, 2), np.uint8)) + b"x", "that is 6 bytes of values, and more follow"),
-        (gzip.compress(idx_bytes(np.zeros((300, 2), np.uint8)))[:-9], "cannot be read as an IDX file"),
+        (gzip.compress(idx_bytes(np.zeros((300, 2), np.uint8)), mtime=0)[:-9], "cannot be read as an IDX file"),
         (bytes([0, 0, 8, 2]) + b"\xff" * 8, "a.idx: "),
     ],
 )
@@ -612,7 +612,7 @@ def test_empty_file(suffix, tmp_path):
 def test_not_the_claimed_format(suffix, tmp_path):
     for content in (
         b"hello, this is text\n" * 20,
-        gzip.compress(b"hello"),
+        gzip.compress(b"hello", mtime=0),
         b"\x80\x04\x95pickle",
         b"PK\x03\x04zip",
     ):
@@ -674,7 +674,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "a.npz": lambda: _npz(x=np.arange(40.0).reshape(8, 5), y=np.arange(8)),
     "a.csv": lambda: b'a,b,"c"\n' + b"1,2.5,x\n-3,4,y\n" * 8,
     "a.parquet": _parquet,
-    "a.idx.gz": lambda: gzip.compress(idx_bytes(GREY)),
+    "a.idx.gz": lambda: gzip.compress(idx_bytes(GREY), mtime=0),
     "a.idx": lambda: idx_bytes(GREY),
     **{f"b.{kind}": partial(_picture, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")},
 }
