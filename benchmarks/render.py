@@ -78,6 +78,17 @@ def synthetic() -> list[str]:
     return lines
 
 
+def step() -> list[str]:
+    """Training steps as ratios to a plain loop in the same run."""
+    path = ROOT / "results" / "step.json"
+    ratios = read(path)["ratio_to_plain"]
+    lines = [
+        "| one training step, paper's network, batch 100 | ratio to a plain PyTorch VAE loop | file |",
+        "|---|---|---|",
+    ]
+    return lines + [f"| {name} | {value:.2f} | [step]({path.relative_to(ROOT)}) |" for name, value in ratios.items()]
+
+
 def rendered(readme: str) -> str:
     """The README with its results between the markers."""
     head, rest = readme.split(BEGIN)
@@ -86,7 +97,7 @@ def rendered(readme: str) -> str:
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
-    parts = ["\n".join(lines) for lines in (fits(), categories_in_use(), synthetic()) if len(lines) > 2]
+    parts = ["\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), step()) if len(lines) > 2]
     return head + BEGIN + "\n\n".join([*parts, notes]) + "\n" + END + tail
 
 
