@@ -12,8 +12,8 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from cpvae import inference, recipes
 from cpvae.bounds import elbo, importance_weighted
-from cpvae.distributions import CategoricalNormal, Continuous, Exact, diagonal_normal
-from cpvae.inference import decompose, evaluate, latent_means, log_likelihood, standard_error, validate
+from cpvae.distributions import CategoricalNormal, Continuous, Exact, Joint, diagonal_normal
+from cpvae.inference import decompose, draw_categories, evaluate, latent_means, log_likelihood, standard_error, validate
 from cpvae.likelihoods import Bernoulli
 from cpvae.models import VAE
 from cpvae.nn import GatedLinear
@@ -324,3 +324,17 @@ def test_one_component_is_a_vae_when_trained(twins):
         gradients.append((terms.elbo, weighted, *torch.autograd.grad(terms.elbo.sum(), shared)))
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours.squeeze(0), theirs, rtol=0, atol=1e-11)
+
+
+def test_a_category_drawn_for_a_row_has_the_probability_that_q_gives_it():
+    """What validates a model of many categories: the right frequencies, and a function of the row."""
+    y = torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)).double()
+    logits = torch.tensor([1.0, 0.0, -2.0, -torch.inf]).double().log_softmax(-1).expand(len(y), 4)
+    q = Joint(logits=logits, given=lambda c: diagonal_normal(torch.zeros(1), torch.ones(1)))
+    c, weights = draw_categories(y, q)
+    share = torch.bincount(c[:, 0], minlength=4) / len(y)
+    torch.testing.assert_close(share.double(), logits[0].exp(), rtol=0, atol=5 * 0.5 / len(y) ** 0.5)
+    assert share[3] == 0
+    assert weights.eq(1).all()
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(draw_categories(y[order], q).c, c[order])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.stats import entropy
 
 from cpvae import metrics
 from cpvae.base import DeepMixture, as_table
@@ -74,7 +75,7 @@ def evaluate(
         "mutual_information_se": standard_error(parts.mutual_information),
         "marginal_kl_z": _mean(parts.marginal_kl_z),
         "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
-        "marginal_entropy_c": _entropy(values.q_c.mean(0, dtype=np.float64)),
+        "marginal_entropy_c": float(entropy(values.q_c.mean(0, dtype=np.float64))),
         "decomposition_rows": len(few),
         "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components)),
     }
@@ -110,8 +111,3 @@ def agreement(
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean(dtype=np.float64))
-
-
-def _entropy(q_c: np.ndarray) -> float:
-    used = q_c[q_c > 0]
-    return float(-(used * np.log(used)).sum())

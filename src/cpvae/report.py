@@ -24,6 +24,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
+from scipy.stats import entropy
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
@@ -348,12 +349,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def entropy(shares: np.ndarray) -> float:
-    """Of a distribution ``(K,)``, nats."""
-    used = shares[shares > 0]
-    return float(-(used * np.log(used)).sum())
-
-
 def stopped_words(model: DeepMixture) -> str:
     """Why training stopped."""
     why = {
@@ -454,7 +449,7 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
     yield _information(model, shown)
     if shown.categories is not None:
         q_c = found.q_c.mean(0, dtype=np.float64)
-        spread, most = entropy(q_c), log(model.n_components)
+        spread, most = float(entropy(q_c)), log(model.n_components)
         yield Fact(
             "entropy of q(c), nats",
             f"{spread:.2f} of {most:.2f}",
