@@ -64,7 +64,7 @@ def ours(x: torch.Tensor, steps: int, n_components: int = 0) -> tuple[list[float
     """Seconds a step, and the negative bound of the epoch, of the library's loop without its validation."""
     torch.manual_seed(0)
     likelihood = Bernoulli(784, 255.0)
-    model: Any = recipes.cpvae(likelihood, 784, n_components) if n_components else recipes.vae(likelihood, 784)
+    model: Any = recipes.cpvae(likelihood, n_components) if n_components else recipes.vae(likelihood)
     rows = Rows(x[: 100 * steps].numpy())
     valid = likelihood.fixed(Rows(x[:2].numpy()))
     outcome = train(model, rows, valid, Exact(), Settings(max_epochs=1))

@@ -17,6 +17,7 @@ from cpvae.bounds import TermsGivenC, terms_given
 from cpvae.distributions import Joint, diagonal_normal
 from cpvae.likelihoods import Bernoulli, Gaussian
 from cpvae.models import VAE
+from cpvae.nn import Dense
 from cpvae.priors import Conditional
 
 torch.set_num_threads(1)
@@ -189,7 +190,7 @@ class Pixels:
         model = self.model
         nodes, weights = self.noises()
         with torch.no_grad():
-            q, p = model.posterior(self.y), model.prior(model.posterior)
+            q, p = model.encode(self.y), model.latent()
             c = torch.arange(model.posterior.n_categories)[None] if c is None else c
             parts = [terms_given(model, self.y, q, p, c, node) for node in nodes]
             log_px = sum(w * part.log_px for w, part in zip(weights, parts, strict=True))
@@ -213,9 +214,9 @@ def pixels() -> Callable[..., Pixels]:
     def make(kind: str = "uniform", wide: bool = False) -> Pixels:
         likelihood = Bernoulli(4, drawn=False)
         if kind == "vae":
-            model = recipes.vae(likelihood, 4, latent_dim=1, hidden=(6,)).double()
+            model = recipes.vae(likelihood, latent_dim=1, network=Dense((6,))).double()
         else:
-            model = recipes.cpvae(likelihood, 4, n_components=3, latent_dim=1, hidden=(6,), weights=kind).double()
+            model = recipes.cpvae(likelihood, n_components=3, latent_dim=1, network=Dense((6,)), weights=kind).double()
         for name, parameter in model.named_parameters():
             if name != "prior.logits" or kind == "learned":
                 parameter.data.add_(0.7 * torch.randn_like(parameter))

@@ -27,6 +27,7 @@ from cpvae.bounds import (
 from cpvae.distributions import Categories, Exact, StraightThrough, diagonal_normal
 from cpvae.inference import evaluate, log_likelihood
 from cpvae.likelihoods import Bernoulli, Gaussian
+from cpvae.nn import Dense
 from cpvae.schedules import constant
 
 MIXTURES = {
@@ -48,7 +49,7 @@ def solved(request, solve):
 def exact_terms(model, y):
     """The terms of ELBO_c without noise: log p(x | z, c) is a sum of squares of single coordinates of z, and of those
     z = loc + scale and z = loc - scale have the mean that the Gaussian has."""
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     c = torch.arange(p.logits.shape[-1])[None]
     both = [terms_given(model, y, q, p, c, torch.full((1, 1, model.latent_dim), sign).double()) for sign in (1.0, -1.0)]
     return TermsGivenC(*(sum(parts) / 2 for parts in zip(*both, strict=True))), q, p
@@ -58,7 +59,7 @@ def test_every_importance_weight_is_p_x(solved):
     """p(x | z, c) p(z | c) p(c) / (q(z | x, c) q(c | x)) is p(x) at any draw: prior, posterior, likelihood and all
     conventions of scale at once."""
     model, y = solved.model, solved.y
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     c = torch.arange(p.logits.shape[-1]).repeat(9)[None].expand(len(y), -1)
     noise = 2 * torch.randn(len(y), c.shape[1], model.latent_dim).double()
     weights = sum(draw_given(model, y, q, p, c, noise)) + p.logits[c] - q.logits.gather(-1, c)
@@ -129,7 +130,7 @@ def test_a_wrong_posterior_costs_its_divergence(solve):
     """log p(x) - L = KL(q(c, z | x) || p(c, z | x)), here for a q(z | x, c) that is off by known amounts."""
     solved = solve()
     model, y = solved.model, solved.y
-    right = model.posterior(y)
+    right = model.encode(y)
     shift, stretch = 0.3, 1.4
 
     class Wrong(nn.Module):
@@ -175,7 +176,7 @@ def test_quadrature_is_a_distribution(network):
 def test_order_of_the_bounds(network):
     """L <= L* <= IW-50 <= log p(x) for each row; the first two exact, the third within its error over 500 runs."""
     model, y, log_p = network.model, network.y, network.log_p()
-    given, q, p = network.terms(), model.posterior(y), model.prior(model.posterior)
+    given, q, p = network.terms(), model.encode(y), model.latent()
     loose = average(given, Exact()(q.logits), q, p).elbo.detach().numpy()
     tight = elbo_tight(given, p).detach().numpy()
     with torch.no_grad():
@@ -194,7 +195,7 @@ def test_order_of_the_bounds(network):
 def test_gap_between_the_bounds(network):
     """L* - L = KL(q(c | x) || softmax_c [log p(c) + ELBO_c])."""
     model, y = network.model, network.y
-    given, q, p = network.terms(), model.posterior(y), model.prior(model.posterior)
+    given, q, p = network.terms(), model.encode(y), model.latent()
     gap = (elbo_tight(given, p) - average(given, Exact()(q.logits), q, p).elbo).detach().numpy()
     log_q = q.logits.detach().numpy()
     score = p.logits.detach().numpy() + given.elbo.numpy()
@@ -208,7 +209,7 @@ def test_evaluate_agrees_with_quadrature(network):
     model, y = network.model, network.y
     nodes, node_weights = network.noises()
     result = evaluate(model, y, 4000)
-    given, q, p = network.terms(), model.posterior(y), model.prior(model.posterior)
+    given, q, p = network.terms(), model.encode(y), model.latent()
     with torch.no_grad():
         weights = Exact()(q.logits).weights
         c = torch.arange(weights.shape[1])[None]
@@ -245,14 +246,14 @@ def test_fewer_draws_than_categories_leave_categories_out(pixels, agree):
     model, y = network.model, network.y
     with torch.no_grad():
         draws = importance_weighted(model, y.repeat(20_000, 1), 1).reshape(20_000, -1)
-        best = model.posterior(y).logits.argmax(-1).numpy()
+        best = model.encode(y).logits.argmax(-1).numpy()
     agree(draws.exp(), np.exp(network.log_joint()[np.arange(16), best]))
 
 
 def test_a_subset_of_categories_stays_below(pixels):
     """logsumexp over fewer categories, each asked for by its index, is a smaller lower bound."""
     network = pixels("learned")
-    p = network.model.prior(network.model.posterior)
+    p = network.model.latent()
     whole = elbo_tight(network.terms(), p).detach()
     for kept in ([0], [2], [0, 2], [1, 2]):
         part = network.terms(torch.tensor([kept]))
@@ -302,7 +303,7 @@ def test_assigned_categories(network, agree):
     c = torch.arange(16) % n_categories
     with torch.no_grad():
         terms, cross_entropy = elbo_assigned(model, network.y.repeat(3000, 1), c.repeat(3000))
-        log_q = model.posterior(network.y).logits
+        log_q = model.encode(network.y).logits
     rows = torch.arange(16)
     agree((terms.log_px - terms.kl_z).reshape(3000, 16), given.elbo[rows, c])
     np.testing.assert_allclose(cross_entropy[:16], -log_q[rows, c], atol=1e-12)
@@ -341,14 +342,14 @@ def test_allocate_fewer_draws_than_categories(n_samples):
 
 
 def gaussian_model():
-    return recipes.cpvae(Gaussian(torch.zeros(6), torch.ones(6)), 6, 3, 2, (7, 5), "learned")
+    return recipes.cpvae(Gaussian(torch.zeros(6), torch.ones(6)), 3, 2, Dense((7, 5)), "learned")
 
 
 LEARNERS = {
-    "cpvae": lambda: recipes.cpvae(Bernoulli(6), 6, 3, 2, (7, 5)),
-    "cpvae, learned weights": lambda: recipes.cpvae(Bernoulli(6), 6, 3, 2, (7, 5), "learned"),
+    "cpvae": lambda: recipes.cpvae(Bernoulli(6), 3, 2, Dense((7, 5))),
+    "cpvae, learned weights": lambda: recipes.cpvae(Bernoulli(6), 3, 2, Dense((7, 5)), "learned"),
     "cpvae, gaussian": gaussian_model,
-    "vae": lambda: recipes.vae(Bernoulli(6), 6, 2, (7, 5)),
+    "vae": lambda: recipes.vae(Bernoulli(6), 2, Dense((7, 5))),
 }
 
 
@@ -373,11 +374,11 @@ def test_every_parameter_has_a_gradient_and_moves(name, expectation):
 
 def test_gradient_of_the_prior_weights_is_the_aggregated_posterior():
     """d L / d log p(c) = mean q(c | x) - p(c)."""
-    model = recipes.cpvae(Bernoulli(6), 6, 3, 2, (7, 5), "learned").double()
+    model = recipes.cpvae(Bernoulli(6), 3, 2, Dense((7, 5)), "learned").double()
     model.prior.logits.data = torch.tensor([0.5, 0.0, -1.0]).double()
     y = torch.bernoulli(torch.rand(50, 6)).double()
     elbo(model, y, Exact()).elbo.mean().backward()
-    expected = model.posterior(y).logits.exp().mean(0) - model.prior.logits.softmax(-1)
+    expected = model.encode(y).logits.exp().mean(0) - model.prior.logits.softmax(-1)
     torch.testing.assert_close(model.prior.logits.grad, expected.detach(), rtol=0, atol=1e-12)
 
 
@@ -388,7 +389,7 @@ def test_gradients_are_right(pixels):
     noise = torch.randn(16, 1, 1).double()
 
     def bound() -> torch.Tensor:
-        q, p = model.posterior(y), model.prior(model.posterior)
+        q, p = model.encode(y), model.latent()
         categories = Exact()(q.logits)
         return average(terms_given(model, y, q, p, categories.c, noise), categories, q, p).elbo.mean()
 

@@ -243,7 +243,7 @@ def test_exact_is_the_weighted_average_of_the_categories(pixels):
     terms = elbo(model, y, Exact())
     torch.manual_seed(1)
     noise = torch.randn(len(y), 3, 1, dtype=torch.float64)  # what rsample draws
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     each = [terms_given(model, y, q, p, torch.full((1, 1), k), noise[:, [k]]) for k in range(3)]
     weights = q.logits.exp().unbind(-1)
     for part in ("log_px", "kl_z"):
@@ -267,7 +267,7 @@ def test_one_draw_is_unbiased_for_the_bound(expectation, pixels, agree):
     """Each of the sixteen rows 4,000 times, against the sum over c with z integrated out."""
     solved = pixels("learned")
     model, y = solved.model, solved.y
-    given, log_q = solved.terms(), model.posterior(y).logits.detach()
+    given, log_q = solved.terms(), model.encode(y).logits.detach()
     exact = (log_q.exp() * given.elbo).sum(-1) - (log_q.exp() * (log_q - model.prior(None).logits.detach())).sum(-1)
     with torch.no_grad():
         draws = elbo(model, y.repeat(4000, 1), expectation).elbo.reshape(4000, 16)

@@ -16,7 +16,7 @@ from cpvae.distributions import CategoricalNormal, Continuous, Exact, Joint, dia
 from cpvae.inference import decompose, draw_categories, evaluate, latent_means, log_likelihood, standard_error, validate
 from cpvae.likelihoods import Bernoulli
 from cpvae.models import VAE
-from cpvae.nn import GatedLinear
+from cpvae.nn import Dense, GatedLinear
 from cpvae.posteriors import NormalPosterior
 from cpvae.rownoise import row_keys, row_normal
 
@@ -24,7 +24,7 @@ PARTS = ("log_px", "kl_c", "kl_z", "elbo", "elbo_tight", "proba", "q_c")
 
 
 def small(weights: str = "uniform", n_components: int = 3, latent_dim: int = 2) -> VAE:
-    model = recipes.cpvae(Bernoulli(6), 6, n_components, latent_dim, (7, 5), weights).double()
+    model = recipes.cpvae(Bernoulli(6), n_components, latent_dim, Dense((7, 5)), weights).double()
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data.add_(0.4 * torch.randn_like(parameter))
@@ -94,7 +94,7 @@ def test_validation_is_the_mean_over_rows(grey, monkeypatch):
 def test_latent_means_are_posterior_means(solve, agree):
     """Against draws of z from the exact posterior of a linear model: first c, then z."""
     solved = solve(n=8)
-    q = solved.model.posterior(solved.y)
+    q = solved.model.encode(solved.y)
     c = Categorical(logits=q.logits).sample((20_000,)).T
     agree(q.given(c).sample().transpose(0, 1).flatten(1), latent_means(solved.model, solved.y).ravel())
 
@@ -111,7 +111,7 @@ def test_standard_error():
 @pytest.mark.parametrize("kind", ["cpvae", "vae"])
 def test_exactly_the_draws_asked_for_are_decoded(n_samples, kind):
     """Counted where they are decoded: for each row its n_samples, below, at and above the chunk of 500."""
-    model = small() if kind == "cpvae" else recipes.vae(Bernoulli(6), 6, 2, (7, 5)).double()
+    model = small() if kind == "cpvae" else recipes.vae(Bernoulli(6), 2, Dense((7, 5))).double()
     seen: dict[tuple, int] = {}
 
     def count(module, inputs):
@@ -139,13 +139,13 @@ def test_seed_of_the_log_likelihood():
 @pytest.fixture(params=["uniform", "learned", "vae"])
 def model(request) -> VAE:
     if request.param == "vae":
-        return recipes.vae(Bernoulli(6), 6, 2, (7, 5)).double()
+        return recipes.vae(Bernoulli(6), 2, Dense((7, 5))).double()
     return small(request.param)
 
 
 def parts_of(model: VAE, y: torch.Tensor):
     """q(c | x), q(z | x, c) of all rows as torch's own distributions, and p."""
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     k = model.posterior.n_categories
     normal = q.given(torch.arange(k)[None]).base_dist
     return q.logits.detach(), normal.loc.detach(), normal.scale.detach(), p
@@ -288,9 +288,9 @@ def twins(request) -> tuple[VAE, VAE]:
     conditional = small(n_components=1)
     if request.param == "standard normal":
         conditional.prior.set_components(torch.zeros(1, 2), torch.ones(1, 2))
-        plain = recipes.vae(Bernoulli(6), 6, 2, (7, 5)).double()
+        plain = recipes.vae(Bernoulli(6), 2, Dense((7, 5))).double()
     else:
-        plain = recipes.vae(Bernoulli(6), 6, 2, (7, 5)).double()
+        plain = recipes.vae(Bernoulli(6), 2, Dense((7, 5))).double()
         plain.prior = LearnedNormal(conditional.prior.loc.data[0], conditional.prior.scale.data[0])
     posterior = NormalPosterior(Joined(conditional.posterior.encoder, without_category(conditional.posterior.join)), 2)
     posterior.head = conditional.posterior.head

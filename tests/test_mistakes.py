@@ -22,6 +22,7 @@ from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.distributions import CategoricalNormal, Exact, diagonal_normal
 from cpvae.inference import evaluate
 from cpvae.likelihoods import Bernoulli, build
+from cpvae.nn import Dense
 from cpvae.rows import Rows
 from cpvae.training import CHECKPOINT, Interrupted, Settings, train
 
@@ -46,7 +47,7 @@ def test_1_mixture_is_of_vectors(latent_dim):
 
 @pytest.mark.parametrize(("n_components", "weights"), [(3, "uniform"), (3, "learned"), (1, "uniform")])
 def test_2_prior_is_saved_and_learned(n_components, weights):
-    model = recipes.cpvae(Bernoulli(6), 6, n_components, 2, (5,), weights)
+    model = recipes.cpvae(Bernoulli(6), n_components, 2, Dense((5,)), weights)
     learned = {"prior.loc", "prior.log_scale"} | ({"prior.logits"} if weights == "learned" else set())
     assert learned | {"prior.logits", "prior.aggregated"} <= set(model.state_dict())
     before = {name: model.state_dict()[name].clone() for name in learned}
@@ -64,9 +65,9 @@ def test_2_prior_is_saved_and_learned(n_components, weights):
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
 def test_3_samples_have_the_scale_of_the_divergence(scale, agree):
     """The q that the divergence calls identical to component k has the moments of samples of component k."""
-    model = recipes.cpvae(Bernoulli(6), 6, 3, 2, (5,)).double()
+    model = recipes.cpvae(Bernoulli(6), 3, 2, Dense((5,))).double()
     model.prior.set_components(torch.randn(3, 2), torch.full((3, 2), scale))
-    p = model.prior(model.posterior)
+    p = model.latent()
     for k in range(3):
         c, z = torch.full((1, 1), k), p.sample(torch.full((50_000,), k)).detach()
         moments = diagonal_normal(z.mean(0)[None, None], z.std(0)[None, None])
@@ -76,14 +77,14 @@ def test_3_samples_have_the_scale_of_the_divergence(scale, agree):
 
 def test_3_posterior_draws_have_the_scale_of_the_divergence(agree):
     """The term KL(z) of the bound, against log q - log p at draws the decoder is given."""
-    model = recipes.cpvae(Bernoulli(6), 6, 1, 2, (5,)).double()
+    model = recipes.cpvae(Bernoulli(6), 1, 2, Dense((5,))).double()
     model.posterior.head.linear.bias.data = torch.tensor([0.5, -1.0, -0.7, 0.4]).double()
     seen = []
     model.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 0].detach()))
     y = torch.ones(50_000, 6).double()
     terms = elbo(model, y, Exact())
-    q = model.posterior(y[:1]).given(torch.zeros(1, 1).long())
-    p = model.prior(model.posterior).given(torch.zeros(1, 1).long())
+    q = model.encode(y[:1]).given(torch.zeros(1, 1).long())
+    p = model.latent().given(torch.zeros(1, 1).long())
     agree((q.log_prob(seen[0][:, None]) - p.log_prob(seen[0][:, None]))[:, 0].detach(), float(terms.kl_z[0].detach()))
     agree(seen[0], q.mean[0, 0].detach())
     agree((seen[0] - q.mean[0, 0].detach()) ** 2, q.variance[0, 0].detach())
@@ -98,7 +99,7 @@ def test_5_divergence_of_one_gaussian(loc, scale):
     z = np.linspace(loc - 12 * scale, loc + 12 * scale, 20_001)
     q, p = norm(loc, scale), norm(1, 3)
     expected = np.sum(q.pdf(z) * (q.logpdf(z) - p.logpdf(z))) * (z[1] - z[0])
-    prior = recipes.cpvae(Bernoulli(2), 2, 2, 1, (3,)).double().prior
+    prior = recipes.cpvae(Bernoulli(2), 2, 1, Dense((3,))).double().prior
     prior.set_components(torch.tensor([[5.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
     q = diagonal_normal(torch.full((1, 1, 1), loc).double(), torch.full((1, 1, 1), scale).double())
     for c in (torch.tensor([[1]]), torch.tensor([[[0.0, 1.0]]]).double()):
@@ -112,7 +113,7 @@ def test_5_divergence_of_one_gaussian(loc, scale):
 def still_model() -> tuple:
     """A model without noise: the decoder does not look at z, so that the bound of each row is one number."""
     torch.manual_seed(3)
-    model = recipes.cpvae(Bernoulli(6, drawn=False), 6, 3, 2, (5,))
+    model = recipes.cpvae(Bernoulli(6, drawn=False), 3, 2, Dense((5,)))
     model.decoder.hidden.first.weight.data.zero_()
     x = (np.random.default_rng(1).random((10, 6)) < np.linspace(0, 1, 10)[:, None]).astype(np.float32)
     return model, x, -elbo(model, torch.from_numpy(x), Exact()).elbo.detach().numpy()
@@ -163,7 +164,7 @@ def written(tmp_path, monkeypatch):
             monkeypatch.setattr(module, name, refuse)
     x, valid = np.random.default_rng(0).normal(size=(2, 40, 5))
     likelihood = build("gaussian", Rows(x), False)
-    model = recipes.cpvae(likelihood, 5, 3, 2, (6,))
+    model = recipes.cpvae(likelihood, 3, 2, Dense((6,)))
     arguments = Rows(x), likelihood.fixed(Rows(valid)), Exact()
     start = torch.arange(40) % 3
     settings = Settings(max_epochs=4, batch_size=15, checkpoint_every=1, start_epochs=1)
@@ -220,9 +221,9 @@ def test_9_saved_tensors_come_back(tmp_path):
 
 def test_11_one_standard_component_is_the_closed_form():
     """K = 1 at N(0, I): 1/2 sum(loc^2 + scale^2 - 1 - log scale^2), and no price for the category."""
-    model = recipes.cpvae(Bernoulli(6), 6, 1, 3, (5,)).double()
+    model = recipes.cpvae(Bernoulli(6), 1, 3, Dense((5,))).double()
     y = torch.bernoulli(torch.rand(20, 6)).double()
-    q = model.posterior(y).given(torch.zeros(1, 1).long()).base_dist
+    q = model.encode(y).given(torch.zeros(1, 1).long()).base_dist
     terms = elbo(model, y, Exact())
     by_hand = 0.5 * (q.loc**2 + q.scale**2 - 1 - (q.scale**2).log()).sum(-1)[:, 0]
     torch.testing.assert_close(terms.kl_z, by_hand, rtol=0, atol=1e-12)

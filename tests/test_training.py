@@ -22,6 +22,7 @@ from cpvae.distributions import Exact, Relaxed, StraightThrough
 from cpvae.inference import validate
 from cpvae.initialisation import STARTS, AutoencoderStart, RandomStart
 from cpvae.likelihoods import Bernoulli
+from cpvae.nn import Dense
 from cpvae.rows import Rows
 from cpvae.schedules import constant
 from cpvae.training import CHECKPOINT, HISTORY, EpochRecord, Interrupted, Settings, train
@@ -32,7 +33,7 @@ X = (load_digits().data[:400] / 16).astype(np.float32)
 
 def small_model(seed: int = 0) -> tuple:
     torch.manual_seed(seed)
-    model = recipes.cpvae(Bernoulli(64), 64, n_components=4, latent_dim=3, hidden=(16, 16))
+    model = recipes.cpvae(Bernoulli(64), n_components=4, latent_dim=3, network=Dense((16, 16)))
     return model, Rows(X[:300]), model.likelihood.fixed(Rows(X[300:]))
 
 
@@ -144,7 +145,7 @@ def test_a_start_holds_the_categories_and_sets_the_prior_to_the_moments_of_its_r
     train(model, rows, valid, Exact(), settings, start=start)
     y = model.likelihood.fixed(rows)
     for k in range(4):
-        q = model.posterior(y[start == k]).given(torch.full((75, 1), k)).base_dist
+        q = model.encode(y[start == k]).given(torch.full((75, 1), k)).base_dist
         loc, scale = q.loc[:, 0].double(), q.scale[:, 0].double()
         torch.testing.assert_close(model.prior.loc[k].double(), loc.mean(0), rtol=1e-4, atol=1e-4)
         variance = (scale.square() + (loc - loc.mean(0)).square()).mean(0)

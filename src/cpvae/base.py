@@ -101,7 +101,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     # -- to be said by each model ----------------------------------------------------------------------------------
 
     @abstractmethod
-    def _module(self, likelihood: likelihoods.Likelihood, features: int) -> VAEModule:
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         """The torch module to train."""
 
     def _expectation(self, total_steps: int) -> Expectation:
@@ -229,7 +229,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 reporter.phase(f"finding a start{label}", maker.epochs(rows))
             start = maker(rows, valid, likelihood, self.n_components, seed, reporter.epoch)
         with seeded(seed):
-            model = self._module(copy.deepcopy(likelihood), rows.x.shape[1]).to(rows.device)
+            model = self._module(copy.deepcopy(likelihood)).to(rows.device)
         settings = Settings(
             max_epochs=epochs,
             batch_size=self.batch_size,
@@ -269,7 +269,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         counts = torch.zeros(self.n_components, dtype=torch.int64)
         with torch.no_grad():
             for x in rows.chunks():
-                logits = model.posterior(model.likelihood.draw_fixed(model.likelihood.to_model(x))).logits.cpu()
+                logits = model.encode(model.likelihood.draw_fixed(model.likelihood.to_model(x))).logits.cpu()
                 total += logits.exp().double().sum(0)
                 counts += row_counts(logits)
         model.prior.set_aggregated(total / len(rows))
@@ -541,7 +541,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 raise InputError(f"{name} of {size} columns where n_features_in is {self.n_features_in_}; fit again")
         with torch.device("meta"):  # shapes first: a header cannot make this machine run out of memory
             likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise)
-            self.model_ = self._module(likelihood, self.n_features_in_).eval()
+            self.model_ = self._module(likelihood).eval()
         self.model_.load_state_dict(tensors, assign=True)
         self._set_mixture()
 

@@ -101,7 +101,7 @@ def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int = 0) -> Term
 
     With `cpvae.distributions.Relaxed` the result is not a bound.
     """
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     categories = expectation(q.logits, step)
     return average(terms_given(model, y, q, p, categories.c), categories, q, p)
 
@@ -111,7 +111,7 @@ def elbo_assigned(model: VAE, y: Tensor, c: Tensor) -> tuple[Terms, Tensor]:
 
     Also gives the cross-entropy ``- log q(c|x)``, ``(B,)``, by which q(c|x) learns the assignment.
     """
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     c = c.unsqueeze(-1)
     given = terms_given(model, y, q, p, c)
     terms = Terms(given.log_px[:, 0], -p.logits[c[:, 0]], given.kl_z[:, 0])
@@ -170,7 +170,7 @@ def importance_weighted(
         noise: gives the standard normal numbers of draws i to j, ``(B, j - i, D)``; None draws them.
         chunk: draws decoded at once; changes memory, not the result.
     """
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     n_categories = q.logits.shape[-1]
     counts = allocate(0.9 * q.logits.exp() + 0.1 / n_categories, n_samples)
     edges = counts.cumsum(-1)

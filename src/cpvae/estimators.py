@@ -18,6 +18,7 @@ from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
+from cpvae.nn import Dense
 from cpvae.schedules import exponential
 
 EXACT_UP_TO = 20  # categories for which expectation="auto" sums: K decoders a row become too many
@@ -74,8 +75,8 @@ class VAE(DeepMixture):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _module(self, likelihood: likelihoods.Likelihood, features: int) -> VAEModule:
-        return recipes.vae(likelihood, features, self.latent_dim, tuple(self.hidden))
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.vae(likelihood, self.latent_dim, Dense(tuple(self.hidden)))
 
 
 class CPVAE(DeepMixture):
@@ -183,13 +184,12 @@ class CPVAE(DeepMixture):
         for value in self.temperature:
             between("temperature", value, 0.0, math.inf)
 
-    def _module(self, likelihood: likelihoods.Likelihood, features: int) -> VAEModule:
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.cpvae(
             likelihood,
-            features,
             self.n_components,
             self.latent_dim,
-            tuple(self.hidden),
+            Dense(tuple(self.hidden)),
             self.weights,  # type: ignore[arg-type]  # checked above
         )
 

@@ -66,7 +66,7 @@ def mean_terms(model: VAE, y: Tensor, q: Joint, c: Tensor, n_samples: int) -> Te
     KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
     importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
     """
-    p = model.prior(model.posterior)
+    p = model.latent()
     noise = row_normal(row_keys(y), (n_samples, 1, model.latent_dim)).to(y.dtype)
     draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
     log_px, log_ratio = (torch.stack(parts).mean(0) for parts in zip(*draws, strict=True))
@@ -83,7 +83,7 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
     """
     parts = []
     for batch in batches(y, model.n_categories):
-        q, p = model.posterior(batch), model.prior(model.posterior)
+        q, p = model.encode(batch), model.latent()
         categories = Exact()(q.logits)
         given = mean_terms(model, batch, q, categories.c, n_samples)
         terms = average(given, categories, q, p)
@@ -116,7 +116,7 @@ def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Te
     sums: list[Tensor] = []
     counts: list[Tensor] = []
     for batch in batches(y, model.n_categories):
-        q, p = model.posterior(batch), model.prior(model.posterior)
+        q, p = model.encode(batch), model.latent()
         categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
         terms = average(mean_terms(model, batch, q, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
@@ -129,7 +129,7 @@ def latent_means(model: VAE, y: Tensor) -> np.ndarray:
     """Posterior mean of z, ``sum_c q(c|x) E_{q(z|x,c)} z``: ``(n, D)``."""
     means = []
     for batch in batches(y, model.n_categories):
-        q = model.posterior(batch)
+        q = model.encode(batch)
         categories = Exact()(q.logits)
         means.append((categories.weights.unsqueeze(-1) * q.given(categories.c).mean).sum(1))
     return torch.cat(means).numpy(force=True)
@@ -200,7 +200,7 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
 
     The aggregated posteriors are those of these rows: q(z | c) = sum_i q(c | x_i) q(z | x_i, c) / sum_i q(c | x_i).
     """
-    q, p = model.posterior(y), model.prior(model.posterior)
+    q, p = model.encode(y), model.latent()
     n, n_categories = q.logits.shape
     log_q_c_x = q.logits.double()
     log_q_c = log_q_c_x.logsumexp(0) - np.log(n)

@@ -119,11 +119,11 @@ class AutoencoderStart:
         likelihood = copy.deepcopy(likelihood)
         if isinstance(likelihood, Bernoulli):
             likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
-        features, epochs = rows.x.shape[1], self.epochs(rows)
+        epochs = self.epochs(rows)
         if not epochs:
             return np.concatenate([likelihood.to_model(x).numpy(force=True) for x in rows.chunks()])
         with seeded(seed):
-            model = recipes.vae(likelihood, features, self.latent_dim).to(rows.device)
+            model = recipes.vae(likelihood, self.latent_dim).to(rows.device)
         settings = Settings(max_epochs=epochs, batch_size=self.batch_size, beta_max=self.beta, seed=seed)
         train(model, rows, likelihood.fixed(valid), Exact(), settings, on_epoch=on_epoch)
         return np.concatenate([latent_means(model, likelihood.to_model(x)) for x in rows.chunks()])

@@ -9,8 +9,8 @@ state (so that it travels with the weights), and applies it to every row it ever
 - `Gaussian`: columns are standardised for the network; densities are those of the data as given, the Jacobian
   included.
 
-Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, features)``; decoder output
-``(B, M, n_outputs)``. Units of densities: nats.
+Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, features)``; what the encoder sees of them
+``(B, n_inputs)``; decoder output ``(B, M, n_outputs)``. Units of densities: nats.
 """
 
 from __future__ import annotations
@@ -39,11 +39,15 @@ class Likelihood(nn.Module, ABC):
 
     Attributes:
         name: as on the command line.
+        n_inputs: how many numbers the encoder gets for one row.
         n_outputs: how many numbers the decoder must give for one row.
+        limits: between which the inputs of the encoder lie; None for any number.
     """
 
     name: str
+    n_inputs: int
     n_outputs: int
+    limits: tuple[float, float] | None = None
 
     @abstractmethod
     def to_model(self, x: Tensor) -> Tensor:
@@ -52,6 +56,10 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def to_data(self, y: Tensor) -> Tensor:
         """Rows in the units of the model to those of the data."""
+
+    def inputs(self, y: Tensor) -> Tensor:
+        """What the encoder sees of rows in the units of the model: ``(..., features)`` -> ``(..., n_inputs)``."""
+        return y
 
     def check(self, rows: Rows) -> None:
         """Refuse rows that the likelihood cannot have produced.
@@ -101,10 +109,11 @@ class Bernoulli(Likelihood):
     """
 
     name = "bernoulli"
+    limits = (0.0, 1.0)
 
     def __init__(self, features: int, full: float = 1.0, drawn: bool = True):
         super().__init__()
-        self.n_outputs = features
+        self.n_inputs = self.n_outputs = features
         self.register_buffer("full", torch.tensor(float(full)))
         self.register_buffer("drawn", torch.tensor(drawn))
         self.full: Tensor
@@ -157,7 +166,7 @@ class Gaussian(Likelihood):
 
     def __init__(self, loc: Tensor, scale: Tensor, noise: float | None = None):
         super().__init__()
-        self.n_outputs = len(loc)
+        self.n_inputs = self.n_outputs = len(loc)
         self.register_buffer("loc", loc)
         self.register_buffer("scale", scale)
         self.loc: Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cpvae.distributions import Joint, Latent
 from cpvae.likelihoods import Likelihood
 
 
@@ -12,7 +13,7 @@ class VAE(nn.Module):
     """Every one-level model of the paper: only the prior (and whether the posterior has categories) changes.
 
     Args:
-        posterior: rows ``(B, F)`` -> `cpvae.distributions.Joint`.
+        posterior: inputs ``(B, n_inputs)`` -> `cpvae.distributions.Joint`.
         prior: posterior -> `cpvae.distributions.Latent`.
         decoder: z ``(B, M, D)``, c -> ``(B, M, n_outputs)``.
         likelihood: decoder output -> distribution of x.
@@ -35,6 +36,16 @@ class VAE(nn.Module):
         self.latent_dim = latent_dim
         self.n_categories: int = posterior.n_categories  # type: ignore[assignment]
 
+    def encode(self, y: Tensor) -> Joint:
+        """q(c, z | x) of rows in the model's units, ``(B, F)``."""
+        q: Joint = self.posterior(self.likelihood.inputs(y))
+        return q
+
+    def latent(self) -> Latent:
+        """p(c, z)."""
+        p: Latent = self.prior(self.posterior)
+        return p
+
     @torch.no_grad()
     def sample(self, c: Tensor, mean: bool = False) -> Tensor:
         """Ancestral sampling of one row for each component in `c`, indices ``(n,)``.
@@ -46,14 +57,14 @@ class VAE(nn.Module):
         Returns:
             Rows in the data's units, ``(n, F)``.
         """
-        z = self.prior(self.posterior).sample(c)
+        z = self.latent().sample(c)
         x = self.likelihood(self.decoder(z.unsqueeze(1), c.unsqueeze(1)).squeeze(1))
         return self.likelihood.to_data(x.mean if mean else x.sample())
 
     @torch.no_grad()
     def reconstruct(self, y: Tensor) -> Tensor:
         """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)``, data's units."""
-        q = self.posterior(y)
+        q = self.encode(y)
         c = q.logits.argmax(-1, keepdim=True)
         mean = self.likelihood(self.decoder(q.given(c).mean, c)).mean
         return self.likelihood.to_data(mean[:, 0])

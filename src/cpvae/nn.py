@@ -13,7 +13,9 @@ A category `c` reaches a layer in one of two forms, and every function here take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -115,3 +117,43 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         params: Tensor = self.output(self.hidden(z, c))
         return params
+
+
+class Network(Protocol):
+    """How encoders and decoders are built; recipes ask for the parts they need.
+
+    Shapes: an encoder maps ``(..., n_inputs)`` to ``(..., encoder.out_features)``, a decoder z ``(..., latent_dim)``
+    and c to ``(..., n_outputs)``.
+    """
+
+    def encoder(self, n_inputs: int) -> nn.Module:
+        """All hidden layers of an encoder."""
+
+    def branch(self, n_inputs: int) -> nn.Module:
+        """A lighter encoder, for the second sight of x in q(z1 | x, z2)."""
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0) -> nn.Module:
+        """z and, with ``n_categories > 0``, c to the parameters of the likelihood."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The paper's networks: gated hidden layers, the decoder a mirror of the encoder.
+
+    Args:
+        hidden: widths of the encoder's hidden layers.
+    """
+
+    hidden: Sequence[int] = (300, 300)
+
+    def encoder(self, n_inputs: int) -> GatedMLP:
+        """All hidden layers."""
+        return GatedMLP(n_inputs, self.hidden)
+
+    def branch(self, n_inputs: int) -> GatedMLP:
+        """The first hidden layer alone."""
+        return GatedMLP(n_inputs, self.hidden[:1])
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0) -> Decoder:
+        """The hidden layers in reverse."""
+        return Decoder(latent_dim, self.hidden[::-1], n_outputs, n_categories)

@@ -367,7 +367,7 @@ class _Run:
             c = self.start[position : position + len(x)].to(self.device)
             position += len(x)
             y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
-            q = self.model.posterior(y).given(c.unsqueeze(1)).base_dist
+            q = self.model.encode(y).given(c.unsqueeze(1)).base_dist
             loc, scale = q.loc[:, 0], q.scale[:, 0]
             count.index_add_(0, c, torch.ones(len(c), 1, device=self.device))
             first.index_add_(0, c, loc)
