@@ -259,6 +259,10 @@ def test_the_run_folder_holds_what_the_design_names(tmp_path):
         "beta",
         "components_used",
         "seconds",
+        "mutual_information",
+        "mutual_information_c",
+        "marginal_kl_z",
+        "marginal_entropy_c",
     ]
     for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines():
         assert list(json.loads(line)) == keys

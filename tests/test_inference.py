@@ -295,7 +295,7 @@ def twins(request) -> tuple[VAE, VAE]:
     posterior = NormalPosterior(Joined(conditional.posterior.encoder, without_category(conditional.posterior.join)), 2)
     posterior.head = conditional.posterior.head
     plain.posterior = posterior
-    plain.decoder = conditional.decoder.__class__(2, (5, 7), 6).double()
+    plain.decoder = Dense((7, 5)).decoder(2, 6).double()
     plain.decoder.load_state_dict(
         {k: v for k, v in conditional.decoder.state_dict().items() if k != "hidden.first.table"}
     )

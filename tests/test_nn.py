@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from scipy.special import expit
 
-from cpvae.nn import Decoder, GatedLinear, GatedMLP, Linear, select
+from cpvae.nn import Dense, GatedLinear, GatedMLP, Linear, select
 
 
 def gated_by_hand(layer: GatedLinear, x: np.ndarray, onehot: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_gated_layer_takes_relaxed_categories(layer):
 
 def test_decoder_by_hand():
     """Two gated layers, of which the first alone sees the category, then a linear one."""
-    decoder = Decoder(2, (5, 3), 4, n_categories=3).double()
+    decoder = Dense((3, 5)).decoder(2, 4, n_categories=3).double()
     first, second = decoder.hidden.first, decoder.hidden.rest[0]
     z, c = torch.randn(6, 2, 2).double(), torch.randint(3, (6, 2))
     h = gated_by_hand(first, z.numpy(), np.eye(3)[c.numpy()])
@@ -67,7 +67,7 @@ def test_select_is_a_gradient_through_either_form(shape):
 
 
 def test_without_categories_c_is_ignored():
-    decoder = Decoder(2, (5,), 4).double()
+    decoder = Dense((5,)).decoder(2, 4).double()
     z = torch.randn(6, 3, 2).double()
     assert torch.equal(decoder(z, torch.zeros(6, 3).long()), decoder(z, torch.full((6, 3), 2)))
     assert not any("table" in name for name in decoder.state_dict())

@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cpvae.errors import FitWarning, InputError
-    from cpvae.estimators import CPVAE, VAE, load
+    from cpvae.estimators import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
 
 __version__ = "0.1.0"
 
-__all__ = ["CPVAE", "VAE", "FitWarning", "InputError", "load"]
+__all__ = ["CPVAE", "HVAE", "VAE", "FitWarning", "InputError", "MoGVAE", "VampHVAE", "VampVAE", "load"]
 
 _HOME = {
-    "CPVAE": "cpvae.estimators",
-    "VAE": "cpvae.estimators",
-    "load": "cpvae.estimators",
-    "FitWarning": "cpvae.errors",
-    "InputError": "cpvae.errors",
+    **dict.fromkeys(("CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators"),
+    **dict.fromkeys(("FitWarning", "InputError"), "cpvae.errors"),
 }
 
 

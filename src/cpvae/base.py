@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ from cpvae.errors import FitWarning, InputError
 from cpvae.inference import (
     Decomposition,
     Evaluation,
+    component_probabilities,
     components_used,
     decompose,
     evaluate,
@@ -42,13 +44,14 @@ from cpvae.inference import (
 )
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
-from cpvae.priors import Conditional
+from cpvae.priors import component_prior
 from cpvae.progress import Reporter, Silent, Terminal
 from cpvae.rows import Rows
 from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
 
 MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
 STEPS = 10_000  # what max_epochs=None aims at
+NETWORKS = ("dense", "conv")
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
 EVALUATION_DRAWS = 4  # of z behind each ELBO_c when rows are scored
 
@@ -78,10 +81,15 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     """
 
     name: ClassVar[str]
+    sampled_by: ClassVar[str] = "prior"
+    part_name: ClassVar[str] = "components"
+    remedy: ClassVar[str] = "refit with n_init=5, or with fewer components"
     n_components: int = 1
     latent_dim: int
+    network: str
     hidden: tuple[int, ...]
     likelihood: str
+    schema: dict[str, str] | None
     noise: float | None
     max_epochs: int | None
     batch_size: int
@@ -110,6 +118,9 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def _start(self) -> Start:
         return STARTS["random"]
 
+    def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
+        """Give the new module what it needs of the training rows."""
+
     def _check_params(self) -> None:
         """Refuse arguments that make no sense: one line each."""
         for name in ("n_components", "latent_dim", "batch_size", "n_init"):
@@ -120,6 +131,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         whole("patience", self.patience, 1)
         if not isinstance(self.hidden, (tuple, list)) or not self.hidden:
             raise InputError(f"hidden={self.hidden!r}: expected the widths of the hidden layers, such as (300, 300)")
+        one_of("network", self.network, NETWORKS)
         for width in self.hidden:
             whole("hidden", width, 1)
         between("learning_rate", self.learning_rate, 0.0, 1.0)
@@ -178,19 +190,21 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         likelihood.check(valid)
 
         folder = None if out is None else Path(out)
+        self.start_seconds_ = 0.0
         if folder is not None:
             config = {**self._config(), "data": _fingerprint(array), "seeds": seeds, "about": about or {}}
             found = runs.begin(folder, config, resume)
             if found["status"] == "finished":
                 return self._open(folder / runs.MODEL)
             seeds = found["seeds"]
+            self.start_seconds_ = float(found.get("start_seconds", 0.0))
         reporter = reporter or (Terminal() if self.verbose else Silent())
         try:
             fits = []
             for i, seed in enumerate(seeds):
                 place = folder if folder is None or self.n_init == 1 else folder / f"restart-{i}"
                 label = "" if self.n_init == 1 else f" (restart {i + 1}/{self.n_init})"
-                fits.append(self._fit_once(rows, valid, likelihood, seed, place, resume, reporter, label))
+                fits.append(self._fit_once(rows, valid, likelihood, seed, folder, place, resume, reporter, label))
         except Exception:
             if folder is not None:
                 runs.release(folder)
@@ -209,12 +223,13 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         valid: Rows,
         likelihood: likelihoods.Likelihood,
         seed: int,
+        home: Path | None,
         folder: Path | None,
         resume: bool,
         reporter: Reporter,
         label: str,
     ) -> tuple[VAEModule, Outcome]:
-        """One restart: start, then training."""
+        """One restart: start, then training. `home` is the folder of the run, `folder` that of the restart."""
         epochs = self.max_epochs or default_epochs(len(rows), self.batch_size)
         few = default_start_epochs(epochs, math.ceil(len(rows) / self.batch_size))
         start = None
@@ -227,9 +242,14 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             maker = self._start()
             if maker.epochs(rows):
                 reporter.phase(f"finding a start{label}", maker.epochs(rows))
+            began = time.perf_counter()
             start = maker(rows, valid, likelihood, self.n_components, seed, reporter.epoch)
+            self.start_seconds_ += time.perf_counter() - began
+            if home is not None:
+                runs.note(home, start_seconds=round(self.start_seconds_, 3))
         with seeded(seed):
             model = self._module(copy.deepcopy(likelihood)).to(rows.device)
+            self._prepare(model, rows, seed)
         settings = Settings(
             max_epochs=epochs,
             batch_size=self.batch_size,
@@ -263,33 +283,34 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.stopped_ = outcome.stopped
         self.best_epoch_ = outcome.best_epoch
         self.seed_ = seed
-        if not isinstance(model.prior, Conditional):
+        prior = component_prior(model.prior)
+        if prior is None:
             return
         total = torch.zeros(self.n_components, dtype=torch.float64)
         counts = torch.zeros(self.n_components, dtype=torch.int64)
-        with torch.no_grad():
-            for x in rows.chunks():
-                logits = model.encode(model.likelihood.draw_fixed(model.likelihood.to_model(x))).logits.cpu()
-                total += logits.exp().double().sum(0)
-                counts += row_counts(logits)
-        model.prior.set_aggregated(total / len(rows))
+        for x in rows.chunks():
+            y = model.likelihood.draw_fixed(model.likelihood.to_model(x))
+            q_c = component_probabilities(model, y).cpu()
+            total += q_c.double().sum(0)
+            counts += row_counts(q_c)
+        prior.set_aggregated(total / len(rows))
         self._set_mixture()
         used = components_used(counts.tolist())
         if used < COLLAPSED * self.n_components:
             warnings.warn(
-                f"only {used} of {self.n_components} categories are in use; refit with init='autoencoder' and "
-                "n_init=5, or with fewer components",
+                f"only {used} of {self.n_components} {self.part_name} are in use; {self.remedy}",
                 FitWarning,
                 stacklevel=3,
             )
 
+    @torch.no_grad()
     def _set_mixture(self) -> None:
         """weights_, means_, scales_ from the prior."""
-        prior = self.model_.prior
-        if isinstance(prior, Conditional):
+        prior, mixture = component_prior(self.model_.prior), self.model_.latent().mixture
+        if prior is not None and mixture is not None:
             self.weights_ = prior.aggregated.numpy(force=True)
-            self.means_ = prior.loc.detach().numpy(force=True)
-            self.scales_ = prior.scale.detach().numpy(force=True)
+            self.means_ = mixture.loc.numpy(force=True)
+            self.scales_ = mixture.scale.numpy(force=True)
 
     def _leave(self, folder: Path, seeds: list[int], best: int, device: torch.device) -> None:
         """The finished run: model first, status last, so that a run cut off here is only resumed."""
@@ -403,7 +424,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def _evaluate(self, y: Tensor, n_samples: int) -> Evaluation:
         likelihood = self.model_.likelihood
         result = evaluate(self.model_, likelihood.draw_fixed(y), n_samples)
-        if not likelihood.varies or result.proba.shape[1] == 1:
+        if not likelihood.varies or self.n_components == 1:
             return result
         others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1).proba for i in range(1, n_samples)]
         return replace(result, proba=np.mean([result.proba, *others], axis=0))
@@ -442,7 +463,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         n_samples: int = 1,
         component: int | None = None,
         *,
-        weights: str = "aggregated",
+        weights: str = "auto",
         mean: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -451,8 +472,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         Args:
             n_samples: how many.
             component: draw all of them from this one; by default a component is drawn for each row.
-            weights: by which weights: "aggregated" is q(c) of the training rows, eq. (14), as in the paper; "prior" is
-                p(c).
+            weights: by which weights: "prior" is p(c), the model's own; "aggregated" is q(c) of the training rows, eq.
+                (14), by which the paper samples CP-VAE. "auto" is "aggregated" for CP-VAE and "prior" for all others.
             mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
             random_state: by default the estimator's own, so that two calls give the same rows.
 
@@ -470,7 +491,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 raise InputError(
                     f"component={component}: expected 0 to {self.n_components - 1}, the categories of this model"
                 )
-        one_of("weights", weights, ("aggregated", "prior"))
+        one_of("weights", weights, ("auto", "aggregated", "prior"))
         seed("random_state", random_state)
         random = check_random_state(self.random_state if random_state is None else random_state)
         with seeded(int(random.randint(2**31 - 1))):
@@ -480,13 +501,15 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 rows.append(self.model_.sample(part, mean))
         return self._to_shape(torch.cat(rows)), c.numpy()
 
+    @torch.no_grad()
     def _draw_components(self, n: int, component: int | None, weights: str) -> Tensor:
         if component is not None:
             return torch.full((n,), component)
-        prior = self.model_.prior
-        if not isinstance(prior, Conditional):
+        prior, mixture = component_prior(self.model_.prior), self.model_.latent().mixture
+        if prior is None or mixture is None:
             return torch.zeros(n, dtype=torch.int64)
-        table = prior.aggregated if weights == "aggregated" else prior.logits.softmax(-1)
+        weights = self.sampled_by if weights == "auto" else weights
+        table = prior.aggregated if weights == "aggregated" else mixture.logits.softmax(-1)
         return torch.multinomial(table.double().cpu(), n, replacement=True)
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -512,6 +535,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             "stopped": self.stopped_,
             "best_epoch": self.best_epoch_,
             "seed": self.seed_,
+            "start_seconds": round(self.start_seconds_, 3),
         }
         meta = {**self._config(), "fitted": fitted, "versions": runs.versions()}
         save_tensors(path, self.model_.state_dict(), meta)
@@ -532,6 +556,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.n_iter_ = len(self.history_)
         self.stopped_, self.best_epoch_ = fitted["stopped"], int(fitted["best_epoch"])
         self.seed_ = int(fitted["seed"])
+        self.start_seconds_ = float(fitted.get("start_seconds", 0.0))
         names = fitted["feature_names_in"]
         if names is not None:
             self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
@@ -545,10 +570,44 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.model_.load_state_dict(tensors, assign=True)
         self._set_mixture()
 
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        """Store the arguments of a constructor, untouched: `locals()` of its `__init__`."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]  # the precision of the weights
         return tags
+
+
+class Clusterer(DeepMixture):
+    """A model whose prior has components: it says which of them a row came from.
+
+    Attributes:
+        weights_: q(c) of the training rows, eq. (14), ``(K,)``.
+        means_, scales_: mean and standard deviation of the Gaussians of the prior, ``(K, latent_dim)``.
+    """
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    scales_: np.ndarray
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """The probability of each component for each row, ``(n, K)``.
+
+        With categories that is ``softmax_c [log p(c) + ELBO_c(x)]``; for a mixture over z alone, the responsibility
+        ``E_{q(z|x)} p(c | z)``. For grey levels, the mean of it over observations of the row (`evaluate`).
+        """
+        return self.evaluate(X).proba
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The likeliest component of each row, int ``(n,)``."""
+        return self.predict_proba(X).argmax(1)
+
+    def fit_predict(self, X: ArrayLike, y: Any = None) -> np.ndarray:
+        """`fit`, then the component of each row."""
+        return self.fit(X).predict(X)
 
 
 def as_table(x: np.ndarray, names: Sequence[str] | None) -> Any:
@@ -562,6 +621,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
     return value if isinstance(value, (int, float, str, type(None))) else None
 
 

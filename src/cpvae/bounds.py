@@ -22,9 +22,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
-from cpvae.distributions import Categories, Expectation, Joint, Latent
+from cpvae.distributions import Categories, Expectation, Joint, Latent, reparametrise
 from cpvae.models import VAE
 
 
@@ -53,13 +52,6 @@ class TermsGivenC(NamedTuple):
         return self.log_px - self.kl_z
 
 
-def reparametrise(q: Independent, noise: Tensor | None = None) -> Tensor:
-    """A draw of z with the gradient of q's parameters; `noise` standard normal, broadcast over categories."""
-    if noise is None:
-        return q.rsample()
-    return q.base_dist.loc + q.base_dist.scale * noise
-
-
 def terms_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor | None = None) -> TermsGivenC:
     """log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
 
@@ -74,8 +66,16 @@ def terms_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Te
     return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
 
 
-def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """log p(x | z, c) and log p(z | c) - log q(z | x, c) at one draw of z, each ``(B, M)``, nats.
+class Draw(NamedTuple):
+    """One draw of z from q(z | x, c), and the two parts of its log importance weight, each ``(B, M)``, nats."""
+
+    log_px: Tensor  # log p(x | z, c)
+    log_ratio: Tensor  # log p(z | c) - log q(z | x, c)
+    z: Tensor  # (B, M, D)
+
+
+def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor) -> Draw:
+    """log p(x | z, c) and log p(z | c) - log q(z | x, c) at one draw of z.
 
     Their sum is the logarithm of an importance weight: its mean is ELBO_c(x), the mean of its exponential p(x | c).
     Arguments as for `terms_given`.
@@ -83,7 +83,7 @@ def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Ten
     q_z = q.given(c)
     z = reparametrise(q_z, noise)
     log_px = model.likelihood.log_prob(model.decoder(z, c), y)
-    return log_px, p.log_prob_given(z, c) - q_z.log_prob(z)
+    return Draw(log_px, p.log_prob_given(z, c) - q_z.log_prob(z), z)
 
 
 def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> Terms:
@@ -180,8 +180,8 @@ def importance_weighted(
         draws = torch.arange(start, stop, device=y.device)
         c = torch.searchsorted(edges, draws.expand(len(y), -1).contiguous(), right=True)
         numbers = y.new_empty(len(y), stop - start, model.latent_dim).normal_() if noise is None else noise(start, stop)
-        log_px, log_ratio = draw_given(model, y, q, p, c, numbers)
-        log_weights = log_px.double() + log_ratio.double()
+        draw = draw_given(model, y, q, p, c, numbers)
+        log_weights = draw.log_px.double() + draw.log_ratio.double()
         log_share = p.logits[c].double() - counts.gather(-1, c).double().log()
         total = torch.logaddexp(total, (log_weights + log_share).logsumexp(-1))
     return total

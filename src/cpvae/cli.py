@@ -77,9 +77,13 @@ def put_json(value: Any) -> None:
 def fit(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the run: model, history, metrics, pictures.", callback=expand)],
-    model: Annotated[str | None, typer.Option(help="cpvae, or vae (no categories).", show_default="cpvae")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="cpvae, or one it is compared with: vae mog vamp hvae hvae-vamp.", show_default="cpvae"),
+    ] = None,
     components: Annotated[
-        int | None, typer.Option("--components", "-k", help="Number of categories.", show_default="10")
+        int | None,
+        typer.Option("--components", "-k", help="Categories, or components of the prior.", show_default="10"),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the rows at most.", show_default="about 10,000 steps")
@@ -108,6 +112,10 @@ def fit(
         ),
     ] = None,
     init: Annotated[str | None, typer.Option(help="autoencoder or random.", show_default="autoencoder")] = None,
+    prior: Annotated[str | None, typer.Option(help="Of vae and hvae.", show_default="normal")] = None,
+    pseudo_inputs: Annotated[
+        str | None, typer.Option(help="Of vamp and hvae-vamp, how they begin: rows or random.", show_default="rows")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in a step.", show_default="100")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.", show_default="0.001")] = None,
     warmup_epochs: Annotated[
@@ -140,6 +148,8 @@ def fit(
         "weights": weights,
         "expectation": expectation,
         "init": init,
+        "prior": prior,
+        "pseudo_inputs": pseudo_inputs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "warmup_epochs": warmup_epochs,
@@ -217,8 +227,12 @@ def sample(
         int | None, typer.Option(help="Draw all of them from this category.", show_default="any")
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="Categories by their share of the training rows (aggregated) or by p(c) (prior).")
-    ] = "aggregated",
+        str,
+        typer.Option(
+            help="Categories by their share of the training rows (aggregated) or by p(c) (prior); auto: aggregated for "
+            "cpvae, prior for the others."
+        ),
+    ] = "auto",
     mean: Annotated[
         bool | None,
         typer.Option(

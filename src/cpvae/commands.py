@@ -16,11 +16,11 @@ import pandas as pd
 
 from cpvae import datasets, figures, runs
 from cpvae.arguments import whole
-from cpvae.base import DeepMixture, as_table
+from cpvae.base import Clusterer, DeepMixture, as_table
 from cpvae.checkpoints import write_atomic, write_json
 from cpvae.datasets import Dataset
 from cpvae.errors import InputError, nearest
-from cpvae.estimators import CPVAE, ESTIMATORS, load
+from cpvae.estimators import ESTIMATORS, load
 from cpvae.evaluation import choose_split, evaluate
 from cpvae.report import write_report
 
@@ -138,7 +138,12 @@ def fit_run(
     )
     summary = evaluate(estimator, data, judged)
     seconds = sum(record["seconds"] for record in estimator.history_)
-    summary |= {"epochs": estimator.n_iter_, "stopped": estimator.stopped_, "training_seconds": round(seconds, 1)}
+    summary |= {
+        "epochs": estimator.n_iter_,
+        "stopped": estimator.stopped_,
+        "training_seconds": round(seconds, 1),
+        "start_seconds": round(estimator.start_seconds_, 1),
+    }
     write_json(out / runs.METRICS, summary)
     if estimator.image_shape_ is not None:
         figures.save(picture(estimator), out / runs.SAMPLES)
@@ -152,7 +157,7 @@ def choose_split_for_fit(data: Dataset) -> str:
 
 def picture(model: DeepMixture) -> Any:
     """New images: one line for each of the largest categories, or a grid where there are none."""
-    if not isinstance(model, CPVAE):
+    if not isinstance(model, Clusterer):
         return figures.image_grid(model.sample(64, mean=True)[0], 8)
     largest = np.argsort(-model.weights_, kind="stable")[:MAX_CATEGORIES_DRAWN]
     images = np.stack([model.sample(SAMPLES_A_CATEGORY, int(k), mean=True)[0] for k in sorted(largest)])
@@ -198,7 +203,7 @@ def check_memory(n_values: int, given: str) -> None:
 
 def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
     """Row, category and its probability for each row, into a .csv file; returns the share of each category."""
-    if not isinstance(model, CPVAE):
+    if not isinstance(model, Clusterer):
         raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
     proba = model.predict_proba(rows_of(suited(data, model), choose_split(data, split)))
     categories = proba.argmax(1)

@@ -1,8 +1,12 @@
 """The joint distribution of a category and a vector, and how an expectation over the category is taken.
 
 `CategoricalNormal` is the paper's prior, eqs. (4)-(5): ``p(c) p(z | c)`` with ``p(z | c)`` a diagonal Gaussian.
-Summing c out gives a mixture of Gaussians. The posterior of eq. (6) has the same form, but its Gaussians come from a
-network, so it is a `Joint`: the logits of q(c | x) and a function that gives q(z | x, c) for the categories asked for.
+Summing c out gives a mixture of Gaussians, a `Marginal`: the prior of MG, and of VP whose Gaussians come from the
+encoder. The posterior of eq. (6) has the form of the prior, but its Gaussians come from a network, so it is a `Joint`:
+the logits of q(c | x) and a function that gives q(z | x, c) for the categories asked for.
+
+A code of two levels is one vector z = [z2, z1], the top level first: `Chain` is q(z2) q(z1 | z2), `TwoLevel` the prior
+p(z2) p(z1 | z2) whose p(z2) is any prior of a code of one level.
 
 An expectation over q(c | x) is one of three objects, each a function from logits to `Categories`:
 
@@ -11,14 +15,15 @@ An expectation over q(c | x) is one of three objects, each a function from logit
 - `Relaxed`: one Gumbel-softmax draw (same source). A relaxed c carries K - 1 real numbers to the decoder while it is
   charged for at most log K nats, so what is computed with it is *not* a bound on log p(x).
 
-Shapes: B rows, M categories evaluated for each row, K categories, D latent dimensions. Units: nats.
+Shapes: B rows, M categories evaluated for each row, K categories or components, D latent dimensions. Units: nats.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -44,20 +49,34 @@ def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
 class Latent(Protocol):
     """What a prior network returns, and all that the bounds ask of it.
 
-    `logits` are the log p(c) of the categories that are latent variables of the model: ``(K,)``, or ``(1,)`` of zero
-    for a prior over z alone.
+    Categories are latent variables of the model, on which encoder and decoder depend; components are what the prior
+    is made of. In CP-VAE they are the same; a mixture over z alone has K components and a single category.
+
+    Attributes:
+        logits: log p(c) of the categories, ``(K,)``, or ``(1,)`` of zero for a prior over z alone.
+        mixture: the components, K Gaussians and their weights; None for a prior without.
+        top: the prior of the top level, to which the components belong; the prior itself where there is one level.
     """
 
     logits: Tensor
 
-    def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
+    @property
+    def mixture(self) -> CategoricalNormal | None: ...
+
+    @property
+    def top(self) -> Latent: ...
+
+    def kl_given(self, q: Any, z: Tensor, c: Tensor) -> Tensor:
         """KL(q(z | x, c) || p(z | c)), ``(B, M)``; z is a draw of q for where no closed form is known."""
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
         """log p(z | c), ``(B, M)``."""
 
-    def sample(self, c: Tensor) -> Tensor:
-        """One z for each category index in c: ``(n,)`` -> ``(n, D)``."""
+    def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
+        """The probability of each component given z and the category index, ``(B or 1, M, K)``."""
+
+    def sample(self, k: Tensor) -> Tensor:
+        """One z for each component index in k: ``(n,)`` -> ``(n, D)``."""
 
 
 class CategoricalNormal(Distribution):
@@ -109,9 +128,23 @@ class CategoricalNormal(Distribution):
         log_prob: Tensor = self.given(c).log_prob(z)
         return log_prob
 
-    def sample(self, c: Tensor) -> Tensor:  # type: ignore[override]  # a draw of z needs its category
-        """One z for each category index in c: ``(n,)`` -> ``(n, D)``."""
-        return self.given(c).sample()
+    @property
+    def mixture(self) -> CategoricalNormal:
+        """Itself: categories are its components."""
+        return self
+
+    @property
+    def top(self) -> CategoricalNormal:
+        """Itself."""
+        return self
+
+    def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
+        """One-hot: the category is the component, ``(B or 1, M, K)``."""
+        return F.one_hot(c, self.logits.shape[-1]).to(self.logits.dtype)
+
+    def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]  # a draw of z needs its category
+        """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
+        return self.given(k).sample()
 
 
 @register_kl(CategoricalNormal, CategoricalNormal)
@@ -129,16 +162,23 @@ class Continuous:
     ``log q(z | x) - log p(z)`` at the draw itself.
     """
 
+    mixture: CategoricalNormal | None = None
+
     def __init__(self, distribution: Distribution):
         self.distribution = distribution
         self.logits = distribution.mean.new_zeros(1)
+
+    @property
+    def top(self) -> Continuous:
+        """Itself."""
+        return self
 
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
         """KL(q(z | x) || p(z)), ``(B, 1)``."""
         try:
             return kl_divergence(q, self.distribution)
         except NotImplementedError:
-            difference: Tensor = q.log_prob(z) - self.distribution.log_prob(z)
+            difference: Tensor = q.log_prob(z) - self.log_prob_given(z, c)
             return difference
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
@@ -146,9 +186,154 @@ class Continuous:
         log_prob: Tensor = self.distribution.log_prob(z)
         return log_prob
 
-    def sample(self, c: Tensor) -> Tensor:
-        """One z for each entry of c, which has a single value: ``(n,)`` -> ``(n, D)``."""
-        return self.distribution.sample(c.shape)
+    def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
+        """Of the only component: ones, ``(B, 1, 1)``."""
+        return torch.ones_like(z[..., :1])
+
+    def sample(self, k: Tensor) -> Tensor:
+        """One z for each entry of k, which has a single value: ``(n,)`` -> ``(n, D)``."""
+        return self.distribution.sample(k.shape)
+
+
+class Marginal(Continuous):
+    """The category of `mixture` summed out: a mixture of Gaussians over z alone, with components to draw from.
+
+    Its divergence has no closed form, so it is estimated at the draw. The log-sum-exp comes after the sum over
+    dimensions: a mixture of vectors, not of coordinates.
+
+    >>> p = Marginal(CategoricalNormal(torch.zeros(2), torch.tensor([[0.0], [3.0]]), torch.ones(2, 1)))
+    >>> z = torch.tensor([[[1.5]]])
+    >>> p.responsibilities(z, torch.zeros(1, 1).long()).tolist()
+    [[[0.5, 0.5]]]
+    """
+
+    mixture: CategoricalNormal
+
+    def __init__(self, mixture: CategoricalNormal):
+        super().__init__(mixture.marginal())
+        self.mixture = mixture
+
+    def log_joint(self, z: Tensor) -> Tensor:
+        """log p(k, z) for all components: ``(..., D)`` -> float64 ``(..., K)``."""
+        mixture = self.mixture
+        log_given = log_normal_pairs(z.flatten(0, -2), mixture.loc, mixture.scale)
+        return log_given.view(*z.shape[:-1], -1) + mixture.logits
+
+    def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
+        """log p(z), ``(B, 1)``."""
+        return self.log_joint(z).logsumexp(-1).to(z.dtype)
+
+    def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
+        """p(k | z), ``(B, 1, K)``."""
+        return self.log_joint(z).softmax(-1).to(z.dtype)
+
+    def sample(self, k: Tensor) -> Tensor:
+        """One z for each component index in k: ``(n,)`` -> ``(n, D)``."""
+        return self.mixture.sample(k)
+
+
+def log_normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """log N(z_i; loc_j, diag(scale_j^2)) for all pairs, ``(n, D)`` and ``(K, D)`` -> float64 ``(n, K)``.
+
+    As matrix products, in double precision: the square is expanded, and in single precision a small scale would leave
+    no digit of the difference.
+    """
+    z, loc, scale = z.double(), loc.double(), scale.double()
+    precision = scale.reciprocal().square()
+    quadratic = z.square() @ (0.5 * precision).T - z @ (precision * loc).T
+    constant = (0.5 * precision * loc.square() + scale.log()).sum(-1) + 0.5 * z.shape[-1] * math.log(2 * math.pi)
+    return -(quadratic + constant)
+
+
+Below = Callable[[Tensor], Independent]  # z2 (..., D2) to the distribution of z1 given it
+
+
+class Chain:
+    """q(z2) q(z1 | z2), the distribution of z = [z2, z1].
+
+    Args:
+        top: q(z2), batch shape ``(B, M)``, event shape ``(D2,)``.
+        below: z2 -> q(z1 | z2).
+    """
+
+    def __init__(self, top: Independent, below: Below):
+        self.top, self._below = top, below
+        self._drawn: tuple[Tensor, Independent] | None = None
+
+    def at(self, noise: Tensor | None = None) -> Tensor:
+        """z at standard normal `noise`, broadcast against ``(B, M, D2 + D1)``; fresh noise if None."""
+        dim = self.top.event_shape[0]
+        top = reparametrise(self.top, None if noise is None else noise[..., :dim])
+        below = self._below(top)
+        z = torch.cat([top, reparametrise(below, None if noise is None else noise[..., dim:])], -1)
+        self._drawn = (z, below)
+        return z
+
+    def below(self, z: Tensor) -> Independent:
+        """q(z1 | z2) for the z2 in z; at the last draw the network does not run again."""
+        if self._drawn is not None and z is self._drawn[0]:
+            return self._drawn[1]
+        return self._below(z[..., : self.top.event_shape[0]])
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z), ``(B, M)``."""
+        dim = self.top.event_shape[0]
+        log_prob: Tensor = self.top.log_prob(z[..., :dim]) + self.below(z).log_prob(z[..., dim:])
+        return log_prob
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of z2, and that of z1 there, ``(B, M, D2 + D1)``."""
+        return torch.cat([self.top.mean, self._below(self.top.mean).mean], -1)
+
+
+def reparametrise(q: Independent | Chain, noise: Tensor | None = None) -> Tensor:
+    """A draw of z with the gradient of q's parameters; `noise` standard normal, broadcast over categories."""
+    if isinstance(q, Chain):
+        return q.at(noise)
+    if noise is None:
+        return q.rsample()
+    return q.base_dist.loc + q.base_dist.scale * noise
+
+
+def top_level(q: Independent | Chain) -> Independent:
+    """q(z2) of a code of two levels, q itself of one."""
+    return q.top if isinstance(q, Chain) else q
+
+
+class TwoLevel:
+    """p(z2) p(z1 | z2), the prior of a code of two levels.
+
+    Args:
+        top: p(z2), the prior of a code of one level.
+        below: z2 -> p(z1 | z2).
+        dim: D2.
+    """
+
+    def __init__(self, top: Latent, below: Below, dim: int):
+        self.top, self.below, self.dim = top, below, dim
+        self.logits = top.logits
+        self.mixture = top.mixture
+
+    def kl_given(self, q: Chain, z: Tensor, c: Tensor) -> Tensor:
+        """The divergence of both levels, ``(B, M)``: that of the lower one in closed form at the draw of z2."""
+        z2 = z[..., : self.dim]
+        return self.top.kl_given(q.top, z2, c) + kl_divergence(q.below(z), self.below(z2))
+
+    def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
+        """log p(z | c), ``(B, M)``."""
+        z2, z1 = z[..., : self.dim], z[..., self.dim :]
+        log_prob: Tensor = self.below(z2).log_prob(z1)
+        return self.top.log_prob_given(z2, c) + log_prob
+
+    def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
+        """p(k | z2), ``(B or 1, M, K)``."""
+        return self.top.responsibilities(z[..., : self.dim], c)
+
+    def sample(self, k: Tensor) -> Tensor:
+        """One z for each component index in k: ``(n,)`` -> ``(n, D2 + D1)``."""
+        z2 = self.top.sample(k)
+        return torch.cat([z2, self.below(z2).sample()], -1)
 
 
 @dataclass(frozen=True)
@@ -161,7 +346,7 @@ class Joint:
     """
 
     logits: Tensor
-    given: Callable[[Tensor], Independent]
+    given: Callable[[Tensor], Any]  # Independent, or Chain for a code of two levels
 
 
 class Categories(NamedTuple):

@@ -5,81 +5,30 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+import torch
+from sklearn.utils import check_random_state
 
 from cpvae import likelihoods, recipes, runs
 from cpvae.arguments import between, one_of
-from cpvae.base import DeepMixture
+from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import described, load_tensors
 from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
-from cpvae.nn import Dense
+from cpvae.nn import Dense, Network
+from cpvae.priors import PRIORS, Vamp, component_prior
+from cpvae.rows import Rows
 from cpvae.schedules import exponential
 
 EXACT_UP_TO = 20  # categories for which expectation="auto" sums: K decoders a row become too many
+RandomState = int | np.random.RandomState | None
 
 
-class VAE(DeepMixture):
-    """A variational autoencoder with the standard normal prior (Kingma and Welling, 2014; eq. 2 of the paper).
-
-    Arguments are those of `CPVAE` that do not concern categories.
-
-    Examples:
-        >>> import numpy as np
-        >>> X = np.random.RandomState(0).normal(size=(200, 3))
-        >>> model = VAE(latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
-        >>> model.transform(X).shape
-        (200, 2)
-        >>> rows, _ = model.sample(5)
-        >>> rows.shape
-        (5, 3)
-    """
-
-    name = "vae"
-
-    def __init__(
-        self,
-        *,
-        latent_dim: int = 40,
-        hidden: tuple[int, ...] = (300, 300),
-        likelihood: str = "auto",
-        noise: float | None = None,
-        n_init: int = 1,
-        max_epochs: int | None = None,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
-        warmup_epochs: int | None = None,
-        patience: int = 50,
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ):
-        self.latent_dim = latent_dim
-        self.hidden = hidden
-        self.likelihood = likelihood
-        self.noise = noise
-        self.n_init = n_init
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.warmup_epochs = warmup_epochs
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.vae(likelihood, self.latent_dim, Dense(tuple(self.hidden)))
-
-
-class CPVAE(DeepMixture):
+class CPVAE(Clusterer):
     """A deep mixture model: a VAE with a category, a Gaussian code, and a prior p(z | c) learned from the data.
 
     The model of Lavda, Gregorová and Kalousis, "Improving VAE generations of multimodal data through data-dependent
@@ -89,8 +38,10 @@ class CPVAE(DeepMixture):
     Args:
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
+        network: "dense", the paper's gated layers.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", or "auto" to decide from the data.
+        schema: kinds of columns.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         expectation: how the sum over c is taken in training: "exact", "straight-through" or "relaxed" (Gumbel-softmax;
@@ -129,15 +80,24 @@ class CPVAE(DeepMixture):
     """
 
     name = "cpvae"
+    sampled_by = "aggregated"
+    part_name = "categories"
+    remedy = "refit with init='autoencoder' and n_init=5, or with fewer components"
     EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "straight-through", "relaxed")
+    weights: str
+    expectation: str
+    temperature: tuple[float, float]
+    init: str
 
     def __init__(
         self,
         n_components: int = 10,
         *,
         latent_dim: int = 40,
+        network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
+        schema: dict[str, str] | None = None,
         noise: float | None = None,
         weights: str = "uniform",
         expectation: str = "auto",
@@ -151,28 +111,10 @@ class CPVAE(DeepMixture):
         patience: int = 50,
         validation_fraction: float = 0.1,
         device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ):
-        self.n_components = n_components
-        self.latent_dim = latent_dim
-        self.hidden = hidden
-        self.likelihood = likelihood
-        self.noise = noise
-        self.weights = weights
-        self.expectation = expectation
-        self.temperature = temperature
-        self.init = init
-        self.n_init = n_init
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.warmup_epochs = warmup_epochs
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+        self._keep(locals())
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -185,13 +127,8 @@ class CPVAE(DeepMixture):
             between("temperature", value, 0.0, math.inf)
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.cpvae(
-            likelihood,
-            self.n_components,
-            self.latent_dim,
-            Dense(tuple(self.hidden)),
-            self.weights,  # type: ignore[arg-type]  # checked above
-        )
+        weights = self.weights
+        return recipes.cpvae(likelihood, self.n_components, self.latent_dim, network(self), weights)  # type: ignore[arg-type]
 
     def _expectation(self, total_steps: int) -> Expectation:
         name = self.expectation
@@ -205,23 +142,222 @@ class CPVAE(DeepMixture):
     def _start(self) -> Start:
         return STARTS[self.init]
 
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """The probability of each category for each row, ``(n, K)``: ``softmax_c [log p(c) + ELBO_c(x)]``.
 
-        For grey levels, the mean of it over observations of the row (`evaluate`).
-        """
-        return self.evaluate(X).proba
+class VAE(DeepMixture):
+    """A variational autoencoder with the standard normal prior (Kingma and Welling, 2014; eq. 2 of the paper).
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """The likeliest category of each row, int ``(n,)``."""
-        return self.predict_proba(X).argmax(1)
+    Arguments are those of `CPVAE` that do not concern categories, and:
 
-    def fit_predict(self, X: ArrayLike, y: Any = None) -> np.ndarray:
-        """`fit`, then the category of each row."""
-        return self.fit(X).predict(X)
+    Args:
+        prior: p(z), a name in `cpvae.priors.PRIORS`.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = VAE(latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.transform(X).shape
+        (200, 2)
+        >>> rows, _ = model.sample(5)
+        >>> rows.shape
+        (5, 3)
+    """
+
+    name = "vae"
+    prior: str
+
+    def __init__(
+        self,
+        *,
+        prior: str = "normal",
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        schema: dict[str, str] | None = None,
+        noise: float | None = None,
+        n_init: int = 1,
+        max_epochs: int | None = None,
+        batch_size: int = 100,
+        learning_rate: float = 1e-3,
+        warmup_epochs: int | None = None,
+        patience: int = 50,
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("prior", self.prior, tuple(PRIORS))
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.one_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, network(self))
 
 
-ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in (CPVAE, VAE)}
+class HVAE(VAE):
+    """A VAE with two levels of codes, `latent_dim` dimensions each (Tomczak and Welling, 2018).
+
+    ``p(z2) p(z1 | z2) p(x | z1, z2)`` with p(z2) standard normal. Arguments are those of `VAE`, where `prior` is that
+    of the top level; `transform` gives both levels, the top one first.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> HVAE(latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X).transform(X).shape
+        (200, 4)
+    """
+
+    name = "hvae"
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.two_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, network(self))
+
+
+class MoGVAE(Clusterer):
+    """A VAE whose prior is a learned mixture of K Gaussians, MG in the paper.
+
+    Encoder and decoder know nothing of the component; `predict_proba` is its responsibility, ``E_{q(z|x)} p(k | z)``.
+    Arguments are those of `CPVAE` without what concerns the category of the encoder; `weights` are "uniform",
+    "learned" or "empirical".
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = MoGVAE(4, latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.predict_proba(X).shape, model.means_.shape
+        ((200, 4), (4, 2))
+    """
+
+    name = "mog"
+    weights: str
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        schema: dict[str, str] | None = None,
+        noise: float | None = None,
+        weights: str = "uniform",
+        n_init: int = 1,
+        max_epochs: int | None = None,
+        batch_size: int = 100,
+        learning_rate: float = 1e-3,
+        warmup_epochs: int | None = None,
+        patience: int = 50,
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("weights", self.weights, ("uniform", "empirical", "learned"))
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        weights = self.weights
+        return recipes.mog(likelihood, self.n_components, self.latent_dim, network(self), weights)  # type: ignore[arg-type]
+
+
+class VampVAE(Clusterer):
+    """A VAE with a VampPrior, VP in the paper: ``p(z) = 1/K sum_k q(z | u_k)`` (Tomczak and Welling, 2018).
+
+    The K pseudo-inputs u_k are learned. `predict_proba` is the responsibility of each, ``E_{q(z|x)} p(k | z)``.
+    Arguments are those of `CPVAE` without what concerns its category, and:
+
+    Args:
+        pseudo_inputs: how they begin: "rows" are training rows drawn at random, "random" are numbers as its authors
+            draw them for binary images (`cpvae.priors.Vamp`).
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = VampVAE(4, latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.predict_proba(X).shape, model.means_.shape
+        ((200, 4), (4, 2))
+    """
+
+    name = "vamp"
+    part_name = "pseudo-inputs"
+    pseudo_inputs: str
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        schema: dict[str, str] | None = None,
+        noise: float | None = None,
+        pseudo_inputs: str = "rows",
+        n_init: int = 1,
+        max_epochs: int | None = None,
+        batch_size: int = 100,
+        learning_rate: float = 1e-3,
+        warmup_epochs: int | None = None,
+        patience: int = 50,
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("pseudo_inputs", self.pseudo_inputs, ("rows", "random"))
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.vamp(likelihood, self.n_components, self.latent_dim, network(self))
+
+    def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
+        prior = component_prior(model.prior)
+        if self.pseudo_inputs == "rows" and isinstance(prior, Vamp):
+            if len(rows) < self.n_components:
+                raise InputError(
+                    f"{len(rows)} training rows for {self.n_components} pseudo-inputs: expected at least as many; give "
+                    "more rows, ask for fewer components, or say pseudo_inputs='random'"
+                )
+            chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
+            x = rows.take(torch.from_numpy(chosen).to(rows.device))
+            prior.set_pseudo_inputs(model.likelihood.inputs(model.likelihood.to_model(x)))
+
+
+class VampHVAE(VampVAE):
+    """`HVAE` with a VampPrior on its top level, HVP in the paper (Tomczak and Welling, 2018).
+
+    Arguments are those of `VampVAE`; components are those of the top level.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = VampHVAE(4, latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.predict_proba(X).shape, model.transform(X).shape
+        ((200, 4), (200, 4))
+    """
+
+    name = "hvae-vamp"
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.hvae_vamp(likelihood, self.n_components, self.latent_dim, network(self))
+
+
+def network(model: DeepMixture) -> Network:
+    """How encoders and decoders of an estimator are built."""
+    return Dense(tuple(model.hidden))
+
+
+MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)
+ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in MODELS}
 
 
 def load(path: str | Path) -> DeepMixture:

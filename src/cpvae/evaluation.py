@@ -8,10 +8,9 @@ import numpy as np
 from scipy.stats import entropy
 
 from cpvae import metrics
-from cpvae.base import DeepMixture, as_table
+from cpvae.base import Clusterer, DeepMixture, as_table
 from cpvae.datasets import Dataset, Split
 from cpvae.errors import InputError, nearest
-from cpvae.estimators import CPVAE
 from cpvae.inference import components_used, standard_error
 
 DECOMPOSED = 2_000  # rows in the n-by-n sum of eq. (13)
@@ -73,6 +72,7 @@ def evaluate(
         "kl_z": _mean(values.kl_z),
         "mutual_information": _mean(parts.mutual_information),
         "mutual_information_se": standard_error(parts.mutual_information),
+        "mutual_information_c": parts.mutual_information_c,
         "marginal_kl_z": _mean(parts.marginal_kl_z),
         "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
         "marginal_entropy_c": float(entropy(values.q_c.mean(0, dtype=np.float64))),
@@ -84,14 +84,14 @@ def evaluate(
         result["negative_log_likelihood"] = -_mean(log_px)
         result["negative_log_likelihood_se"] = standard_error(log_px)
         result["importance_samples"] = importance_samples
-    if split.y is not None and isinstance(model, CPVAE):
+    if split.y is not None and isinstance(model, Clusterer):
         categories = values.proba.argmax(1)
         result |= agreement(model, data, split_name, split.y, categories)
     return result
 
 
 def agreement(
-    model: CPVAE, data: Dataset, split_name: str, labels: np.ndarray, categories: np.ndarray
+    model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, categories: np.ndarray
 ) -> dict[str, Any]:
     """Agreement with labels; both mappings are learned on the training split where there is one."""
     source = data.splits.get("train")

@@ -456,13 +456,37 @@ def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1) -> Fi
     if n_components > 1:
         series["KL(c), nats a row"] = ("kl_c", (float(np.log(n_components)), f"log {n_components}"))
         series["categories in use"] = ("components_used", (float(n_components), f"all {n_components}"))
+    return _panels(history, series)
+
+
+@_styled
+def diagnosis_curves(history: Sequence[Mapping[str, Any]], n_components: int) -> Figure:
+    """The parts of eq. (13) on some validation rows, against the epoch.
+
+    Args:
+        history: records with ``epoch, beta, mutual_information, mutual_information_c, marginal_kl_z,
+            marginal_entropy_c``; at least one.
+        n_components: K; the information about c and the entropy of q(c) cannot exceed log K.
+    """
+    most = (float(np.log(n_components)), f"log {n_components}")
+    series: dict[str, tuple[str, tuple[float, str] | None]] = {
+        "information about c": ("mutual_information_c", most),
+        "entropy of q(c)": ("marginal_entropy_c", most),
+        "KL(q(z|c) || p(z|c))": ("marginal_kl_z", None),
+        "information about z, c": ("mutual_information", None),
+    }
+    return _panels(history, series)
+
+
+def _panels(history: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, tuple[float, str] | None]]) -> Figure:
+    """Small panels side by side: by title a column of the history, and a ceiling with its name if there is one."""
     figure = _figure(WIDTH, 2.2, layout="constrained")
     panels = figure.subplots(1, len(series), squeeze=False).ravel()
     epoch = _column(history, "epoch")
     for axes, (title, (name, ceiling)) in zip(panels, series.items(), strict=True):
         values = _column(history, name)
         axes.plot(epoch, values, color=VALID, marker="o" if len(history) == 1 else "")
-        axes.set_title(title)
+        axes.set_title(title, fontsize=SMALL if len(series) > 3 else None)
         _epochs_axis(axes, history)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))
         top = _settled_limits(values[None], int((_column(history, "beta") < 1).sum()))[1]

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.base import COLLAPSED, DeepMixture
-from cpvae.estimators import CPVAE
-from cpvae.inference import Evaluation, components_used, standard_error
+from cpvae.base import COLLAPSED, Clusterer, DeepMixture
+from cpvae.inference import Evaluation, components_used, information_c, standard_error
 
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
 
@@ -47,13 +46,13 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
     relaxed = getattr(model, "expectation", "") == "relaxed"
     scale = bound_scale(model.likelihood_, model.n_features_in_, history)
     found = [not_finite(model.stopped_, model.best_epoch_)]
-    if isinstance(model, CPVAE) and model.n_components > 1:
+    if isinstance(model, Clusterer) and model.n_components > 1:
         kept = _record(history, model.best_epoch_)
         rows = np.bincount(evaluation.q_c.argmax(1), minlength=model.n_components)
         used = max(components_used(rows), 0 if kept is None else int(kept["components_used"]))
         found += [
-            collapse(used, model.n_components)
-            or vague(float(evaluation.kl_c.mean()), model.n_components)
+            collapse(used, model.n_components, model.remedy)
+            or vague(information_c(evaluation.q_c), model.n_components, model.remedy)
             or small_categories(model.weights_)
         ]
         found += [confused(evaluation.proba, evaluation.proba.argmax(1))]
@@ -90,25 +89,25 @@ def not_finite(stopped: str, best_epoch: int) -> Finding | None:
     )
 
 
-def collapse(used: int, n_components: int) -> Finding | None:
+def collapse(used: int, n_components: int, remedy: str = Clusterer.remedy) -> Finding | None:
     if used >= COLLAPSED * n_components:
         return None
     return Finding(
         f"Only {used} of {n_components} categories are in use",
         "The others hold next to no rows: the model gave up telling so many sources apart.",
-        "Fit again with init='autoencoder' and n_init=5 and keep the best, or ask for fewer components.",
+        f"{remedy[0].upper()}{remedy[1:]}.",
     )
 
 
-def vague(kl_c: float, n_components: int) -> Finding | None:
+def vague(information: float, n_components: int, remedy: str = Clusterer.remedy) -> Finding | None:
     """Whether a row says next to nothing about its category: less than a tenth of log K nats."""
-    if kl_c >= 0.1 * log(n_components):
+    if information >= 0.1 * log(n_components):
         return None
     return Finding(
         "The categories hardly depend on the rows",
-        f"A row tells {kl_c:.2f} nats about its category, of at most {log(n_components):.2f}: all rows are spread over "
-        "the categories in nearly the same way.",
-        "Train longer, with init='autoencoder' and n_init=5, or ask for fewer components.",
+        f"A row tells {information:.2f} nats about its category, of at most {log(n_components):.2f}: all rows are "
+        "spread over the categories in nearly the same way.",
+        f"Train longer, or {remedy}.",
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from scipy.stats import entropy as shannon
 from torch import Tensor
 
 from cpvae.bounds import (
@@ -22,11 +23,22 @@ from cpvae.bounds import (
     elbo_tight,
     importance_weighted,
 )
-from cpvae.distributions import Categories, Exact, Expectation, Joint, entropy
+from cpvae.distributions import (
+    Categories,
+    Exact,
+    Expectation,
+    Joint,
+    Latent,
+    entropy,
+    log_normal_pairs,
+    reparametrise,
+    top_level,
+)
 from cpvae.models import VAE
 from cpvae.rownoise import row_keys, row_normal, row_uniform
 
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 0 is its code, 1 its pixels
+COMPONENT_DRAWS = 8  # of z behind q(c | x) where c is the component of a mixture over z
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
 
@@ -44,6 +56,8 @@ class Evaluation:
         elbo: L, ``(n,)``; elbo_tight: L*, ``(n,)``.
         proba: ``softmax_c [log p(c) + ELBO_c(x)]``, ``(n, K)``.
         q_c: q(c | x), ``(n, K)``.
+
+    For a mixture over z alone, both are the responsibilities of its components, ``E_{q(z | x)} p(k | z)``.
     """
 
     log_px: np.ndarray
@@ -60,17 +74,45 @@ class Evaluation:
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
-def mean_terms(model: VAE, y: Tensor, q: Joint, c: Tensor, n_samples: int) -> TermsGivenC:
-    """The parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
+def row_noise(model: VAE, y: Tensor, n_samples: int) -> Tensor:
+    """The standard normal numbers of each row's draws of z, shared by its categories: ``(B, S, 1, D)``."""
+    return row_normal(row_keys(y), (n_samples, 1, model.latent_dim)).to(y.dtype)
+
+
+def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int) -> tuple[TermsGivenC, Tensor]:
+    """The parts of ELBO_c, and p(k | z, c) ``(B or 1, M, K)``, averaged over S draws of z that belong to the rows.
 
     KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
     importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
     """
-    p = model.latent()
-    noise = row_normal(row_keys(y), (n_samples, 1, model.latent_dim)).to(y.dtype)
+    noise = row_noise(model, y, n_samples)
     draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
-    log_px, log_ratio = (torch.stack(parts).mean(0) for parts in zip(*draws, strict=True))
-    return TermsGivenC(log_px, -log_ratio)
+    log_px, log_ratio = (torch.stack([draw[i] for draw in draws]).mean(0) for i in (0, 1))
+    components = torch.stack([p.responsibilities(draw.z, c) for draw in draws]).mean(0)
+    return TermsGivenC(log_px, -log_ratio), components
+
+
+def over_components(weights: Tensor, components: Tensor) -> Tensor:
+    """Sum categories out: their weights ``(B, M)``, p(k | c, x) ``(B or 1, M, K)`` -> p(k | x) ``(B, K)``."""
+    return (weights.unsqueeze(-2) @ components).squeeze(-2)
+
+
+@torch.no_grad()
+def component_probabilities(model: VAE, y: Tensor, n_samples: int = 1) -> Tensor:
+    """The probability of each component of the prior for rows ``(n, F)`` under q(c, z | x): ``(n, K)``.
+
+    With categories that is q(c | x), without any draw; for a mixture over z alone S draws of z are averaged.
+    """
+    parts = []
+    for batch in batches(y, model.n_categories):
+        q, p = model.encode(batch), model.latent()
+        if model.n_categories > 1 or p.mixture is None:
+            parts.append(q.logits.exp())
+            continue
+        c, noise = torch.zeros(1, 1, dtype=torch.int64, device=y.device), row_noise(model, batch, n_samples)
+        draws = [p.responsibilities(reparametrise(q.given(c), noise[:, s]), c) for s in range(n_samples)]
+        parts.append(torch.stack(draws).mean(0)[:, 0])
+    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -85,15 +127,15 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
     for batch in batches(y, model.n_categories):
         q, p = model.encode(batch), model.latent()
         categories = Exact()(q.logits)
-        given = mean_terms(model, batch, q, categories.c, n_samples)
+        given, components = mean_terms(model, batch, q, p, categories.c, n_samples)
         terms = average(given, categories, q, p)
         parts.append(
             (
                 *terms,
                 terms.elbo,
                 elbo_tight(given, p),
-                category_posterior(given, p),
-                q.logits.exp(),
+                over_components(category_posterior(given, p), components),
+                over_components(categories.weights, components),
             )
         )
     return Evaluation(*(torch.cat(column).numpy(force=True) for column in zip(*parts, strict=True)))
@@ -118,9 +160,10 @@ def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Te
     for batch in batches(y, model.n_categories):
         q, p = model.encode(batch), model.latent()
         categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
-        terms = average(mean_terms(model, batch, q, categories.c, 1), categories, q, p)
+        given, components = mean_terms(model, batch, q, p, categories.c, 1)
+        terms = average(given, categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
-        counts.append(row_counts(q.logits))
+        counts.append(row_counts(q.logits if model.n_categories > 1 else components[:, 0]))
     return Terms(*torch.stack(sums).sum(0) / len(y)), torch.stack(counts).sum(0)
 
 
@@ -174,14 +217,18 @@ def components_used(counts: Sequence[int] | np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """The parts of eq. (13) for n rows taken as the data distribution; nats, arrays ``(n,)`` but for the entropy.
+    """The parts of eq. (13) for n rows taken as the data distribution; nats, arrays ``(n,)`` but for single numbers.
 
     The mean of ``mutual_information + marginal_kl_z`` less ``marginal_entropy_c`` plus ``cross_entropy_c`` is the mean
     of ``kl``. For a uniform p(c) the cross-entropy is log K, and this is eq. (13) to the letter.
 
+    For a mixture over z alone c is the component: its posterior is ``E_{q(z|x)} p(c | z)``, and the identity holds as
+    well, for (z, c) tells of x what z does. For a code of two levels z is the top one, where the components are.
+
     Attributes:
         kl: KL(q(z, c | x) || p(z, c)), at the same draws.
         mutual_information: of (z, c) and x. It cannot exceed log n, which is where it ends for a sharp posterior.
+        mutual_information_c: of c alone and x, one number; at most log K.
         marginal_kl_z: its mean is E_{q(c)} KL(q(z | c) || p(z | c)).
         marginal_entropy_c: H(q(c)), one number.
         cross_entropy_c: - sum_c q(c) log p(c), one number.
@@ -189,6 +236,7 @@ class Decomposition:
 
     kl: np.ndarray
     mutual_information: np.ndarray
+    mutual_information_c: float
     marginal_kl_z: np.ndarray
     marginal_entropy_c: float
     cross_entropy_c: float
@@ -200,18 +248,17 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
 
     The aggregated posteriors are those of these rows: q(z | c) = sum_i q(c | x_i) q(z | x_i, c) / sum_i q(c | x_i).
     """
-    q, p = model.encode(y), model.latent()
+    q, p = model.encode(y), model.latent().top
     n, n_categories = q.logits.shape
     log_q_c_x = q.logits.double()
     log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
-    noise = row_normal(row_keys(y), (1, model.latent_dim))
     kl, information, marginal = (torch.zeros_like(log_q_c_x[:, 0]) for _ in range(3))
     for k in range(n_categories):
         c = torch.full((1, 1), k, device=y.device)
-        given = q.given(c)
-        loc, scale = given.base_dist.loc[:, 0].double(), given.base_dist.scale[:, 0].double()
-        z = loc + scale * noise[:, 0]
-        log_pairs = _log_normal_pairs(z, loc, scale)  # [i, j] = log q(z_i | x_j, c)
+        given = top_level(q.given(c)).base_dist
+        loc, scale = given.loc[:, 0].double(), given.scale[:, 0].double()
+        z = loc + scale * row_noise(model, y, 1)[:, 0, 0, : loc.shape[-1]]
+        log_pairs = log_normal_pairs(z, loc, scale)  # [i, j] = log q(z_i | x_j, c)
         log_q_z_c = (log_pairs + log_q_c_x[:, k]).logsumexp(1) - log_q_c[k] - np.log(n)
         log_q_z_xc = log_pairs.diagonal()
         log_p_z_c = p.log_prob_given(z.to(y.dtype).unsqueeze(1), c)[:, 0].double()
@@ -220,16 +267,31 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
         kl += weight * (log_q_c_x[:, k] - log_p_c + log_q_z_xc - log_p_z_c)
         information += weight * (log_q_c_x[:, k] - log_q_c[k] + log_q_z_xc - log_q_z_c)
         marginal += weight * (log_q_z_c - log_p_z_c)
-    cross = -(log_q_c.exp() * p.logits.double()).sum()
-    return Decomposition(kl.numpy(), information.numpy(), marginal.numpy(), float(entropy(log_q_c)), float(cross))
+    log_p_c = p.logits.double()
+    if n_categories == 1 and p.mixture is not None:
+        # What was summed so far is KL(q(z) || p(z)): the share of the components is taken out of it.
+        log_p_c = p.mixture.logits.double()
+        log_q_c_x = component_probabilities(model, y, COMPONENT_DRAWS).double().clamp_min(1e-300).log()
+        log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
+        marginal -= (log_q_c.exp() * (log_q_c - log_p_c)).sum()
+    entropy_c = float(entropy(log_q_c))
+    return Decomposition(
+        kl.numpy(force=True),
+        information.numpy(force=True),
+        entropy_c - float(entropy(log_q_c_x).mean()),
+        marginal.numpy(force=True),
+        entropy_c,
+        -float((log_q_c.exp() * log_p_c).sum()),
+    )
 
 
-def _log_normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """log N(z_i; loc_j, diag(scale_j^2)) for all pairs ``(n, n)``, as matrix products."""
-    precision = scale.reciprocal().square()
-    quadratic = z.square() @ (0.5 * precision).T - z @ (precision * loc).T
-    constant = (0.5 * precision * loc.square() + scale.log()).sum(-1) + 0.5 * z.shape[-1] * np.log(2 * np.pi)
-    return -(quadratic + constant)
+def information_c(q_c: np.ndarray) -> float:
+    """Mutual information of category and row, nats: q(c | x) ``(n, K)`` -> ``H(q(c)) - mean H(q(c | x))``.
+
+    >>> round(information_c(np.eye(2)) / np.log(2), 6)
+    1.0
+    """
+    return float(shannon(q_c.mean(0, dtype=np.float64)) - shannon(q_c, axis=1).mean(dtype=np.float64))
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -35,6 +35,7 @@ class VAE(nn.Module):
         self.likelihood = likelihood
         self.latent_dim = latent_dim
         self.n_categories: int = posterior.n_categories  # type: ignore[assignment]
+        self.n_components: int = getattr(prior, "n_components", 1)
 
     def encode(self, y: Tensor) -> Joint:
         """q(c, z | x) of rows in the model's units, ``(B, F)``."""

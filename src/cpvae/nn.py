@@ -103,16 +103,38 @@ class GatedMLP(nn.Module):
         return hidden
 
 
+class GatedJoin(nn.Module):
+    """Two inputs, each through a gated layer of its own, joined by a third (Tomczak and Welling, 2018).
+
+    The input is their concatenation ``(..., 2 * in_features)``; result ``(..., width)``.
+    """
+
+    def __init__(self, in_features: int, width: int):
+        super().__init__()
+        self.left, self.right = GatedLinear(in_features, width), GatedLinear(in_features, width)
+        self.join = GatedLinear(2 * width, width)
+        self.out_features = width
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        left, right = x.chunk(2, -1)
+        joined: Tensor = self.join(torch.cat([self.left(left), self.right(right)], -1))
+        return joined
+
+
 class Decoder(nn.Module):
     """Latents to the parameters of the likelihood: z ``(..., latent_dim)``, c -> ``(..., n_outputs)``.
 
     With ``n_categories = 0`` the category is ignored: p(x | z).
+
+    Args:
+        hidden: from z and c to features; has `out_features`.
+        n_outputs: parameters of the likelihood.
     """
 
-    def __init__(self, latent_dim: int, hidden: Sequence[int], n_outputs: int, n_categories: int = 0):
+    def __init__(self, hidden: nn.Module, n_outputs: int):
         super().__init__()
-        self.hidden = GatedMLP(latent_dim, hidden, n_categories)
-        self.output = Linear(self.hidden.out_features, n_outputs)
+        self.hidden = hidden
+        self.output = Linear(hidden.out_features, n_outputs)  # type: ignore[arg-type]
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         params: Tensor = self.output(self.hidden(z, c))
@@ -132,8 +154,11 @@ class Network(Protocol):
     def branch(self, n_inputs: int) -> nn.Module:
         """A lighter encoder, for the second sight of x in q(z1 | x, z2)."""
 
-    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0) -> nn.Module:
-        """z and, with ``n_categories > 0``, c to the parameters of the likelihood."""
+    def between(self, n_inputs: int) -> nn.Module:
+        """The hidden layers of p(z1 | z2)."""
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> nn.Module:
+        """z and, with ``n_categories > 0``, c to the parameters of the likelihood; z holds `levels` codes."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +179,13 @@ class Dense:
         """The first hidden layer alone."""
         return GatedMLP(n_inputs, self.hidden[:1])
 
-    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0) -> Decoder:
-        """The hidden layers in reverse."""
-        return Decoder(latent_dim, self.hidden[::-1], n_outputs, n_categories)
+    def between(self, n_inputs: int) -> GatedMLP:
+        """As in the encoder."""
+        return GatedMLP(n_inputs, self.hidden)
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> Decoder:
+        """The hidden layers in reverse; two levels meet in a `GatedJoin`."""
+        widths = self.hidden[::-1]
+        if levels == 2:
+            return Decoder(GatedJoin(latent_dim, widths[0]), n_outputs)
+        return Decoder(GatedMLP(latent_dim, widths, n_categories), n_outputs)

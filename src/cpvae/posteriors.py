@@ -1,6 +1,6 @@
 """q(c, z | x): encoders that return distributions.
 
-Every posterior here maps rows in the model's units ``(B, features)`` to a `Joint`: the logits of q(c | x) and
+Every posterior here maps what the likelihood shows of rows ``(B, n_inputs)`` to a `Joint`: the logits of q(c | x) and
 q(z | x, c) for whichever categories are asked for. A posterior without categories has one, of probability 1.
 """
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from cpvae.distributions import Joint, diagonal_normal
+from cpvae.distributions import Chain, Joint, diagonal_normal
 from cpvae.nn import GatedLinear, Linear
 
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 5.0  # scales from 1e-3 to 148: what float32 divides by without harm
@@ -32,7 +32,7 @@ class NormalPosterior(nn.Module):
     """q(z | x): one Gaussian a row, as in a plain VAE (eq. 2).
 
     Args:
-        encoder: ``(B, features)`` -> ``(B, encoder.out_features)``.
+        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
         latent_dim: dimensions of z.
     """
 
@@ -52,7 +52,7 @@ class ConditionalPosterior(nn.Module):
     """q(c | x) q(z | x, c), eq. (6) and Figure 2: a gated layer on the last hidden features joined with c.
 
     Args:
-        encoder: ``(B, features)`` -> ``(B, encoder.out_features)``.
+        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
         latent_dim: dimensions of z.
         n_categories: K.
     """
@@ -72,3 +72,49 @@ class ConditionalPosterior(nn.Module):
             logits=self.logits(h).log_softmax(-1),
             given=lambda c: self.head(self.join(h.unsqueeze(-2), c)),
         )
+
+
+class NormalNetwork(nn.Module):
+    """Hidden layers and a head: ``(..., features)`` to a diagonal Gaussian with event shape ``(latent_dim,)``."""
+
+    def __init__(self, hidden: nn.Module, latent_dim: int):
+        super().__init__()
+        self.hidden = hidden
+        self.head = NormalHead(hidden.out_features, latent_dim)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Independent:
+        q: Independent = self.head(self.hidden(x))
+        return q
+
+
+class TwoLevelPosterior(nn.Module):
+    """q(z2 | x) q(z1 | x, z2), the encoder of the two-level model of Tomczak and Welling (2018).
+
+    For z1 the row and z2 each go through a layer of their own, and the two are joined by a third.
+
+    Args:
+        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``, for z2.
+        branch: the same for z1, as a rule with fewer layers.
+        latent_dim: of each level.
+    """
+
+    n_categories = 1
+
+    def __init__(self, encoder: nn.Module, branch: nn.Module, latent_dim: int):
+        super().__init__()
+        self.top = NormalNetwork(encoder, latent_dim)
+        self.branch = branch
+        width: int = branch.out_features  # type: ignore[assignment]
+        self.lift = GatedLinear(latent_dim, width)
+        self.join = GatedLinear(2 * width, width)
+        self.head = NormalHead(width, latent_dim)
+
+    def forward(self, y: Tensor) -> Joint:
+        def below(z2: Tensor) -> Independent:
+            h = self.branch(y).unsqueeze(-2)
+            lifted = self.lift(z2)
+            joined = torch.cat([h.expand_as(lifted), lifted], -1)
+            q: Independent = self.head(self.join(joined))
+            return q
+
+        return Joint(logits=torch.zeros_like(y[:, :1]), given=lambda c: Chain(self.top(y.unsqueeze(-2)), below))

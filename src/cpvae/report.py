@@ -29,11 +29,11 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from cpvae import figures, metrics, runs
-from cpvae.base import DeepMixture
+from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
 from cpvae.findings import findings, percent
-from cpvae.inference import Evaluation, components_used, standard_error
+from cpvae.inference import Evaluation, components_used, information_c, standard_error
 
 MAX_ROWS = 5_000  # rows looked at
 MAX_DECODED = 100_000  # rows times categories, if that is less: a page takes a minute, not an hour
@@ -45,7 +45,14 @@ NEW_ROWS = 300  # of a table, for a profile
 FEW_COLUMNS = 12  # columns that fit in a printed table
 LARGEST_SIDE = 96  # pixels of an image on the page
 
-MODELS = {"CPVAE": "CP-VAE, a deep mixture model", "VAE": "VAE, with a standard normal prior and no categories"}
+MODELS = {
+    "CPVAE": "CP-VAE, a deep mixture model",
+    "VAE": "VAE, with a standard normal prior and no categories",
+    "MoGVAE": "VAE with a mixture-of-Gaussians prior (MG); its categories are the components of the prior",
+    "VampVAE": "VAE with a VampPrior (VP); its categories are the pseudo-inputs of the prior",
+    "HVAE": "HVAE, a VAE with two levels of codes, a standard normal prior and no categories",
+    "VampHVAE": "HVAE with a VampPrior (HVP), two levels of codes; its categories are the pseudo-inputs of the prior",
+}
 LIKELIHOODS = {
     "bernoulli": "Bernoulli: a value is the probability of ink; the bound is for one draw of the pixels",
     "gaussian": "Gaussian: columns standardised inside, densities in the units of the data",
@@ -209,6 +216,7 @@ def render(
         "findings": findings(model, shown.evaluation, shown.values),
         "bounds": inline(figures.bound_curves(model.history_, model.best_epoch_)) if model.history_ else None,
         "kl": inline(figures.kl_curves(model.history_, model.n_components)) if model.history_ else None,
+        "diagnosis": diagnosis(model),
         "bounds_text": bounds_text(model),
         "is_image": model.image_shape_ is not None,
         "has_categories": shown.categories is not None,
@@ -294,7 +302,7 @@ def nearest_rows(
     """The rows of category `k` nearest to its centre.
 
     Args:
-        z: latent means, ``(n, D)``; categories: of the rows, ``(n,)``.
+        z: latent means, ``(n, D)``, the top level first; categories: of the rows, ``(n,)``.
         mean, scale: of p(z | c = k), ``(D,)``.
         m: how many at most.
 
@@ -302,7 +310,7 @@ def nearest_rows(
         Indices, nearest first, by the distance in standard deviations of p(z | c = k) (Mahalanobis).
     """
     own = np.flatnonzero(categories == k)
-    distance = np.square((z[own] - mean) / scale).sum(1)
+    distance = np.square((z[own, : len(mean)] - mean) / scale).sum(1)  # of the top level, where there are two
     return own[np.argsort(distance, kind="stable")[:m]]
 
 
@@ -361,7 +369,7 @@ def stopped_words(model: DeepMixture) -> str:
 
 def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
     """What was fitted, in a line."""
-    words = [MODELS.get(type(model).__name__, type(model).__name__).split(",")[0]]
+    words = [MODELS.get(type(model).__name__, type(model).__name__).split(",")[0].split(";")[0]]
     words += [f"{model.n_components} categories"] if model.n_components > 1 else []
     words += [f"{model.likelihood_} likelihood", f"{_shape(model)}"]
     fitted_on = config.get("data", {}).get("rows")
@@ -434,16 +442,16 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
             "network guesses categories badly.",
         )
         yield Fact(
-            "KL(c), nats a row",
-            f"{found.kl_c.mean(dtype=np.float64):.2f}",
-            f"What a row tells about its category; at most log {model.n_components} = {log(model.n_components):.2f} "
-            "where all categories are alike in p(c), and 0 if categories are not used.",
+            "information about the category, nats a row",
+            f"{information_c(found.q_c):.2f}",
+            "What a row tells about its category: their mutual information. At most "
+            f"log {model.n_components} = {log(model.n_components):.2f}, and 0 if categories are not used.",
         )
     yield Fact(
         "KL(z), nats a row",
         f"{found.kl_z.mean(dtype=np.float64):.2f}",
         "What a row tells about its continuous code"
-        + (" beyond its category" if shown.categories is not None else "")
+        + (" beyond its category" if model.model_.n_categories > 1 else "")
         + "; near 0 the code is not used.",
     )
     yield _information(model, shown)
@@ -539,6 +547,13 @@ def bounds_text(model: DeepMixture) -> str:
     return text + (
         "." if begin is None or end is None else f", that of the training rows from {begin:.2f} to {end:.2f}."
     )
+
+
+def diagnosis(model: DeepMixture) -> Markup | None:
+    """The parts of eq. (13) over training, for a model with categories whose history has them."""
+    if not isinstance(model, Clusterer) or not model.history_ or "mutual_information_c" not in model.history_[0]:
+        return None
+    return inline(figures.diagnosis_curves(model.history_, model.n_components))
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------------

@@ -133,6 +133,11 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
     return found
 
 
+def note(folder: Path, **facts: Any) -> None:
+    """Add to the configuration of a run what became known while it ran."""
+    write_json(folder / CONFIG, {**read_config(folder), **facts})
+
+
 def release(folder: Path) -> None:
     """Give up the claim on a folder after a failure, unless there is something to go on with: a next try may begin."""
     places = [folder, *folder.glob(RESTARTS)]

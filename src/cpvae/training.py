@@ -26,7 +26,7 @@ from cpvae.bounds import elbo, elbo_assigned
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
 from cpvae.distributions import Expectation, Relaxed
 from cpvae.errors import FitWarning, InputError
-from cpvae.inference import components_used, validate
+from cpvae.inference import components_used, decompose, validate
 from cpvae.models import VAE
 from cpvae.priors import Conditional
 from cpvae.rows import Rows
@@ -34,6 +34,8 @@ from cpvae.schedules import Schedule, half_cosine, linear_warmup
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 NOISE_AHEAD = 10.0  # times the learning rate, for the noise of a Gaussian likelihood
+DIAGNOSED = 500  # validation rows at most in the parts of eq. (13) after every epoch
+MAX_PAIRS = 2_500_000  # n^2 K of them: a fraction of a second
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
@@ -75,7 +77,8 @@ class EpochRecord:
     """One line of `history.jsonl`. Nats per row; bounds have their full KL weight whatever `beta` is.
 
     With a relaxed c the training rows have no bound: `train_negative_elbo` is None, and what would stand there is
-    `train_relaxed_not_a_bound`.
+    `train_relaxed_not_a_bound`. The last four are the parts of eq. (13) on some validation rows
+    (`cpvae.inference.Decomposition`).
     """
 
     epoch: int
@@ -88,6 +91,10 @@ class EpochRecord:
     components_used: int
     seconds: float
     train_relaxed_not_a_bound: float | None = None
+    mutual_information: float | None = None
+    mutual_information_c: float | None = None
+    marginal_kl_z: float | None = None
+    marginal_entropy_c: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON holds it; the relaxed value only where there is one."""
@@ -195,6 +202,7 @@ class _Run:
         on_epoch: Callable[[EpochRecord], None] | None,
     ):
         self.model, self.rows, self.valid = model, rows, valid
+        self.diagnosed = valid[: min(DIAGNOSED, math.isqrt(MAX_PAIRS // model.n_components))]
         self.expectation, self.settings = expectation, settings
         self.start, self.folder, self.on_epoch = start, folder, on_epoch
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -305,6 +313,7 @@ class _Run:
         """Validate, record, keep the best weights, decide whether to stop."""
         progress, settings = self.progress, self.settings
         terms, counts = validate(self.model, self.valid, self.expectation)
+        parts = decompose(self.model, self.diagnosed)
         bound = float(terms.elbo)
         log_px, kl_c, kl_z, n = progress.sums
         negative = -(log_px - kl_c - kl_z) / n
@@ -320,6 +329,10 @@ class _Run:
             beta=settings.beta_max * self.beta((progress.epoch + 1) * self.n_steps),
             components_used=components_used(counts.tolist()),
             seconds=round(progress.seconds, 3),
+            mutual_information=float(parts.mutual_information.mean()),
+            mutual_information_c=parts.mutual_information_c,
+            marginal_kl_z=float(parts.marginal_kl_z.mean()),
+            marginal_entropy_c=parts.marginal_entropy_c,
         )
         if not math.isfinite(bound):
             self._give_up("the validation bound")

@@ -1,0 +1,427 @@
+"""One contract for all models: densities, samples, gradients, bounds against exact answers, round trips."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.distributions import Independent, StudentT, kl_divergence
+
+from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load, recipes
+from cpvae.base import Clusterer
+from cpvae.bounds import elbo, importance_weighted, terms_given
+from cpvae.datasets import load as load_data
+from cpvae.distributions import Continuous, Exact, Latent, Marginal, TwoLevel, reparametrise
+from cpvae.errors import FitWarning, InputError
+from cpvae.evaluation import evaluate as evaluate_model
+from cpvae.inference import component_probabilities, decompose, evaluate
+from cpvae.likelihoods import Bernoulli
+from cpvae.models import VAE as VAEModule
+from cpvae.nn import Dense
+from cpvae.priors import PRIORS, Mixture, Vamp, component_prior
+from cpvae.rows import Rows
+from cpvae.training import Settings, train
+
+K = 3
+SMALL = Dense((6,))
+MODELS = {
+    "vae": lambda d=1: recipes.vae(Bernoulli(4, drawn=False), d, SMALL),
+    "cpvae": lambda d=1: recipes.cpvae(Bernoulli(4, drawn=False), K, d, SMALL, "learned"),
+    "mog": lambda d=1: recipes.mog(Bernoulli(4, drawn=False), K, d, SMALL, "learned"),
+    "vamp": lambda d=1: recipes.vamp(Bernoulli(4, drawn=False), K, d, SMALL),
+    "hvae": lambda d=1: recipes.hvae(Bernoulli(4, drawn=False), d, SMALL),
+    "hvae-vamp": lambda d=1: recipes.hvae_vamp(Bernoulli(4, drawn=False), K, d, SMALL),
+}
+WITH_COMPONENTS = ["cpvae", "mog", "vamp", "hvae-vamp"]
+OVER_Z = ["mog", "vamp", "hvae-vamp"]
+
+
+def tiny(name: str, d: int = 1) -> VAEModule:
+    """A random model of four binary pixels, in double precision, its components apart."""
+    torch.manual_seed(1)
+    model = MODELS[name](d).double()
+    for parameter in model.parameters():
+        parameter.data.add_(0.5 * torch.randn_like(parameter))
+    prior = component_prior(model.prior)
+    if isinstance(prior, Vamp):
+        prior.pseudo_inputs.data.uniform_(-0.3, 1.3)
+    return model.requires_grad_(False)
+
+
+def every_row() -> Tensor:
+    return torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 4)
+
+
+def grid(model: VAEModule, half: float = 30.0, n: int = 601) -> tuple[Tensor, float]:
+    """Points ``(1, N, D)`` of the latent space and the volume each stands for."""
+    steps = torch.linspace(-half, half, n, dtype=torch.float64)
+    axes = [steps] * model.latent_dim
+    return torch.cartesian_prod(*axes).reshape(1, -1, model.latent_dim), float(steps[1] - steps[0]) ** len(axes)
+
+
+def densities(p: Latent, points: Tensor) -> Tensor:
+    """log p(k, z) of all components on a grid, ``(K, N)``; from the log-density and the responsibilities alone."""
+    if p.logits.shape[-1] > 1:
+        c = torch.arange(p.logits.shape[-1])
+        return torch.stack([p.logits[k] + p.log_prob_given(points, k.expand(1, points.shape[1]))[0] for k in c])
+    c = torch.zeros(1, points.shape[1], dtype=torch.int64)
+    return (p.responsibilities(points, c)[0].log() + p.log_prob_given(points, c)[0, :, None]).T
+
+
+# -- densities and samples --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_density_of_the_prior_integrates_to_one(name: str) -> None:
+    model = tiny(name)
+    points, volume = grid(model)
+    log_joint = densities(model.latent(), points)
+    assert float(log_joint.exp().sum()) * volume == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_samples_of_each_component_have_the_moments_that_its_density_claims(name: str) -> None:
+    model, n = tiny(name), 40_000
+    points, volume = grid(model)
+    p = model.latent()
+    log_joint = densities(p, points)
+    for k in range(len(log_joint)):
+        share = log_joint[k].exp() * volume
+        weights = share / share.sum()
+        if p.mixture is not None:
+            assert float(share.sum()) == pytest.approx(float(p.mixture.logits.softmax(-1)[k]), abs=1e-6)
+        mean = weights @ points[0]
+        variance = weights @ (points[0] - mean).square()
+        z = p.sample(torch.full((n,), k))
+        error = (variance / n).sqrt()
+        assert ((z.mean(0) - mean).abs() < 5 * error).all()
+        fourth = weights @ (points[0] - mean) ** 4
+        assert ((z.var(0) - variance).abs() < 5 * ((fourth - variance**2) / n).sqrt()).all()
+
+
+@pytest.mark.parametrize("name", OVER_Z)
+def test_a_mixture_over_z_mixes_vectors_and_not_coordinates(name: str) -> None:
+    """Against torch's own mixture in three dimensions, at the corner where both coordinates of different means meet."""
+    p = tiny(name, 3).latent().top
+    assert isinstance(p, Marginal)
+    z = torch.cat([p.mixture.loc[[0, 1]], 3 * torch.randn(20, 3).double()])
+    z[0, 0] = p.mixture.loc[2, 0]
+    torch.testing.assert_close(p.log_prob_given(z[:, None], torch.zeros(1, 1))[:, 0], p.distribution.log_prob(z))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_divergences_agree_with_their_monte_carlo_estimate(name: str) -> None:
+    """The divergence that training uses, whatever part of it is in closed form, against the difference of densities."""
+    model, n = tiny(name, 2), 20_000
+    q, p = model.encode(every_row()[5:6].expand(n, 4)), model.latent()
+    c = torch.zeros(1, 1, dtype=torch.int64)
+    q_z = q.given(c)
+    z = reparametrise(q_z, torch.randn(n, 1, model.latent_dim).double())
+    estimate = q_z.log_prob(z) - p.log_prob_given(z, c)
+    used = p.kl_given(q_z, z, c)
+    error = float((estimate - used).std() / math.sqrt(n))
+    assert float(estimate.mean()) == pytest.approx(float(used.mean()), abs=5 * error + 1e-9)
+
+
+# -- parameters -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_is_saved_gets_a_gradient_and_moves(name: str) -> None:
+    torch.manual_seed(0)
+    model = MODELS[name](2)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    assert set(before) <= set(model.state_dict())
+    y = every_row().float()
+    elbo(model, y, Exact()).elbo.mean().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.requires_grad, key
+        assert parameter.grad is not None, key
+        assert float(parameter.grad.abs().sum()) > 0, key
+        parameter.grad = None
+    train(model, Rows(every_row().float().numpy()), y, Exact(), Settings(max_epochs=2, batch_size=4))
+    still = [key for key, value in model.named_parameters() if torch.equal(value, before[key])]
+    assert still == []
+
+
+def test_gradients_of_a_vamp_prior_reach_the_encoder() -> None:
+    model = MODELS["vamp"](2)
+    model.latent().log_prob_given(torch.randn(5, 1, 2), torch.zeros(1, 1)).sum().backward()
+    assert all(float(p.grad.abs().sum()) > 0 for p in model.posterior.encoder.parameters())
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def exact_log_p(model: VAEModule, y: Tensor) -> np.ndarray:
+    """log p(x) of rows by quadrature over z, ``(n,)``."""
+    points, volume = grid(model, 25.0, 401 if model.latent_dim > 1 else 4001)
+    p = model.latent()
+    parts = []
+    for c in range(p.logits.shape[-1]):
+        at = torch.full((1, points.shape[1]), c)
+        log_pz = p.log_prob_given(points, at)[0] + p.logits[c]
+        logits = model.decoder(points, at)[0]
+        log_px = y @ nn.functional.logsigmoid(logits).T + (1 - y) @ nn.functional.logsigmoid(-logits).T
+        parts.append((log_px + log_pz).numpy())
+    return logsumexp(np.concatenate(parts, 1), 1) + math.log(volume)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str) -> None:
+    """L <= L* <= importance-weighted <= log p(x), each as a mean over many draws, and the last one reached."""
+    torch.manual_seed(2)
+    model, y, n = tiny(name), every_row(), 1500
+    exact = exact_log_p(model, y)
+    assert logsumexp(exact) == pytest.approx(0, abs=1e-6)  # all rows there are: their probabilities add up to one
+    many = y.repeat(n, 1)
+
+    def mean(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        table = values.view(n, 16)
+        return table.mean(0).numpy(), (table.std(0) / math.sqrt(n)).numpy()
+
+    steps = [mean(elbo(model, many, Exact()).elbo)]
+    if model.n_categories > 1:
+        q, p = model.encode(many), model.latent()
+        c = torch.arange(K)[None]
+        given = terms_given(model, many, q, p, c, torch.randn(len(many), 1, 1).double())
+        # the closed-form divergence: its L* is not unbiased from below, so only L and the weighted are ordered
+        best = (given.elbo + p.logits).logsumexp(-1) - steps[0][0].mean()
+        assert torch.isfinite(best).all()
+    steps += [mean(importance_weighted(model, many, S)) for S in (K, 8 * K)]
+    steps.append((exact, np.zeros(16)))
+    for (low, e), (high, f) in zip(steps, steps[1:], strict=False):
+        assert (low <= high + 5 * np.hypot(e, f) + 1e-9).all()
+    assert (steps[0][0] < exact - 1e-3).any()  # a bound that is no equality, or nothing was tested
+    many = y.repeat(8, 1)
+    close = importance_weighted(model, many, 20_000, chunk=1000).view(8, 16).numpy()
+    np.testing.assert_allclose(logsumexp(close, 0) - math.log(8), exact, atol=0.1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_evaluate_says_is_ordered(name: str) -> None:
+    model = tiny(name, 2)
+    found = evaluate(model, every_row(), 4)
+    assert (found.elbo <= found.elbo_tight + 1e-9).all()
+    components = K if name in WITH_COMPONENTS else 1
+    assert found.proba.shape == found.q_c.shape == (16, components)
+    np.testing.assert_allclose(found.proba.sum(1), 1)
+    np.testing.assert_allclose(found.q_c.sum(1), 1)
+    if name != "cpvae":
+        np.testing.assert_allclose(found.elbo, found.elbo_tight)
+        np.testing.assert_allclose(component_probabilities(model, every_row(), 4), found.proba)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parts_of_equation_13_add_up(name: str) -> None:
+    parts = decompose(tiny(name, 2), every_row())
+    total = parts.mutual_information.mean() + parts.marginal_kl_z.mean()
+    total += parts.cross_entropy_c - parts.marginal_entropy_c
+    # For a mixture over z the share of the components comes from other draws, and cancels exactly.
+    assert total == pytest.approx(parts.kl.mean(), abs=1e-9)
+    assert -1e-9 <= parts.mutual_information_c <= math.log(K)
+    assert (name in WITH_COMPONENTS) == (parts.marginal_entropy_c > 0)
+
+
+# -- one prior as a special case of another ---------------------------------------------------------------------------
+
+
+def test_a_mixture_of_one_standard_normal_is_the_vae() -> None:
+    plain = tiny("vae", 2)
+    mixture = VAEModule(plain.posterior, Mixture(1, 2).double(), plain.decoder, plain.likelihood, 2)
+    y = every_row()
+    for field in ("elbo", "elbo_tight", "kl_z", "proba"):
+        np.testing.assert_allclose(getattr(evaluate(mixture, y), field), getattr(evaluate(plain, y), field), atol=1e-12)
+    ours = mixture.latent().kl_given(mixture.encode(y).given(None), torch.zeros(16, 1, 2).double(), None)
+    assert ours.shape == (16, 1)
+
+
+def test_a_vamp_prior_whose_pseudo_inputs_are_the_rows_is_their_aggregated_posterior() -> None:
+    """Then KL(q(z) || p(z)) is zero, and all of KL(q(z|x) || p(z)) is mutual information."""
+    torch.manual_seed(0)
+    y = every_row()
+    model = recipes.vamp(Bernoulli(4, drawn=False), 16, 2, SMALL).double().requires_grad_(False)
+    model.prior.set_pseudo_inputs(y)
+    parts = decompose(model, y)
+    np.testing.assert_allclose(parts.kl, parts.mutual_information, atol=1e-9)
+
+
+def test_two_levels_are_the_product_of_both() -> None:
+    model = tiny("hvae", 2)
+    p, z = model.latent(), torch.randn(7, 1, 4).double()
+    assert isinstance(p, TwoLevel)
+    top = torch.distributions.Normal(0.0, 1.0).log_prob(z[..., :2]).sum(-1)
+    torch.testing.assert_close(p.log_prob_given(z, torch.zeros(1, 1)), top + p.below(z[..., :2]).log_prob(z[..., 2:]))
+    q = model.encode(every_row()[:7]).given(None)
+    z = q.at()
+    expected = kl_divergence(q.top, p.top.distribution) + kl_divergence(q.below(z), p.below(z[..., :2]))
+    torch.testing.assert_close(p.kl_given(q, z, torch.zeros(1, 1)), expected)
+    again = z.clone()  # not the draw itself: the network runs again, to the same numbers
+    torch.testing.assert_close(q.log_prob(z), q.log_prob(again))
+
+
+# -- pseudo-inputs ----------------------------------------------------------------------------------------------------
+
+
+def test_pseudo_inputs_begin_as_training_rows_or_as_their_authors_draw_them() -> None:
+    x = (load_digits().images[:60] / 16).astype(np.float32)
+    kwargs = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "learning_rate": 1e-12, "random_state": 0}
+    rows = VampVAE(7, **kwargs).fit(x).model_.prior.pseudo_inputs.detach().numpy()
+    distance = np.abs(rows[:, None] - x.reshape(1, 60, 64)).max(-1).min(1)
+    assert (distance < 1e-6).all()
+    assert len(np.unique(rows, axis=0)) == 7
+    random = VampVAE(50, pseudo_inputs="random", **kwargs).fit(x).model_.prior.pseudo_inputs
+    assert float(random.mean()) == pytest.approx(0.05, abs=0.002)
+    assert float(random.std()) == pytest.approx(0.01, abs=0.001)
+
+
+def test_pseudo_inputs_stay_within_the_limits_of_the_inputs() -> None:
+    model = MODELS["vamp"](2)
+    inside, outside = model.prior.pseudo_inputs.data.clone().clamp(0, 1), model.prior.pseudo_inputs.data
+    outside[0], inside[0] = 7.0, 1.0
+    outside[1], inside[1] = -7.0, 0.0
+    loc = model.latent().mixture.loc
+    model.prior.set_pseudo_inputs(inside)
+    torch.testing.assert_close(model.latent().mixture.loc, loc)
+
+
+def test_more_pseudo_inputs_than_training_rows_are_refused() -> None:
+    x = np.random.RandomState(0).normal(size=(20, 3))
+    with pytest.raises(InputError, match="15 training rows for 20 pseudo-inputs: .*pseudo_inputs='random'"):
+        VampVAE(20, max_epochs=1, validation_fraction=0.1).fit(x[:15].repeat(2, 0)[:20], X_valid=x) if False else (
+            VampVAE(20, max_epochs=1)._prepare(recipes.vamp(Bernoulli(3), 20, 2, SMALL), Rows(x[:15]), 0)
+        )
+
+
+# -- estimators -------------------------------------------------------------------------------------------------------
+
+ESTIMATORS = {cls.name: cls for cls in (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)}
+QUICK = {"latent_dim": 3, "hidden": (12,), "max_epochs": 3, "batch_size": 50, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, object]:
+    x = load_digits().images[:300] / 16
+    models = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        for name, cls in ESTIMATORS.items():
+            more = {"n_components": 4} if name in WITH_COMPONENTS else {}
+            models[name] = cls(**QUICK, **more).fit(x)
+    return models
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_save_and_load_give_the_same_answers(name: str, fitted: dict, tmp_path) -> None:
+    x, model = load_digits().images[:40] / 16, fitted[name]
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert type(again) is type(model)
+    for ask in ("score_samples", "transform", "reconstruct"):
+        np.testing.assert_array_equal(getattr(again, ask)(x), getattr(model, ask)(x))
+    np.testing.assert_array_equal(again.log_likelihood(x, 20), model.log_likelihood(x, 20))
+    np.testing.assert_array_equal(again.sample(9)[0], model.sample(9)[0])
+    if name in WITH_COMPONENTS:
+        np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
+        for ask in ("weights_", "means_", "scales_"):
+            np.testing.assert_array_equal(getattr(again, ask), getattr(model, ask))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_answers_every_question(name: str, fitted: dict) -> None:
+    x, model = load_digits().images[:40] / 16, fitted[name]
+    levels = 2 if name.startswith("hvae") else 1
+    assert model.transform(x).shape == (40, 3 * levels)
+    assert model.sample(5)[0].shape == (5, 1, 8, 8)
+    assert isinstance(model, Clusterer) == (name in WITH_COMPONENTS) == hasattr(model, "predict")
+    if name in WITH_COMPONENTS:
+        assert model.predict_proba(x).shape == (40, 4)
+        assert model.means_.shape == model.scales_.shape == (4, 3)
+        assert model.weights_.sum() == pytest.approx(1)
+        rows, which = model.sample(6, component=2)
+        assert rows.shape == (6, 1, 8, 8)
+        assert set(which) == {2}
+    result = evaluate_model(model, load_data("digits"), "valid", importance_samples=10, n_rows=60)
+    assert result["negative_elbo_tight"] <= result["negative_elbo"] + 1e-6
+    assert ("accuracy" in result) == (name in WITH_COMPONENTS)
+
+
+def test_mixtures_sample_by_their_own_prior_and_cpvae_by_the_share_of_its_rows(fitted: dict) -> None:
+    for name in WITH_COMPONENTS:
+        model = fitted[name]
+        _, which = model.sample(4000)
+        expected = model.weights_ if name == "cpvae" else np.full(4, 0.25)
+        np.testing.assert_allclose(np.bincount(which, minlength=4) / 4000, expected, atol=0.04)
+        _, which = model.sample(4000, weights="aggregated")
+        np.testing.assert_allclose(np.bincount(which, minlength=4) / 4000, model.weights_, atol=0.04)
+
+
+@pytest.mark.parametrize("name", OVER_Z)
+def test_categories_of_a_mixture_over_z_are_the_responsibilities_of_its_components(name: str, fitted: dict) -> None:
+    """By hand, from draws of z and the Gaussians of the prior."""
+    x, model = (load_digits().images[:40] / 16 > 0.5).astype(np.float32), fitted[name]
+    y = torch.from_numpy(x.reshape(40, 64))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        q = model.model_.encode(y).given(None)
+        q = getattr(q, "top", q)
+        z = q.sample((4000,))[:, :, 0]
+    each = torch.distributions.Normal(torch.from_numpy(model.means_), torch.from_numpy(model.scales_))
+    expected = each.log_prob(z.unsqueeze(-2)).sum(-1).softmax(-1).mean(0).numpy()
+    found = model.evaluate(x, n_samples=2000).proba
+    np.testing.assert_allclose(found, expected, atol=0.06)
+    assert expected.std(0).max() > 0.02  # rows differ, or nothing was tested
+
+
+# -- a new prior ------------------------------------------------------------------------------------------------------
+
+
+class HeavyTails(nn.Module):
+    """The student-t prior of the contributor's guide."""
+
+    def __init__(self, latent_dim: int, df: float = 5.0):
+        super().__init__()
+        self.df = df
+        self.loc = nn.Parameter(torch.zeros(latent_dim))
+        self.log_scale = nn.Parameter(torch.zeros(latent_dim))
+
+    def forward(self, posterior: nn.Module) -> Latent:
+        return Continuous(Independent(StudentT(self.df, self.loc, self.log_scale.exp(), validate_args=False), 1))
+
+
+@pytest.fixture
+def student_t() -> Iterator[None]:
+    PRIORS["student-t"] = HeavyTails
+    yield
+    del PRIORS["student-t"]
+
+
+@pytest.mark.parametrize("cls", [VAE, HVAE])
+def test_a_registered_prior_works_everywhere(cls: type, student_t: None, tmp_path) -> None:
+    x = load_digits().images[:100] / 16
+    model = cls(prior="student-t", **QUICK).fit(x)
+    loc = dict(model.model_.named_parameters())["prior.loc" if cls is VAE else "prior.top.loc"]
+    assert float(loc.abs().sum()) > 0  # it learned
+    assert model.sample(3)[0].shape == (3, 1, 8, 8)
+    weighted = model.log_likelihood(x, 100)
+    assert model.score(x) <= weighted.mean()
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").score_samples(x), model.score_samples(x))
+
+
+def test_the_density_of_a_registered_prior_integrates_to_one() -> None:
+    p = HeavyTails(1).double()(nn.Identity())
+    z = torch.linspace(-3000, 3000, 600_001, dtype=torch.float64).reshape(1, -1, 1)
+    assert float(p.log_prob_given(z, None).exp().sum() * 0.01) == pytest.approx(1, abs=1e-6)
+
+
+def test_an_unknown_prior_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"prior='nromal' is unknown; did you mean 'normal'\?"):
+        VAE(prior="nromal").fit(np.zeros((5, 2)))
