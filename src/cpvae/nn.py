@@ -41,9 +41,9 @@ def select(table: Tensor, c: Tensor) -> Tensor:
     return c @ table if c.is_floating_point() else table[c]
 
 
-def glorot_(weight: Tensor, fan_in: int, fan_out: int) -> Tensor:
-    """Fill `weight` uniformly with variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010)."""
-    bound = (6.0 / (fan_in + fan_out)) ** 0.5
+def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) -> Tensor:
+    """Fill `weight` uniformly with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010)."""
+    bound = gain * (6.0 / (fan_in + fan_out)) ** 0.5
     with torch.no_grad():
         return weight.uniform_(-bound, bound)
 
