@@ -29,6 +29,7 @@ from torch import Tensor
 from cpvae import likelihoods, runs
 from cpvae.arguments import between, one_of, seed, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
+from cpvae.convolution import Conv
 from cpvae.distributions import Exact, Expectation
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import (
@@ -44,6 +45,7 @@ from cpvae.inference import (
 )
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
+from cpvae.nn import Dense, Network
 from cpvae.priors import component_prior
 from cpvae.progress import Reporter, Silent, Terminal
 from cpvae.rows import Rows
@@ -112,6 +114,10 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         """The torch module to train."""
 
+    def _network(self) -> Network:
+        """How encoders and decoders are built."""
+        return Conv(self.image_shape_) if self.network == "conv" else Dense(tuple(self.hidden))
+
     def _expectation(self, total_steps: int) -> Expectation:
         return Exact()
 
@@ -179,6 +185,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 f"{len(array)} rows (n_samples={len(array)}) for n_components={self.n_components}: expected at least "
                 "as many rows as components; give more rows or ask for fewer components"
             )
+        self._network()  # a network that cannot take such rows is refused before any work
         random = check_random_state(self.random_state)
         seeds = [int(seed) for seed in random.randint(2**31 - 1, size=self.n_init)]
         device = self._device()
@@ -426,7 +433,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         result = evaluate(self.model_, likelihood.draw_fixed(y), n_samples)
         if not likelihood.varies or self.n_components == 1:
             return result
-        others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1).proba for i in range(1, n_samples)]
+        others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1, 1000 * i).proba for i in range(1, n_samples)]
         return replace(result, proba=np.mean([result.proba, *others], axis=0))
 
     def decompose(self, X: ArrayLike) -> Decomposition:

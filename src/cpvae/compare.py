@@ -1,8 +1,8 @@
 """Several models on one data set, over components and seeds, judged alike: `cpvae compare`.
 
 Each fit is a run folder of its own (`cpvae.runs`), so a comparison that was stopped goes on where it stopped, and every
-cell of its table can be traced. Fits run side by side in processes by joblib, each with its share of the threads; inside
-``joblib.parallel_config(backend=...)`` the same code runs on a Dask or Ray cluster that sees the same files.
+cell of its table can be traced. Fits run side by side in processes by joblib, each with its share of the threads;
+inside ``joblib.parallel_config(backend=...)`` the same code runs on a Dask or Ray cluster that sees the same files.
 """
 
 from __future__ import annotations
@@ -163,7 +163,9 @@ def compare(
     for job in jobs:
         unknown = [name for name in params if name not in ESTIMATORS[job.model]().get_params()]
         if unknown:
-            raise InputError(f"model {job.model!r} has no option for {unknown[0]}; leave it out, or leave the model out")
+            raise InputError(
+                f"model {job.model!r} has no option for {unknown[0]}; leave it out, or leave the model out"
+            )
         ESTIMATORS[job.model](**job.params(params))._check_params()
     data = load_data(source, labels, progress)
     check_folders(out, source, data)
@@ -172,13 +174,13 @@ def compare(
     n_jobs = max(1, min(n_jobs, len(jobs)))
     threads = max(1, (os.cpu_count() or 1) // n_jobs)
     progress(f"{len(jobs)} fits on {data.name}, {n_jobs} at a time; each has a folder in {out}")
-    tasks = (
-        joblib.delayed(run_job)(job, source, labels, params, protocol, judge, str(out), threads) for job in jobs
-    )
+    tasks = (joblib.delayed(run_job)(job, source, labels, params, protocol, judge, str(out), threads) for job in jobs)
     found: dict[str, dict[str, Any]] = {}
     for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
         found[result["run"]] = result
-        progress(f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s")
+        progress(
+            f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s"
+        )
     ordered = [found[job.name] for job in jobs]
     comparison = {
         "dataset": data.name,
@@ -269,9 +271,7 @@ def judged(folder: Path, data: Dataset, protocol: Protocol, judge: Judge | None)
     model = load(folder)
     split = choose_split(data, protocol.split)
     values = evaluate(model, data, split)
-    few = evaluate(
-        model, data, split, importance_samples=protocol.importance_samples, n_rows=protocol.importance_rows
-    )
+    few = evaluate(model, data, split, importance_samples=protocol.importance_samples, n_rows=protocol.importance_rows)
     for key in ("negative_log_likelihood", "negative_log_likelihood_se", "importance_samples"):
         values[key] = few[key]
     values["importance_rows"] = few["n"]

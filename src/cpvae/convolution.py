@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cpvae.errors import InputError
-from cpvae.nn import GatedLinear, glorot_
+from cpvae.nn import GatedLinear, GatedMLP, glorot_
 
 SMALLEST = 8  # height and width; two layers leave 2 x 2 of it
 COARSEST = 8 * 8  # positions; with more, nearly all weights would lie in the linear layers that meet them
@@ -208,10 +208,14 @@ class Conv:
         shape = self._shape(n_inputs)
         return ConvEncoder(shape, [max(1, n // 2) for n in self._channels(shape)], self.width)
 
-    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0) -> ConvDecoder:
-        """The layers in reverse."""
+    def between(self, n_inputs: int) -> GatedMLP:
+        """One gated linear layer: codes are no images."""
+        return GatedMLP(n_inputs, (self.width,))
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> ConvDecoder:
+        """The layers in reverse; the codes of several levels enter the first one together."""
         shape = self._shape(n_outputs)
-        return ConvDecoder(latent_dim, self.width, self._channels(shape)[::-1], shape, n_categories)
+        return ConvDecoder(latent_dim * levels, self.width, self._channels(shape)[::-1], shape, n_categories)
 
     def _shape(self, n_values: int) -> tuple[int, int, int]:
         shape = as_image_shape(self.image_shape)

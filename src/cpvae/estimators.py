@@ -19,7 +19,6 @@ from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
-from cpvae.nn import Dense, Network
 from cpvae.priors import PRIORS, Vamp, component_prior
 from cpvae.rows import Rows
 from cpvae.schedules import exponential
@@ -38,8 +37,8 @@ class CPVAE(Clusterer):
     Args:
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
-        network: "dense", the paper's gated layers.
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.convolution`).
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them. Of a dense network.
         likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", or "auto" to decide from the data.
         schema: kinds of columns.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
@@ -128,7 +127,7 @@ class CPVAE(Clusterer):
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         weights = self.weights
-        return recipes.cpvae(likelihood, self.n_components, self.latent_dim, network(self), weights)  # type: ignore[arg-type]
+        return recipes.cpvae(likelihood, self.n_components, self.latent_dim, self._network(), weights)  # type: ignore[arg-type]
 
     def _expectation(self, total_steps: int) -> Expectation:
         name = self.expectation
@@ -193,7 +192,7 @@ class VAE(DeepMixture):
         one_of("prior", self.prior, tuple(PRIORS))
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.one_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, network(self))
+        return recipes.one_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())
 
 
 class HVAE(VAE):
@@ -212,7 +211,7 @@ class HVAE(VAE):
     name = "hvae"
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.two_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, network(self))
+        return recipes.two_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())
 
 
 class MoGVAE(Clusterer):
@@ -263,7 +262,7 @@ class MoGVAE(Clusterer):
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         weights = self.weights
-        return recipes.mog(likelihood, self.n_components, self.latent_dim, network(self), weights)  # type: ignore[arg-type]
+        return recipes.mog(likelihood, self.n_components, self.latent_dim, self._network(), weights)  # type: ignore[arg-type]
 
 
 class VampVAE(Clusterer):
@@ -317,7 +316,7 @@ class VampVAE(Clusterer):
         one_of("pseudo_inputs", self.pseudo_inputs, ("rows", "random"))
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.vamp(likelihood, self.n_components, self.latent_dim, network(self))
+        return recipes.vamp(likelihood, self.n_components, self.latent_dim, self._network())
 
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         prior = component_prior(model.prior)
@@ -348,12 +347,7 @@ class VampHVAE(VampVAE):
     name = "hvae-vamp"
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.hvae_vamp(likelihood, self.n_components, self.latent_dim, network(self))
-
-
-def network(model: DeepMixture) -> Network:
-    """How encoders and decoders of an estimator are built."""
-    return Dense(tuple(model.hidden))
+        return recipes.hvae_vamp(likelihood, self.n_components, self.latent_dim, self._network())
 
 
 MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)

@@ -37,7 +37,7 @@ from cpvae.distributions import (
 from cpvae.models import VAE
 from cpvae.rownoise import row_keys, row_normal, row_uniform
 
-CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 0 is its code, 1 its pixels
+CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
 COMPONENT_DRAWS = 8  # of z behind q(c | x) where c is the component of a mixture over z
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
@@ -74,18 +74,20 @@ class Evaluation:
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
-def row_noise(model: VAE, y: Tensor, n_samples: int) -> Tensor:
+def row_noise(model: VAE, y: Tensor, n_samples: int, stream: int = 0) -> Tensor:
     """The standard normal numbers of each row's draws of z, shared by its categories: ``(B, S, 1, D)``."""
-    return row_normal(row_keys(y), (n_samples, 1, model.latent_dim)).to(y.dtype)
+    return row_normal(row_keys(y), (n_samples, 1, model.latent_dim), stream).to(y.dtype)
 
 
-def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int) -> tuple[TermsGivenC, Tensor]:
+def mean_terms(
+    model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int, stream: int = 0
+) -> tuple[TermsGivenC, Tensor]:
     """The parts of ELBO_c, and p(k | z, c) ``(B or 1, M, K)``, averaged over S draws of z that belong to the rows.
 
     KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
     importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
     """
-    noise = row_noise(model, y, n_samples)
+    noise = row_noise(model, y, n_samples, stream)
     draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
     log_px, log_ratio = (torch.stack([draw[i] for draw in draws]).mean(0) for i in (0, 1))
     components = torch.stack([p.responsibilities(draw.z, c) for draw in draws]).mean(0)
@@ -116,18 +118,19 @@ def component_probabilities(model: VAE, y: Tensor, n_samples: int = 1) -> Tensor
 
 
 @torch.no_grad()
-def evaluate(model: VAE, y: Tensor, n_samples: int = 1) -> Evaluation:
+def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Evaluation:
     """L, L* and the category posteriors of rows ``(n, F)``, all categories summed exactly.
 
     Args:
         n_samples: draws of z behind each ELBO_c. L is unbiased for any number; L* is from above less biased with
             more, and in expectation below log p(x) with any.
+        stream: another one gives other draws.
     """
     parts = []
     for batch in batches(y, model.n_categories):
         q, p = model.encode(batch), model.latent()
         categories = Exact()(q.logits)
-        given, components = mean_terms(model, batch, q, p, categories.c, n_samples)
+        given, components = mean_terms(model, batch, q, p, categories.c, n_samples, stream)
         terms = average(given, categories, q, p)
         parts.append(
             (
@@ -274,11 +277,11 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
         log_q_c_x = component_probabilities(model, y, COMPONENT_DRAWS).double().clamp_min(1e-300).log()
         log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
         marginal -= (log_q_c.exp() * (log_q_c - log_p_c)).sum()
-    entropy_c = float(entropy(log_q_c))
+    entropy_c = max(0.0, float(entropy(log_q_c)))
     return Decomposition(
         kl.numpy(force=True),
         information.numpy(force=True),
-        entropy_c - float(entropy(log_q_c_x).mean()),
+        max(0.0, entropy_c - float(entropy(log_q_c_x).mean())),
         marginal.numpy(force=True),
         entropy_c,
         -float((log_q_c.exp() * log_p_c).sum()),
@@ -288,10 +291,10 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
 def information_c(q_c: np.ndarray) -> float:
     """Mutual information of category and row, nats: q(c | x) ``(n, K)`` -> ``H(q(c)) - mean H(q(c | x))``.
 
-    >>> round(information_c(np.eye(2)) / np.log(2), 6)
-    1.0
+    >>> round(float(np.exp(information_c(np.eye(2)))), 6)
+    2.0
     """
-    return float(shannon(q_c.mean(0, dtype=np.float64)) - shannon(q_c, axis=1).mean(dtype=np.float64))
+    return max(0.0, float(shannon(q_c.mean(0, dtype=np.float64)) - shannon(q_c, axis=1).mean(dtype=np.float64)))
 
 
 def standard_error(values: np.ndarray) -> float:
