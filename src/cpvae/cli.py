@@ -112,6 +112,9 @@ def fit(
         ),
     ] = None,
     init: Annotated[str | None, typer.Option(help="autoencoder or random.", show_default="autoencoder")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="dense, or conv (convolutions, for images).", show_default="dense")
+    ] = None,
     prior: Annotated[str | None, typer.Option(help="Of vae and hvae.", show_default="normal")] = None,
     pseudo_inputs: Annotated[
         str | None, typer.Option(help="Of vamp and hvae-vamp, how they begin: rows or random.", show_default="rows")
@@ -142,6 +145,7 @@ def fit(
         "random_state": seed,
         "n_init": restarts,
         "latent_dim": latent_dim,
+        "network": network,
         "hidden": None if hidden is None else parse_widths(hidden),
         "likelihood": likelihood,
         "noise": noise,
@@ -264,6 +268,82 @@ def report(
     say(f"wrote {report_run(run, data, labels, say)}")
 
 
+@app.command()
+def compare(
+    data: Data,
+    models: Annotated[
+        str, typer.Option(help="Names with commas: cpvae vae mog vamp hvae hvae-vamp.")
+    ] = "cpvae,vae,mog,vamp",
+    components: Annotated[
+        str, typer.Option("--components", "-k", help="Categories, or parts of the prior; several with commas.")
+    ] = "10",
+    seeds: Annotated[int, typer.Option(help="Fits of each, with seeds 0, 1, ...")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for runs and tables.", callback=expand, show_default="runs/compare-DATA"),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the rows at most.", show_default="about 10,000 steps")
+    ] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="dense, or conv (convolutions, for images).", show_default="dense")
+    ] = None,
+    hidden: Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")] = None,
+    likelihood: Annotated[str | None, typer.Option(help="bernoulli, gaussian or auto.", show_default="auto")] = None,
+    split: SplitName = None,
+    importance_samples: Annotated[int, typer.Option(help="Behind each NLL.", min=1)] = 500,
+    importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
+    jobs: Annotated[
+        int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Of joblib: loky, dask, ray, ...", show_default="loky: processes here")
+    ] = None,
+    labels: Labels = None,
+    as_json: Json = False,
+) -> None:
+    """Fit several models over components and seeds, judge them alike, and write one table.
+
+    Run it again to go on where it stopped, or to add models, components and seeds.
+    """
+    from cpvae.commands import dataset_name
+    from cpvae.compare import PAGE, Protocol, backend_of, markdown
+    from cpvae.compare import compare as compare_models
+
+    given = {
+        "max_epochs": epochs,
+        "latent_dim": latent_dim,
+        "network": network,
+        "hidden": None if hidden is None else parse_widths(hidden),
+        "likelihood": likelihood,
+    }
+    out = out or Path("runs") / f"compare-{dataset_name(data)}"
+    protocol = Protocol(split, importance_samples, importance_rows)
+    try:
+        with backend_of(backend):
+            result = compare_models(
+                data,
+                [name.strip() for name in models.split(",") if name.strip()],
+                parse_numbers("--components", components),
+                seeds,
+                out,
+                labels=labels,
+                params={name: value for name, value in given.items() if value is not None},
+                protocol=protocol,
+                n_jobs=jobs,
+                progress=say,
+            )
+    except KeyboardInterrupt as error:
+        say(f"stopped; what is finished is in {out}. To go on, say the same command again")
+        raise typer.Exit(130) from error
+    if as_json:
+        put_json(result)
+        return
+    put(markdown(result, link=lambda run: ""))
+    say(f"the table with its runs and pictures is {out / PAGE}")
+
+
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
     """The named data sets, and which are here."""
@@ -333,10 +413,15 @@ def check_out(path: Path, known: tuple[str, ...]) -> None:
 
 def parse_widths(text: str) -> tuple[int, ...]:
     """ "300,300" to (300, 300)."""
+    return parse_numbers("--hidden", text, "300,300")
+
+
+def parse_numbers(option: str, text: str, such_as: str = "10,50") -> tuple[int, ...]:
+    """ "10,50" to (10, 50)."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise InputError(f"--hidden {text!r}: expected whole numbers with commas, such as 300,300") from error
+        raise InputError(f"{option} {text!r}: expected whole numbers with commas, such as {such_as}") from error
 
 
 def table(values: dict[str, Any]) -> str:

@@ -37,6 +37,15 @@ def load_data(source: str, labels: str | None = None, progress: Callable[[str], 
     return datasets.load(source, labels=labels)
 
 
+def dataset_name(source: str) -> str:
+    """A name for folders: of the data set, or of its file without suffix.
+
+    >>> dataset_name("digits"), dataset_name("/some/where/cells.csv")
+    ('digits', 'cells')
+    """
+    return source if source in datasets.NAMES else Path(source).stem
+
+
 def rows_of(data: Dataset, split: str) -> Any:
     """The rows of a split as an estimator takes them, columns named."""
     return as_table(data.splits[split].x, data.feature_names)

@@ -11,6 +11,7 @@ import base64
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -37,9 +38,11 @@ EVALUATION = "evaluation.json"  # in the folder of each run
 PROTOCOL = (
     "Mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* the tight bound, NLL "
     "importance-weighted, all in nats a row. Accuracy is Hungarian, its mapping learned on the training rows. Purity, "
-    "classes and Fréchet distance are what a classifier, trained on labels and never seen by the models, says of rows "
-    "that they generate: purity of those drawn from one component, the others of rows drawn from the whole model. "
-    "Seconds are of training and, for CP-VAE, of finding its start, one fit of several side by side."
+    "classes, coverage and Fréchet distance are what a classifier, trained on labels and never seen by the models, "
+    "says of rows that they generate. Purity: of rows drawn from one component, the share of its most frequent class, mean "
+    "over components; read it beside classes, the number of classes among rows drawn from the whole model. Coverage: "
+    "the share of real rows with a generated one nearby. Fréchet: the distance of their features from those of as many "
+    "real rows. Seconds are of training and, for CP-VAE, of finding its start, one fit of several side by side."
 )
 
 
@@ -59,6 +62,7 @@ COLUMNS = (
     Column("accuracy", "accuracy", 3),
     Column("purity", "purity", 3),
     Column("classes_covered", "classes", 1),
+    Column("coverage", "coverage", 3),
     Column("frechet_distance", "Fréchet", 1),
     Column("components_used", "in use", 1),
     Column("seconds", "seconds", 0),
@@ -197,6 +201,23 @@ def compare(
     write_atomic(out / TABLE, markdown(comparison))
     write_atomic(out / PAGE, page(comparison, out))
     return comparison
+
+
+def backend_of(name: str | None) -> AbstractContextManager[Any]:
+    """A block in which fits run on a backend of joblib by name; None is joblib's own, processes on this machine.
+
+    Raises:
+        InputError: joblib has no such backend, or the package or the cluster behind it is missing.
+    """
+    if name is None:
+        return nullcontext()
+    try:
+        return joblib.parallel_config(backend=name)
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise InputError(
+            f"backend {name!r} cannot be used ({str(error).splitlines()[0]}); install and start what it needs, or "
+            "leave --backend out"
+        ) from error
 
 
 def _judge(data: Dataset, out: Path, progress: Callable[[str], None]) -> Path | None:
