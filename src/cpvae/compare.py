@@ -37,12 +37,13 @@ RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
 PROTOCOL = (
     "Mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* the tight bound, NLL "
-    "importance-weighted, all in nats a row. Accuracy is Hungarian, its mapping learned on the training rows. Purity, "
-    "classes, coverage and Fréchet distance are what a classifier, trained on labels and never seen by the models, "
-    "says of rows that they generate. Purity: of rows drawn from one component, the share of its most frequent class, mean "
-    "over components; read it beside classes, the number of classes among rows drawn from the whole model. Coverage: "
-    "the share of real rows with a generated one nearby. Fréchet: the distance of their features from those of as many "
-    "real rows. Seconds are of training and, for CP-VAE, of finding its start, one fit of several side by side."
+    "importance-weighted, all in nats a row. Accuracy is Hungarian, its mapping learned on the training rows. Purity,"
+    " classes, coverage and Fréchet distance are what a classifier, trained on labels and never seen by the models, "
+    "says of rows that they generate. Purity: of rows drawn from one component, the share of its most frequent class,"
+    " mean over components; read it beside classes, the number of classes among rows drawn from the whole model. "
+    "Coverage: the share of real rows with a generated one nearby. Fréchet: the distance of their features from those"
+    " of as many real rows. Seconds are of training and, for CP-VAE, of finding its start, one fit of several side by"
+    " side."
 )
 
 
