@@ -1,4 +1,4 @@
-"""Write the figures of the README from the files in `results/`; nothing there is typed.
+"""Write the figures of the README and of `docs/comparison.md` from the files in `results/`; nothing there is typed.
 
 python benchmarks/render.py
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+
+from cpvae.compare import markdown
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
@@ -89,21 +91,58 @@ def step() -> list[str]:
     return lines + [f"| {name} | {value:.2f} | [step]({path.relative_to(ROOT)}) |" for name, value in ratios.items()]
 
 
+def comparisons(*names: str) -> list[str]:
+    """The tables of `cpvae compare`, with where they come from."""
+    lines = []
+    for name in names:
+        path = ROOT / "results" / "compare" / f"{name}.json"
+        if path.exists():
+            result = read(path)
+            lines += [
+                markdown(result, link=lambda run: ""),
+                f"From `{result['command']}`: [{name}]({{}}/compare/{name}.json).",
+            ]
+    return lines
+
+
+def between(text: str, content: str) -> str:
+    """The text with the content between its markers."""
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    return head + BEGIN + content + "\n" + END + tail
+
+
 def rendered(readme: str) -> str:
     """The README with its results between the markers."""
-    head, rest = readme.split(BEGIN)
-    _, tail = rest.split(END)
     notes = (
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
     parts = ["\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), step()) if len(lines) > 2]
-    return head + BEGIN + "\n\n".join([*parts, notes]) + "\n" + END + tail
+    tables = "\n\n".join(comparisons("digits")).format("results")
+    return between(readme, "\n\n".join([*parts, notes, tables]))
+
+
+def compared(page: str) -> str:
+    """`docs/comparison.md` with its tables, and the pictures of each component between the markers."""
+    parts = []
+    for path in sorted((ROOT / "results" / "compare").glob("*.json")):
+        result = read(path)
+        parts += [f"## {result['dataset']}", *comparisons(path.stem)]
+        for row in result["rows"]:
+            run = row["runs"][0]
+            picture = path.parent / path.stem / f"{run}.png"
+            if picture.exists():
+                shares = row["cells"]["purity"]["values"][0] if "purity" in row["cells"] else None
+                said = "" if shares is None else f", purity {shares:.3f}"
+                parts.append(f"{run}{said}:\n\n![new rows of {run}](../{picture.relative_to(ROOT)})")
+    return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 
 
 def main() -> None:
-    path = ROOT / "README.md"
-    path.write_text(rendered(path.read_text()))
+    for name, render in (("README.md", rendered), ("docs/comparison.md", compared)):
+        path = ROOT / name
+        path.write_text(render(path.read_text()))
 
 
 if __name__ == "__main__":

@@ -210,3 +210,53 @@ def test_a_reader_that_left_and_a_full_device(tmp_path):
     assert no_room.returncode == 2
     assert no_room.stderr.startswith("error: output: No space left on device")
     assert len(no_room.stderr.splitlines()) == 1
+
+
+# -- every model ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vae", "mog", "vamp", "hvae", "hvae-vamp"])
+def test_every_model_goes_through_all_commands(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mixed = name in ("mog", "vamp", "hvae-vamp")
+    done("fit", "digits", "--out", "run", "--model", name, *(["-k", 4] if mixed else []), *SMALL)
+    answer = json.loads(done("evaluate", "run", "digits", "--importance-samples", 5, "--rows", 50, "--json").out)
+    assert answer["model"] == name
+    assert answer["negative_elbo_tight"] <= answer["negative_elbo"] + 1e-6
+    assert ("accuracy" in answer) == mixed
+    done("sample", "run", "-n", 4, "--out", "new.png")
+    done("report", "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert ("What the categories carry" in page) == ('id="categories"' in page) == mixed
+    assert all(f"{word}" in page for word in (("VAE", "pseudo-inputs") if "vamp" in name else ("VAE",)))
+    if mixed:
+        done("cluster", "run", "digits", "--out", "labels.csv")
+        assert set(pd.read_csv("labels.csv")["category"]) <= {0, 1, 2, 3}
+        done("sample", "run", "-n", 4, "--component", 2, "--out", "new.npz")
+        assert set(np.load("new.npz")["component"]) == {2}
+    else:
+        assert "has no categories" in refused("cluster", "run", "digits", "--out", "labels.csv")
+
+
+def test_convolutions_go_through_all_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done("fit", "digits", "--out", "run", "--network", "conv", *TINY)
+    done("evaluate", "run", "digits", "--rows", 50)
+    done("report", "run")
+    done("fit", "digits", "--out", "two", "--model", "hvae-vamp", "--network", "conv", "-k", 3, *SMALL)
+    assert load("two").transform(np.zeros((3, 8, 8))).shape == (3, 4)
+
+
+def test_what_a_convolutional_network_cannot_take(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("small.npy", np.random.RandomState(0).rand(50, 1, 6, 6))
+    np.save("flat.npy", np.random.RandomState(0).rand(50, 30))
+    for source, expected in {"small.npy": "(1, 6, 6)", "flat.npy": "no images"}.items():
+        message = refused("fit", source, "--out", "run", "--network", "conv", *TINY)
+        assert expected in message
+        assert "use network 'dense'" in message
+        assert not (tmp_path / "run").exists()
+    assert "did you mean 'conv'" in refused("fit", "digits", "--out", "run", "--network", "convs", *TINY)
+    assert "did you mean 'rows'" in refused("fit", "digits", "--out", "r", "--model", "vamp", "--pseudo-inputs", "row")
+    assert "has no option for pseudo_inputs" in refused("fit", "digits", "--out", "r", "--pseudo-inputs", "rows")
+    assert "prior='normla' is unknown" in refused("fit", "digits", "--out", "r", "--model", "vae", "--prior", "normla")

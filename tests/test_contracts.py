@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +17,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.distributions import Independent, StudentT, kl_divergence
 
-from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load, recipes
+from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load, priors, recipes
 from cpvae.base import Clusterer
 from cpvae.bounds import elbo, importance_weighted, terms_given
 from cpvae.datasets import load as load_data
-from cpvae.distributions import Continuous, Exact, Latent, Marginal, TwoLevel, reparametrise
+from cpvae.distributions import Exact, Latent, Marginal, TwoLevel, reparametrise
 from cpvae.errors import FitWarning, InputError
 from cpvae.evaluation import evaluate as evaluate_model
 from cpvae.inference import component_probabilities, decompose, evaluate
@@ -396,28 +398,26 @@ def test_categories_of_a_mixture_over_z_are_the_responsibilities_of_its_componen
 # -- a new prior ------------------------------------------------------------------------------------------------------
 
 
-class HeavyTails(nn.Module):
-    """The student-t prior of the contributor's guide."""
-
-    def __init__(self, latent_dim: int, df: float = 5.0):
-        super().__init__()
-        self.df = df
-        self.loc = nn.Parameter(torch.zeros(latent_dim))
-        self.log_scale = nn.Parameter(torch.zeros(latent_dim))
-
-    def forward(self, posterior: nn.Module) -> Latent:
-        return Continuous(Independent(StudentT(self.df, self.loc, self.log_scale.exp(), validate_args=False), 1))
+def guide() -> list[str]:
+    """The example of the contributor's guide: a class, and its line in the registry."""
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.fixture
-def student_t() -> Iterator[None]:
-    PRIORS["student-t"] = HeavyTails
-    yield
-    del PRIORS["student-t"]
+def student_t() -> Iterator[type[nn.Module]]:
+    names = {**vars(priors), "Independent": Independent, "StudentT": StudentT}
+    for block in guide():
+        exec(block, names)
+    before = dict(PRIORS)
+    PRIORS.update(names["PRIORS"])
+    yield names["StudentTPrior"]
+    PRIORS.clear()
+    PRIORS.update(before)
 
 
 @pytest.mark.parametrize("cls", [VAE, HVAE])
-def test_a_registered_prior_works_everywhere(cls: type, student_t: None, tmp_path) -> None:
+def test_a_registered_prior_works_everywhere(cls: type, student_t: type, tmp_path) -> None:
     x = load_digits().images[:100] / 16
     model = cls(prior="student-t", **QUICK).fit(x)
     loc = dict(model.model_.named_parameters())["prior.loc" if cls is VAE else "prior.top.loc"]
@@ -429,8 +429,8 @@ def test_a_registered_prior_works_everywhere(cls: type, student_t: None, tmp_pat
     np.testing.assert_array_equal(load(tmp_path / "model").score_samples(x), model.score_samples(x))
 
 
-def test_the_density_of_a_registered_prior_integrates_to_one() -> None:
-    p = HeavyTails(1).double()(nn.Identity())
+def test_the_density_of_a_registered_prior_integrates_to_one(student_t: type) -> None:
+    p = student_t(1).double()(nn.Identity())
     z = torch.linspace(-3000, 3000, 600_001, dtype=torch.float64).reshape(1, -1, 1)
     assert float(p.log_prob_given(z, None).detach().exp().sum() * 0.01) == pytest.approx(1, abs=1e-6)
 

@@ -78,7 +78,9 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("path", ["docs/mathematics.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "README.md"])
+@pytest.mark.parametrize(
+    "path", ["docs/mathematics.md", "docs/comparison.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "README.md"]
+)
 def test_links_between_documents_lead_somewhere(path):
     text = (ROOT / path).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
@@ -90,3 +92,5 @@ def test_the_results_in_the_readme_are_those_of_the_result_files():
     import render
 
     assert render.rendered(README) == README, "run: python benchmarks/render.py"
+    page = (ROOT / "docs" / "comparison.md").read_text()
+    assert render.compared(page) == page, "run: python benchmarks/render.py"

@@ -313,6 +313,8 @@ def table_rows(results: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for (model, components), group in groups.items():
         cells = {}
         for column in COLUMNS:
+            if column.key == "components_used" and components is None:
+                continue
             values = [float(result[column.key]) for result in group if result.get(column.key) is not None]
             if values:
                 spread = float(np.std(values, ddof=1)) if len(values) > 1 else None

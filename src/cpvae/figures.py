@@ -445,16 +445,18 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
 
 
 @_styled
-def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1) -> Figure:
+def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1, n_categories: int | None = None) -> Figure:
     """KL(z), and with categories KL(c) and the categories in use, against the epoch.
 
     Args:
         history: records with ``epoch, kl_z, kl_c, components_used, beta``; at least one.
         n_components: K; KL(c) cannot exceed log K for a uniform p(c).
+        n_categories: 1 for a mixture over z alone, whose components are no categories; K if None.
     """
     series: dict[str, tuple[str, tuple[float, str] | None]] = {"KL(z), nats a row": ("kl_z", None)}
-    if n_components > 1:
+    if n_components > 1 and n_categories != 1:
         series["KL(c), nats a row"] = ("kl_c", (float(np.log(n_components)), f"log {n_components}"))
+    if n_components > 1:
         series["categories in use"] = ("components_used", (float(n_components), f"all {n_components}"))
     return _panels(history, series)
 
@@ -470,10 +472,10 @@ def diagnosis_curves(history: Sequence[Mapping[str, Any]], n_components: int) ->
     """
     most = (float(np.log(n_components)), f"log {n_components}")
     series: dict[str, tuple[str, tuple[float, str] | None]] = {
-        "information about c": ("mutual_information_c", most),
-        "entropy of q(c)": ("marginal_entropy_c", most),
-        "KL(q(z|c) || p(z|c))": ("marginal_kl_z", None),
-        "information about z, c": ("mutual_information", None),
+        "information\nabout c": ("mutual_information_c", most),
+        "entropy\nof q(c)": ("marginal_entropy_c", most),
+        "KL(q(z|c)\n|| p(z|c))": ("marginal_kl_z", None),
+        "information\nabout z and c": ("mutual_information", None),
     }
     return _panels(history, series)
 

@@ -215,7 +215,7 @@ def render(
         "settings": [Fact(name, str(value)) for name, value in sorted(model.get_params().items())],
         "findings": findings(model, shown.evaluation, shown.values),
         "bounds": inline(figures.bound_curves(model.history_, model.best_epoch_)) if model.history_ else None,
-        "kl": inline(figures.kl_curves(model.history_, model.n_components)) if model.history_ else None,
+        "kl": inline(kl_figure(model)) if model.history_ else None,
         "diagnosis": diagnosis(model),
         "bounds_text": bounds_text(model),
         "is_image": model.image_shape_ is not None,
@@ -434,15 +434,16 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
         "An upper limit of -log p(x), averaged over the rows, with its standard error: lower is better. It compares "
         "models of the same data only.",
     )
-    if shown.categories is not None:
+    if model.model_.n_categories > 1:
         yield Fact(
             "tight bound, nats a row",
             f"{-found.elbo_tight.mean(dtype=np.float64):,.2f}",
             "The same limit with the best possible choice of categories; far below the first number it says that the "
             "network guesses categories badly.",
         )
+    if shown.categories is not None:
         yield Fact(
-            "information about the category, nats a row",
+            "information about c, nats a row",
             f"{information_c(found.q_c):.2f}",
             "What a row tells about its category: their mutual information. At most "
             f"log {model.n_components} = {log(model.n_components):.2f}, and 0 if categories are not used.",
@@ -547,6 +548,11 @@ def bounds_text(model: DeepMixture) -> str:
     return text + (
         "." if begin is None or end is None else f", that of the training rows from {begin:.2f} to {end:.2f}."
     )
+
+
+def kl_figure(model: DeepMixture) -> Figure:
+    """The divergences over training."""
+    return figures.kl_curves(model.history_, model.n_components, model.model_.n_categories)
 
 
 def diagnosis(model: DeepMixture) -> Markup | None:
