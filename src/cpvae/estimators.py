@@ -49,6 +49,7 @@ class VAE(DeepMixture):
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
         noise: float | None = None,
+        schema: dict[str, str] | None = None,
         n_init: int = 1,
         max_epochs: int | None = None,
         batch_size: int = 100,
@@ -64,6 +65,7 @@ class VAE(DeepMixture):
         self.hidden = hidden
         self.likelihood = likelihood
         self.noise = noise
+        self.schema = schema
         self.n_init = n_init
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -90,8 +92,11 @@ class CPVAE(DeepMixture):
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
-        likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", or "auto" to decide from the data.
+        likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
+            taken for text and missing cells), or "auto" to decide from the data.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
+        schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
+            "categorical", "count" or "ignore"; columns without names are "0", "1", ...
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         expectation: how the sum over c is taken in training: "exact", "straight-through" or "relaxed" (Gumbel-softmax;
             what it maximises is not a bound); "auto" is exact up to 20 components, straight-through beyond.
@@ -112,6 +117,7 @@ class CPVAE(DeepMixture):
     Attributes:
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of p(z | c), ``(K, latent_dim)``.
+        schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None where rows are plain numbers.
         history_: one record an epoch (`cpvae.training.EpochRecord`).
         model_: the torch module.
 
@@ -139,6 +145,7 @@ class CPVAE(DeepMixture):
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
         noise: float | None = None,
+        schema: dict[str, str] | None = None,
         weights: str = "uniform",
         expectation: str = "auto",
         temperature: tuple[float, float] = (1.0, 0.5),
@@ -159,6 +166,7 @@ class CPVAE(DeepMixture):
         self.hidden = hidden
         self.likelihood = likelihood
         self.noise = noise
+        self.schema = schema
         self.weights = weights
         self.expectation = expectation
         self.temperature = temperature

@@ -5,11 +5,11 @@ A column is of one of three kinds:
 - "categorical": one of a few levels. Text, booleans, pandas categories, and numbers of which only two differ.
 - "count": how often something happened. Whole numbers from 0 to 10,000 whose variance is at least 0.8 of their mean:
   a negative binomial, the density for counts (`cpvae.likelihoods.Columns`), cannot be narrower than a Poisson, whose
-  variance is its mean. Years, ages and ratings spread less than that, and identifiers are larger.
+  variance is its mean. Calendar years and ratings spread less than that; many identifiers are larger.
 - "numeric": every other number.
 
-Missing cells (None, NaN, pandas' NA) stay missing: nothing here fills them. In the matrix of numbers that `encode` makes
-a level is its position among the levels, and a missing cell is NaN.
+Missing cells (None, NaN, pandas' NA) stay missing: nothing here fills them. In the matrix of numbers that `encode`
+makes a level is its position among the levels, and a missing cell is NaN.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ IGNORE = "ignore"  # in place of a kind: the column is left out
 MOST_COUNT = 10_000  # larger whole numbers are taken for measurements
 LEAST_DISPERSION = 0.8  # variance over mean; of a Poisson it is 1, of a sample of one at times a little less
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
+CHUNK = 10_000  # rows looked at together, for an array that lies on the disk
 LARGEST = 1e30  # float32 ends at 3.4e38; squares of standardised values need room
 MANY_LEVELS = 50  # always allowed; more may be up to half of the rows
 
@@ -84,8 +85,8 @@ class Column:
         if (result == -1).any():
             row = int((result == -1).argmax())
             raise InputError(
-                f"column {self.name!r}: the value {str(distinct[values[row]])[:60]!r} in row {row} (counted from 0) was "
-                f"not there in the fit; expected {listed(self.levels)}; correct it or leave the cell empty"
+                f"column {self.name!r}: the value {str(distinct[values[row]])[:60]!r} in row {row} (counted from 0) "
+                f"was not there in the fit; expected {listed(self.levels)}; correct it or leave the cell empty"
             )
         return result
 
@@ -312,9 +313,33 @@ def column_names(frame: pd.DataFrame) -> list[str]:
     return names
 
 
-def is_plain(frame: pd.DataFrame) -> bool:
-    """Whether all cells are numbers, none missing."""
-    return all(_holds_numbers(frame.iloc[:, i]) for i in range(frame.shape[1])) and not frame.isna().to_numpy().any()
+def first_gap(rows: Any) -> str:
+    """Where rows have text or a missing cell first, in words; "" where all cells are numbers.
+
+    Looks at data frames and at floating numbers in two dimensions; other rows cannot have any.
+
+    >>> first_gap(pd.DataFrame({"a": [1, 2], "b": [0.5, None]}))
+    "a missing cell in column 'b', row 1 (counted from 0)"
+    """
+    if isinstance(rows, pd.DataFrame):
+        for i, name in enumerate(rows.columns):
+            cells = rows.iloc[:, i]
+            if len(cells) and not _holds_numbers(cells):
+                return f"column {str(name)!r} holds {'text' if cells.notna().any() else 'no numbers'}"
+            if cells.isna().any():
+                return f"a missing cell in column {str(name)!r}, row {int(cells.isna().argmax())} (counted from 0)"
+        return ""
+    try:
+        array = np.asarray(rows) if isinstance(rows, (list, tuple)) else rows
+    except ValueError:  # ragged: refused where rows are checked
+        return ""
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
+        return ""
+    for start in range(0, len(array), CHUNK):
+        missing = np.argwhere(np.isnan(array[start : start + CHUNK]))
+        if len(missing):
+            return f"a missing cell in column {missing[0, 1]}, row {start + missing[0, 0]} (counted from 0)"
+    return ""
 
 
 def listed(values: Sequence[Level], most: int = 5) -> str:
@@ -421,10 +446,10 @@ def _factorised(cells: Series, name: str) -> tuple[np.ndarray, list[Any]]:
         raise _not_a_level(name, cells.dropna().iloc[0]) from error
     values = list(distinct)
     for value in values:
-        if not isinstance(value, (str, bytes, Real, np.bool_)):
-            raise _not_a_level(name, value)
         if isinstance(value, float) and np.isinf(value):
             raise _infinite(name, int((index == values.index(value)).argmax()))
+        if not isinstance(value, (str, bytes, Real, np.bool_)):
+            raise _not_a_level(name, value)
     return index, values
 
 
@@ -441,7 +466,7 @@ def _infinite(name: str, row: int) -> InputError:
     )
 
 
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     """A cell as text; a whole number that missing cells made a float is written whole."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
