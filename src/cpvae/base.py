@@ -619,6 +619,11 @@ def as_table(x: np.ndarray | pd.DataFrame, names: Sequence[str] | None) -> Any:
     return x if names is None or isinstance(x, pd.DataFrame) else pd.DataFrame(x, columns=list(names), copy=False)
 
 
+def take(x: Any, index: np.ndarray) -> Any:
+    """Some rows of a data frame or an array."""
+    return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
+
+
 def _plain(value: Any) -> Any:
     """An argument as JSON can hold it; a RandomState has no such form."""
     if isinstance(value, (tuple, list)):

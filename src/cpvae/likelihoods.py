@@ -327,7 +327,7 @@ class Columns(Likelihood):
     def _place(self, name: str, chosen: np.ndarray) -> None:
         self.register_buffer(name, torch.tensor(np.flatnonzero(chosen).tolist(), dtype=torch.int64))
 
-    def _levels(self) -> Iterator[tuple[int, Tensor]]:
+    def levels(self) -> Iterator[tuple[int, Tensor]]:
         """The categorical columns by their number of levels: that number, and their places."""
         for size in self.sizes:
             yield size, self.get_buffer(f"levels_{size}")
@@ -357,7 +357,7 @@ class Columns(Likelihood):
         log_count = (y[..., self.count].log1p().to(self.loc.dtype) - self.log_count_loc) / self.log_count_scale
         parts = [y[..., self.numeric], log_count.to(y.dtype)]
         parts = [part.masked_fill(part.isnan(), 0.0) for part in parts]
-        for size, place in self._levels():
+        for size, place in self.levels():
             codes = y[..., place].masked_fill(missing[..., place], 0.0).long()
             one_hot = nn.functional.one_hot(codes, size).to(y.dtype)
             parts.append(one_hot.masked_fill(missing[..., place].unsqueeze(-1), 0.0).flatten(-2))
@@ -377,14 +377,14 @@ class Columns(Likelihood):
 
     def forward(self, params: Tensor) -> ColumnsDistribution:
         n, m = len(self.numeric), len(self.count)
-        loc, log_mean, *logits = params.split([n, m, *(size * len(place) for size, place in self._levels())], dim=-1)
+        loc, log_mean, *logits = params.split([n, m, *(size * len(place) for size, place in self.levels())], dim=-1)
         r = self.concentration.double()
         log_mean = self.count_mean.double().log() + log_mean.double().clamp(-self.most_log_mean, self.most_log_mean)
         parts: list[tuple[Tensor, Distribution]] = [
             (self.numeric, Normal(loc, self.noise.expand_as(loc), validate_args=False)),
             (self.count, NegativeBinomial(r, logits=log_mean - r.log(), validate_args=False)),
         ]
-        for (size, place), part in zip(self._levels(), logits, strict=True):
+        for (size, place), part in zip(self.levels(), logits, strict=True):
             one_each = part.unflatten(-1, (len(place), size))
             parts.append((place, Categorical(logits=one_each, validate_args=False)))
         return ColumnsDistribution([part for part in parts if len(part[0])], params.shape[:-1], params)
