@@ -60,7 +60,7 @@ def synthetic() -> Splits:
 
 
 def table() -> tuple[Splits, str, tuple[str, ...]]:
-    """Data frames of (n, 10), their likelihood and columns; parts of one draw, for its seed fixes the sources."""
+    """Data frames of (n, 10), their likelihood and columns; parts of one draw."""
     frame, y = make_table(5_000)
     ends = {"train": (0, 3_000), "valid": (3_000, 3_500), "test": (3_500, 5_000)}
     splits = {name: Split(frame.iloc[a:b].reset_index(drop=True), y[a:b]) for name, (a, b) in ends.items()}

@@ -12,6 +12,12 @@ from cpvae.datasets.checks import input_error
 if TYPE_CHECKING:
     import pandas as pd
 
+LEVELS = {
+    "region": ("north", "south", "west"),
+    "plan": ("basic", "family", "free", "premium"),
+    "channel": ("friend", "mail", "shop", "telephone", "web"),
+}
+
 
 def make_synthetic(
     n_samples: int = 50_000,
@@ -66,7 +72,7 @@ def make_table(
 
     Args:
         n: rows. n_clusters: sources. missing: the share of cells that are missing; every row keeps at least one.
-        seed: fixes the sources as well as the rows.
+        seed: fixes the sources, whatever n, and the rows.
 
     Returns:
         The table, and the source of each row, ``(n,)`` int64.
@@ -88,27 +94,27 @@ def make_table(
             "from 0 to below 1"
         )
     rng = np.random.default_rng(seed)
-    y = rng.choice(n_clusters, size=n, p=rng.dirichlet(np.full(n_clusters, 10.0)))
+    # the sources first, so that they do not depend on how many rows are drawn from them
+    weights = rng.dirichlet(np.full(n_clusters, 10.0))
+    centres = rng.normal(0, 1.5, (n_clusters, 4))
+    loading = 0.6 * rng.choice([-1, 1], 4)
+    edges = {name: rng.dirichlet(np.full(len(of), 0.7), n_clusters).cumsum(1) for name, of in LEVELS.items()}
+    rates = {name: np.exp(rng.normal(1.2, 0.8, n_clusters)) for name in ("visits", "calls", "returns")}
+
+    y = rng.choice(n_clusters, size=n, p=weights)
     common = rng.standard_normal(n)
-    numbers = rng.normal(0, 1.3, (n_clusters, 4))[y] + 0.6 * common[:, None] * rng.choice([-1, 1], 4)
-    numbers += 0.8 * rng.standard_normal((n, 4))
+    numbers = centres[y] + common[:, None] * loading + 0.8 * rng.standard_normal((n, 4))
     columns: dict[str, Any] = {
         "joined": np.round(2010 + 4 * numbers[:, 0]),
         "income": np.round(np.exp(10 + 0.4 * numbers[:, 1])),
         "score": numbers[:, 2],
         "distance": 20 + 6 * numbers[:, 3],
     }
-    levels = {
-        "region": ("north", "south", "west"),
-        "plan": ("basic", "family", "free", "premium"),
-        "channel": ("friend", "mail", "shop", "telephone", "web"),
-    }
-    for name, of in levels.items():
-        edges = rng.dirichlet(np.full(len(of), 0.7), n_clusters).cumsum(1)
-        codes = (rng.random(n)[:, None] > edges[y]).sum(1).clip(max=len(of) - 1)
+    for name, of in LEVELS.items():
+        codes = (rng.random(n)[:, None] > edges[name][y]).sum(1).clip(max=len(of) - 1)
         columns[name] = np.array(of, dtype=object)[codes]
-    for name in ("visits", "calls", "returns"):
-        mean = np.exp(rng.normal(1.2, 0.8, n_clusters))[y] * np.exp(0.3 * common - 0.045)
+    for name, rate in rates.items():
+        mean = rate[y] * np.exp(0.3 * common - 0.045)
         columns[name] = rng.poisson(mean * rng.gamma(4.0, 1 / 4.0, n)).astype(np.float64)
     frame = pd.DataFrame(columns)
     gone = rng.random(frame.shape) < missing
