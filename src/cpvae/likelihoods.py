@@ -255,6 +255,8 @@ class ColumnsDistribution(Distribution):
         for place, part in self.parts:
             cells = value[..., place]
             missing = cells.isnan()
+            if isinstance(part, NegativeBinomial):
+                cells = cells.double()
             # 0 is legal in every column; a NaN would reach the gradient even where it is not chosen
             known: Tensor = part.log_prob(cells.masked_fill(missing, 0.0))
             total = total + known.masked_fill(missing, 0.0).sum(-1).to(self.like.dtype)
