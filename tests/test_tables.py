@@ -121,7 +121,7 @@ def test_it_sums_and_integrates_to_one():
     likelihood.scale.fill_(7.0)
     likelihood.count_mean.fill_(3.0)
     likelihood.log_concentration.data.fill_(0.5)
-    grid = 100 + 7 * torch.linspace(-9, 9, 301).double()
+    grid = 100 + 7 * torch.linspace(-9, 9, 301, dtype=torch.float64)
     levels, counts = torch.arange(3).double(), torch.arange(400).double()
     nothing = torch.tensor([torch.nan]).double()
     params = torch.randn(1, 1, likelihood.n_outputs).double().clamp(-0.5, 0.5)
@@ -738,12 +738,13 @@ def test_rows_that_do_not_suit_the_fit(place):
         "labels": (pd.read_csv("t.csv"), "a column 'source' that the fit did not have"),
     }
     before = tree(place / "run")
-    for frame, message in cases.values():
+    for name, (frame, message) in cases.items():
         frame.to_csv("bad.csv", index=False)
         found = refused("evaluate", "run", "bad.csv", "--json")
         assert message in found
         assert refused("cluster", "run", "bad.csv", "--out", "l.csv") == found
-        assert refused("report", "run", "--data", "bad.csv") or "labels" in message
+        if name != "labels":  # which a report takes from the run
+            assert refused("report", "run", "--data", "bad.csv")
     assert not (place / "l.csv").exists()
     assert tree(place / "run") == before
     np.savez("x.npz", x=np.zeros((5, 3)))
