@@ -89,6 +89,21 @@ def step() -> list[str]:
     return lines + [f"| {name} | {value:.2f} | [step]({path.relative_to(ROOT)}) |" for name, value in ratios.items()]
 
 
+def tables() -> list[str]:
+    """One line for each method on tables with missing cells: accuracy on test rows over seeds."""
+    lines = ["| mixed table, missing cells | accuracy, test: mean and range | file |", "|---|---|---|"]
+    for path in sorted((ROOT / "results" / "tables").glob("*.json")):
+        result = read(path)
+        for method in dict.fromkeys(run["method"] for run in result["runs"]):
+            scores = [run["accuracy"] for run in result["runs"] if run["method"] == method]
+            lines.append(
+                f"| {method}, K={result['n_components']}, {result['missing']:.0%} missing, {len(scores)} seeds "
+                f"| {sum(scores) / len(scores):.3f} ({min(scores):.3f} to {max(scores):.3f}) "
+                f"| [{path.stem}]({path.relative_to(ROOT)}) |"
+            )
+    return lines
+
+
 def rendered(readme: str) -> str:
     """The README with its results between the markers."""
     head, rest = readme.split(BEGIN)
@@ -97,7 +112,9 @@ def rendered(readme: str) -> str:
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
-    parts = ["\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), step()) if len(lines) > 2]
+    parts = [
+        "\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), tables(), step()) if len(lines) > 2
+    ]
     return head + BEGIN + "\n\n".join([*parts, notes]) + "\n" + END + tail
 
 

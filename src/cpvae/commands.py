@@ -235,7 +235,7 @@ def sample_rows(
     seed: int | None,
     out: Path,
 ) -> None:
-    """New rows into a file; its suffix says how."""
+    """New rows into a file; its suffix says how. In .npz a level is its code, its position in the schema."""
     whole("n_samples", n, 1)
     check_memory(n * model.n_features_in_, f"n_samples={n}")
     drawn_as_picture = out.suffix.lower() in PICTURES

@@ -101,8 +101,9 @@ class CPVAE(DeepMixture):
         expectation: how the sum over c is taken in training: "exact", "straight-through" or "relaxed" (Gumbel-softmax;
             what it maximises is not a bound); "auto" is exact up to 20 components, straight-through beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
-        init: "autoencoder" gives every category rows of its own before the bound decides; "random" starts from
-            nothing and, as a rule, ends in few categories (`cpvae.initialisation`).
+        init: "autoencoder" gives every category rows of its own before the bound decides (tables with a schema: by
+            latent classes); "random" starts from nothing and, as a rule, ends in few categories
+            (`cpvae.initialisation`).
         n_init: restarts; the one with the best validation bound is kept.
         max_epochs: None aims at 10,000 steps.
         batch_size, learning_rate: of Adam.
