@@ -166,8 +166,8 @@ class Pixels:
         steps = torch.linspace(-12, 12, 4001, dtype=torch.float64)
         columns = []
         with torch.no_grad():
-            for k in range(prior.n_components):
-                loc, scale = (t.reshape(prior.n_components, 1)[k] for t in (prior.loc, prior.scale))
+            for k in range(model.n_components):
+                loc, scale = (t.reshape(model.n_components, 1)[k] for t in (prior.loc, prior.scale))
                 z = loc + scale * steps
                 logits = model.decoder(z[None, :, None], torch.full((1, len(z)), k))[0].numpy()
                 y = self.y.numpy()

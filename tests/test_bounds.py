@@ -75,7 +75,7 @@ def test_every_bound_is_log_p_x(solved):
     np.testing.assert_allclose(elbo_tight(given, p), log_p, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("n_samples", "chunk"), [(3, 500), (50, 500), (50, 7), (1001, 100)])
+@pytest.mark.parametrize(("n_samples", "chunk"), [(6, 500), (50, 500), (50, 7), (1001, 100)])
 def test_importance_weighted_is_log_p_x(solved, n_samples, chunk):
     """Whatever the number of draws and however they are cut: no draw has any other weight."""
     model, y, log_p = solved.model, solved.y, solved.log_p(solved.x)
@@ -111,7 +111,7 @@ def test_bounds_are_densities_in_the_units_of_the_data(solve):
     y = solved.model.likelihood.to_model(x)
     given, _, p = exact_terms(solved.model, y)
     assert float(elbo_tight(given, p).exp().sum()) * area == pytest.approx(1, abs=1e-8)
-    assert float(importance_weighted(solved.model, y, 3).exp().sum()) * area == pytest.approx(1, abs=1e-8)
+    assert float(importance_weighted(solved.model, y, 6).exp().sum()) * area == pytest.approx(1, abs=1e-8)
 
 
 def test_samples_follow_the_density(solve, agree):
@@ -233,7 +233,7 @@ def test_importance_weights_are_unbiased(kind, pixels, agree):
     """The mean of exp(estimate) over 20,000 repetitions is p(x), not only in the limit of many draws."""
     network = pixels(kind, wide=True)
     y = network.y
-    n_samples = network.model.prior.n_components + 1
+    n_samples = 2 * network.model.n_components
     with torch.no_grad():
         draws = importance_weighted(network.model, y.repeat(20_000, 1), n_samples).reshape(20_000, -1)
     agree(draws.exp(), np.exp(network.log_p()))
@@ -313,28 +313,28 @@ def test_assigned_categories(network, agree):
 # ---------------------------------------------------------------- allocate
 
 
-@pytest.mark.parametrize("n_samples", [3, 4, 7, 50, 1000, 5000])
+@pytest.mark.parametrize("n_samples", [1, 2, 3, 4, 7, 50, 1000, 5000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_allocate_shares_all_draws(n_samples, dtype):
-    """Each category one, and the others by largest remainder: never a whole draw away from its share."""
+    """The likeliest one each, up to half of the draws, and the others by largest remainder: at most one draw away."""
     weights = torch.cat([(3 * torch.randn(400, 3)).softmax(-1), torch.eye(3), torch.full((1, 3), 1 / 3)]).to(dtype)
     counts = allocate(weights, n_samples)
     assert counts.dtype == torch.int64
     assert (counts.sum(-1) == n_samples).all()
-    assert counts.min() >= 1
-    share = 1 + weights.double().numpy() * (n_samples - 3)
-    assert np.abs(counts.numpy() - share).max() < 1 + 1e-3
+    certain = min(3, n_samples // 2)
+    assert (counts > 0).sum(-1).min() >= max(1, certain)
+    one = (torch.argsort(weights, dim=-1, descending=True, stable=True).argsort(-1) < certain).double()
+    share = one + weights.double() * (n_samples - certain)
+    assert (counts - share).abs().max() < 1 + 1e-3
 
 
-@pytest.mark.parametrize("n_samples", [1, 2, 4])
-def test_allocate_fewer_draws_than_categories(n_samples):
-    """As documented: the S likeliest categories get one draw each."""
-    weights = torch.cat([(3 * torch.randn(400, 5)).softmax(-1), torch.tensor([[0.9, 0.04, 0.03, 0.02, 0.01]])])
-    counts = allocate(weights, n_samples)
-    assert (counts.sum(-1) == n_samples).all()
-    taken = counts.gather(-1, weights.argsort(-1, descending=True))
-    expected = (torch.arange(5) < n_samples).long()
-    assert torch.equal(taken, expected.expand_as(taken))
+def test_a_likely_category_gets_draws_to_average_whatever_k_is():
+    """One draw for each category would leave nothing to average where there are as many categories as draws."""
+    weights = torch.full((1, 100), 0.001)
+    weights[0, 7] = 1 - 99 * 0.001
+    counts = allocate(weights, 100)[0]
+    assert counts[7] > 40
+    assert (counts > 0).sum() >= 50
 
 
 # ---------------------------------------------------------------- every learned number learns

@@ -17,11 +17,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.distributions import Independent, StudentT, kl_divergence
 
-from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load, priors, recipes
+from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, inference, load, priors, recipes
 from cpvae.base import Clusterer
-from cpvae.bounds import elbo, importance_weighted, terms_given
+from cpvae.bounds import elbo, importance_weighted
 from cpvae.datasets import load as load_data
-from cpvae.distributions import Exact, Latent, Marginal, TwoLevel, reparametrise
+from cpvae.distributions import Exact, Latent, Marginal, TwoLevel, reparametrise, top_level
 from cpvae.errors import FitWarning, InputError
 from cpvae.evaluation import evaluate as evaluate_model
 from cpvae.inference import component_probabilities, decompose, evaluate
@@ -174,6 +174,11 @@ def test_gradients_of_a_vamp_prior_reach_the_encoder() -> None:
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
+def fresh(keys: Tensor, shape: tuple[int, ...], stream: int = 0) -> Tensor:
+    """In place of noise that is a function of the row."""
+    return torch.randn(len(keys), *shape, dtype=torch.float64)
+
+
 def exact_log_p(model: VAEModule, y: Tensor) -> np.ndarray:
     """log p(x) of rows by quadrature over z, ``(n,)``."""
     points, volume = grid(model, 25.0, 401 if model.latent_dim > 1 else 4001)
@@ -189,7 +194,7 @@ def exact_log_p(model: VAEModule, y: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str) -> None:
+def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """L <= L* <= importance-weighted <= log p(x), each as a mean over many draws, and the last one reached."""
     torch.manual_seed(2)
     model, y, n = tiny(name), every_row(), 1500
@@ -202,21 +207,16 @@ def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str) -> None:
         return table.mean(0).numpy(), (table.std(0) / math.sqrt(n)).numpy()
 
     steps = [mean(elbo(model, many, Exact()).elbo)]
-    if model.n_categories > 1:
-        q, p = model.encode(many), model.latent()
-        c = torch.arange(K)[None]
-        given = terms_given(model, many, q, p, c, torch.randn(len(many), 1, 1).double())
-        # the closed-form divergence: its L* is not unbiased from below, so only L and the weighted are ordered
-        best = (given.elbo + p.logits).logsumexp(-1) - steps[0][0].mean()
-        assert torch.isfinite(best).all()
-    steps += [mean(importance_weighted(model, many, S)) for S in (K, 8 * K)]
+    monkeypatch.setattr(inference, "row_normal", fresh)
+    steps.append(mean(torch.from_numpy(evaluate(model, many, 1).elbo_tight)))
+    steps += [mean(importance_weighted(model, many, S)) for S in (2 * K, 8 * K)]
     steps.append((exact, np.zeros(16)))
     for (low, e), (high, f) in pairwise(steps):
         assert (low <= high + 5 * np.hypot(e, f) + 1e-9).all()
     assert (steps[0][0] < exact - 1e-3).any()  # a bound that is no equality, or nothing was tested
     model = widen(model)
     close = importance_weighted(model, y, 200_000, chunk=5000).numpy()
-    np.testing.assert_allclose(close, exact_log_p(model, y), atol=0.08)
+    np.testing.assert_allclose(close, exact_log_p(model, y), atol=0.12 if name == "hvae-vamp" else 0.05)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -230,7 +230,46 @@ def test_what_evaluate_says_is_ordered(name: str) -> None:
     np.testing.assert_allclose(found.q_c.sum(1), 1)
     if name != "cpvae":
         np.testing.assert_allclose(found.elbo, found.elbo_tight)
-        np.testing.assert_allclose(component_probabilities(model, every_row(), 4), found.proba)
+        np.testing.assert_allclose(component_probabilities(model, every_row()), found.proba)
+
+
+@pytest.mark.parametrize("name", WITH_COMPONENTS)
+def test_the_parts_of_equation_13_are_those_of_quadrature(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part from its definition on a grid of z, against the mean of many draws."""
+    model, n, steps = tiny(name), 300, 8001
+    q, p = model.encode(every_row()), model.latent().top
+    z = torch.linspace(-40, 40, steps, dtype=torch.float64)
+    width = float(z[1] - z[0])
+    log_p = densities(p, z.reshape(1, -1, 1))  # log p(k, z), (K, N)
+    if name == "cpvae":
+        given = q.given(torch.arange(K)[None]).base_dist
+        log_q = torch.distributions.Normal(given.loc, given.scale).log_prob(z) + q.logits.unsqueeze(-1)
+    else:
+        given = top_level(q.given(torch.zeros(1, 1).long())).base_dist
+        log_q = torch.distributions.Normal(given.loc, given.scale).log_prob(z) + log_p.log_softmax(0)
+    joint = log_q.exp()  # q(k, z | x), (16, K, N)
+    both, q_c_x = joint.mean(0), joint.sum(-1) * width
+    q_c, p_c = q_c_x.mean(0), log_p.exp().sum(-1) * width
+    entropy = -(q_c * q_c.log()).sum()
+
+    def integral(weights: Tensor, log_ratio: Tensor) -> Tensor:
+        return torch.where(weights > 1e-200, weights * log_ratio, 0.0).sum() * width
+
+    expected = {
+        "kl": integral(joint, joint.log() - log_p) / 16,
+        "mutual_information": integral(joint, joint.log() - both.log()) / 16,
+        "mutual_information_c": entropy + torch.special.xlogy(q_c_x, q_c_x).sum(1).mean(),
+        "marginal_kl_z": integral(both, both.log() - log_p - (q_c / p_c).log()[:, None]),
+        "marginal_entropy_c": entropy,
+        "cross_entropy_c": -(q_c * p_c.log()).sum(),
+    }
+
+    monkeypatch.setattr(inference, "row_normal", fresh)
+    torch.manual_seed(0)
+    found = [decompose(model, every_row()) for _ in range(n)]
+    for part, value in expected.items():
+        draws = np.array([np.mean(getattr(parts, part)) for parts in found])
+        assert draws.mean() == pytest.approx(float(value), abs=5 * draws.std() / math.sqrt(n) + 1e-2), part
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -238,10 +277,18 @@ def test_the_parts_of_equation_13_add_up(name: str) -> None:
     parts = decompose(tiny(name, 2), every_row())
     total = parts.mutual_information.mean() + parts.marginal_kl_z.mean()
     total += parts.cross_entropy_c - parts.marginal_entropy_c
-    # For a mixture over z the share of the components comes from other draws, and cancels exactly.
     assert total == pytest.approx(parts.kl.mean(), abs=1e-9)
-    assert -1e-9 <= parts.mutual_information_c <= math.log(K)
     assert (name in WITH_COMPONENTS) == (parts.marginal_entropy_c > 0)
+
+
+def test_a_code_that_says_nothing_says_nothing_of_its_component() -> None:
+    """Too few draws of z would find a likeliest component, and information, in the draws themselves."""
+    torch.manual_seed(0)
+    model = recipes.mog(Bernoulli(4, drawn=False), 10, 5, SMALL).double().requires_grad_(False)
+    model.posterior.head.linear.weight.zero_()
+    parts = decompose(model, every_row())
+    assert parts.mutual_information.mean() == pytest.approx(0, abs=1e-9)
+    assert parts.mutual_information_c < 0.06
 
 
 # -- one prior as a special case of another ---------------------------------------------------------------------------

@@ -163,7 +163,7 @@ PERMUTATION = [360, 1773, 1482, 600, 850]
     [
         ("minst", "minst: no such file or folder; did you mean 'mnist'?"),
         ("MNIST", "did you mean 'mnist'?"),
-        ("", "an empty string as data; expected a path or one of digits, synthetic, mnist"),
+        ("", "an empty string as data; expected a path or one of digits, synthetic, table"),
     ],
 )
 def test_misspelt_name(source, message, tmp_path, monkeypatch):
@@ -362,8 +362,8 @@ def test_damaged_file(small_mnist, served, tmp_path):
 
 def test_status_and_verify_of_an_empty_folder(tmp_path):
     found = {entry.name: entry for entry in datasets.status(tmp_path)}
-    assert tuple(found) == datasets.NAMES == ("digits", "synthetic", "mnist", "mnist-static", "omniglot")
-    assert [entry.present for entry in found.values()] == [True, True, False, False, False]
+    assert tuple(found) == datasets.NAMES == ("digits", "synthetic", "table", "mnist", "mnist-static", "omniglot")
+    assert [entry.present for entry in found.values()] == [True, True, True, False, False, False]
     assert found["digits"].path is None
     assert found["mnist"].path == tmp_path / "mnist"
     absent = datasets.verify("mnist", tmp_path)

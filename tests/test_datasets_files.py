@@ -335,6 +335,27 @@ def test_csv_without_header(tmp_path):
     assert len(only(tmp_path / "a.csv").x) == 5
 
 
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("a,b\n1,x\n3,y y\n", ["x", "y y"]),
+        ("a,b\n1,2\n3,\n", [2.0, None]),
+        ("a,b\n1,NA\n3,2.5\n", [None, 2.5]),
+        ("a,b\n1,True\n3,\n", [True, None]),
+        ("a,b\n1,\n3,\n", [None, None]),
+    ],
+)
+def test_csv_with_text_or_missing_cells_stays_a_table(text, cells, tmp_path):
+    path = written(tmp_path / "a.csv", text)
+    loaded = load(path, labels=None)
+    x = loaded.splits["all"].x
+    assert isinstance(x, pd.DataFrame)
+    assert loaded.feature_names == ("a", "b") == tuple(x.columns)
+    assert x["a"].tolist() == [1, 3]
+    assert x["b"].astype(object).where(x["b"].notna(), None).tolist() == cells
+    assert load(path, labels="a").splits["all"].y.tolist() == [1, 3]
+
+
 def test_csv_integers_beyond_64_bits(tmp_path):
     path = written(tmp_path / "a.csv", "a\n1\n123456789012345678901234567890\n")
     assert only(path).x[1, 0] == pytest.approx(1.2345678901234568e29)
@@ -343,11 +364,9 @@ def test_csv_integers_beyond_64_bits(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3,abc\n5,x\n", "column 'b' holds text, first 'abc' in data row 2; expected numbers"),
-        ("a,b c\n1,x\n3,y\n", "if it holds labels say --labels 'b c', otherwise encode or remove the column"),
         ("a;b\n1;2\n3;4\n", "are the cells separated by something other than a comma?"),
-        ("a,b\n1,2\n3,\n", "missing value (NaN) in column 'b', data row 2"),
-        ("a,b\n1,2\n3,NA\n", "missing value (NaN) in column 'b', data row 2"),
+        ("a,b\n1,2\n,x\ninf,1\n", "infinity in column 'a', data row 3"),
+        ("a,b\n1,2\n,3\n-1e31,1\n", "-1e+31 in column 'a', data row 3; expected absolute values up to 1e+30"),
         ("a,b\n1,2\ninf,1\n", "infinity in column 'a', data row 2"),
         ("a,b\n1,2\n1e31,1\n", "1e+31 in column 'a', data row 2; expected absolute values up to 1e+30"),
         ("a,b\n1,2\n3,4,5\n", "line 3 has 3 cells and the first line 2"),
@@ -402,17 +421,39 @@ def test_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (["a", "b"], "column 'c' holds text, first 'a' in data row 1"),
-        (pd.array([1, None], "Int64"), "missing value (NaN) in column 'c', data row 2"),
-        (pd.array([True, None], "boolean"), "missing value (NaN) in column 'c', data row 2"),
         (pd.to_datetime(["2020-01-01", "2020-01-02"]), "column 'c' has dtype datetime64"),
-        ([[1, 2], [3, 4]], "column 'c' holds text, first array([1, 2]) in data row 1"),
-        ([None, None], "missing value (NaN) in column 'c', data row 1"),
+        ([[1, 2], [3, 4]], "column 'c' holds ndarray cells, first in data row 1; expected numbers, text or booleans"),
+        (pd.array([np.inf, None], "Float64"), "infinity in column 'c', data row 1"),
     ],
 )
 def test_parquet_refused(column, message, tmp_path):
     pd.DataFrame({"a": [1.0, 2.0], "c": column}).to_parquet(tmp_path / "a.parquet")
     assert message in refusal(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["a", "b"],
+        ["1.5", "b"],
+        pd.array([1, None], "Int64"),
+        pd.array([True, None], "boolean"),
+        pd.Categorical(["a", None]),
+        [None, None],
+    ],
+)
+def test_parquet_with_text_or_missing_cells_stays_a_table(column, tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2.0], "c": column})
+    table.to_parquet(tmp_path / "a.parquet")
+    x = only(tmp_path / "a.parquet").x
+    assert isinstance(x, pd.DataFrame)
+    assert x["c"].isna().tolist() == table["c"].isna().tolist()
+    assert x["c"].dropna().tolist() == table["c"].dropna().tolist()
+
+
+def test_numbers_kept_as_text_are_numbers(tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "c": ["1.5", "2"]}).to_parquet(tmp_path / "a.parquet")
+    assert only(tmp_path / "a.parquet").x.tolist() == [[1, 1.5], [2, 2]]
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):

@@ -37,9 +37,11 @@ def test_the_python_example_runs(tmp_path):
 
 
 def test_the_commands_run(tmp_path):
-    _, commands = blocks("sh")
-    lines = commands.strip().splitlines()
-    assert len(lines) == 5
+    _, commands, of_tables = blocks("sh")
+    (kinds,) = blocks("json")
+    (tmp_path / "kinds.json").write_text(kinds)
+    lines = [*commands.strip().splitlines(), *of_tables.strip().splitlines()]
+    assert len(lines) == 5 + 2
     for line in lines:
         done = run(["bash", "-c", line], tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -49,6 +51,7 @@ def test_the_commands_run(tmp_path):
         "runs/digits/report.html",
         "runs/digits/samples.png",
         "runs/digits/metrics.json",
+        "new.csv",
     ):
         assert (tmp_path / name).stat().st_size > 100, name
 

@@ -49,6 +49,7 @@ from cpvae.nn import Dense, Network
 from cpvae.priors import component_prior
 from cpvae.progress import Reporter, Silent, Terminal
 from cpvae.rows import Rows
+from cpvae.schema import Schema, as_frame, check_given, first_gap
 from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
 
 MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
@@ -91,8 +92,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     network: str
     hidden: tuple[int, ...]
     likelihood: str
-    schema: dict[str, str] | None
     noise: float | None
+    schema: dict[str, str] | None
     max_epochs: int | None
     batch_size: int
     learning_rate: float
@@ -107,6 +108,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     model_: VAEModule
     n_features_in_: int
     image_shape_: tuple[int, ...] | None
+    schema_: Schema | None
 
     # -- to be said by each model ----------------------------------------------------------------------------------
 
@@ -145,6 +147,13 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         if self.noise is not None:
             between("noise", self.noise, 0.0, math.inf)
         one_of("likelihood", self.likelihood, ("auto", *likelihoods.NAMES))
+        if self.schema is not None:
+            check_given(self.schema)
+            if self.likelihood not in ("auto", "columns"):
+                raise InputError(
+                    f"likelihood={self.likelihood!r} with a schema: expected 'columns' or 'auto', which take the kinds "
+                    "of columns into account; leave one of the two out"
+                )
         seed("random_state", self.random_state)
         if not isinstance(self.device, (str, torch.device)):
             raise InputError(f"device={self.device!r}: expected 'auto', 'cpu' or 'cuda'")
@@ -166,6 +175,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
 
         Args:
             X: rows, ``(n, features)`` or ``(n, channels, height, width)``; a memory-mapped array is not read whole.
+                A data frame with text, or rows with missing cells (NaN, None), are modelled column by column
+                (`cpvae.schema`); missing cells are marginalised out, never filled.
             y: ignored; here for scikit-learn's pipelines.
             X_valid: rows for the validation bound, by which weights and restarts are chosen; by default
                 `validation_fraction` of X, at most 10,000 rows.
@@ -191,15 +202,19 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         device = self._device()
         rows, valid = self._split(array, X_valid, np.random.RandomState(seeds[0]), device)
         is_image = self.image_shape_ is not None
-        name = likelihoods.choose(array, is_image) if self.likelihood == "auto" else self.likelihood
+        name = self.likelihood
+        if name == "auto":
+            name = "columns" if self.schema_ is not None else likelihoods.choose(array, is_image)
         names = getattr(self, "feature_names_in_", None)
-        likelihood = likelihoods.build(name, rows, is_image, self.noise, names)
+        likelihood = likelihoods.build(name, rows, is_image, self.noise, names, self.schema_).to(device)
         likelihood.check(valid)
 
         folder = None if out is None else Path(out)
         self.start_seconds_ = 0.0
         if folder is not None:
             config = {**self._config(), "data": _fingerprint(array), "seeds": seeds, "about": about or {}}
+            if self.schema_ is not None:
+                config["schema"] = self.schema_.as_dict()
             found = runs.begin(folder, config, resume)
             if found["status"] == "finished":
                 return self._open(folder / runs.MODEL)
@@ -290,6 +305,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.stopped_ = outcome.stopped
         self.best_epoch_ = outcome.best_epoch
         self.seed_ = seed
+        self.warnings_: list[str] = []
         prior = component_prior(model.prior)
         if prior is None:
             return
@@ -304,11 +320,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self._set_mixture()
         used = components_used(counts.tolist())
         if used < COLLAPSED * self.n_components:
-            warnings.warn(
-                f"only {used} of {self.n_components} {self.part_name} are in use; {self.remedy}",
-                FitWarning,
-                stacklevel=3,
-            )
+            self.warnings_.append(f"only {used} of {self.n_components} {self.part_name} are in use; {self.remedy}")
+            warnings.warn(self.warnings_[-1], FitWarning, stacklevel=3)
 
     @torch.no_grad()
     def _set_mixture(self) -> None:
@@ -344,8 +357,23 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def _check_rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
         """Rows as a matrix in their own dtype, checked by scikit-learn's own validation.
 
-        Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept.
+        Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept. A table
+        with a schema becomes float64, NaN where a cell is missing.
         """
+        if reset:
+            self.schema_ = None
+        asked = self.likelihood == "columns" or self.schema is not None
+        by_column = asked if reset else self.schema_ is not None
+        if not by_column:
+            where = first_gap(X)
+            if where and not (reset and self.likelihood == "auto"):
+                raise InputError(
+                    f"{where}; expected numbers in all cells, for likelihood "
+                    f"{(self.likelihood if reset else self.likelihood_)!r}; drop it, or fit with likelihood 'columns'"
+                )
+            by_column = bool(where)
+        if by_column:
+            return self._encode(X, reset)
         shape = getattr(X, "shape", None)
         if shape is None or len(shape) < 3:
             image_shape = None
@@ -371,6 +399,23 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             if biggest > 1e30:
                 raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
         return array
+
+    def _encode(self, X: Any, reset: bool) -> np.ndarray:
+        """A table as the numbers of its schema, ``(n, columns modelled)``."""
+        frame = as_frame(X, None if reset or self.schema_ is None else self.schema_.given)
+        if len(frame) < 1 + reset or not frame.shape[1]:
+            raise InputError(
+                f"a table of {len(frame)} rows (n_samples={len(frame)}) and {frame.shape[1]} columns: expected at "
+                f"least {1 + reset} row{'s' * reset} and 1 column"
+            )
+        if reset:
+            self.schema_ = Schema.infer(frame, self.schema)
+            self.image_shape_ = None
+            places = [self.schema_.given.index(name) for name in self.schema_.names]
+            kept = frame.iloc[:, places]
+            validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
+        assert self.schema_ is not None
+        return self.schema_.encode(frame)
 
     def _split(
         self,
@@ -414,8 +459,10 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         """Rows in the model's units, each with the one observation that bounds are for."""
         return (self.model_.likelihood.draw_fixed(y) for y in self._units(X))
 
-    def _to_shape(self, x: Tensor) -> np.ndarray:
+    def _to_shape(self, x: Tensor) -> Any:
         array: np.ndarray = x.numpy(force=True)
+        if self.schema_ is not None:
+            return self.schema_.decode(array)
         return array if self.image_shape_ is None else array.reshape(-1, *self.image_shape_)
 
     # -- questions -------------------------------------------------------------------------------------------------
@@ -461,8 +508,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         parts = [log_likelihood(self.model_, y, n_samples, self.seed_) for y in self._observed(X)]
         return np.concatenate(parts)
 
-    def reconstruct(self, X: ArrayLike) -> np.ndarray:
-        """Mean of p(x | z, c) at the likeliest category and its posterior mean of z; in the shape of X."""
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Mean of p(x | z, c) at the likeliest category and its posterior mean of z; in the shape of X.
+
+        With a schema a data frame: of categories the most likely level, counts rounded. It has a value in every cell,
+        also where X has none: that is what the model would put there, and no bound or category makes use of it.
+        """
         return self._to_shape(torch.cat([self.model_.reconstruct(y) for y in self._observed(X)]))
 
     def sample(
@@ -473,7 +524,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         weights: str = "auto",
         mean: bool = False,
         random_state: int | np.random.RandomState | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Any, np.ndarray]:
         """New rows by ancestral sampling (section 3.1 of the paper).
 
         Args:
@@ -485,7 +536,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             random_state: by default the estimator's own, so that two calls give the same rows.
 
         Returns:
-            rows, in the shape and units of the training rows; and the component of each, ``(n_samples,)``.
+            rows, in the shape and units of the training rows, with a schema a data frame of its columns and levels;
+            and the component of each, ``(n_samples,)``.
 
         Raises:
             InputError: a component that does not exist; fewer than one row.
@@ -528,6 +580,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one safetensors file with a JSON header; no pickle, no training rows.
 
+        The pseudo-inputs of a VampPrior are learned, but those that begin as training rows may stay close to them.
+
         Raises:
             InputError: the path cannot be written.
         """
@@ -538,11 +592,13 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             "feature_names_in": None if names is None else [str(name) for name in names],
             "image_shape": self.image_shape_,
             "likelihood": self.likelihood_,
+            "schema": None if self.schema_ is None else self.schema_.as_dict(),
             "history": self.history_,
             "stopped": self.stopped_,
             "best_epoch": self.best_epoch_,
             "seed": self.seed_,
             "start_seconds": round(self.start_seconds_, 3),
+            "warnings": self.warnings_,
         }
         meta = {**self._config(), "fitted": fitted, "versions": runs.versions()}
         save_tensors(path, self.model_.state_dict(), meta)
@@ -564,17 +620,25 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.stopped_, self.best_epoch_ = fitted["stopped"], int(fitted["best_epoch"])
         self.seed_ = int(fitted["seed"])
         self.start_seconds_ = float(fitted.get("start_seconds", 0.0))
+        self.warnings_ = [str(text) for text in fitted.get("warnings", [])]
         names = fitted["feature_names_in"]
         if names is not None:
             self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
-        sizes = {"feature_names_in": names and len(names), "image_shape": shape and math.prod(shape)}
+        schema = fitted.get("schema")
+        self.schema_ = None if schema is None else Schema.from_dict(schema)
+        sizes = {
+            "feature_names_in": names and len(names),
+            "image_shape": shape and math.prod(shape),
+            "schema": self.schema_ and len(self.schema_.columns),
+        }
         for name, size in sizes.items():
             if size is not None and size != self.n_features_in_:
                 raise InputError(f"{name} of {size} columns where n_features_in is {self.n_features_in_}; fit again")
         with torch.device("meta"):  # shapes first: a header cannot make this machine run out of memory
-            likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise)
+            likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise, self.schema_)
             self.model_ = self._module(likelihood).eval()
         self.model_.load_state_dict(tensors, assign=True)
+        self.model_.to(self._device())
         self._set_mixture()
 
     def _keep(self, arguments: dict[str, Any]) -> None:
@@ -585,6 +649,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]  # the precision of the weights
+        tags.input_tags.allow_nan = True  # in tables: marginalised out
         return tags
 
 
@@ -617,19 +682,24 @@ class Clusterer(DeepMixture):
         return self.fit(X).predict(X)
 
 
-def as_table(x: np.ndarray, names: Sequence[str] | None) -> Any:
+def as_table(x: np.ndarray | pd.DataFrame, names: Sequence[str] | None) -> Any:
     """Rows with the names of their columns, as a data frame that shares their memory; an array if there are none."""
-    return x if names is None else pd.DataFrame(x, columns=list(names), copy=False)
+    return x if names is None or isinstance(x, pd.DataFrame) else pd.DataFrame(x, columns=list(names), copy=False)
+
+
+def take(x: Any, index: np.ndarray) -> Any:
+    """Some rows of a data frame or an array."""
+    return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
 
 
 def _plain(value: Any) -> Any:
     """An argument as JSON can hold it; a RandomState has no such form."""
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
     return value if isinstance(value, (int, float, str, type(None))) else None
 
 

@@ -10,7 +10,7 @@ With a one-hot category c and ``ELBO_c(x) = E_{q(z|x,c)} log p(x|z,c) - KL(q(z|x
   Salakhutdinov, 2016).
 
 In expectation L <= L* <= importance-weighted <= log p(x), if each ELBO_c is estimated by logarithms of importance
-weights (`draw_given`) and the importance-weighted estimate has at least one draw for each category.
+weights (`draw_given`) and the importance-weighted estimate has enough draws for each category to get one (`allocate`).
 
 Shapes: B rows, M categories evaluated for each, S draws of z.
 """
@@ -129,9 +129,10 @@ def category_posterior(terms: TermsGivenC, p: Latent) -> Tensor:
 
 
 def allocate(weights: Tensor, n_samples: int) -> Tensor:
-    """Share S draws among K categories: at least one each, the rest in proportion to `weights` ``(B, K)``.
+    """Share S draws among K categories in proportion to `weights` ``(B, K)``, with one at least for each.
 
-    With S < K the S likeliest categories get one draw; leaving a category out keeps the estimate a lower bound.
+    No more than half of the draws are given away as that one: with S < 2 K the less likely categories may be left out,
+    which keeps the estimate a lower bound, so that the likely ones have draws to average.
 
     Returns:
         counts, int64 ``(B, K)``, each row adding up to `n_samples`.
@@ -139,12 +140,11 @@ def allocate(weights: Tensor, n_samples: int) -> Tensor:
     >>> allocate(torch.tensor([[0.7, 0.3, 0.0]]), 10).tolist()
     [[6, 3, 1]]
     """
-    spare = n_samples - weights.shape[-1]
-    if spare < 0:
-        return (_rank(weights) < n_samples).long()
+    certain = min(weights.shape[-1], n_samples // 2)
+    spare = n_samples - certain
     counts = (weights * spare).floor()
     left = spare - counts.sum(-1, keepdim=True)
-    return (1 + counts + (_rank(weights * spare - counts) < left)).long()
+    return ((_rank(weights) < certain) + counts + (_rank(weights * spare - counts) < left)).long()
 
 
 def _rank(values: Tensor) -> Tensor:
@@ -161,8 +161,9 @@ def importance_weighted(
 ) -> Tensor:
     """Importance-weighted estimate of log p(x), a lower bound in expectation: ``(B,)``, float64, nats.
 
-    The S draws are stratified over categories by ``0.9 q(c|x) + 0.1 / K`` (`allocate`), which is unbiased for p(x) and
-    costs S decoders whatever K is. Weights are summed in float64, category by category, never averaged as logarithms.
+    The S draws are stratified over categories by ``0.9 q(c|x) + 0.1 / K`` (`allocate`), which is unbiased for p(x) from
+    ``S = 2 K`` on and costs S decoders whatever K is. Weights are summed in float64, category by category, never
+    averaged as logarithms.
 
     Args:
         y: rows ``(B, F)`` as for `terms_given`.

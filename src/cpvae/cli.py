@@ -20,7 +20,7 @@ import typer
 from cpvae.errors import FitWarning, InputError, nearest
 
 DATA_HELP = (
-    "A data set by name (digits, synthetic, mnist, mnist-static, omniglot) or a path: "
+    "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
     ".npz, .npy, .csv, .parquet, an IDX file, a folder of images."
 )
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
@@ -95,7 +95,21 @@ def fit(
     latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
     hidden: Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")] = None,
     likelihood: Annotated[
-        str | None, typer.Option(help="bernoulli (ink), gaussian (measurements) or auto.", show_default="auto")
+        str | None,
+        typer.Option(
+            help="bernoulli (ink), gaussian (measurements), columns (of a table, each after its kind) or auto.",
+            show_default="auto",
+        ),
+    ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help='What columns of a table hold: {"age": "count", "city": "categorical", "size": "numeric", '
+            '"id": "ignore"}.',
+            show_default="inferred from their cells",
+            callback=expand,
+        ),
     ] = None,
     noise: Annotated[
         float | None,
@@ -137,7 +151,7 @@ def fit(
 ) -> None:
     """Fit a model to rows without labels, and leave it in a run folder."""
     from cpvae import runs
-    from cpvae.commands import fit_run, load_data, make_estimator
+    from cpvae.commands import fit_run, load_data, make_estimator, read_schema
 
     given = {
         "n_components": components,
@@ -148,6 +162,7 @@ def fit(
         "network": network,
         "hidden": None if hidden is None else parse_widths(hidden),
         "likelihood": likelihood,
+        "schema": None if schema is None else read_schema(schema),
         "noise": noise,
         "weights": weights,
         "expectation": expectation,
@@ -165,7 +180,7 @@ def fit(
     if not resume:
         make_estimator(model or "cpvae", params)._check_params()  # before data are fetched or read
     try:
-        summary = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet)
+        summary = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet, say)
     except KeyboardInterrupt as error:
         if (out / runs.CONFIG).exists():
             kept = "the state is saved" if runs.saved(out) else "nothing was trained yet"

@@ -17,16 +17,19 @@ import pandas as pd
 from cpvae import datasets, figures, runs
 from cpvae.arguments import whole
 from cpvae.base import Clusterer, DeepMixture, as_table
-from cpvae.checkpoints import write_atomic, write_json
+from cpvae.checkpoints import parse, write_atomic, write_json
 from cpvae.datasets import Dataset
 from cpvae.errors import InputError, nearest
 from cpvae.estimators import ESTIMATORS, load
 from cpvae.evaluation import choose_split, evaluate
+from cpvae.likelihoods import choose
 from cpvae.report import write_report
+from cpvae.schema import Schema, check_given
 
 PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
+COLUMNS_TOLD = 20
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
 
@@ -58,6 +61,8 @@ def suited(data: Dataset, model: DeepMixture) -> Dataset:
         InputError: rows of another shape, or columns of other names.
     """
     shape = next(iter(data.splits.values())).x.shape[1:]
+    if model.schema_ is not None:
+        return _suited_to_schema(data, model.schema_, shape)
     names = getattr(model, "feature_names_in_", None)
     if data.feature_names is not None and names is not None:
         _check_columns(data, [str(name) for name in names])
@@ -73,17 +78,29 @@ def suited(data: Dataset, model: DeepMixture) -> Dataset:
     return replace(data, feature_names=tuple(map(str, names)))
 
 
+def _suited_to_schema(data: Dataset, schema: Schema, shape: tuple[int, ...]) -> Dataset:
+    if data.feature_names is not None:
+        _check_columns(data, [*schema.names], schema.ignored)
+        return data
+    if shape != (len(schema.given),):
+        raise InputError(
+            f"{data.name}: rows of {_shape(shape)}; expected {len(schema.given)} columns, as the model was fitted on; "
+            "give such rows, or fit a model on these"
+        )
+    return replace(data, feature_names=schema.given)
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     """`3 columns` or `images of 1 x 28 x 28`."""
     return f"{shape[0]} columns" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
 
 
-def _check_columns(data: Dataset, expected: list[str]) -> None:
+def _check_columns(data: Dataset, expected: list[str], ignored: Sequence[str] = ()) -> None:
     """Refuse a table with other columns, or in another order; say what to do."""
-    if data.feature_names is None or list(data.feature_names) == expected:
+    if data.feature_names is None or [name for name in data.feature_names if name not in ignored] == expected:
         return
     missing = [name for name in expected if name not in data.feature_names]
-    others = [name for name in data.feature_names if name not in expected]
+    others = [name for name in data.feature_names if name not in (*expected, *ignored)]
     advice = "give these, in this order"
     if missing:
         found = f"no column {missing[0]!r}{nearest(missing[0], data.feature_names[:10])}"
@@ -123,10 +140,12 @@ def fit_run(
     out: Path,
     resume: bool,
     quiet: bool,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Fit, and leave in the run folder the model, its metrics and a picture of samples; returns the metrics.
 
-    A resumed run goes on with the options it began with; one that is given again must be the same.
+    Unless `quiet`, `say` is told what the columns of a table were taken for. A resumed run goes on with the options it
+    began with; one that is given again must be the same.
     """
     defaults: dict[str, Any] = {"random_state": 0}
     if resume:
@@ -137,9 +156,15 @@ def fit_run(
     estimator = make_estimator(model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     if "likelihood" not in params and estimator.likelihood == "auto" and data.likelihood is not None:
         estimator.set_params(likelihood=data.likelihood)
+    rows = rows_of(data, choose_split_for_fit(data))
+    schema = schema_for(data, rows, estimator)
+    if schema is not None:
+        estimator.set_params(likelihood="columns")
+        if say is not None and not quiet:
+            tell(schema, say)
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     estimator.fit(
-        rows_of(data, choose_split_for_fit(data)),
+        rows,
         X_valid=rows_of(data, judged) if judged == "valid" else None,
         out=out,
         resume=resume,
@@ -157,6 +182,48 @@ def fit_run(
     if estimator.image_shape_ is not None:
         figures.save(picture(estimator), out / runs.SAMPLES)
     return summary
+
+
+def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | None:
+    """The schema by which a table is to be fitted, or None where its columns are all alike.
+
+    Alike are numbers without missing cells, and values in [0, 1] that are ink (`cpvae.likelihoods.choose`).
+    """
+    if data.feature_names is None or estimator.likelihood not in ("auto", "columns"):
+        return None
+    asked = estimator.likelihood == "columns" or estimator.schema is not None
+    values = next(iter(data.splits.values())).x
+    if not asked and isinstance(values, np.ndarray) and choose(values, False) == "bernoulli":
+        return None
+    schema = Schema.infer(rows, estimator.schema)
+    return schema if asked or not schema.all_numeric else None
+
+
+def tell(schema: Schema, say: Callable[[str], None]) -> None:
+    """What the columns were taken for, a line each, and how to say otherwise."""
+    lines = schema.describe()
+    for line in lines[:COLUMNS_TOLD]:
+        say(f"  {line}")
+    if len(lines) > COLUMNS_TOLD:
+        say(f"  and {len(lines) - COLUMNS_TOLD} more columns; all of them are in the run's {runs.CONFIG}")
+    say("to say otherwise: --schema FILE.json; for a column that holds labels: --labels COLUMN")
+
+
+def read_schema(path: Path) -> dict[str, str]:
+    """What `--schema` names: a JSON object of column names and kinds.
+
+    Raises:
+        InputError: no such file, no JSON, or something else in it.
+    """
+    expected = 'expected a JSON object of columns and kinds, such as {"age": "count", "id": "ignore"}'
+    try:
+        value = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"--schema {path}: {getattr(error, 'strerror', None) or error}; {expected}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"--schema {path}: holds a {type(value).__name__}; {expected}")
+    check_given(value)
+    return value
 
 
 def choose_split_for_fit(data: Dataset) -> str:
@@ -182,7 +249,7 @@ def sample_rows(
     seed: int | None,
     out: Path,
 ) -> None:
-    """New rows into a file; its suffix says how."""
+    """New rows into a file; its suffix says how. In .npz a level is its code, its position in the schema."""
     whole("n_samples", n, 1)
     check_memory(n * model.n_features_in_, f"n_samples={n}")
     drawn_as_picture = out.suffix.lower() in PICTURES
@@ -194,8 +261,12 @@ def sample_rows(
         figures.save(figures.image_grid(rows, max(1, round(n**0.5))), out)
     elif out.suffix.lower() == ".npz":
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, x=rows, component=categories)
+        values = rows if model.schema_ is None else model.schema_.encode(rows)
+        np.savez_compressed(buffer, x=values, component=categories)
         write_atomic(out, buffer.getvalue())
+    elif model.schema_ is not None:
+        rows.insert(0, "component", categories, allow_duplicates=True)
+        write_atomic(out, rows.to_csv(index=False))
     else:
         names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
         frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names))

@@ -39,15 +39,18 @@ class CPVAE(Clusterer):
         latent_dim: dimensions of z.
         network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.convolution`).
         hidden: widths of the encoder's hidden layers; the decoder mirrors them. Of a dense network.
-        likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", or "auto" to decide from the data.
-        schema: kinds of columns.
+        likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
+            taken for text and missing cells), or "auto" to decide from the data.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
+        schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
+            "categorical", "count" or "ignore"; columns without names are "0", "1", ...
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         expectation: how the sum over c is taken in training: "exact", "straight-through" or "relaxed" (Gumbel-softmax;
             what it maximises is not a bound); "auto" is exact up to 20 components, straight-through beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
-        init: "autoencoder" gives every category rows of its own before the bound decides; "random" starts from
-            nothing and, as a rule, ends in few categories (`cpvae.initialisation`).
+        init: "autoencoder" gives every category rows of its own before the bound decides (tables with a schema: by
+            latent classes); "random" starts from nothing and, as a rule, ends in few categories
+            (`cpvae.initialisation`).
         n_init: restarts; the one with the best validation bound is kept.
         max_epochs: None aims at 10,000 steps.
         batch_size, learning_rate: of Adam.
@@ -62,6 +65,7 @@ class CPVAE(Clusterer):
     Attributes:
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of p(z | c), ``(K, latent_dim)``.
+        schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None where rows are plain numbers.
         history_: one record an epoch (`cpvae.training.EpochRecord`).
         model_: the torch module.
 
@@ -96,8 +100,8 @@ class CPVAE(Clusterer):
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
-        schema: dict[str, str] | None = None,
         noise: float | None = None,
+        schema: dict[str, str] | None = None,
         weights: str = "uniform",
         expectation: str = "auto",
         temperature: tuple[float, float] = (1.0, 0.5),
@@ -172,8 +176,8 @@ class VAE(DeepMixture):
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
-        schema: dict[str, str] | None = None,
         noise: float | None = None,
+        schema: dict[str, str] | None = None,
         n_init: int = 1,
         max_epochs: int | None = None,
         batch_size: int = 100,
@@ -240,8 +244,8 @@ class MoGVAE(Clusterer):
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
-        schema: dict[str, str] | None = None,
         noise: float | None = None,
+        schema: dict[str, str] | None = None,
         weights: str = "uniform",
         n_init: int = 1,
         max_epochs: int | None = None,
@@ -295,8 +299,8 @@ class VampVAE(Clusterer):
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
         likelihood: str = "auto",
-        schema: dict[str, str] | None = None,
         noise: float | None = None,
+        schema: dict[str, str] | None = None,
         pseudo_inputs: str = "rows",
         n_init: int = 1,
         max_epochs: int | None = None,

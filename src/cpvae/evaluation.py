@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import entropy
 
 from cpvae import metrics
-from cpvae.base import Clusterer, DeepMixture, as_table
+from cpvae.base import Clusterer, DeepMixture, as_table, take
 from cpvae.datasets import Dataset, Split
 from cpvae.errors import InputError, nearest
 from cpvae.inference import components_used, standard_error
@@ -34,7 +34,7 @@ def some_rows(split: Split, n: int | None, seed: int = 0) -> Split:
     if n is None or n >= len(split.x):
         return split
     index = np.sort(np.random.RandomState(seed).choice(len(split.x), n, replace=False))
-    return Split(split.x[index], None if split.y is None else split.y[index])
+    return Split(take(split.x, index), None if split.y is None else split.y[index])
 
 
 def evaluate(

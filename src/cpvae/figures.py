@@ -208,9 +208,14 @@ def samples_by_category(images: np.ndarray, titles: Sequence[str]) -> Figure:
 
 
 def band(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, 10 % and 90 % quantile of each column of ``(m, F)``."""
-    low, high = np.quantile(rows, (0.1, 0.9), axis=0)
-    return rows.mean(0), low, high
+    """Mean, 10 % and 90 % quantile of each column of ``(m, F)``, of the cells that are not missing."""
+    if not np.isnan(rows).any():
+        low, high = np.quantile(rows, (0.1, 0.9), axis=0)
+        return rows.mean(0), low, high
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any: NaN, which is not drawn
+        low, high = np.nanquantile(rows, (0.1, 0.9), axis=0)
+        return np.nanmean(rows, 0), low, high
 
 
 @_styled

@@ -222,7 +222,8 @@ def copies(values: np.ndarray) -> Finding | None:
     """Whether more than a twentieth of the rows repeat another; of few columns that is expected."""
     if values.shape[1] < 4:
         return None
-    repeated = 1.0 - len(np.unique(values, axis=0)) / len(values)
+    same = np.where(np.isnan(values), np.inf, values)  # two missing cells are alike
+    repeated = 1.0 - len(np.unique(same, axis=0)) / len(values)
     if repeated <= 0.05:
         return None
     return Finding(

@@ -31,14 +31,14 @@ from cpvae.distributions import (
     Latent,
     entropy,
     log_normal_pairs,
-    reparametrise,
     top_level,
 )
 from cpvae.models import VAE
 from cpvae.rownoise import row_keys, row_normal, row_uniform
 
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
-COMPONENT_DRAWS = 8  # of z behind q(c | x) where c is the component of a mixture over z
+COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixture over z
+FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest counts
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
 
@@ -79,10 +79,8 @@ def row_noise(model: VAE, y: Tensor, n_samples: int, stream: int = 0) -> Tensor:
     return row_normal(row_keys(y), (n_samples, 1, model.latent_dim), stream).to(y.dtype)
 
 
-def mean_terms(
-    model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int, stream: int = 0
-) -> tuple[TermsGivenC, Tensor]:
-    """The parts of ELBO_c, and p(k | z, c) ``(B or 1, M, K)``, averaged over S draws of z that belong to the rows.
+def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int, stream: int = 0) -> TermsGivenC:
+    """The parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
 
     KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
     importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
@@ -90,30 +88,26 @@ def mean_terms(
     noise = row_noise(model, y, n_samples, stream)
     draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
     log_px, log_ratio = (torch.stack([draw[i] for draw in draws]).mean(0) for i in (0, 1))
-    components = torch.stack([p.responsibilities(draw.z, c) for draw in draws]).mean(0)
-    return TermsGivenC(log_px, -log_ratio), components
-
-
-def over_components(weights: Tensor, components: Tensor) -> Tensor:
-    """Sum categories out: their weights ``(B, M)``, p(k | c, x) ``(B or 1, M, K)`` -> p(k | x) ``(B, K)``."""
-    return (weights.unsqueeze(-2) @ components).squeeze(-2)
+    return TermsGivenC(log_px, -log_ratio)
 
 
 @torch.no_grad()
-def component_probabilities(model: VAE, y: Tensor, n_samples: int = 1) -> Tensor:
+def component_probabilities(model: VAE, y: Tensor, n_samples: int = COMPONENT_DRAWS, stream: int = 0) -> Tensor:
     """The probability of each component of the prior for rows ``(n, F)`` under q(c, z | x): ``(n, K)``.
 
-    With categories that is q(c | x), without any draw; for a mixture over z alone S draws of z are averaged.
+    With categories that is q(c | x), without any draw. For a mixture over z alone it is ``E_{q(z|x)} p(k | z)``, the
+    mean over S draws of z: many, for with few of them the likeliest component and the entropy would be those of the
+    draws. They cost no decoder.
     """
+    p = model.latent()
+    if model.n_components == model.n_categories:
+        return torch.cat([model.encode(batch).logits.exp() for batch in batches(y, model.n_categories)])
+    c = torch.zeros(1, 1, dtype=torch.int64, device=y.device)
     parts = []
-    for batch in batches(y, model.n_categories):
-        q, p = model.encode(batch), model.latent()
-        if model.n_categories > 1 or p.mixture is None:
-            parts.append(q.logits.exp())
-            continue
-        c, noise = torch.zeros(1, 1, dtype=torch.int64, device=y.device), row_noise(model, batch, n_samples)
-        draws = [p.responsibilities(reparametrise(q.given(c), noise[:, s]), c) for s in range(n_samples)]
-        parts.append(torch.stack(draws).mean(0)[:, 0])
+    for batch in batches(y, n_samples):
+        q = top_level(model.encode(batch).given(c)).base_dist
+        noise = row_normal(row_keys(batch), (n_samples, q.loc.shape[-1]), stream).to(batch.dtype)
+        parts.append(p.top.responsibilities(q.loc + q.scale * noise, c).mean(1))
     return torch.cat(parts)
 
 
@@ -130,15 +124,18 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Eval
     for batch in batches(y, model.n_categories):
         q, p = model.encode(batch), model.latent()
         categories = Exact()(q.logits)
-        given, components = mean_terms(model, batch, q, p, categories.c, n_samples, stream)
+        given = mean_terms(model, batch, q, p, categories.c, n_samples, stream)
         terms = average(given, categories, q, p)
+        proba, q_c = category_posterior(given, p), q.logits.exp()
+        if model.n_components != model.n_categories:
+            proba = q_c = component_probabilities(model, batch, stream=stream)
         parts.append(
             (
                 *terms,
                 terms.elbo,
                 elbo_tight(given, p),
-                over_components(category_posterior(given, p), components),
-                over_components(categories.weights, components),
+                proba,
+                q_c,
             )
         )
     return Evaluation(*(torch.cat(column).numpy(force=True) for column in zip(*parts, strict=True)))
@@ -163,10 +160,10 @@ def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Te
     for batch in batches(y, model.n_categories):
         q, p = model.encode(batch), model.latent()
         categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
-        given, components = mean_terms(model, batch, q, p, categories.c, 1)
-        terms = average(given, categories, q, p)
+        terms = average(mean_terms(model, batch, q, p, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
-        counts.append(row_counts(q.logits if model.n_categories > 1 else components[:, 0]))
+        mixed = model.n_categories > 1
+        counts.append(row_counts(q.logits if mixed else component_probabilities(model, batch, FEW_COMPONENT_DRAWS)))
     return Terms(*torch.stack(sums).sum(0) / len(y)), torch.stack(counts).sum(0)
 
 
@@ -271,10 +268,10 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
         information += weight * (log_q_c_x[:, k] - log_q_c[k] + log_q_z_xc - log_q_z_c)
         marginal += weight * (log_q_z_c - log_p_z_c)
     log_p_c = p.logits.double()
-    if n_categories == 1 and p.mixture is not None:
+    if p.mixture is not None and model.n_components != n_categories:
         # What was summed so far is KL(q(z) || p(z)): the share of the components is taken out of it.
         log_p_c = p.mixture.logits.double()
-        log_q_c_x = component_probabilities(model, y, COMPONENT_DRAWS).double().clamp_min(1e-300).log()
+        log_q_c_x = component_probabilities(model, y).double().clamp_min(1e-300).log()
         log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
         marginal -= (log_q_c.exp() * (log_q_c - log_p_c)).sum()
     entropy_c = max(0.0, float(entropy(log_q_c)))

@@ -20,10 +20,10 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from cpvae import recipes
+from cpvae import latent_classes, recipes
 from cpvae.distributions import Exact
 from cpvae.inference import latent_means
-from cpvae.likelihoods import Bernoulli, Likelihood
+from cpvae.likelihoods import Bernoulli, Columns, Likelihood
 from cpvae.rows import Rows
 from cpvae.training import EpochRecord, Settings, seeded, train
 
@@ -75,7 +75,8 @@ class AutoencoderStart:
     what tells rows apart, large enough that similar rows stay close. It sees grey levels as they are. The mixture is
     scikit-learn's; the idea of clustering an autoencoder's code to start a deep mixture is that of Xie, Girshick and
     Farhadi (2016) and of VaDE (Jiang et al., 2017). Rows with no more columns than `latent_dim` are clustered as they
-    are, standardised.
+    are, standardised. Tables with columns of several kinds are clustered as they are by `cpvae.latent_classes`, which
+    leaves missing cells out.
 
     Args:
         latent_dim: dimensions of the code.
@@ -109,6 +110,8 @@ class AutoencoderStart:
     ) -> Tensor | None:
         if n_components == 1:
             return None
+        if isinstance(likelihood, Columns):
+            return torch.from_numpy(self.classes(rows, likelihood, n_components, seed))
         code = self.encode(rows, valid, likelihood, seed, on_epoch)
         return torch.from_numpy(self.cluster(code, n_components, seed))
 
@@ -127,6 +130,17 @@ class AutoencoderStart:
         settings = Settings(max_epochs=epochs, batch_size=self.batch_size, beta_max=self.beta, seed=seed)
         train(model, rows, likelihood.fixed(valid), Exact(), settings, on_epoch=on_epoch)
         return np.concatenate([latent_means(model, likelihood.to_model(x)) for x in rows.chunks()])
+
+    def classes(self, rows: Rows, likelihood: Columns, n_components: int, seed: int) -> np.ndarray:
+        """A category for each row of a table with columns of several kinds."""
+        table = latent_classes.table_of(likelihood, torch.cat([likelihood.to_model(x) for x in rows.chunks()]))
+        if n_components > 20:
+            return self.cluster(np.concatenate([table.numbers, table.levels], axis=1), n_components, seed)
+        n, random = len(rows), np.random.RandomState(seed)
+        some = np.arange(n) if n <= self.max_rows else random.choice(n, self.max_rows, replace=False)
+        part = table._replace(**{name: getattr(table, name)[some] for name in ("numbers", "observed", "levels")})
+        found = latent_classes.fit(part, n_components, random)
+        return latent_classes.log_joint(table, found).argmax(1)
 
     def cluster(self, code: np.ndarray, n_components: int, seed: int) -> np.ndarray:
         """A category for each row of the code; with many categories by k-means, which leaves none empty."""

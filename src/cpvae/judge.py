@@ -192,6 +192,10 @@ def judge_for(data: Dataset, cache: Path | None = None, seed: int = 0) -> Judge:
     split = data.splits["train"] if "train" in data.splits else next(iter(data.splits.values()))
     if split.y is None:
         raise InputError(f"{data.name} has no labels: a judge learns from labelled rows; name the labels when loading")
+    if not isinstance(split.x, np.ndarray):
+        raise InputError(
+            f"{data.name} has text or missing cells: a judge needs numbers in all of them; encode and fill"
+        )
     if cache is None:
         return Judge.fit(split.x, split.y, seed)
     arguments.seed("seed", seed)

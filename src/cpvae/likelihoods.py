@@ -8,6 +8,10 @@ state (so that it travels with the weights), and applies it to every row it ever
   function of the row (`cpvae.rownoise`), so that a bound is a bound for one fixed binary row.
 - `Gaussian`: columns are standardised for the network; densities are those of the data as given, the Jacobian
   included.
+- `Columns`: a density for each column of a table after its kind (`cpvae.schema`): normal, categorical or negative
+  binomial. What is missing is left out of the product, which is to marginalise it out: columns are independent given z
+  and c, so that the integral over a missing cell is one. Nothing is filled in (Nazabal, Olmos, Ghahramani and Valera,
+  "Handling incomplete heterogeneous data using VAEs", 2020).
 
 Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, features)``; what the encoder sees of them
 ``(B, n_inputs)``; decoder output ``(B, M, n_outputs)``. Units of densities: nats.
@@ -17,19 +21,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
-from torch.distributions import Distribution, Independent
+from torch.distributions import Categorical, Distribution, Independent, NegativeBinomial, Normal
+from torch.types import _size
 
 from cpvae.distributions import diagonal_normal
 from cpvae.errors import InputError, nearest
 from cpvae.rownoise import row_keys, row_uniform
 from cpvae.rows import Rows
+from cpvae.schema import Schema
 
 PIXEL_STREAM = 1
 
@@ -97,6 +104,12 @@ class Likelihood(nn.Module, ABC):
         """log p(x | z, c) for the density of x in the data's units: ``(B, M, n_outputs)``, ``(B, F)`` -> ``(B, M)``."""
         log_prob: Tensor = self(params).log_prob(y.unsqueeze(-2))
         return log_prob + self.log_abs_det()
+
+
+def held(value: Tensor, low: float | Tensor, high: float) -> Tensor:
+    """`value` between bounds. The gradient passes them, or a single overshoot would leave it there for good."""
+    at_least, at_most = (torch.as_tensor(bound, dtype=value.dtype, device=value.device) for bound in (low, high))
+    return value + (value.clamp(at_least, at_most) - value).detach()
 
 
 class Bernoulli(Likelihood):
@@ -177,9 +190,7 @@ class Gaussian(Likelihood):
     @property
     def noise(self) -> Tensor:
         """sigma, in units of `scale`."""
-        # The gradient passes the floor, or a single overshoot would leave sigma there for good.
-        below = (self.log_noise.clamp_min(math.log(self.min_noise)) - self.log_noise).detach()
-        return (self.log_noise + below).exp()
+        return held(self.log_noise, math.log(self.min_noise), math.inf).exp()
 
     def to_model(self, x: Tensor) -> Tensor:
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.
@@ -206,7 +217,191 @@ class Gaussian(Likelihood):
         return -self.scale.log().sum().to(self.log_noise.dtype)
 
 
-NAMES = ("bernoulli", "gaussian")
+class ColumnsDistribution(Distribution):
+    """Independent columns of several kinds, event shape ``(F,)``; a missing value, NaN, has log-density 0.
+
+    Args:
+        parts: for some of the columns each, their places ``(m,)`` among the F and a distribution of shape ``(..., m)``.
+        batch_shape: that of the decoder's output.
+        like: a tensor of the dtype that values and densities are to have.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, parts: Sequence[tuple[Tensor, Distribution]], batch_shape: torch.Size, like: Tensor):
+        self.parts, self.like = parts, like
+        n = sum(len(place) for place, _ in parts)
+        super().__init__(batch_shape, torch.Size([n]), validate_args=False)
+
+    def _join(self, values: Sequence[Tensor]) -> Tensor:
+        joined = self.like.new_empty(*self.batch_shape, *self.event_shape)
+        for (place, _), value in zip(self.parts, values, strict=True):
+            joined[..., place] = value.to(joined.dtype)
+        return joined
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of numbers and counts; of a category the code of its most likely level."""
+        return self._join([part.mode if isinstance(part, Categorical) else part.mean for _, part in self.parts])
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
+        """One draw, ``(..., F)``."""
+        assert not len(sample_shape), "one draw at a time"
+        return self._join([part.sample() for _, part in self.parts])
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The sum over the columns that are observed."""
+        total = self.like.new_zeros(())
+        for place, part in self.parts:
+            cells = value[..., place]
+            missing = cells.isnan()
+            if isinstance(part, NegativeBinomial):
+                cells = cells.double()
+            # 0 is legal in every column; a NaN would reach the gradient even where it is not chosen
+            known: Tensor = part.log_prob(cells.masked_fill(missing, 0.0))
+            total = total + known.masked_fill(missing, 0.0).sum(-1).to(self.like.dtype)
+        return total
+
+
+class Columns(Likelihood):
+    """A density for each column of a table, independent given z and c; missing cells are marginalised out.
+
+    - numeric: ``N(x; d(z, c), sigma_j^2)`` in standardised units, sigma of each column learned;
+    - categorical: ``softmax`` of one output for each level;
+    - count: negative binomial with mean ``m_j exp(d(z, c))``, m_j the mean of the training rows, and variance
+      ``mean + mean^2 / r_j``, the concentration r_j of each column learned. Its terms are as large as the count where
+      their sum is a few nats, so they are computed in double precision.
+
+    In the model's units a row is ``(F,)``: standardised numbers, codes of levels, counts; NaN where missing. The
+    encoder sees standardised numbers and log(1 + count), 0 where missing; one-hot levels, all 0 where missing; and for
+    each column with cells missing in the training rows a 1 where it is missing.
+
+    Args:
+        schema: of the table.
+        noise: sigma of all numeric columns, in standard deviations; None learns one for each.
+
+    `build` sets the units; until then they are 0 and 1.
+    """
+
+    name = "columns"
+    far = Gaussian.far
+    min_noise = Gaussian.min_noise
+    most_log_mean = 30.0  # of a count, in units of m_j: beyond it sampling would leave the floating numbers
+    log_concentration_range = (-7.0, 14.0)  # from nearly all zeros to a Poisson
+
+    def __init__(self, schema: Schema, noise: float | None = None):
+        super().__init__()
+        kinds = np.array([column.kind for column in schema.columns])
+        levels = np.array([len(column.levels) for column in schema.columns])
+        self.column_names = schema.names
+        self.sizes = [int(size) for size in np.unique(levels[levels > 0])]
+        # Places of columns; they travel with the weights, for a module made on the meta device has no values.
+        self._place("numeric", kinds == "numeric")
+        self._place("count", kinds == "count")
+        self._place("gaps", np.array([column.missing > 0 for column in schema.columns]))
+        for size in self.sizes:
+            self._place(f"levels_{size}", levels == size)
+        n, m = len(self.numeric), len(self.count)
+        double = torch.float64
+        self.register_buffer("loc", torch.zeros(n, dtype=double))
+        self.register_buffer("scale", torch.ones(n, dtype=double))
+        self.register_buffer("floor", torch.full((n,), self.min_noise, dtype=double))
+        self.register_buffer("count_mean", torch.ones(m, dtype=double))
+        self.register_buffer("log_count_loc", torch.zeros(m, dtype=double))
+        self.register_buffer("log_count_scale", torch.ones(m, dtype=double))
+        start = torch.zeros(n) if noise is None else torch.full((n,), float(noise)).log()
+        self.log_noise = nn.Parameter(start, requires_grad=noise is None)
+        self.log_concentration = nn.Parameter(torch.zeros(m))
+        self.n_outputs = n + m + int(levels.sum())
+        self.n_values = self.n_outputs  # of the inputs; what follows says what is missing
+        self.n_inputs = self.n_values + len(self.gaps)
+
+    numeric: Tensor
+    count: Tensor
+    gaps: Tensor
+    loc: Tensor
+    scale: Tensor
+    floor: Tensor
+    count_mean: Tensor
+    log_count_loc: Tensor
+    log_count_scale: Tensor
+
+    def _place(self, name: str, chosen: np.ndarray) -> None:
+        self.register_buffer(name, torch.tensor(np.flatnonzero(chosen).tolist(), dtype=torch.int64))
+
+    def levels(self) -> Iterator[tuple[int, Tensor]]:
+        """The categorical columns by their number of levels: that number, and their places."""
+        for size in self.sizes:
+            yield size, self.get_buffer(f"levels_{size}")
+
+    @property
+    def noise(self) -> Tensor:
+        """sigma of each numeric column, in units of `scale`."""
+        return held(self.log_noise, self.floor.log().to(self.log_noise.dtype), math.inf).exp()
+
+    @property
+    def concentration(self) -> Tensor:
+        """r of each count: its variance is ``mean + mean^2 / r``."""
+        return held(self.log_concentration, *self.log_concentration_range).exp()
+
+    def to_model(self, x: Tensor) -> Tensor:
+        wide = x.to(self.loc.dtype)
+        standard = (wide[..., self.numeric] - self.loc) / self.scale
+        y = wide.index_copy(-1, self.numeric, standard).to(self.log_noise.dtype)
+        return y.masked_fill(y.isnan(), math.nan)  # one NaN for all, for its bits are part of a row's key
+
+    def to_data(self, y: Tensor) -> Tensor:
+        wide = y.to(self.loc.dtype)
+        return wide.index_copy(-1, self.numeric, self.loc + wide[..., self.numeric] * self.scale)
+
+    def inputs(self, y: Tensor) -> Tensor:
+        missing = y.isnan()
+        log_count = (y[..., self.count].log1p().to(self.loc.dtype) - self.log_count_loc) / self.log_count_scale
+        parts = [y[..., self.numeric], log_count.to(y.dtype)]
+        parts = [part.masked_fill(part.isnan(), 0.0) for part in parts]
+        for size, place in self.levels():
+            codes = y[..., place].masked_fill(missing[..., place], 0.0).long()
+            one_hot = nn.functional.one_hot(codes, size).to(y.dtype)
+            parts.append(one_hot.masked_fill(missing[..., place].unsqueeze(-1), 0.0).flatten(-2))
+        return torch.cat([*parts, missing[..., self.gaps].to(y.dtype)], -1)
+
+    def check(self, rows: Rows) -> None:
+        for x in rows.chunks():
+            distance = self.to_model(x)[:, self.numeric].nan_to_num(0.0).abs()
+            if distance.numel() and not float(distance.max()) < self.far:
+                row, column = divmod(int(distance.argmax()), distance.shape[1])
+                place = int(self.numeric[column])
+                raise InputError(
+                    f"value {float(x[row, place]):g} in column {self.column_names[place]!r}: more than {self.far:g} "
+                    "standard deviations from the rows of the fit; expected values like those; rescale it or drop the "
+                    "row"
+                )
+
+    def forward(self, params: Tensor) -> ColumnsDistribution:
+        n, m = len(self.numeric), len(self.count)
+        loc, log_mean, *logits = params.split([n, m, *(size * len(place) for size, place in self.levels())], dim=-1)
+        r = self.concentration.double()
+        log_mean = self.count_mean.double().log() + log_mean.double().clamp(-self.most_log_mean, self.most_log_mean)
+        parts: list[tuple[Tensor, Distribution]] = [
+            (self.numeric, Normal(loc, self.noise.expand_as(loc), validate_args=False)),
+            (self.count, NegativeBinomial(r, logits=log_mean - r.log(), validate_args=False)),
+        ]
+        for (size, place), part in zip(self.levels(), logits, strict=True):
+            one_each = part.unflatten(-1, (len(place), size))
+            parts.append((place, Categorical(logits=one_each, validate_args=False)))
+        return ColumnsDistribution([part for part in parts if len(part[0])], params.shape[:-1], params)
+
+    def log_abs_det(self) -> Tensor:
+        """Of a row without missing cells."""
+        return -self.scale.log().sum().to(self.log_noise.dtype)
+
+    def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
+        log_prob: Tensor = self(params).log_prob(y.unsqueeze(-2))
+        observed = (~y[..., self.numeric].isnan()).to(self.loc.dtype)
+        return log_prob - (observed @ self.scale.log()).unsqueeze(-1).to(log_prob.dtype)
+
+
+NAMES = ("bernoulli", "gaussian", "columns")
 
 
 def choose(x: np.ndarray, is_image: bool) -> str:
@@ -224,7 +419,12 @@ def choose(x: np.ndarray, is_image: bool) -> str:
 
 
 def build(
-    name: str, rows: Rows, is_image: bool, noise: float | None = None, names: Sequence[str] | None = None
+    name: str,
+    rows: Rows,
+    is_image: bool,
+    noise: float | None = None,
+    names: Sequence[str] | None = None,
+    schema: Schema | None = None,
 ) -> Likelihood:
     """A likelihood with the units of the training rows.
 
@@ -234,11 +434,15 @@ def build(
         is_image: whether all columns share one scale.
         noise: sigma of a Gaussian, in standard deviations of the columns; None learns it.
         names: of the columns, for messages.
+        schema: of a table, for "columns".
 
     Raises:
         InputError: values the likelihood cannot have produced: outside [0, 1] (or of 0..255 bytes) for Bernoulli,
-            constant columns for Gaussian.
+            constant columns for Gaussian and for numbers and counts of a table.
     """
+    if name == "columns":
+        assert schema is not None
+        return _build_columns(rows, schema, noise)
     features = rows.x.shape[1]
     if name == "bernoulli":
         full = 255.0 if is_image and rows.x.dtype == torch.uint8 else 1.0
@@ -260,8 +464,44 @@ def build(
     return Gaussian(loc, scale, noise)
 
 
-def empty(name: str, features: int, noise: float | None = None) -> Likelihood:
+def _build_columns(rows: Rows, schema: Schema, noise: float | None) -> Columns:
+    """The units of each column from the cells observed; a sigma cannot fall below what the column resolves.
+
+    Rounded numbers repeat. A sigma far below the step between two of them would make the density as large as one likes
+    without saying anything, so that it is held above the standard deviation of what rounding takes away, the step over
+    the square root of 12 (Bennett, 1948), and above a thousandth of the column's spread.
+    """
+    likelihood = Columns(schema, noise)
+    x = torch.cat([part.cpu().double() for part in rows.chunks()]).numpy()
+    for kind in ("numeric", "count"):
+        for i, place in enumerate(likelihood.get_buffer(kind).tolist()):
+            values = x[:, place][~np.isnan(x[:, place])]
+            distinct = np.unique(values)
+            if len(distinct) < 2:
+                raise InputError(
+                    f"constant column {schema.names[place]!r}: {len(values)} of the {len(x)} training rows have a "
+                    "value there, all the same; expected values that vary; drop it, or make it 'ignore' in the schema"
+                )
+            if kind == "numeric":
+                likelihood.loc[i], likelihood.scale[i] = float(values.mean()), float(values.std())
+                if noise is None:
+                    step = float(np.diff(distinct).min() / values.std())
+                    likelihood.floor[i] = max(likelihood.min_noise, step / math.sqrt(12))
+                continue
+            mean, variance = float(values.mean()), float(values.var())
+            logs = np.log1p(values)
+            likelihood.count_mean[i] = mean
+            likelihood.log_count_loc[i], likelihood.log_count_scale[i] = float(logs.mean()), float(logs.std())
+            low, high = likelihood.log_concentration_range
+            apart = max(variance - mean, mean**2 / math.exp(high))  # by moments: variance = mean + mean^2 / r
+            likelihood.log_concentration.data[i] = float(np.clip(math.log(mean**2 / apart), low, high))
+    return likelihood.to(rows.device)
+
+
+def empty(name: str, features: int, noise: float | None = None, schema: Schema | None = None) -> Likelihood:
     """A likelihood whose units are still to be loaded."""
+    if name == "columns" and schema is not None:
+        return Columns(schema, noise)
     if name == "bernoulli":
         return Bernoulli(features)
     if name == "gaussian":

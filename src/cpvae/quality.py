@@ -363,7 +363,7 @@ def judge_model(
     split = some_rows(data.splits[split_name], n_samples, seed)
     if split.y is None:
         raise InputError(f"{data.name} has no labels in {split_name!r}: expected some, to check the judge by; add them")
-    real, n = split.x, len(split.x)
+    real, n = np.asarray(split.x), len(split.x)
     if mean is None:
         mean = real.ndim == 4 and bool(((real != real.min()) & (real != real.max())).any())
     if not mean and getattr(model, "likelihood_", None) == "bernoulli":

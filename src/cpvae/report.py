@@ -34,6 +34,7 @@ from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
 from cpvae.findings import findings, percent
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
+from cpvae.schema import KINDS, Schema, as_frame
 
 MAX_ROWS = 5_000  # rows looked at
 MAX_DECODED = 100_000  # rows times categories, if that is less: a page takes a minute, not an hour
@@ -42,7 +43,8 @@ MAX_PAIRS = 40_000_000  # n^2 K of that sum
 DRAWN = 30  # categories at most
 SHOWN = 8  # images or rows of each kind
 NEW_ROWS = 300  # of a table, for a profile
-FEW_COLUMNS = 12  # columns that fit in a printed table
+FEW_COLUMNS = 12  # columns that fit side by side in a printed table
+FEW_LINES = 40  # and below each other
 LARGEST_SIDE = 96  # pixels of an image on the page
 
 MODELS = {
@@ -56,6 +58,8 @@ MODELS = {
 LIKELIHOODS = {
     "bernoulli": "Bernoulli: a value is the probability of ink; the bound is for one draw of the pixels",
     "gaussian": "Gaussian: columns standardised inside, densities in the units of the data",
+    "columns": "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
+    "densities in the units of the data",
 }
 
 
@@ -108,10 +112,12 @@ class Shown:
 
     Attributes:
         given: as the estimator takes them.
-        values: ``(n, F)`` float64, in the units of the data.
+        values: ``(n, F)`` float64, in the units of the data; of a table with a schema one column for each level, NaN
+            where a cell is missing.
         index: their numbers in what was given, ``(n,)``; total: how many were given.
         labels: ``(n,)`` or None.
-        names: of the columns.
+        names: of the columns of `values`.
+        missing: share of the cells of the table that are missing.
         z: posterior means, ``(n, D)``.
         categories: ``(n,)``, or None for a model without.
     """
@@ -122,6 +128,7 @@ class Shown:
     total: int
     labels: np.ndarray | None
     names: list[str]
+    missing: float
     evaluation: Evaluation
     z: np.ndarray
     categories: np.ndarray | None
@@ -132,8 +139,13 @@ class Shown:
         return self.standardise(self.values)
 
     def standardise(self, values: np.ndarray) -> np.ndarray:
-        scale = self.values.std(0)
-        return (values - self.values.mean(0)) / np.where(scale > 0, scale, 1.0)
+        scale = means(np.square(self.values - self.means)) ** 0.5
+        return (values - self.means) / np.where(scale > 0, scale, 1.0)
+
+    @property
+    def means(self) -> np.ndarray:
+        """Of the columns."""
+        return means(self.values)
 
 
 def write_report(
@@ -253,10 +265,17 @@ def look_at(
     index = np.sort(np.random.RandomState(0).permutation(total)[:n])
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
-    values = np.asarray(given, dtype=np.float64).reshape(n, -1)
-    names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
-    if names is None or len(names) != values.shape[1]:
-        names = [f"column {i}" for i in range(values.shape[1])]
+    names: Sequence[str] | None
+    missing = 0.0
+    if model.schema_ is not None:
+        matrix = model.schema_.encode(given)
+        values, names = model.schema_.expand(matrix)
+        missing = float(np.isnan(matrix).mean())
+    else:
+        values = np.asarray(given, dtype=np.float64).reshape(n, -1)
+        names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
+        if names is None or len(names) != values.shape[1]:
+            names = [f"column {i}" for i in range(values.shape[1])]
     mixed = len(getattr(model, "weights_", ())) == evaluation.proba.shape[1]
     return Shown(
         given=given,
@@ -265,6 +284,7 @@ def look_at(
         total=total,
         labels=_usable(None if y is None else y[index]),
         names=[str(name) for name in names],
+        missing=missing,
         evaluation=evaluation,
         z=model.transform(given),
         categories=evaluation.proba.argmax(1) if mixed else None,
@@ -273,6 +293,8 @@ def look_at(
 
 def _as_fitted(model: DeepMixture, rows: Any) -> Any:
     """Rows with names of columns if the model was fitted with them, and without otherwise, as scikit-learn wants it."""
+    if model.schema_ is not None:
+        return as_frame(rows, model.schema_.given)
     names = getattr(model, "feature_names_in_", None)
     if isinstance(rows, pd.DataFrame):
         return rows if names is not None else rows.to_numpy()
@@ -343,6 +365,18 @@ def plain(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def means(values: np.ndarray) -> np.ndarray:
+    """Means of the columns ``(n, F)`` over the cells that are not missing; NaN where there are none.
+
+    >>> means(np.array([[1.0, np.nan], [3.0, np.nan]])).tolist()
+    [2.0, nan]
+    """
+    known = ~np.isnan(values)
+    count = known.sum(0)
+    total = np.where(known, values, 0.0).sum(0)
+    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
 
 
 def duration(seconds: float) -> str:
@@ -417,9 +451,12 @@ def summary(model: DeepMixture, shown: Shown) -> str:
 def rows_line(shown: Shown, rows_name: str) -> str:
     """Which rows the numbers are about."""
     n, name = len(shown.index), f"{rows_name} " if rows_name else ""
-    if n == shown.total:
-        return f"Measured on {n:,} {name}rows. Rows are counted from 0."
-    return f"Measured on {n:,} of {shown.total:,} {name}rows, drawn at random. Rows are counted from 0."
+    text = f"Measured on {n:,} {name}rows"
+    if n < shown.total:
+        text = f"Measured on {n:,} of {shown.total:,} {name}rows, drawn at random"
+    if shown.missing:
+        text += f"; {percent(shown.missing)} of the cells are missing, and no number here fills them"
+    return text + ". Rows are counted from 0."
 
 
 def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
@@ -518,6 +555,11 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
         yield Fact("Rows fitted on", f"{fitted_on:,}")
     yield Fact("A row", _shape(model))
     yield Fact("Likelihood", LIKELIHOODS.get(model.likelihood_, model.likelihood_))
+    if model.schema_ is not None:
+        kinds = [column.kind for column in model.schema_.columns]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
+        ignored = f"; left out: {', '.join(model.schema_.ignored)}" if model.schema_.ignored else ""
+        yield Fact("Kinds of columns", counts + ignored)
     if shown.categories is not None:
         yield Fact("Categories (K)", str(model.n_components))
     yield Fact("Dimensions of the code z", str(model.latent_dim))
@@ -608,6 +650,8 @@ def _limits(model: DeepMixture, shown: Shown) -> tuple[float, float]:
 def _draw(model: DeepMixture, n: int, component: int | None, mean: bool) -> np.ndarray:
     """New rows ``(n, F)``, float64, the same each time the page is made."""
     rows, _ = model.sample(n, component, mean=mean, random_state=0 if component is None else component)
+    if model.schema_ is not None:
+        return model.schema_.expand(model.schema_.encode(rows))[0]
     return rows.reshape(n, -1).astype(np.float64)
 
 
@@ -648,7 +692,7 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
     else:
         rows = _draw(model, NEW_ROWS if len(shown.names) > 1 else 2_000, k, mean=False)
         figure = inline(_comparison(shown, shown.values[own], rows))
-        if len(shown.names) <= FEW_COLUMNS:
+        if len(shown.names) <= FEW_LINES:
             table = _columns_table(shown, own, rows, near, k)
     return Category(
         number=k,
@@ -667,7 +711,8 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
 def _comparison(shown: Shown, rows: np.ndarray, new: np.ndarray) -> Figure:
     """Given and new rows of a table: a histogram of one column, a profile of several."""
     if len(shown.names) == 1:
-        limits = (float(shown.values.min()), float(shown.values.max()))
+        limits = (float(np.nanmin(shown.values)), float(np.nanmax(shown.values)))
+        rows = rows[~np.isnan(rows[:, 0])]
         return figures.histograms(rows[:, 0], {"new rows": new[:, 0]}, name=shown.names[0], limits=limits)
     groups = {"rows": shown.standardise(rows), "new rows": shown.standardise(new)}
     return figures.profiles(groups, shown.names)
@@ -677,9 +722,9 @@ def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndar
     """Means of columns in the units of the data, one line for each column."""
     columns = ["all rows", "rows here", "new rows", *(f"row {shown.index[i]}" for i in near[:1])]
     lines = []
+    of_all, of_these, of_new = means(shown.values), means(shown.values[own]), means(new)
     for j, name in enumerate(shown.names):
-        cells = [shown.values[:, j].mean(), shown.values[own, j].mean() if own.any() else np.nan, new[:, j].mean()]
-        cells += [shown.values[i, j] for i in near[:1]]
+        cells = [of_all[j], of_these[j], of_new[j], *(shown.values[i, j] for i in near[:1])]
         lines.append((name, ["" if np.isnan(cell) else plain(cell) for cell in cells]))
     return Table(f"Means in category {k}" + ", and its nearest row" * bool(len(near)), columns, lines)
 
@@ -688,7 +733,7 @@ def _traits(shown: Shown, own: np.ndarray, most: int = 3) -> str:
     """The columns in which a category differs most from all rows, in standard deviations."""
     if not own.any() or len(shown.names) < 2:
         return ""
-    mean = shown.standardised[own].mean(0)
+    mean = np.nan_to_num(means(shown.standardised[own]))
     order = np.argsort(-np.abs(mean), kind="stable")[:most]
     return ", ".join(f"{shown.names[j]} {mean[j]:+.1f} s.d." for j in order if abs(mean[j]) >= 0.5)
 
@@ -701,16 +746,20 @@ def _main_label(shown: Shown, own: np.ndarray) -> str:
 
 
 def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | None:
-    """The means of all columns in all categories side by side, for a table of few columns."""
-    if shown.categories is None or model.image_shape_ is not None or len(shown.names) > FEW_COLUMNS or len(drawn) < 2:
+    """The means of all columns in all categories side by side, if either are few; categories side by side at best."""
+    if shown.categories is None or model.image_shape_ is not None or len(drawn) < 2:
         return None
-    lines = [("all rows", [percent(1.0), *map(plain, shown.values.mean(0))])]
+    lines = [("all rows", [percent(1.0), *map(plain, shown.means)])]
     for k in drawn:
-        own = shown.categories == k
-        means = shown.values[own].mean(0) if own.any() else np.full(len(shown.names), np.nan)
-        cells = ["" if np.isnan(mean) else plain(mean) for mean in means]
+        cells = ["" if np.isnan(mean) else plain(mean) for mean in means(shown.values[shown.categories == k])]
         lines.append((f"category {k}", [percent(float(model.weights_[k])), *cells]))
-    return Table("Means of the columns, in the units of the data", ["share", *shown.names], lines)
+    caption, names = "Means of the columns, in the units of the data", ["share", *shown.names]
+    if len(shown.names) <= FEW_COLUMNS:
+        return Table(caption, names, lines)
+    if len(shown.names) > FEW_LINES or len(drawn) > FEW_COLUMNS:
+        return None
+    across = [(name, [cells[j] for _, cells in lines]) for j, name in enumerate(names)]
+    return Table(caption, [heading for heading, _ in lines], across)
 
 
 def labels_table(shown: Shown, drawn: np.ndarray) -> Table | None:
@@ -744,9 +793,16 @@ def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
 def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
     """Some rows beside what the model makes of them."""
     chosen = np.unique(np.linspace(0, len(shown.index) - 1, SHOWN).round().astype(np.int64))
-    made = np.asarray(model.reconstruct(_take(shown.given, chosen)), np.float64).reshape(len(chosen), -1)
+    again = model.reconstruct(_take(shown.given, chosen))
     rows, numbers = shown.values[chosen], shown.index[chosen]
     result: dict[str, Any] = {"pairs": [], "pairs_table": None, "pairs_figure": None}
+    if model.schema_ is not None:
+        made = model.schema_.expand(model.schema_.encode(again))[0]
+        if len(model.schema_.columns) <= FEW_COLUMNS:
+            result["pairs_table"] = _cells_table(model.schema_, _take(shown.given, chosen), again, numbers)
+            return result
+    else:
+        made = np.asarray(again, np.float64).reshape(len(chosen), -1)
     if model.image_shape_ is not None:
         limits = _limits(model, shown)
         old = pictures(_images(model, rows), [f"row {i}" for i in numbers], limits)
@@ -754,14 +810,27 @@ def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
         result["pairs"] = list(zip(old, new, strict=True))
     elif len(shown.names) <= FEW_COLUMNS:
         lines = []
-        for i, row, again in zip(numbers, rows, made, strict=True):
+        for i, row, made_up in zip(numbers, rows, made, strict=True):
             lines.append((f"row {i}", [plain(value) for value in row]))
-            lines.append(("reconstruction", [plain(value) for value in again]))
+            lines.append(("reconstruction", [plain(value) for value in made_up]))
         result["pairs_table"] = Table("Rows and their reconstructions, in the units of the data", shown.names, lines)
     else:
         titles = [f"row {i}" for i in numbers]
         result["pairs_figure"] = inline(figures.overlays(shown.standardise(rows), shown.standardise(made), titles))
     return result
+
+
+def _cells_table(schema: Schema, rows: pd.DataFrame, again: pd.DataFrame, numbers: np.ndarray) -> Table:
+    """Rows and their reconstructions with levels by name."""
+
+    def words(frame: pd.DataFrame, i: int) -> list[str]:
+        cells = [(frame[column.name].iloc[i], column.kind) for column in schema.columns]
+        return ["·" if pd.isna(cell) else str(cell) if kind == "categorical" else plain(cell) for cell, kind in cells]
+
+    lines = []
+    for i, number in enumerate(numbers):
+        lines += [(f"row {number}", words(rows, i)), ("reconstruction", words(again, i))]
+    return Table("Rows and their reconstructions; · is a missing cell, filled here only", list(schema.names), lines)
 
 
 def latent_space(shown: Shown) -> dict[str, Any]:

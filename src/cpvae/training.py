@@ -34,8 +34,7 @@ from cpvae.schedules import Schedule, half_cosine, linear_warmup
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 NOISE_AHEAD = 10.0  # times the learning rate, for the noise of a Gaussian likelihood
-DIAGNOSED = 500  # validation rows at most in the parts of eq. (13) after every epoch
-MAX_PAIRS = 2_500_000  # n^2 K of them: a fraction of a second
+DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
@@ -202,7 +201,8 @@ class _Run:
         on_epoch: Callable[[EpochRecord], None] | None,
     ):
         self.model, self.rows, self.valid = model, rows, valid
-        self.diagnosed = valid[: min(DIAGNOSED, math.isqrt(MAX_PAIRS // model.n_components))]
+        chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
+        self.diagnosed = valid[chosen.to(valid.device)]
         self.expectation, self.settings = expectation, settings
         self.start, self.folder, self.on_epoch = start, folder, on_epoch
         self.parameters = [p for p in model.parameters() if p.requires_grad]

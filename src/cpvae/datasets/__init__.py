@@ -18,7 +18,7 @@ from cpvae.datasets.files import read
 from cpvae.datasets.named import NAMES, load_named
 from cpvae.datasets.records import Dataset, DatasetStatus, FileStatus, Split
 from cpvae.datasets.store import data_root, fetch, status, verify
-from cpvae.datasets.synthetic import make_synthetic
+from cpvae.datasets.synthetic import make_synthetic, make_table
 
 __all__ = [
     "NAMES",
@@ -30,6 +30,7 @@ __all__ = [
     "fetch",
     "load",
     "make_synthetic",
+    "make_table",
     "status",
     "verify",
 ]
@@ -47,7 +48,8 @@ def load(source: str | os.PathLike[str], *, labels: str | None = None, root: Pat
 
     Returns:
         A `Dataset`. Tables and vectors are (n, features), images (n, channels, height, width), each in the
-        dtype of its file. A file that has no splits comes as one split called "all".
+        dtype of its file; tables with text or missing cells are data frames. A file that has no splits comes as one
+        split called "all".
 
     Raises:
         InputError: for whatever cannot be used; one line that says what was given, expected and to be done.

@@ -12,7 +12,7 @@ from cpvae.datasets.idx import read_idx
 from cpvae.datasets.records import Array, Dataset, Split
 from cpvae.datasets.registry import NAMES, REGISTRY
 from cpvae.datasets.store import obtain, read_amat
-from cpvae.datasets.synthetic import make_synthetic
+from cpvae.datasets.synthetic import make_synthetic, make_table
 
 __all__ = ["NAMES", "load_named"]
 
@@ -35,6 +35,8 @@ def load_named(name: str, root: Path | None = None) -> Dataset:
         return Dataset(name, digits(), "bernoulli", None, description)
     if name == "synthetic":
         return Dataset(name, synthetic(), "gaussian", ("x",), description)
+    if name == "table":
+        return Dataset(name, *table(), description)
     variant, paths = obtain(name, root)
     splits = BUILDERS[variant.name](paths)
     if variant.name == "omniglot-rebuilt":
@@ -55,6 +57,14 @@ def synthetic() -> Splits:
     """(n, 1) float64; each split is a draw of its own."""
     sizes = {"train": 50_000, "valid": 10_000, "test": 10_000}
     return {name: Split(*make_synthetic(n, random_state=seed)) for seed, (name, n) in enumerate(sizes.items())}
+
+
+def table() -> tuple[Splits, str, tuple[str, ...]]:
+    """Data frames of (n, 10), their likelihood and columns; parts of one draw."""
+    frame, y = make_table(5_000)
+    ends = {"train": (0, 3_000), "valid": (3_000, 3_500), "test": (3_500, 5_000)}
+    splits = {name: Split(frame.iloc[a:b].reset_index(drop=True), y[a:b]) for name, (a, b) in ends.items()}
+    return splits, "columns", tuple(frame.columns)
 
 
 def mnist(paths: list[Path]) -> Splits:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[Any]
 
@@ -16,11 +19,11 @@ class Split:
     """Rows and their labels.
 
     `x`: (n, features) or (n, channels, height, width), in the dtype of its source; a `.npy` file comes as a
-    copy-on-write `np.memmap`, so that it may be larger than the memory. `y`: (n,) integers, floats or
-    strings, or None.
+    copy-on-write `np.memmap`, so that it may be larger than the memory. A table with text or missing cells is a
+    data frame. `y`: (n,) integers, floats or strings, or None.
     """
 
-    x: Array
+    x: Array | pd.DataFrame
     y: Array | None
 
 
@@ -29,7 +32,7 @@ class Dataset:
     """A data set and what is known about it.
 
     `name` is what it really is: "omniglot-rebuilt", say, where the published Omniglot file is absent.
-    `likelihood`: "bernoulli", "gaussian", or None where it has to be decided from the values.
+    `likelihood`: "bernoulli", "gaussian", "columns", or None where it has to be decided from the values.
     `feature_names`: the columns of a table, or None.
     """
 

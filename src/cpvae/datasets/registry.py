@@ -68,6 +68,10 @@ REGISTRY: dict[str, Entry] = {
         "draws from 1/2 N(0.3, 0.05) + 1/2 N(0.7, 0.05), 0.05 the standard deviation, as in the CP-VAE "
         "paper; train 50,000, valid 10,000, test 10,000"
     ),
+    "table": Entry(
+        "a drawn table of customers from four sources (`make_table`): numbers, categories and counts, a tenth of the "
+        "cells missing; train 3,000, valid 500, test 1,500"
+    ),
     "mnist": Entry(
         "MNIST, 28 x 28 grey values (Y. LeCun, C. Cortes, C. Burges, 1998); train the first 50,000 and valid "
         "the last 10,000 of the training images, test 10,000",

@@ -1,11 +1,22 @@
-"""Draws from a mixture of Gaussians with known answers."""
+"""Draws from mixtures with known answers: of Gaussians, and a table with columns of every kind."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpvae.datasets.checks import input_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = {
+    "region": ("north", "south", "west"),
+    "plan": ("basic", "family", "free", "premium"),
+    "channel": ("friend", "mail", "shop", "telephone", "web"),
+}
 
 
 def make_synthetic(
@@ -47,6 +58,68 @@ def make_synthetic(
     rng = np.random.default_rng(random_state)
     y = rng.choice(len(means), size=n_samples, p=_weights(weights, len(means)))
     return means[y] + deviations[y] * rng.standard_normal((n_samples, means.shape[1])), y
+
+
+def make_table(
+    n: int = 3_000, n_clusters: int = 4, missing: float = 0.1, seed: int = 0
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """A table of customers from several sources, with columns of every kind and cells missing completely at random.
+
+    Four numeric columns (the year joined, income, score and distance), three categorical ones (region, plan and
+    channel, of 3, 4 and 5 levels) and three counts (visits, calls and returns), each with its own location, levels or
+    mean in each source. Within a source the numbers and counts of a row are correlated through a common factor, income
+    is log-normal, and counts are negative binomial. Sources overlap, and differ in size.
+
+    Args:
+        n: rows. n_clusters: sources. missing: the share of cells that are missing; every row keeps at least one.
+        seed: fixes the sources, whatever n, and the rows.
+
+    Returns:
+        The table, and the source of each row, ``(n,)`` int64.
+
+    Raises:
+        InputError: less than one row or source, a share that is not at least 0 and below 1.
+
+    >>> frame, y = make_table(500, n_clusters=3)
+    >>> list(frame.columns)
+    ['joined', 'income', 'score', 'distance', 'region', 'plan', 'channel', 'visits', 'calls', 'returns']
+    >>> frame.shape, sorted(set(y.tolist())), round(float(frame.isna().to_numpy().mean()), 2)
+    ((500, 10), [0, 1, 2], 0.1)
+    """
+    import pandas as pd
+
+    if n < 1 or n_clusters < 1 or not 0 <= missing < 1:
+        raise input_error(
+            f"n={n}, n_clusters={n_clusters}, missing={missing}; expected at least one row and one source, and a share "
+            "from 0 to below 1"
+        )
+    rng = np.random.default_rng(seed)
+    # the sources first, so that they do not depend on how many rows are drawn from them
+    weights = rng.dirichlet(np.full(n_clusters, 10.0))
+    centres = rng.normal(0, 1.5, (n_clusters, 4))
+    loading = 0.6 * rng.choice([-1, 1], 4)
+    edges = {name: rng.dirichlet(np.full(len(of), 0.7), n_clusters).cumsum(1) for name, of in LEVELS.items()}
+    rates = {name: np.exp(rng.normal(1.2, 0.8, n_clusters)) for name in ("visits", "calls", "returns")}
+
+    y = rng.choice(n_clusters, size=n, p=weights)
+    common = rng.standard_normal(n)
+    numbers = centres[y] + common[:, None] * loading + 0.8 * rng.standard_normal((n, 4))
+    columns: dict[str, Any] = {
+        "joined": np.round(2010 + 4 * numbers[:, 0]),
+        "income": np.round(np.exp(10 + 0.4 * numbers[:, 1])),
+        "score": numbers[:, 2],
+        "distance": 20 + 6 * numbers[:, 3],
+    }
+    for name, of in LEVELS.items():
+        codes = (rng.random(n)[:, None] > edges[name][y]).sum(1).clip(max=len(of) - 1)
+        columns[name] = np.array(of, dtype=object)[codes]
+    for name, rate in rates.items():
+        mean = rate[y] * np.exp(0.3 * common - 0.045)
+        columns[name] = rng.poisson(mean * rng.gamma(4.0, 1 / 4.0, n)).astype(np.float64)
+    frame = pd.DataFrame(columns)
+    gone = rng.random(frame.shape) < missing
+    gone[np.arange(n), rng.integers(frame.shape[1], size=n)] &= ~gone.all(1)
+    return frame.mask(gone), y
 
 
 def _floats(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -1,9 +1,12 @@
-"""Tables: `.csv` and `.parquet`. Every column is a feature, apart from the label column if there is one."""
+"""Tables: `.csv` and `.parquet`. Every column is a feature, apart from the label column if there is one.
+
+A table of numbers without missing cells becomes an array. Any other stays a data frame; what its columns hold is for
+`cpvae.schema` to say.
+"""
 
 from __future__ import annotations
 
 import csv
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpvae.datasets.checks import check_labels, check_rows, check_x, input_error, reading
+from cpvae.datasets.checks import check_labels, check_rows, check_values, check_x, input_error, reading
 from cpvae.datasets.records import Array, Split
 from cpvae.errors import nearest
 
@@ -29,8 +32,8 @@ def read_csv(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | N
     writes unnamed columns); a table without header has columns "0", "1", ...
 
     Raises:
-        InputError: an empty file, rows of different lengths, a repeated column, text or a missing value in a
-            feature column, an unknown label column.
+        InputError: an empty file, rows of different lengths, a repeated column, an infinity, cells that are neither
+            numbers nor text, an unknown label column.
     """
     import pandas as pd
 
@@ -106,41 +109,65 @@ def _table(frame: pd.DataFrame, path: Path, labels: str | None) -> tuple[Split, 
     if not features:
         raise input_error(f"{path}: no columns besides the labels; expected one or more columns of numbers")
     check_rows(len(frame), path)
-    columns = [_numbers(frame.iloc[:, k], names[k], path) for k in features]
     kept = tuple(names[k] for k in features)
-    x = check_x(np.column_stack(columns), path, kept)
+    columns = [_cells(frame.iloc[:, k], names[k], path) for k in features]
+    x: Array | pd.DataFrame
+    if all(column.dtype.kind in "biuf" and not column.isna().any() for column in columns):
+        x = check_x(np.column_stack([_numbers(column) for column in columns]), path, kept)
+    else:
+        x = _mixed(dict(zip(kept, columns, strict=True)), path)
     y = None if labels is None else _label_column(frame.iloc[:, names.index(labels)], labels, path)
     return Split(x, y), kept
 
 
-def _numbers(column: Column, name: str, path: Path) -> Array:
-    """(n,) numbers; a missing cell is NaN."""
+def _cells(column: Column, name: str, path: Path) -> Column:
+    """A feature column; Python objects and text that are all numbers, or all missing, as numbers."""
     import pandas as pd
 
-    kind = column.dtype.kind
-    if kind in "biuf":
-        missing = column.isna()
-        if kind != "f" and missing.any():  # pandas' nullable integers
-            return column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return column.to_numpy(dtype=np.float64 if missing.any() else getattr(column.dtype, "numpy_dtype", None))
-    if kind in "cmM":
+    if column.dtype.kind in "cmM":
         raise input_error(
-            f"{path}: column {name!r} has dtype {column.dtype}; expected real numbers; convert or remove it"
+            f"{path}: column {name!r} has dtype {column.dtype}; expected numbers, text or booleans; convert or remove "
+            "it"
         )
-    try:
+    if column.dtype.kind in "biuf":
+        return column
+    observed = column.dropna()
+    if not len(observed):
+        return column.astype(np.float64)
+    wrong = [i for i, cell in enumerate(observed) if not isinstance(cell, (str, bytes, bool, int, float, np.generic))]
+    if wrong:
+        row = int(np.flatnonzero(column.notna())[wrong[0]])
+        raise input_error(
+            f"{path}: column {name!r} holds {type(column.iloc[row]).__name__} cells, first in data row {row + 1}; "
+            "expected numbers, text or booleans; convert or remove it"
+        )
+    if observed.infer_objects().dtype.kind != "b":
         numbers = pd.to_numeric(column.astype(object), errors="coerce")
-        wrong = numbers.isna() & column.notna()
-    except (TypeError, ValueError):  # cells that hold lists, records, ...
-        wrong = column.notna()
-    if not wrong.any():
-        return numbers.to_numpy(dtype=np.float64)
-    row = int(np.argmax(wrong.to_numpy()))
-    value = repr(column.iloc[row])[:60]
-    hint = " (are the cells separated by something other than a comma?)" if {";", "\t"} & set(name) else ""
-    raise input_error(
-        f"{path}: column {name!r} holds text, first {value} in data row {row + 1}{hint}; expected numbers; "
-        f"if it holds labels say --labels {shlex.quote(name)}, otherwise encode or remove the column"
-    )
+        if numbers.notna().sum() == len(observed):  # numbers that were kept as text
+            return numbers.astype(np.float64)
+    separators = [mark for mark in (";", "\t") if mark in name and mark in str(observed.iloc[0])]
+    if separators:
+        raise input_error(
+            f"{path}: column {name!r} holds {str(observed.iloc[0])[:60]!r} in its first row; expected one value in a "
+            "cell (are the cells separated by something other than a comma?); separate them by commas"
+        )
+    return column
+
+
+def _numbers(column: Column) -> Array:
+    """(n,) numbers, none missing."""
+    return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
+
+
+def _mixed(columns: dict[str, Column], path: Path) -> pd.DataFrame:
+    """A table with text or missing cells; `InputError` at the first infinity or value above 1e30."""
+    import pandas as pd
+
+    for name, column in columns.items():
+        if column.dtype.kind == "f":
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            check_values(np.where(np.isnan(values), 0.0, values)[:, None], path, (name,))
+    return pd.DataFrame(columns).reset_index(drop=True)
 
 
 def _label_column(column: Column, name: str, path: Path) -> Array:

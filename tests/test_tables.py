@@ -1,0 +1,759 @@
+"""Tables of several kinds of columns: densities by scipy, missing cells exactly marginal, estimators, commands."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from scipy.special import log_softmax, logsumexp
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from conftest import LinearDecoder
+from cpvae import CPVAE, VAE, InputError, datasets, latent_classes, load, metrics, recipes, training
+from cpvae.bounds import elbo
+from cpvae.checkpoints import load_tensors
+from cpvae.datasets import make_table
+from cpvae.distributions import Exact, Joint, diagonal_normal
+from cpvae.inference import evaluate, log_likelihood
+from cpvae.likelihoods import Columns, build, empty
+from cpvae.models import VAE as VAEModule
+from cpvae.nn import Dense
+from cpvae.priors import Conditional
+from cpvae.rownoise import row_keys
+from cpvae.rows import Rows
+from cpvae.schema import Column, Schema
+from test_cli import TINY, call, done, refused, stopping, tree
+
+torch.set_num_threads(1)
+QUICK: dict[str, Any] = {"latent_dim": 2, "hidden": (16,), "max_epochs": 3, "random_state": 0}
+
+
+def mixed(n: int = 200, missing: float = 0.2) -> pd.DataFrame:
+    """Ten columns, three kinds, whole numbers among the numeric ones."""
+    return make_table(n, 3, missing, seed=1)[0]
+
+
+def made(frame: pd.DataFrame, given: dict[str, str] | None = None) -> tuple[Columns, Schema, Tensor]:
+    """A likelihood in double precision with parameters that are not where they start, its schema, and the rows."""
+    schema = Schema.infer(frame, given)
+    matrix = schema.encode(frame)
+    likelihood = build("columns", Rows(matrix), False, schema=schema).double()
+    likelihood.log_noise.data = 0.5 * torch.randn(len(likelihood.log_noise)).double()
+    likelihood.log_concentration.data = torch.randn(len(likelihood.log_concentration)).double()
+    return likelihood, schema, torch.from_numpy(matrix)
+
+
+def by_scipy(likelihood: Columns, schema: Schema, params: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The log-density of each cell, ``(B, M, F)``, NaN where missing. Outputs are numbers, counts, then levels."""
+    cells = np.full((*params.shape[:2], x.shape[1]), np.nan)
+    kinds = np.array([column.kind for column in schema.columns])
+    numbers, counts = np.flatnonzero(kinds == "numeric"), np.flatnonzero(kinds == "count")
+    at = 0
+    for i, j in enumerate(numbers):
+        loc, scale, noise = (float(v.detach()[i]) for v in (likelihood.loc, likelihood.scale, likelihood.noise))
+        cells[:, :, j] = stats.norm(loc + scale * params[:, :, at], scale * noise).logpdf(x[:, None, j])
+        at += 1
+    for i, j in enumerate(counts):
+        mean = float(likelihood.count_mean[i]) * np.exp(params[:, :, at])
+        r = float(likelihood.concentration.detach()[i])
+        value = stats.nbinom(r, r / (r + mean)).logpmf(np.nan_to_num(x[:, None, j]))
+        cells[:, :, j] = np.where(np.isnan(x[:, None, j]), np.nan, value)
+        at += 1
+    sizes = [len(column.levels) for column in schema.columns]
+    for j in sorted(np.flatnonzero(kinds == "categorical"), key=lambda j: sizes[j]):
+        log_p = log_softmax(params[:, :, at : at + sizes[j]], -1)
+        code = np.broadcast_to(np.nan_to_num(x[:, j]).astype(int)[:, None, None], (*log_p.shape[:2], 1))
+        chosen = np.take_along_axis(log_p, code, -1)[..., 0]
+        cells[:, :, j] = np.where(np.isnan(x[:, None, j]), np.nan, chosen)
+        at += sizes[j]
+    assert at == params.shape[-1] == likelihood.n_outputs
+    return cells
+
+
+# ---------------------------------------------------------------- the density
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_log_prob_by_scipy(missing):
+    likelihood, schema, x = made(mixed(40, missing))
+    params = torch.randn(40, 3, likelihood.n_outputs).double()
+    ours = likelihood.log_prob(params, likelihood.to_model(x)).detach().numpy()
+    expected = np.nansum(by_scipy(likelihood, schema, params.numpy(), x.numpy()), -1)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9)
+    if not missing:
+        inside = likelihood(params).log_prob(likelihood.to_model(x).unsqueeze(1)).detach().numpy()
+        np.testing.assert_allclose(ours - inside, float(likelihood.log_abs_det()), atol=1e-9)
+
+
+def test_a_missing_cell_leaves_the_marginal():
+    """Exactly what the likelihood of the other columns says of the same row, for a column of each kind."""
+    frame = mixed(60, 0.0)
+    likelihood, schema, x = made(frame)
+    params = torch.randn(60, 2, likelihood.n_outputs).double()
+    for name, outputs in {"income": [1], "calls": [5], "plan": [10, 11, 12, 13]}.items():
+        gone = x.clone()
+        gone[:, schema.names.index(name)] = torch.nan
+        with_gap = likelihood.log_prob(params, likelihood.to_model(gone))
+        other, _, rest = made(frame.drop(columns=name))
+        numbers = [i for i in range(4) if f"{name}" != schema.names[i]]
+        other.log_noise.data = likelihood.log_noise.data[numbers]
+        counts = [i for i in range(3) if schema.names[7 + i] != name]
+        other.log_concentration.data = likelihood.log_concentration.data[counts]
+        kept = [i for i in range(likelihood.n_outputs) if i not in outputs]
+        without = other.log_prob(params[..., kept], other.to_model(rest))
+        torch.testing.assert_close(with_gap, without, rtol=0, atol=1e-12)
+
+
+def test_it_sums_and_integrates_to_one():
+    """Over a grid of a number, all levels, and counts far into the tail; and over the cells observed if one is not."""
+    columns = (Column("a", "numeric", (), 1), Column("b", "categorical", ("u", "v", "w"), 1), Column("c", "count"))
+    likelihood = Columns(Schema(columns, ("a", "b", "c"))).double()
+    likelihood.loc.fill_(100.0)
+    likelihood.scale.fill_(7.0)
+    likelihood.count_mean.fill_(3.0)
+    likelihood.log_concentration.data.fill_(0.5)
+    grid = 100 + 7 * torch.linspace(-9, 9, 301, dtype=torch.float64)
+    levels, counts = torch.arange(3).double(), torch.arange(400).double()
+    nothing = torch.tensor([torch.nan]).double()
+    params = torch.randn(1, 1, likelihood.n_outputs).double().clamp(-0.5, 0.5)
+    for a in (grid, nothing):
+        for b in (levels, nothing):
+            for c in (counts, nothing):
+                rows = torch.cartesian_prod(a, b, c)
+                total = likelihood.log_prob(params, likelihood.to_model(rows)).exp().sum()
+                step = float(grid[1] - grid[0]) if len(a) > 1 else 1.0
+                assert float(total.detach()) * step == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 10_000])
+@pytest.mark.parametrize("concentration", [0.01, 1.0, 1e5])
+def test_counts_in_single_precision(count, concentration):
+    """The terms of a negative binomial are 100,000 nats where their sum is ten."""
+    likelihood = Columns(Schema((Column("a", "count"),), ("a",)))
+    likelihood.count_mean.fill_(50.0)
+    likelihood.log_concentration.data.fill_(np.log(concentration))
+    outputs = torch.tensor([[[-3.0], [0.0], [np.log(200.0)], [6.0]]], dtype=torch.float32)
+    r, mean = float(likelihood.concentration.detach()), 50 * np.exp(outputs.double().numpy())
+    expected = stats.nbinom(r, r / (r + mean)).logpmf(count)[..., 0]
+    ours = likelihood.log_prob(outputs, torch.tensor([[float(count)]]))
+    assert ours.dtype == torch.float32
+    np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=2e-6, atol=2e-5)
+
+
+def test_mean_and_draws(agree):
+    likelihood, schema, _ = made(mixed())
+    params = 0.5 * torch.randn(1, likelihood.n_outputs).double()
+    with torch.no_grad():
+        drawn = torch.cat([likelihood.to_data(likelihood(params).sample()) for _ in range(4_000)])
+        mean = likelihood.to_data(likelihood(params).mean)[0]
+    for j, column in enumerate(schema.columns):
+        if column.kind == "categorical":
+            share = np.bincount(drawn[:, j].int(), minlength=len(column.levels)) / len(drawn)
+            codes = np.arange(len(column.levels), dtype=float)
+            x = np.full((len(codes), len(schema.columns)), np.nan)
+            x[:, j] = codes
+            log_p = by_scipy(likelihood, schema, params.numpy()[None].repeat(len(codes), 0), x)[:, 0, j]
+            assert np.abs(share - np.exp(log_p)).max() < 5 * 0.5 / np.sqrt(len(drawn))
+            assert int(mean[j]) == log_p.argmax()
+        else:
+            agree(drawn[:, j], float(mean[j]))
+    whole = drawn[:, likelihood.count]
+    assert torch.equal(whole, whole.round())
+
+
+def test_units_go_there_and_back():
+    likelihood, _, x = made(mixed())
+    y = likelihood.to_model(x)
+    torch.testing.assert_close(likelihood.to_data(y), x, equal_nan=True)
+    single = build("columns", Rows(x.numpy()), False, schema=Schema.infer(mixed()))
+    again = single.to_data(single.to_model(x))
+    torch.testing.assert_close(again, x, rtol=1e-5, atol=1e-4, equal_nan=True)
+    assert single.to_model(x).dtype == torch.float32
+
+
+def test_units_are_those_of_the_observed_cells():
+    likelihood, schema, x = made(mixed())
+    y = likelihood.to_model(x)[:, likelihood.numeric].numpy()
+    np.testing.assert_allclose(np.nanmean(y, 0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.nanstd(y, 0), 1, atol=1e-12)
+    counts = [schema.names.index(name) for name in ("visits", "calls", "returns")]
+    np.testing.assert_allclose(likelihood.count_mean, np.nanmean(x.numpy()[:, counts], 0))
+
+
+def test_what_the_encoder_sees():
+    frame = pd.DataFrame(
+        {"a": [1.0, 2.0, 4.5, None], "b": ["u", "v", None, "w"], "c": [0, 3, 40, 8], "d": ["p", "q", "p", "q"]}
+    )
+    likelihood, _, x = made(frame)
+    seen = likelihood.inputs(likelihood.to_model(x)).numpy()
+    a, c = frame["a"].to_numpy(), np.log1p(frame["c"].to_numpy())
+    expected = np.column_stack(
+        [
+            np.nan_to_num((a - np.nanmean(a)) / np.nanstd(a)),
+            (c - c.mean()) / c.std(),
+            [[1, 0], [0, 1], [1, 0], [0, 1]],  # d: columns of fewer levels come first
+            [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]],  # b
+            [[0, 0], [0, 0], [0, 1], [1, 0]],  # a and b had gaps
+        ]
+    )
+    np.testing.assert_allclose(seen, expected, atol=1e-12)
+    assert (likelihood.n_inputs, likelihood.n_outputs, likelihood.limits) == (9, 7, None)
+
+
+def test_what_lies_behind_a_missing_cell_changes_nothing():
+    """NaN has many bit patterns, and the noise of a row is a function of its bits."""
+    likelihood, _, x = made(mixed(20))
+    likelihood = likelihood.float()
+    bits = x.clone().view(torch.int64)
+    bits[x.isnan()] = torch.tensor(-1).to(torch.int64) ^ 12345  # another NaN, with its sign bit set
+    other = bits.view(torch.float64)
+    assert bool((other.isnan() == x.isnan()).all())
+    y, z = likelihood.to_model(x), likelihood.to_model(other)
+    assert torch.equal(y.view(torch.int32), z.view(torch.int32))
+    assert torch.equal(row_keys(y), row_keys(z))
+    frame = mixed(20).astype(object)
+    answers = []
+    for nothing in (None, np.nan, pd.NA):
+        answers.append(Schema.infer(mixed()).encode(frame.where(frame.notna(), nothing)))
+    np.testing.assert_array_equal(answers[0], answers[1])
+    np.testing.assert_array_equal(answers[0], answers[2])
+
+
+def test_gradients_are_finite_and_blind_to_missing_cells():
+    likelihood, schema, x = made(mixed(50, 0.5))
+    params = torch.randn(50, 1, likelihood.n_outputs).double().requires_grad_()
+    likelihood.log_prob(params, likelihood.to_model(x)).sum().backward()
+    for gradient in (params.grad, likelihood.log_noise.grad, likelihood.log_concentration.grad):
+        assert gradient is not None
+        assert bool(gradient.isfinite().all())
+    assert params.grad is not None
+    missing = x[:, schema.names.index("income")].isnan()
+    assert bool((params.grad[missing, 0, 1] == 0).all())
+    assert bool((params.grad[~missing, 0, 1] != 0).all())
+
+
+def test_noise_and_concentration_are_learned(agree):
+    """From draws with known parameters, by gradient ascent, with a third of the cells missing."""
+    columns = (Column("a", "numeric", (), 1), Column("b", "numeric", (), 1), Column("c", "count", (), 1))
+    likelihood = Columns(Schema(columns, ("a", "b", "c"))).double()
+    random = np.random.default_rng(0)
+    y = np.column_stack(
+        [random.normal(0, 0.2, 20_000), random.normal(0, 2.0, 20_000), random.negative_binomial(3, 0.75, 20_000)]
+    )
+    y[random.random(y.shape) < 0.3] = np.nan
+    optimiser = torch.optim.Adam(likelihood.parameters(), lr=0.05)
+    for _ in range(150):
+        optimiser.zero_grad()
+        (-likelihood.log_prob(torch.zeros(1, 1, 3).double(), torch.from_numpy(y)).mean()).backward()
+        optimiser.step()
+    np.testing.assert_allclose(likelihood.noise.detach(), np.sqrt(np.nanmean(y[:, :2] ** 2, 0)), rtol=0.01)
+    np.testing.assert_allclose(likelihood.concentration.detach(), [3.0], rtol=0.15)
+
+
+def test_noise_is_not_below_what_a_column_resolves():
+    """Years are whole: a sigma far below a year would make the density as large as one likes."""
+    frame = pd.DataFrame({"year": 2000 + np.arange(50) % 10, "size": np.random.default_rng(0).normal(size=50)})
+    likelihood, _, _ = made(frame)
+    likelihood.log_noise.data.fill_(-50)
+    noise = (likelihood.noise * likelihood.scale).detach()
+    assert float(noise[0]) == pytest.approx(1 / np.sqrt(12))
+    assert float(likelihood.noise.detach()[1]) < 0.01
+    (-likelihood.log_prob(torch.zeros(1, 1, 2).double(), torch.ones(1, 2).double())).sum().backward()
+    assert bool((likelihood.log_noise.grad < 0).all())  # and it can leave the floor
+    fixed = build("columns", Rows(frame.to_numpy(float)), False, 0.01, schema=Schema.infer(frame))
+    np.testing.assert_allclose(fixed.noise, 0.01)
+    assert not fixed.log_noise.requires_grad
+
+
+def test_values_far_away_are_named():
+    likelihood, schema, x = made(mixed())
+    x[7, 1] = 1e29
+    with pytest.raises(InputError, match=r"value 1e\+29 in column 'income': more than 1e\+12 standard deviations"):
+        likelihood.check(Rows(x.numpy()))
+    rows = np.ones((2, len(schema.columns)))
+    rows[0, 0] = np.nan
+    with pytest.raises(InputError, match="constant column 'joined': 1 of the 2 training rows have a value there"):
+        build("columns", Rows(rows), False, schema=schema)
+
+
+def test_units_travel_with_the_weights():
+    likelihood, schema, x = made(mixed())
+    with torch.device("meta"):
+        other = empty("columns", len(schema.columns), schema=schema)
+    other.load_state_dict(likelihood.state_dict(), assign=True)
+    params, y = torch.randn(200, 2, likelihood.n_outputs).double(), likelihood.to_model(x)
+    assert torch.equal(other.to_model(x).nan_to_num(), y.nan_to_num())
+    assert torch.equal(other.log_prob(params, y), likelihood.log_prob(params, y))
+
+
+# ---------------------------------------------------------------- a model solved exactly, cells missing
+
+
+class Solved(nn.Module):
+    """q(c | x) and q(z | x, c) by Bayes' rule from the cells observed; z is one number."""
+
+    def __init__(self, prior: Conditional, decoder: LinearDecoder, likelihood: Columns):
+        super().__init__()
+        self.n_categories = prior.n_components
+        self.parts = (prior, decoder, likelihood)
+
+    def forward(self, inputs: Tensor) -> Joint:
+        prior, decoder, likelihood = self.parts
+        f = len(likelihood.loc)
+        y, observed = inputs[:, None, :f], 1 - inputs[:, None, f:]  # all columns had gaps: values, then masks
+        a, weight = decoder.a[:, :, 0], observed / likelihood.noise**2
+        precision = prior.scale[:, 0] ** -2 + (a**2 * weight).sum(-1)
+        pull = prior.loc[:, 0] / prior.scale[:, 0] ** 2 + (a * weight * (y - decoder.b)).sum(-1)
+        loc, scale = (pull / precision).unsqueeze(-1), (precision**-0.5).unsqueeze(-1)
+        logits = torch.from_numpy(truth(*self.parts, inputs)).log_softmax(-1)
+
+        def given(c: Tensor) -> Any:
+            index = c.expand(len(inputs), -1).unsqueeze(-1)
+            return diagonal_normal(loc.gather(1, index), scale.gather(1, index))
+
+        return Joint(logits, given)
+
+
+def truth(prior: Conditional, decoder: LinearDecoder, likelihood: Columns, inputs: Tensor) -> np.ndarray:
+    """log p(x_observed, c) in the units of the data by scipy, ``(n, K)``."""
+    f = len(likelihood.loc)
+    x = likelihood.to_data(inputs[:, :f]).numpy()
+    observed = inputs[:, f:].numpy() == 0
+    scale = likelihood.scale.numpy()
+    result = np.zeros((len(x), prior.n_components))
+    for k in range(prior.n_components):
+        a = decoder.a[k].numpy()
+        centre = likelihood.loc.numpy() + scale * (decoder.b[k].numpy() + a @ prior.loc[k].numpy())
+        noise = np.diag(likelihood.noise.numpy() ** 2)
+        covariance = (a @ a.T * float(prior.scale[k]) ** 2 + noise) * np.outer(scale, scale)
+        for i, seen in enumerate(observed):
+            marginal = stats.multivariate_normal(centre[seen], covariance[np.ix_(seen, seen)])
+            result[i, k] = marginal.logpdf(x[i, seen]) + float(prior.logits.log_softmax(-1)[k])
+    return result
+
+
+def test_estimates_are_exact_where_the_marginal_is_known():
+    """With the exact posterior every importance weight is p(x_observed), and L, L* and log p(x) are one number."""
+    k, f, n = 3, 5, 30
+    columns = tuple(Column(f"x{j}", "numeric", (), 1) for j in range(f))
+    likelihood = Columns(Schema(columns, tuple(column.name for column in columns))).double()
+    likelihood.loc.copy_(5 * torch.randn(f))
+    likelihood.scale.copy_(torch.randn(f).exp())
+    likelihood.log_noise.data = 0.3 * torch.randn(f).double()
+    decoder = LinearDecoder(torch.randn(k, f, 1).double(), 2 * torch.randn(k, f).double())
+    prior = Conditional(k, 1, "learned").double()
+    prior.set_components(torch.randn(k, 1).double(), (0.5 * torch.randn(k, 1).double()).exp())
+    prior.logits.data = torch.randn(k).double()
+    for part in (likelihood, decoder, prior):
+        part.requires_grad_(False)
+    model = VAEModule(Solved(prior, decoder, likelihood), prior, decoder, likelihood, 1)
+    y = 2 * torch.randn(n, f).double()
+    y[torch.rand(n, f) < 0.4] = torch.nan
+    y[:, 0] = torch.randn(n)  # no row without any
+    expected = truth(prior, decoder, likelihood, likelihood.inputs(y))
+    log_p = logsumexp(expected, -1)
+    found = evaluate(model, y, 1)
+    np.testing.assert_allclose(log_likelihood(model, y, 20), log_p, atol=1e-9)
+    np.testing.assert_allclose(found.elbo, log_p, atol=1e-9)
+    np.testing.assert_allclose(found.elbo_tight, log_p, atol=1e-9)
+    np.testing.assert_allclose(found.proba, np.exp(expected - log_p[:, None]), atol=1e-9)
+
+
+def test_a_step_has_finite_gradients_everywhere():
+    likelihood, _, x = made(mixed(50, 0.5))
+    model = recipes.cpvae(likelihood, 3, 2, Dense((8,))).double()
+    terms = elbo(model, likelihood.to_model(x), Exact())
+    (-terms.elbo.mean()).backward()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.requires_grad and "prior.logits" not in name}
+    assert all(gradient is not None and bool(gradient.isfinite().all()) for gradient in gradients.values())
+
+
+# ---------------------------------------------------------------- the start
+
+
+def test_latent_classes_by_scipy():
+    """log p(x, c) of the classes that hard assignments make, cell by cell."""
+    frame, y = make_table(300, 3, 0.3, seed=2)
+    likelihood, schema, x = made(frame)
+    rows = likelihood.to_model(x)
+    table = latent_classes.table_of(likelihood, rows)
+    classes = latent_classes.estimate(table, np.eye(3)[y])
+    joint = latent_classes.log_joint(table, classes)
+    expected = np.tile(np.log(np.bincount(y) / 300), (300, 1))
+    counts = np.log1p(x[:, 7:].numpy())
+    numbers = np.column_stack([rows[:, :4].numpy(), (counts - np.nanmean(counts, 0)) / np.nanstd(counts, 0)])
+    for k in range(3):
+        own = y == k
+        spread = np.sqrt(np.nanvar(numbers[own], 0) + latent_classes.ADDED_VARIANCE)
+        expected[:, k] += np.nansum(stats.norm(np.nanmean(numbers[own], 0), spread).logpdf(numbers), 1)
+        for j in (4, 5, 6):
+            codes = x[:, j].numpy()
+            share = np.array([(codes[own] == code).sum() + 1 for code in range(len(schema.columns[j].levels))])
+            log_share = np.log(share / share.sum())
+            expected[:, k] += np.where(np.isnan(codes), 0, log_share[np.nan_to_num(codes).astype(int)])
+    np.testing.assert_allclose(joint, expected, atol=1e-6)
+
+
+def test_each_step_of_em_raises_the_likelihood(monkeypatch):
+    """Without the constants that keep classes from shrinking, as theory has it."""
+    monkeypatch.setattr(latent_classes, "ADDED_VARIANCE", 1e-9)
+    monkeypatch.setattr(latent_classes, "PSEUDO_ROWS", 1e-12)
+    likelihood, _, x = made(mixed(300))
+    table = latent_classes.table_of(likelihood, likelihood.to_model(x))
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), 300)
+    values = []
+    for _ in range(30):
+        joint = latent_classes.log_joint(table, latent_classes.estimate(table, weights))
+        values.append(float(logsumexp(joint, 1).sum()))
+        weights = np.exp(joint - logsumexp(joint, 1, keepdims=True))
+    assert (np.diff(values) > -1e-6).all()
+    assert values[-1] > values[0]
+
+
+# ---------------------------------------------------------------- estimators
+
+
+@pytest.fixture(scope="module")
+def fitted() -> CPVAE:
+    return CPVAE(3, **{**QUICK, "max_epochs": 80}).fit(mixed(900))
+
+
+def test_it_finds_the_sources_of_a_table(fitted):
+    """Better than k-means on filled cells, without labels; and not because of what is missing."""
+    frame, y = make_table(900, 3, 0.2, seed=1)
+    assert metrics.accuracy_hungarian(y, fitted.predict(frame)) > 0.85
+    gaps = frame.isna().sum(axis=1).to_numpy()
+    assert metrics.nmi(gaps > 2, fitted.predict(frame)) < 0.02
+
+
+def test_what_it_draws_looks_like_the_table(fitted):
+    frame = mixed(900)
+    rows, categories = fitted.sample(4_000, random_state=1)
+    assert isinstance(rows, pd.DataFrame)
+    assert list(rows.columns) == list(frame.columns)
+    assert not rows.isna().any(axis=None)
+    assert rows["visits"].dtype.kind == "i"
+    assert set(rows["plan"]) <= {"basic", "family", "free", "premium"}
+    for name in ("score", "distance"):
+        assert abs(rows[name].mean() - frame[name].mean()) < 0.25 * frame[name].std()
+        assert 0.7 < rows[name].std() / frame[name].std() < 1.4
+    shares = pd.DataFrame({"given": frame["region"].value_counts(normalize=True), "new": rows["region"].value_counts()})
+    assert (shares["given"] - shares["new"] / 4_000).abs().max() < 0.1
+    only, c = fitted.sample(20, component=1, mean=True)
+    assert set(c.tolist()) == {1}
+    assert np.isfinite(fitted.score_samples(only)).all()
+    assert categories.shape == (4_000,)
+
+
+def test_answers_do_not_depend_on_batch_order_or_columns(fitted):
+    frame = mixed(60)
+    proba = fitted.predict_proba(frame)
+    np.testing.assert_allclose(fitted.predict_proba(frame[::-1])[::-1], proba, atol=1e-5)
+    np.testing.assert_allclose(fitted.predict_proba(frame[7:8]), proba[7:8], atol=1e-5)
+    np.testing.assert_array_equal(fitted.predict_proba(frame[frame.columns[::-1]]), proba)
+    np.testing.assert_array_equal(fitted.predict_proba(frame.astype(object).where(frame.notna(), None)), proba)
+
+
+def test_a_reconstruction_fills_cells_that_no_bound_reads(fitted):
+    frame = mixed(60)
+    made_up = fitted.reconstruct(frame)
+    assert isinstance(made_up, pd.DataFrame)
+    assert made_up.shape == frame.shape
+    assert not made_up.isna().any(axis=None)
+    assert fitted.transform(frame).shape == (60, 2)
+    bound, weighted = fitted.score_samples(frame), fitted.log_likelihood(frame, 200)
+    assert (bound < weighted + 1.0).all()
+
+
+def test_save_and_load(fitted, tmp_path):
+    frame = mixed(60)
+    fitted.save(tmp_path / "m.cpvae")
+    other = load(tmp_path / "m.cpvae")
+    assert other.schema_ == fitted.schema_
+    np.testing.assert_array_equal(other.predict_proba(frame), fitted.predict_proba(frame))
+    pd.testing.assert_frame_equal(other.sample(5)[0], fitted.sample(5)[0])
+    header = load_tensors(tmp_path / "m.cpvae")[1]
+    assert Schema.from_dict(header["fitted"]["schema"]) == fitted.schema_
+    assert header["params"]["schema"] is None
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(fitted)).sample(5)[0], fitted.sample(5)[0])
+
+
+def test_a_schema_is_kept_and_its_ignored_columns_may_be_there_or_not(tmp_path):
+    frame = mixed(80).assign(code=[f"row {i}" for i in range(80)])
+    with pytest.raises(InputError, match="'code' has 80 levels in 80 rows, as an identifier has"):
+        CPVAE(2, **QUICK).fit(frame)
+    given = {"code": "ignore", "visits": "numeric"}
+    model = clone(CPVAE(2, schema=given, **QUICK)).fit(frame)
+    assert model.n_features_in_ == 10
+    assert list(model.feature_names_in_) == list(frame.columns[:-1])
+    kinds = {column.name: column.kind for column in model.schema_.columns}
+    assert kinds["visits"] == "numeric"
+    np.testing.assert_array_equal(model.predict(frame), model.predict(frame.drop(columns="code")))
+    model.save(tmp_path / "m")
+    assert load(tmp_path / "m").get_params()["schema"] == given
+    assert "code" not in model.sample(2)[0]
+
+
+@pytest.mark.parametrize("make", [CPVAE, VAE])
+def test_arrays_with_missing_cells(make):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[::7, 1] = np.nan
+    model = make(**({"n_components": 2} if make is CPVAE else {}), **QUICK).fit(x)
+    assert model.likelihood_ == "columns"
+    assert model.n_features_in_ == 3
+    assert not hasattr(model, "feature_names_in_")
+    assert list(model.sample(2)[0].columns) == ["0", "1", "2"]
+    np.testing.assert_array_equal(model.score_samples(x.tolist()), model.score_samples(x))
+    assert np.isfinite(model.score_samples(model.reconstruct(x))).all()
+    with pytest.raises(InputError, match="rows of 2 columns; expected 3"):
+        model.score(x[:, :2])
+
+
+def test_plain_numbers_are_fitted_as_before():
+    """No schema where no cell needs one, unless it is asked for."""
+    x = np.random.default_rng(0).poisson(5, (60, 3)).astype(float)
+    for rows in (
+        x,
+        x.tolist(),
+        pd.DataFrame(x, columns=list("abc")),
+        pd.DataFrame(x, columns=list("abc"), dtype=object),
+    ):
+        model = CPVAE(2, **QUICK).fit(rows)
+        assert (model.likelihood_, model.schema_) == ("gaussian", None)
+        assert isinstance(model.sample(2)[0], np.ndarray)
+    for asked in ({"likelihood": "columns"}, {"schema": {}}, {"schema": {"0": "count"}}):
+        model = CPVAE(2, **QUICK, **asked).fit(x)
+        assert [column.kind for column in model.schema_.columns] == ["count"] * 3
+
+
+def test_fitting_again_forgets_the_schema():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    gaps = np.where(np.random.default_rng(1).random(x.shape) < 0.1, np.nan, x)
+    model = CPVAE(2, **QUICK).fit(gaps).fit(x)
+    assert (model.likelihood_, model.schema_) == ("gaussian", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "params", "message"),
+    [
+        (mixed(20), {"likelihood": "gaussian"}, "expected numbers in all cells, for likelihood 'gaussian'"),
+        ([[1.0, np.nan], [2.0, 1.0]], {"likelihood": "gaussian"}, "a missing cell in column 1, row 0 (counted from 0)"),
+        (
+            mixed(20),
+            {"likelihood": "gaussian", "schema": {}},
+            "likelihood='gaussian' with a schema: expected 'columns'",
+        ),
+        (mixed(20), {"schema": {"income": "money"}}, "the schema says 'money' of column 'income'"),
+        (mixed(20), {"schema": ["income"]}, "schema=['income']: expected column names with kinds"),
+        (mixed(20), {"schema": {"incomes": "numeric"}}, "that is not there; did you mean 'income'?"),
+        (np.zeros((5, 2, 2)), {"likelihood": "columns"}, "an array of shape (5, 2, 2): expected a table"),
+        (np.full((5, 2, 2), np.nan), {}, "Input X contains NaN"),
+        (mixed(1), {}, "a table of 1 rows (n_samples=1) and 10 columns: expected at least 2 rows"),
+    ],
+)
+def test_refused_in_python(rows, params, message, tmp_path):
+    with pytest.raises(InputError) as caught:
+        CPVAE(1, **QUICK, **params).fit(rows, out=tmp_path / "new")
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+# ---------------------------------------------------------------- commands
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a table, its labels, and a schema."""
+    monkeypatch.chdir(tmp_path)
+    frame, y = make_table(120, 3, 0.1, seed=1)
+    frame.assign(code=[f"row {i}" for i in range(120)], source=y).to_csv("t.csv", index=False)
+    Path("s.json").write_text(json.dumps({"code": "ignore", "visits": "numeric"}))
+    return tmp_path
+
+
+FIT = ("fit", "t.csv", "--labels", "source", "--schema", "s.json", "--out", "run", *TINY)
+
+
+def test_from_the_table_to_new_rows_and_a_report(place):
+    loud = [option for option in FIT if option != "--quiet"]
+    answer = call(*loud, "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["accuracy"] > 0
+    assert "  plan: categorical, 4 levels ('basic', 'family', 'free', 'premium'); " in answer.err
+    assert "  calls: count; " in answer.err
+    assert "  code: ignored" in answer.err
+    assert "for a column that holds labels: --labels COLUMN" in answer.err
+    config = json.loads((place / "run" / "config.json").read_text())
+    assert config["params"]["schema"] == {"code": "ignore", "visits": "numeric"}
+    kinds = {column["name"]: column["kind"] for column in config["schema"]["columns"]}
+    assert (kinds["visits"], kinds["calls"], kinds["plan"]) == ("numeric", "count", "categorical")
+    assert json.loads(done("evaluate", "run", "t.csv", "--labels", "source", "--json").out)["n"] == 120
+    done("cluster", "run", "t.csv", "--labels", "source", "--out", "l.csv")
+    assert len(pd.read_csv("l.csv")) == 120
+    done("sample", "run", "-n", "7", "--out", "new.csv")
+    new = pd.read_csv("new.csv")
+    assert list(new.columns) == ["component", *pd.read_csv("t.csv").columns[:10]]
+    assert set(new["region"]) <= {"north", "south", "west"}
+    done("sample", "run", "-n", "7", "--out", "new.npz")
+    assert np.load("new.npz")["x"].shape == (7, 10)
+    new.drop(columns="component").to_csv("again.csv", index=False)
+    assert json.loads(done("evaluate", "run", "again.csv", "--json").out)["n"] == 7
+    done("report", "run")
+    page = (place / "run" / "report.html").read_text()
+    assert "plan=premium" in page
+    assert "of the cells are missing" in page
+    assert "nan" not in page.lower().replace("nanmean", "").split("<svg")[0]
+
+
+def test_resume_keeps_the_schema(place, monkeypatch):
+    options = (*FIT[:-1], "--epochs", "4", "--batch-size", "10", "--quiet")
+    done(*(option if option != "run" else "whole" for option in options))
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "_step", stopping(after=7))
+        assert call(*options).code == 130
+    done("fit", "t.csv", "--labels", "source", "--out", "run", "--resume", "--quiet")
+    whole, resumed = load("whole"), load("run")
+    assert whole.schema_ == resumed.schema_
+    np.testing.assert_array_equal(whole.weights_, resumed.weights_)
+
+
+def test_what_needs_no_schema_gets_none(place):
+    random = np.random.default_rng(0)
+    for name, values, likelihood in (
+        ("numbers", random.normal(size=(60, 3)), "gaussian"),
+        ("ink", random.integers(0, 2, (60, 3)), "bernoulli"),
+        ("grey", np.clip(random.normal(0.5, 0.6, (60, 3)), 0, 1), "bernoulli"),
+        ("counts", random.poisson(5, (60, 3)), "columns"),
+        ("levels", np.column_stack([random.normal(size=60), np.arange(60) % 2]), "columns"),
+    ):
+        pd.DataFrame(values).add_prefix("x").to_csv(f"{name}.csv", index=False)
+        done("fit", f"{name}.csv", "--out", name, *TINY)
+        assert load(name).likelihood_ == likelihood, name
+        assert (load(name).schema_ is None) == (likelihood != "columns")
+        done("evaluate", name, f"{name}.csv")
+    done("fit", "counts.csv", "--out", "asked", "--likelihood", "gaussian", *TINY)
+    assert load("asked").likelihood_ == "gaussian"
+
+
+def test_the_named_table():
+    data = datasets.load("table")
+    assert {name: split.x.shape for name, split in data.splits.items()} == {
+        "train": (3000, 10),
+        "valid": (500, 10),
+        "test": (1500, 10),
+    }
+    assert data.likelihood == "columns"
+    assert data.feature_names == tuple(data.splits["test"].x.columns)
+
+
+def changed(name: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = frame.astype(object)
+        frame.loc[row, name] = value
+        return frame
+
+    return change
+
+
+def without_row(frame: pd.DataFrame, row: int) -> pd.DataFrame:
+    frame = frame.copy()
+    frame.loc[row] = None
+    return frame
+
+
+BAD_FITS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
+    "column without values": (lambda f: f.assign(empty=None), "{}", "column 'empty' has no value in any of the 120"),
+    "row without values": (
+        lambda f: without_row(f, 5),
+        "{}",
+        "row 5 (counted from 0) has no value in any column (1 such row)",
+    ),
+    "identifier": (lambda f: f.assign(code=[f"c{i}" for i in range(120)]), "{}", "make it 'ignore' in the schema"),
+    "text among numbers": (changed("score", 3, "?"), "{}", "column 'score' holds numbers and text, first '?' in row 3"),
+    "infinity": (changed("score", 3, "inf"), "{}", "infinity in column 'score', data row 4"),
+    "negative count": (changed("visits", 3, -1), '{"visits": "count"}', "column 'visits': -1 in row 3"),
+    "fractional count": (changed("visits", 3, 1.5), '{"visits": "count"}', "column 'visits': 1.5 in row 3"),
+    "text as numbers": (lambda f: f, '{"plan": "numeric"}', "column 'plan' is numeric but holds text, first '"),
+    "absent column": (
+        lambda f: f,
+        '{"plann": "categorical"}',
+        "a column 'plann' that is not there; did you mean 'plan'",
+    ),
+    "unknown kind": (
+        lambda f: f,
+        '{"plan": "categoric"}',
+        "says 'categoric' of column 'plan'; did you mean 'categorical'",
+    ),
+    "no mapping": (lambda f: f, "[1]", "--schema s.json: holds a list; expected a JSON object of columns and kinds"),
+    "no JSON": (lambda f: f, "{", "--schema s.json: Expecting property name"),
+    "constant": (lambda f: f.assign(same="u"), "{}", "constant column 'same' (its only value is 'u')"),
+    "everything ignored": (lambda f: f[["plan"]], '{"plan": "ignore"}', "no column is left to model"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FITS)
+def test_tables_that_cannot_be_fitted(case, place):
+    change, schema, message = BAD_FITS[case]
+    frame = pd.read_csv("t.csv").drop(columns=["code", "source"])
+    change(frame).to_csv("t.csv", index=False)
+    (place / "s.json").write_text(schema)
+    before = tree(place)
+    assert message in refused("fit", "t.csv", "--schema", "s.json", "--out", "new", *TINY)
+    assert tree(place) == before
+
+
+def test_no_file_of_a_schema(place):
+    message = refused("fit", "t.csv", "--schema", "nosuch.json", "--out", "new", *TINY)
+    assert message.startswith("--schema nosuch.json: No such file or directory; expected a JSON object")
+    assert "with a schema: expected 'columns'" in refused(
+        "fit", "t.csv", "--schema", "s.json", "--likelihood", "gaussian", "--out", "new", *TINY
+    )
+    assert not (place / "new").exists()
+
+
+def test_rows_that_do_not_suit_the_fit(place):
+    done(*FIT)
+    frame = pd.read_csv("t.csv").drop(columns=["source"])
+    cases: dict[str, tuple[pd.DataFrame, str]] = {
+        "unseen": (
+            changed("plan", 9, "gold")(frame),
+            "column 'plan': the value 'gold' in row 9 (counted from 0) was not",
+        ),
+        "count": (changed("calls", 9, 0.5)(frame), "column 'calls': 0.5 in row 9 (counted from 0) is no count"),
+        "text": (changed("score", 9, "high")(frame), "column 'score' is numeric but holds text, first 'high' in row 9"),
+        "infinity": (changed("score", 9, "inf")(frame), "infinity in column 'score', data row 10"),
+        "far": (changed("score", 9, 1e29)(frame), "value 1e+29 in column 'score': more than 1e+12 standard deviations"),
+        "empty row": (without_row(frame, 9), "row 9 (counted from 0) has no value in any column"),
+        "absent": (frame.drop(columns="plan"), "no column 'plan'"),
+        "labels": (pd.read_csv("t.csv"), "a column 'source' that the fit did not have"),
+    }
+    before = tree(place / "run")
+    for name, (frame, message) in cases.items():
+        frame.to_csv("bad.csv", index=False)
+        found = refused("evaluate", "run", "bad.csv", "--json")
+        assert message in found
+        assert refused("cluster", "run", "bad.csv", "--out", "l.csv") == found
+        if name != "labels":  # which a report takes from the run
+            assert refused("report", "run", "--data", "bad.csv")
+    assert not (place / "l.csv").exists()
+    assert tree(place / "run") == before
+    np.savez("x.npz", x=np.zeros((5, 3)))
+    assert "rows of 3 columns; expected 11 columns" in refused("evaluate", "run", "x.npz")
+
+
+def test_levels_of_validation_rows_must_be_known():
+    frame = mixed(60)
+    valid = frame.copy()
+    valid.loc[4, "plan"] = "gold"
+    with pytest.raises(InputError, match="the value 'gold' in row 4"):
+        CPVAE(2, **QUICK).fit(frame, X_valid=valid)
