@@ -89,7 +89,7 @@ def step() -> list[str]:
     return lines + [f"| {name} | {value:.2f} | [step]({path.relative_to(ROOT)}) |" for name, value in ratios.items()]
 
 
-def tables() -> list[str]:
+def mixed_tables() -> list[str]:
     """One line for each method on tables with missing cells: accuracy on test rows over seeds."""
     lines = ["| mixed table, missing cells | accuracy, test: mean and range | file |", "|---|---|---|"]
     for path in sorted((ROOT / "results" / "tables").glob("*.json")):
@@ -113,7 +113,9 @@ def rendered(readme: str) -> str:
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
     parts = [
-        "\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), tables(), step()) if len(lines) > 2
+        "\n".join(lines)
+        for lines in (fits(), categories_in_use(), synthetic(), mixed_tables(), step())
+        if len(lines) > 2
     ]
     return head + BEGIN + "\n\n".join([*parts, notes]) + "\n" + END + tail
 
