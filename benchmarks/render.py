@@ -112,7 +112,7 @@ def between(text: str, content: str) -> str:
     return head + BEGIN + content + "\n" + END + tail
 
 
-def tables() -> list[str]:
+def mixed_tables() -> list[str]:
     """One line for each method on tables with missing cells: accuracy on test rows over seeds."""
     lines = ["| mixed table, missing cells | accuracy, test: mean and range | file |", "|---|---|---|"]
     for path in sorted((ROOT / "results" / "tables").glob("*.json")):
@@ -134,7 +134,9 @@ def rendered(readme: str) -> str:
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
     parts = [
-        "\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), tables(), step()) if len(lines) > 2
+        "\n".join(lines)
+        for lines in (fits(), categories_in_use(), synthetic(), mixed_tables(), step())
+        if len(lines) > 2
     ]
     compared_digits = "\n\n".join(comparisons("digits")).format("results")
     return between(readme, "\n\n".join([*parts, notes, compared_digits]))

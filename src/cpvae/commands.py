@@ -192,7 +192,7 @@ def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | Non
     if data.feature_names is None or estimator.likelihood not in ("auto", "columns"):
         return None
     asked = estimator.likelihood == "columns" or estimator.schema is not None
-    values = next(iter(data.splits.values())).x
+    values = data.splits[choose_split_for_fit(data)].x
     if not asked and isinstance(values, np.ndarray) and choose(values, False) == "bernoulli":
         return None
     schema = Schema.infer(rows, estimator.schema)

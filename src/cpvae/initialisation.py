@@ -124,7 +124,8 @@ class AutoencoderStart:
             likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
         epochs = self.epochs(rows)
         if not epochs:
-            return np.concatenate([likelihood.to_model(x).numpy(force=True) for x in rows.chunks()])
+            seen = (likelihood.inputs(likelihood.to_model(x)) for x in rows.chunks())
+            return np.concatenate([part.numpy(force=True) for part in seen])
         with seeded(seed):
             model = recipes.vae(likelihood, self.latent_dim).to(rows.device)
         settings = Settings(max_epochs=epochs, batch_size=self.batch_size, beta_max=self.beta, seed=seed)
