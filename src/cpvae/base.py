@@ -199,7 +199,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         folder = None if out is None else Path(out)
         self.start_seconds_ = 0.0
         if folder is not None:
-            config = {**self._config(), "data": _fingerprint(array), "seeds": seeds, "about": about or {}}
+            config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
             found = runs.begin(folder, config, resume)
             if found["status"] == "finished":
                 return self._open(folder / runs.MODEL)
@@ -638,7 +638,7 @@ def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
         yield array[start : start + 10_000]
 
 
-def _fingerprint(array: np.ndarray) -> dict[str, Any]:
+def fingerprint(array: np.ndarray) -> dict[str, Any]:
     """By which a resumed run knows its data: shape, and a digest of up to 1,000 rows spread over it."""
     some = np.ascontiguousarray(array[:: max(1, len(array) // 1000)])
     return {

@@ -114,6 +114,14 @@ def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
     return estimator.set_params(**params)
 
 
+def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixture:
+    """The same, with the likelihood that the data set names unless another is given."""
+    estimator = make_estimator(name, params)
+    if "likelihood" not in params and data.likelihood is not None:
+        estimator.set_params(likelihood=data.likelihood)
+    return estimator
+
+
 def fit_run(
     data: Dataset,
     source: str,
@@ -134,9 +142,7 @@ def fit_run(
         names = {cls.__name__: name for name, cls in ESTIMATORS.items()}
         model_name = model_name or names.get(began["estimator"])
         defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
-    estimator = make_estimator(model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
-    if "likelihood" not in params and estimator.likelihood == "auto" and data.likelihood is not None:
-        estimator.set_params(likelihood=data.likelihood)
+    estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     estimator.fit(
         rows_of(data, choose_split_for_fit(data)),
