@@ -271,7 +271,7 @@ def test_another_protocol_or_other_labels_only_evaluate_again(shop, monkeypatch)
         changed = {key for key in old if old[key] != new[key]}
         assert changed == {"importance_samples", "negative_log_likelihood", "negative_log_likelihood_se"}
     write(shop / "t.npz", y=np.arange(120) % 2)  # other labels in the same file
-    relabelled = json.loads(done(*AGAIN, "--json").out)
+    relabelled = json.loads(done(*AGAIN, "--importance-samples", 50, "--json").out)
     assert models(shop / "cmp") == fitted
     assert {run["classes_in_data"] for run in relabelled["runs"]} == {2}
     assert relabelled["rows"][1]["cells"]["accuracy"] != before["rows"][1]["cells"]["accuracy"]
@@ -373,10 +373,23 @@ def test_control_c_with_fits_side_by_side(place):
 # -- what runs beside ------------------------------------------------------------------------------------------------
 
 
-def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop):
+def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
     """Two at a time in processes, in threads, and one by one: the same bits; torch's threads are left as they were."""
     expected = json.loads((made / "printed").read_text())
     done(*AGAIN[:-2], "--jobs", 2, "--out", "two")
+    go, under_way = training._Run.go, set()
+
+    def slowly(self, *arguments):
+        assert not under_way, "two fits in one process"
+        under_way.add(self)
+        time.sleep(0.05)
+        assert torch.get_num_threads() == 1
+        try:
+            return go(self, *arguments)
+        finally:
+            under_way.clear()
+
+    monkeypatch.setattr(training._Run, "go", slowly)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
