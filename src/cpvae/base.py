@@ -212,7 +212,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         folder = None if out is None else Path(out)
         self.start_seconds_ = 0.0
         if folder is not None:
-            config = {**self._config(), "data": _fingerprint(array), "seeds": seeds, "about": about or {}}
+            config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
             if self.schema_ is not None:
                 config["schema"] = self.schema_.as_dict()
             found = runs.begin(folder, config, resume)
@@ -305,7 +305,6 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.stopped_ = outcome.stopped
         self.best_epoch_ = outcome.best_epoch
         self.seed_ = seed
-        self.warnings_: list[str] = []
         prior = component_prior(model.prior)
         if prior is None:
             return
@@ -320,8 +319,11 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self._set_mixture()
         used = components_used(counts.tolist())
         if used < COLLAPSED * self.n_components:
-            self.warnings_.append(f"only {used} of {self.n_components} {self.part_name} are in use; {self.remedy}")
-            warnings.warn(self.warnings_[-1], FitWarning, stacklevel=3)
+            warnings.warn(
+                f"only {used} of {self.n_components} {self.part_name} are in use; {self.remedy}",
+                FitWarning,
+                stacklevel=3,
+            )
 
     @torch.no_grad()
     def _set_mixture(self) -> None:
@@ -598,7 +600,6 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             "best_epoch": self.best_epoch_,
             "seed": self.seed_,
             "start_seconds": round(self.start_seconds_, 3),
-            "warnings": self.warnings_,
         }
         meta = {**self._config(), "fitted": fitted, "versions": runs.versions()}
         save_tensors(path, self.model_.state_dict(), meta)
@@ -620,7 +621,6 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.stopped_, self.best_epoch_ = fitted["stopped"], int(fitted["best_epoch"])
         self.seed_ = int(fitted["seed"])
         self.start_seconds_ = float(fitted.get("start_seconds", 0.0))
-        self.warnings_ = [str(text) for text in fitted.get("warnings", [])]
         names = fitted["feature_names_in"]
         if names is not None:
             self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
@@ -708,7 +708,7 @@ def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
         yield array[start : start + 10_000]
 
 
-def _fingerprint(array: np.ndarray) -> dict[str, Any]:
+def fingerprint(array: np.ndarray) -> dict[str, Any]:
     """By which a resumed run knows its data: shape, and a digest of up to 1,000 rows spread over it."""
     some = np.ascontiguousarray(array[:: max(1, len(array) // 1000)])
     return {

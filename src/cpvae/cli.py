@@ -306,6 +306,9 @@ def compare(
     ] = None,
     hidden: Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")] = None,
     likelihood: Annotated[str | None, typer.Option(help="bernoulli, gaussian or auto.", show_default="auto")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="A JSON file of what columns hold, as for fit.", callback=expand)
+    ] = None,
     split: SplitName = None,
     importance_samples: Annotated[int, typer.Option(help="Behind each NLL.", min=1)] = 500,
     importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
@@ -322,7 +325,7 @@ def compare(
 
     Run it again to go on where it stopped, or to add models, components and seeds.
     """
-    from cpvae.commands import dataset_name
+    from cpvae.commands import dataset_name, read_schema
     from cpvae.compare import PAGE, Protocol, backend_of, markdown
     from cpvae.compare import compare as compare_models
 
@@ -332,6 +335,7 @@ def compare(
         "network": network,
         "hidden": None if hidden is None else parse_widths(hidden),
         "likelihood": likelihood,
+        "schema": None if schema is None else read_schema(schema),
     }
     out = out or Path("runs") / f"compare-{dataset_name(data)}"
     protocol = Protocol(split, importance_samples, importance_rows)

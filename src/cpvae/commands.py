@@ -131,6 +131,16 @@ def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
     return estimator.set_params(**params)
 
 
+def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixture:
+    """The same, with the likelihood that the data set names, or that its columns ask for, unless another is given."""
+    estimator = make_estimator(name, params)
+    if params.get("likelihood", "auto") == "auto" and data.likelihood is not None and not params.get("schema"):
+        estimator.set_params(likelihood=data.likelihood)
+    if schema_for(data, rows_of(data, choose_split_for_fit(data)), estimator) is not None:
+        estimator.set_params(likelihood="columns")
+    return estimator
+
+
 def fit_run(
     data: Dataset,
     source: str,
@@ -153,15 +163,11 @@ def fit_run(
         names = {cls.__name__: name for name, cls in ESTIMATORS.items()}
         model_name = model_name or names.get(began["estimator"])
         defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
-    estimator = make_estimator(model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
-    if "likelihood" not in params and estimator.likelihood == "auto" and data.likelihood is not None:
-        estimator.set_params(likelihood=data.likelihood)
+    estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     rows = rows_of(data, choose_split_for_fit(data))
     schema = schema_for(data, rows, estimator)
-    if schema is not None:
-        estimator.set_params(likelihood="columns")
-        if say is not None and not quiet:
-            tell(schema, say)
+    if schema is not None and say is not None and not quiet:
+        tell(schema, say)
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     estimator.fit(
         rows,

@@ -1,17 +1,19 @@
 """Several models on one data set, over components and seeds, judged alike: `cpvae compare`.
 
 Each fit is a run folder of its own (`cpvae.runs`), so a comparison that was stopped goes on where it stopped, and every
-cell of its table can be traced. Fits run side by side in processes by joblib, each with its share of the threads;
-inside ``joblib.parallel_config(backend=...)`` the same code runs on a Dask or Ray cluster that sees the same files.
+cell of its table can be traced. Fits run side by side in processes by joblib; inside
+``joblib.parallel_config(backend=...)`` the same code runs on a Dask or Ray cluster that sees the same files. A fit
+gives the same bits whatever runs beside it: it has one thread, since sums in more round differently, and a process to
+itself while it lasts, since torch's random state is the process's. A backend of threads does one fit after the other.
 """
 
 from __future__ import annotations
 
 import base64
-import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,29 +23,34 @@ import joblib
 import numpy as np
 import torch
 from jinja2 import Environment, StrictUndefined
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from cpvae import runs
 from cpvae.arguments import whole
+from cpvae.base import as_table, fingerprint
 from cpvae.checkpoints import read_json, write_atomic, write_json
-from cpvae.commands import fit_run, load_data
+from cpvae.commands import choose_split_for_fit, estimator_for, fit_run, load_data
 from cpvae.datasets import Dataset
 from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators import ESTIMATORS, load
-from cpvae.evaluation import choose_split, evaluate
+from cpvae.evaluation import choose_split, evaluate, some_rows
+from cpvae.inference import standard_error
 from cpvae.judge import Judge, judge_for
 from cpvae.quality import judge_model
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
+ALONE = threading.Lock()
 PROTOCOL = (
     "Mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* the tight bound, NLL "
     "importance-weighted, all in nats a row. Accuracy is Hungarian, its mapping learned on the training rows. Purity,"
     " classes, coverage and Fréchet distance are what a classifier, trained on labels and never seen by the models, "
     "says of rows that they generate. Purity: of rows drawn from one component, the share of its most frequent class,"
-    " mean over components; read it beside classes, the number of classes among rows drawn from the whole model. "
+    " mean over components; read it beside classes, the number of classes among rows drawn from the whole model "
+    "(components by their share of the training rows for CP-VAE, by the prior for the others, as their papers do). "
     "Coverage: the share of real rows with a generated one nearby. Fréchet: the distance of their features from those"
     " of as many real rows. Seconds are of training and, for CP-VAE, of finding its start, one fit of several side by"
-    " side."
+    " side, each on one thread."
 )
 
 
@@ -59,6 +66,7 @@ class Column:
 COLUMNS = (
     Column("negative_elbo", "-L", 2),
     Column("negative_elbo_tight", "-L*", 2),
+    Column("negative_elbo_same_rows", "-L, rows of NLL", 2),
     Column("negative_log_likelihood", "NLL", 2),
     Column("accuracy", "accuracy", 3),
     Column("purity", "purity", 3),
@@ -154,14 +162,15 @@ def compare(
         models: names of models; components: K of those that have components; seeds: how many, from 0.
         out: a folder; what it already holds of this comparison is not done again.
         params: arguments of all estimators, such as ``{"max_epochs": 30}``.
-        n_jobs: fits side by side; None is one for each core.
+        n_jobs: fits side by side; None is one for each core or what the backend has, and one where there is a GPU.
         progress: told a line for each fit.
 
     Returns:
         What is written to ``comparison.json``: ``rows`` of the table, and ``runs`` behind it.
 
     Raises:
-        InputError: as `cpvae fit`; or the folder holds runs on other data or with other arguments.
+        InputError: as `cpvae fit`; or the folder holds runs on other data or with other arguments. Nothing is fitted
+            then.
     """
     protocol, params = protocol or Protocol(), params or {}
     jobs = jobs_of(models, components, seeds)
@@ -173,19 +182,27 @@ def compare(
             )
         ESTIMATORS[job.model](**job.params(params))._check_params()
     data = load_data(source, labels, progress)
-    check_folders(out, source, data)
-    judge = _judge(data, out, progress)
-    n_jobs = n_jobs or os.cpu_count() or 1
-    n_jobs = max(1, min(n_jobs, len(jobs)))
-    threads = max(1, (os.cpu_count() or 1) // n_jobs)
+    choose_split(data, protocol.split)
+    check_rows(data, jobs)
+    check_folders(out, source, data, jobs, params)
+    judge = _judge(data, protocol.split, out, progress)
+    on_cpu = params.get("device") == "cpu" or not torch.cuda.is_available()
+    n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if on_cpu else 1), len(jobs))
     progress(f"{len(jobs)} fits on {data.name}, {n_jobs} at a time; each has a folder in {out}")
-    tasks = (joblib.delayed(run_job)(job, source, labels, params, protocol, judge, str(out), threads) for job in jobs)
+    rows = digest(data)
+    tasks = (joblib.delayed(run_job)(job, source, labels, params, protocol, judge, str(out), rows) for job in jobs)
     found: dict[str, dict[str, Any]] = {}
-    for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
-        found[result["run"]] = result
-        progress(
-            f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s"
-        )
+    try:
+        for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
+            found[result["run"]] = result
+            progress(
+                f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s"
+            )
+    except TerminatedWorkerError as error:
+        raise InputError(
+            f"the process of a fit was killed, most likely for want of memory; what is finished is in {out}; say the "
+            "same again with fewer --jobs to go on"
+        ) from error
     ordered = [found[job.name] for job in jobs]
     comparison = {
         "dataset": data.name,
@@ -221,20 +238,44 @@ def backend_of(name: str | None) -> AbstractContextManager[Any]:
         ) from error
 
 
-def _judge(data: Dataset, out: Path, progress: Callable[[str], None]) -> Path | None:
-    """The file of the judge of this comparison, trained once; None where rows have no labels."""
+def _judge(data: Dataset, split: str | None, out: Path, progress: Callable[[str], None]) -> Path | None:
+    """The folder of the judge of this comparison, trained once; None where rows have no labels."""
     train = data.splits.get("train", next(iter(data.splits.values())))
-    if train.y is None:
+    if train.y is None or data.splits[choose_split(data, split)].y is None:
         progress("no labels: accuracy, purity and what a judge says of generated rows are left out")
         return None
+    if not isinstance(train.x, np.ndarray):
+        progress("text or missing cells: purity and what else a judge says of generated rows are left out")
+        return None
     path = out / "judge"
-    progress("training the judge of generated rows on the labelled training rows; the models never see it")
-    judge_for(data, path)
+    progress("a judge of generated rows learns from the labelled training rows, once; the models never see it")
+    with one_thread():
+        judge_for(data, path)
     return path
 
 
-def check_folders(out: Path, source: str, data: Dataset) -> None:
-    """Refuse a folder whose runs belong to other data.
+def digest(data: Dataset) -> str:
+    """Of all rows and labels, by which an evaluation is known to be of these."""
+    parts = [(name, s.x, None if s.y is None else s.y.astype(str)) for name, s in data.splits.items()]
+    return str(joblib.hash(parts, hash_name="sha1", coerce_mmap=True))
+
+
+def check_rows(data: Dataset, jobs: Sequence[Job]) -> None:
+    """Refuse more components than rows.
+
+    Raises:
+        InputError: before anything is fitted.
+    """
+    n, most = len(data.splits[choose_split_for_fit(data)].x), max(job.components or 1 for job in jobs)
+    if most > n:
+        raise InputError(
+            f"{data.name}: {n} rows for {most} components; expected at least as many rows as components; give more "
+            "rows or ask for fewer components"
+        )
+
+
+def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], params: dict[str, Any]) -> None:
+    """Refuse a folder with runs on other data, or whose run by the name of a job was given other arguments.
 
     Raises:
         InputError: naming one of them.
@@ -248,6 +289,29 @@ def check_folders(out: Path, source: str, data: Dataset) -> None:
                 f"{config.parent} belongs to a comparison on {about.get('source')!r}, not on {source!r}; give another "
                 "--out, or the data it was made for"
             )
+    x = data.splits[choose_split_for_fit(data)].x
+    for job in jobs:
+        folder = out / job.name
+        if (folder / runs.CONFIG).exists():
+            found, estimator = runs.read_config(folder), estimator_for(data, job.model, job.params(params))
+            rows = found["data"]  # a table with a schema is compared as its fit begins
+            if isinstance(x, np.ndarray) and estimator.likelihood != "columns":
+                rows = fingerprint(x.reshape(len(x), -1))
+            runs.check_same(folder, found, {**estimator._config(), "data": rows})
+        else:
+            runs.check_folder(folder, resume=False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A block in which torch uses one thread; other blocks wait until it is left."""
+    with ALONE:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def run_job(
@@ -258,33 +322,39 @@ def run_job(
     protocol: Protocol,
     judge: Path | None,
     out: str,
-    threads: int,
+    rows: str,
 ) -> dict[str, Any]:
-    """One fit and its evaluation, in a process of its own; what is there already is not done again."""
-    torch.set_num_threads(threads)
+    """One fit and its evaluation; what is there already is not done again.
+
+    Args:
+        rows: the digest of the data.
+    """
     folder = Path(out) / job.name
-    data = load_data(source, labels, None)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FitWarning)
-        resume = (folder / runs.CONFIG).exists()
-        fitted = fit_run(data, source, labels, job.model, job.params(params), folder, resume, quiet=True)
-    said = [str(warning.message) for warning in caught if issubclass(warning.category, FitWarning)]
-    asked = {**asdict(protocol), "judge": judge is not None}
+    asked = {**asdict(protocol), "judge": judge is not None, "data": rows}
     kept = folder / EVALUATION
-    if kept.exists():
+    resume = (folder / runs.CONFIG).exists()
+    if kept.exists() and resume and runs.read_config(folder)["status"] == "finished":
         before = read_json(kept, "the evaluation of a run")
-        if before.get("protocol") == asked:
+        if before.get("protocol") == asked and isinstance(before.get("values"), dict):
             return dict(before["values"])
-    values = {
-        "run": job.name,
-        **asdict(job),
-        **judged(folder, data, protocol, None if judge is None else judge_for(data, judge)),
-        "epochs": fitted["epochs"],
-        "stopped": fitted["stopped"],
-        "seconds": fitted["training_seconds"] + fitted["start_seconds"],
-        "warnings": said,
-    }
-    write_json(kept, {"protocol": asked, "values": values})
+    with one_thread():
+        data = load_data(source, labels, None)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", FitWarning)
+            fitted = fit_run(data, source, labels, job.model, job.params(params), folder, resume, quiet=True)
+        said = [str(warning.message) for warning in caught if issubclass(warning.category, FitWarning)]
+        if said:  # kept with the run: a later evaluation of it does not hear them
+            runs.note(folder, warnings=said)
+        values = {
+            "run": job.name,
+            **asdict(job),
+            **judged(folder, data, protocol, None if judge is None else judge_for(data, judge)),
+            "epochs": fitted["epochs"],
+            "stopped": fitted["stopped"],
+            "seconds": fitted["training_seconds"] + fitted["start_seconds"],
+            "warnings": runs.read_config(folder).get("warnings", []),
+        }
+        write_json(kept, {"protocol": asked, "values": values})
     return values
 
 
@@ -293,11 +363,15 @@ def judged(folder: Path, data: Dataset, protocol: Protocol, judge: Judge | None)
     model = load(folder)
     split = choose_split(data, protocol.split)
     values = evaluate(model, data, split)
-    few = evaluate(model, data, split, importance_samples=protocol.importance_samples, n_rows=protocol.importance_rows)
-    for key in ("negative_log_likelihood", "negative_log_likelihood_se", "importance_samples"):
-        values[key] = few[key]
-    values["importance_rows"] = few["n"]
-    values["negative_elbo_same_rows"] = few["negative_elbo"]
+    few = as_table(some_rows(data.splits[split], protocol.importance_rows).x, data.feature_names)
+    log_px = model.log_likelihood(few, protocol.importance_samples)
+    values |= {
+        "negative_log_likelihood": -float(log_px.mean()),
+        "negative_log_likelihood_se": standard_error(log_px),
+        "negative_elbo_same_rows": -model.score(few),
+        "importance_samples": protocol.importance_samples,
+        "importance_rows": len(few),
+    }
     if judge is not None:
         values |= judge_model(
             model, data, judge, split, n_samples=protocol.samples, per_component=protocol.per_component
@@ -343,7 +417,9 @@ def cell(row: dict[str, Any], column: Column) -> str:
 
 def shown_columns(comparison: dict[str, Any]) -> list[Column]:
     """Those for which some model has a value."""
-    return [column for column in COLUMNS if any(column.key in row["cells"] for row in comparison["rows"])]
+    first = comparison["runs"][0]
+    columns = [column for column in COLUMNS if any(column.key in row["cells"] for row in comparison["rows"])]
+    return [c for c in columns if c.key != "negative_elbo_same_rows" or first["importance_rows"] < first["n"]]
 
 
 def markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = None) -> str:
@@ -355,7 +431,9 @@ def markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = Non
     link = link or (lambda run: f"{run}/")
     columns = shown_columns(comparison)
     lines = [
-        f"| {comparison['dataset']} | K | " + " | ".join(column.title for column in columns) + " | seeds |",
+        f"| {comparison['dataset'].replace('|', '&#124;')} | K | "
+        + " | ".join(column.title for column in columns)
+        + " | seeds |",
         "|---" * (len(columns) + 3) + "|",
     ]
     for row in comparison["rows"]:

@@ -124,13 +124,25 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
             raise
         return config
     found = read_config(folder)
+    check_same(folder, found, config)
+    return found
+
+
+def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Refuse to go on with a run as if it were another.
+
+    Args:
+        found, asked: configurations.
+
+    Raises:
+        InputError: another estimator, other arguments or other rows.
+    """
     for key in ("estimator", "params", "data"):
-        if found.get(key) != config[key]:
+        if found.get(key) != asked[key]:
             raise InputError(
-                f"{folder} holds a run with another {key} ({_difference(found.get(key), config[key])}); "
+                f"{folder} holds a run with another {key} ({_difference(found.get(key), asked[key])}); "
                 "resume with what it began with, or choose another folder"
             )
-    return found
 
 
 def note(folder: Path, **facts: Any) -> None:
