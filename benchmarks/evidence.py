@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,10 @@ from cpvae.runs import versions
 
 def evidence() -> dict[str, Any]:
     """Command, commit, versions and device of this process."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    here = Path(__file__).parent
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+    )
     return {
         "command": " ".join(["python", *sys.argv]),
         "commit": commit.stdout.strip(),
