@@ -40,6 +40,7 @@ from cpvae.quality import judge_model
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
+JUDGED_AS = 2  # raised when what an evaluation holds changes, so that earlier ones are made again
 ALONE = threading.Lock()
 PROTOCOL = (
     "Mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* the tight bound, NLL "
@@ -330,7 +331,7 @@ def run_job(
         rows: the digest of the data.
     """
     folder = Path(out) / job.name
-    asked = {**asdict(protocol), "judge": judge is not None, "data": rows}
+    asked = {**asdict(protocol), "judge": judge is not None, "data": rows, "judged_as": JUDGED_AS}
     kept = folder / EVALUATION
     resume = (folder / runs.CONFIG).exists()
     if kept.exists() and resume and runs.read_config(folder)["status"] == "finished":
@@ -373,9 +374,8 @@ def judged(folder: Path, data: Dataset, protocol: Protocol, judge: Judge | None)
         "importance_rows": len(few),
     }
     if judge is not None:
-        values |= judge_model(
-            model, data, judge, split, n_samples=protocol.samples, per_component=protocol.per_component
-        )
+        found = judge_model(model, data, judge, split, n_samples=protocol.samples, per_component=protocol.per_component)
+        values |= {"judged_rows": found.pop("n"), "judged_means": found.pop("mean"), **found}
     return values
 
 
@@ -452,7 +452,9 @@ def footnote(comparison: dict[str, Any]) -> str:
     text = f"{first['n']:,} rows of the split {comparison['split']!r}. {protocol['text']}"
     text += f" NLL with S={protocol['importance_samples']:,} on {first['importance_rows']:,} rows."
     accuracy = comparison["judge_accuracy"]
-    return text + ("" if accuracy is None else f" The judge is right on {accuracy:.1%} of the rows.")
+    if accuracy is not None:
+        text += f" The judge is right on {accuracy:.1%} of the {first['judged_rows']:,} real rows it is shown."
+    return text
 
 
 def page(comparison: dict[str, Any], out: Path) -> str:
