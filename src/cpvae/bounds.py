@@ -87,12 +87,21 @@ def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Ten
 
 
 def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> Terms:
-    """Sum the categories out: `Terms` of L, eq. (8)."""
-    weights = categories.weights
+    """Sum the categories out: `Terms` of L, eq. (8).
+
+    The weights of a row add up to one, so what its terms have in common can be left out of their product. With weights
+    of `cpvae.distributions.SumAndSample` this keeps the common part, nearly all of log p(x | z, c), out of the noise of
+    the gradient. It is taken at the first category, which is never the drawn one: that would bias the gradient.
+    """
+
+    def mean(values: Tensor) -> Tensor:
+        common = values.detach()[..., :1]
+        return (categories.weights * (values - common)).sum(-1) + common[..., 0]
+
     return Terms(
-        log_px=(weights * terms.log_px).sum(-1),
+        log_px=mean(terms.log_px),
         kl_c=(q.logits.exp() * (q.logits - p.logits)).sum(-1),
-        kl_z=(weights * terms.kl_z).sum(-1),
+        kl_z=mean(terms.kl_z),
     )
 
 

@@ -121,7 +121,7 @@ def fit(
     expectation: Annotated[
         str | None,
         typer.Option(
-            help="Over c: exact, straight-through, relaxed or auto.",
+            help="Over c: exact, sum-and-sample, straight-through, relaxed or auto.",
             show_default="auto: exact up to 20 components",
         ),
     ] = None,

@@ -8,9 +8,10 @@ the logits of q(c | x) and a function that gives q(z | x, c) for the categories 
 A code of two levels is one vector z = [z2, z1], the top level first: `Chain` is q(z2) q(z1 | z2), `TwoLevel` the prior
 p(z2) p(z1 | z2) whose p(z2) is any prior of a code of one level.
 
-An expectation over q(c | x) is one of three objects, each a function from logits to `Categories`:
+An expectation over q(c | x) is one of four objects, each a function from logits to `Categories`:
 
 - `Exact`: all K categories, weighted by their probability. No noise; costs K decoders.
+- `SumAndSample`: the likeliest categories summed, one of the others drawn. Unbiased; a few decoders whatever K is.
 - `StraightThrough`: one one-hot draw, with the gradient of the relaxed one (Jang, Gu and Poole, 2017).
 - `Relaxed`: one Gumbel-softmax draw (same source). A relaxed c carries K - 1 real numbers to the decoder while it is
   charged for at most log K nats, so what is computed with it is *not* a bound on log p(x).
@@ -370,6 +371,35 @@ class Exact:
 
     def __call__(self, logits: Tensor, step: int = 0) -> Categories:
         return Categories(torch.arange(logits.shape[-1], device=logits.device).unsqueeze(0), logits.exp())
+
+
+@dataclass(frozen=True)
+class SumAndSample:
+    """The likeliest categories summed exactly and one of the others drawn (Liu et al., 2019).
+
+    ``sum_c q(c) f(c)`` is split: the `top` likeliest terms are kept, the rest is its mass times f at a draw from it.
+    Both the value and its gradient are unbiased, and the noise vanishes as q(c | x) becomes sharp. The weight of the
+    draw has the value of the mass and the gradient of the score function; what f has in common over categories cancels
+    in `cpvae.bounds.average`.
+
+    Args:
+        top: how many categories are summed; with `top` + 1 >= K all of them are.
+    """
+
+    top: int = 2
+
+    def __call__(self, logits: Tensor, step: int = 0) -> Categories:
+        if self.top + 1 >= logits.shape[-1]:
+            return Exact()(logits)
+        probs = logits.exp()
+        kept = probs.detach().topk(self.top, dim=-1).indices
+        rest = probs.detach().scatter(-1, kept, 0.0)
+        mass = rest.sum(-1, keepdim=True)
+        # a rest that is all rounding error still needs a category to draw; its weight is then as small
+        drawn = torch.multinomial(rest + torch.finfo(rest.dtype).tiny, 1)
+        score = logits.gather(-1, drawn)
+        weight = mass * (1.0 + score - score.detach())
+        return Categories(torch.cat([kept, drawn], -1), torch.cat([probs.gather(-1, kept), weight], -1))
 
 
 @dataclass(frozen=True)

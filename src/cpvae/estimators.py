@@ -15,7 +15,7 @@ from cpvae import likelihoods, recipes, runs
 from cpvae.arguments import between, one_of
 from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import described, load_tensors
-from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough
+from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
@@ -45,8 +45,9 @@ class CPVAE(Clusterer):
         schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
             "categorical", "count" or "ignore"; columns without names are "0", "1", ...
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
-        expectation: how the sum over c is taken in training: "exact", "straight-through" or "relaxed" (Gumbel-softmax;
-            what it maximises is not a bound); "auto" is exact up to 20 components, straight-through beyond.
+        expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories
+            and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
+            a bound). "auto" is exact up to 20 components, straight-through beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
         init: "autoencoder" gives every category rows of its own before the bound decides (tables with a schema: by
             latent classes); "random" starts from nothing and, as a rule, ends in few categories
@@ -86,7 +87,7 @@ class CPVAE(Clusterer):
     sampled_by = "aggregated"
     part_name = "categories"
     remedy = "refit with init='autoencoder' and n_init=5, or with fewer components"
-    EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "straight-through", "relaxed")
+    EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
     weights: str
     expectation: str
     temperature: tuple[float, float]
@@ -137,6 +138,8 @@ class CPVAE(Clusterer):
         name = self.expectation
         if name == "exact" or (name == "auto" and self.n_components <= EXACT_UP_TO):
             return Exact()
+        if name == "sum-and-sample":
+            return SumAndSample()
         first, last = self.temperature
         rate = max(0.0, math.log(first / last)) / max(1, total_steps // 2)
         schedule = exponential(first, rate, last)

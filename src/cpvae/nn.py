@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cpvae.products import linear
+
 
 def select(table: Tensor, c: Tensor) -> Tensor:
     """Rows of `table` for categories given as indices, or their mixture for points of the simplex.
@@ -55,6 +57,9 @@ class Linear(nn.Linear):
         glorot_(self.weight, self.in_features, self.out_features)
         nn.init.zeros_(self.bias)
 
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
 
 class GatedLinear(nn.Module):
     """``(W x + b) * sigmoid(V x + d)``; both halves come from one matrix product.
@@ -79,7 +84,7 @@ class GatedLinear(nn.Module):
             self.table = nn.Parameter(glorot_(torch.empty(n_categories, 2 * out_features), fan_in, out_features))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        both = F.linear(x, self.weight, self.bias)
+        both = linear(x, self.weight, self.bias)
         if self.table is not None and c is not None:
             both = both + select(self.table, c)
         return F.glu(both, dim=-1)
