@@ -23,7 +23,16 @@ from cpvae.bounds import (
     importance_weighted,
     terms_given,
 )
-from cpvae.distributions import Categories, Exact, StraightThrough, diagonal_normal, reparametrise
+from cpvae.distributions import (
+    CategoricalNormal,
+    Categories,
+    Exact,
+    Joint,
+    StraightThrough,
+    SumAndSample,
+    diagonal_normal,
+    reparametrise,
+)
 from cpvae.inference import evaluate, log_likelihood
 from cpvae.likelihoods import Bernoulli, Gaussian
 from cpvae.nn import Dense
@@ -308,6 +317,48 @@ def test_assigned_categories(network, agree):
     np.testing.assert_allclose(cross_entropy[:16], -log_q[rows, c], atol=1e-12)
     log_p_c = model.prior(None).logits.expand(n_categories)
     np.testing.assert_allclose(terms.kl_c[:16], -log_p_c[c].detach(), atol=1e-12)
+
+
+# ---------------------------------------------------------------- sum and sample
+
+
+@pytest.mark.parametrize("top", [1, 2, 4])
+def test_sum_and_sample_is_unbiased_in_value_and_gradient(top):
+    """Against the exact sum, far from zero: what all terms have in common must not reach the noise of the gradient."""
+    torch.manual_seed(0)
+    raw = (1.5 * torch.randn(6, 8)).double().requires_grad_()
+    log_px, kl_z = torch.randn(6, 8).double() - 900, torch.rand(6, 8).double()
+    p = CategoricalNormal(torch.zeros(8).double(), torch.zeros(8, 1).double(), torch.ones(8, 1).double())
+
+    def estimate(expectation):
+        q = Joint(raw.log_softmax(-1), lambda c: None)
+        categories = expectation(q.logits)
+        c = categories.c.expand(6, -1)
+        given = TermsGivenC(log_px.gather(-1, c), kl_z.gather(-1, c))
+        bound = average(given, categories, q, p).elbo
+        return bound.detach(), torch.autograd.grad(bound.sum(), raw)[0]
+
+    value, gradient = estimate(Exact())
+    draws = [estimate(SumAndSample(top)) for _ in range(3000)]
+    for exact, found in zip((value, gradient), zip(*draws, strict=True), strict=True):
+        found = torch.stack(found)
+        error = found.std(0) / 3000**0.5
+        assert ((found.mean(0) - exact).abs() < 5 * error + 1e-9).all()
+    assert torch.stack([g for _, g in draws]).std(0).max() < 3  # and not in proportion to 900
+
+
+def test_sum_and_sample_of_few_categories_is_the_exact_sum():
+    logits = torch.randn(5, 3).log_softmax(-1)
+    for found, exact in zip(SumAndSample(2)(logits), Exact()(logits), strict=True):
+        torch.testing.assert_close(found, exact)
+
+
+def test_sum_and_sample_where_one_category_is_certain():
+    logits = torch.tensor([[0.0, -200.0, -200.0, -200.0, -200.0]], requires_grad=True)
+    categories = SumAndSample(2)(logits.log_softmax(-1))
+    assert categories.c[0, 0] == 0
+    torch.testing.assert_close(categories.weights.sum(-1), torch.ones(1))
+    assert torch.autograd.grad(categories.weights.sum(), logits)[0].isfinite().all()
 
 
 # ---------------------------------------------------------------- allocate

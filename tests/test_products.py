@@ -1,0 +1,86 @@
+"""The two ways to a matrix product agree, in value and in gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cpvae import products, recipes
+from cpvae.bounds import elbo
+from cpvae.distributions import Exact
+from cpvae.likelihoods import Bernoulli
+
+needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="this PyTorch has no oneDNN product")
+
+
+@pytest.fixture(params=[True, False], ids=["onednn", "torch"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    if request.param and not products.has_onednn():
+        pytest.skip("this PyTorch has no oneDNN product")
+    monkeypatch.setattr(products, "prefers_onednn", lambda: request.param)
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (1, 5), (4, 3, 5), (4, 1, 5), (2, 3, 4, 5), (5,)])
+def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], way: bool) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(shape), torch.randn(6, 5), torch.randn(6)
+    target = torch.randn(*shape[:-1], 6)
+    found = []
+    for function in (products.linear, F.linear):
+        leaves = [t.clone().requires_grad_() for t in (x, weight, bias)]
+        result = function(*leaves)
+        assert result.shape == target.shape
+        found.append([result.detach(), *torch.autograd.grad((result * target).sum(), leaves)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_views_with_any_strides(way: bool) -> None:
+    x, weight = torch.randn(9, 8)[:, ::2], torch.randn(4, 6).t()
+    torch.testing.assert_close(products.linear(x, weight, torch.zeros(6)), x @ weight.t(), rtol=1e-5, atol=1e-5)
+
+
+def test_only_what_needs_a_gradient_gets_one(way: bool) -> None:
+    x, weight, bias = torch.randn(3, 5), torch.randn(6, 5, requires_grad=True), torch.randn(6)
+    products.linear(x, weight, bias).sum().backward()
+    assert x.grad is None
+    assert bias.grad is None
+    torch.testing.assert_close(weight.grad, x.sum(0).expand(6, -1))
+
+
+def test_no_rows_and_double_precision_go_the_plain_way(way: bool) -> None:
+    weight, bias = torch.randn(6, 5), torch.randn(6)
+    assert products.linear(torch.zeros(0, 5), weight, bias).shape == (0, 6)
+    double = products.linear(torch.ones(2, 5).double(), weight.double(), bias.double())
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double, F.linear(torch.ones(2, 5).double(), weight.double(), bias.double()))
+
+
+@needs_onednn
+def test_a_model_has_the_same_bound_and_gradient_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, y = recipes.cpvae(Bernoulli(64), 4), torch.bernoulli(torch.rand(50, 64))
+    found = []
+    for onednn in (True, False):
+        monkeypatch.setattr(products, "prefers_onednn", lambda onednn=onednn: onednn)
+        torch.manual_seed(1)
+        bound = elbo(model, y, Exact()).elbo
+        found.append(
+            [bound.detach(), *torch.autograd.grad(bound.mean(), [p for p in model.parameters() if p.requires_grad])]
+        )
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_choice_depends_on_the_maker_of_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr(products, "has_onednn", lambda: True)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    for text, expected in {
+        "vendor_id\t: AuthenticAMD\n": True,
+        "vendor_id\t: GenuineIntel\n": False,
+        "CPU implementer\t: 0x41\n": False,
+    }.items():
+        monkeypatch.setattr(products.Path, "read_text", lambda self, text=text: text)
+        assert products.prefers_onednn.__wrapped__() is expected
