@@ -59,6 +59,25 @@ def test_no_rows_and_double_precision_go_the_plain_way(way: bool) -> None:
 
 
 @needs_onednn
+def test_a_slice_of_columns_is_made_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both levels of a code are slices of one vector; with their strides oneDNN is a thousand times slower."""
+    given: list[torch.Tensor] = []
+    plain = products.product
+
+    def watched(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        given.extend((x, weight))
+        return plain(x, weight, bias)
+
+    monkeypatch.setattr(products, "prefers_onednn", lambda: True)
+    monkeypatch.setattr(products, "product", watched)
+    wide = torch.randn(7, 1, 10, requires_grad=True)
+    weight, bias = torch.randn(6, 5, requires_grad=True), torch.randn(6, requires_grad=True)
+    (products.linear(wide[..., 5:], weight, bias)[..., :3] * 2).sum().backward()
+    assert len(given) == 6
+    assert all(t.is_contiguous() or t.t().is_contiguous() for t in given)
+
+
+@needs_onednn
 def test_a_model_has_the_same_bound_and_gradient_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model, y = recipes.cpvae(Bernoulli(64), 4), torch.bernoulli(torch.rand(50, 64))

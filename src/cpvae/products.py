@@ -33,7 +33,11 @@ def has_onednn() -> bool:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x weight^T + bias`` by oneDNN: ``(n, in)``, ``(out, in)``, ``(out,)`` -> ``(n, out)``; any strides."""
+    """``x weight^T + bias`` by oneDNN: ``(n, in)``, ``(out, in)``, ``(out,)`` -> ``(n, out)``.
+
+    Matrices must be dense or the transpose of a dense one: a slice of columns has oneDNN fall back to a reference
+    implementation, a thousand times slower.
+    """
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result
 
@@ -50,6 +54,7 @@ class _OneDNNLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
+        gradient = gradient.contiguous()
         needed = ctx.needs_input_grad
         return (
             product(gradient, weight.t()) if needed[0] else None,
@@ -68,5 +73,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     single = x.dtype == weight.dtype == torch.float32
     if not (single and x.device.type == "cpu" and x.numel() and prefers_onednn()):
         return F.linear(x, weight, bias)
-    result: Tensor = _OneDNNLinear.apply(x.reshape(-1, x.shape[-1]), weight, bias)
+    dense = x.reshape(-1, x.shape[-1]).contiguous()
+    result: Tensor = _OneDNNLinear.apply(dense, weight.contiguous(), bias)
     return result.view(*x.shape[:-1], -1)
