@@ -165,9 +165,10 @@ def fit_run(
         defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
     estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     rows = rows_of(data, choose_split_for_fit(data))
-    schema = schema_for(data, rows, estimator)
-    if schema is not None and say is not None and not quiet:
-        tell(schema, say)
+    if say is not None and not quiet:
+        schema = schema_for(data, rows, estimator)
+        if schema is not None:
+            tell(schema, say)
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     estimator.fit(
         rows,
