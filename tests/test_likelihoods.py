@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from cpvae.errors import InputError
-from cpvae.likelihoods import Bernoulli, Gaussian, build, choose, empty
+from cpvae.likelihoods import Bernoulli, Gaussian, build, choose, draw_bits, empty
 from cpvae.rows import Rows
 
 SPREAD = np.array([1e-3, 1.0, 40.0])
@@ -78,6 +78,17 @@ def test_draw_draws_anew():
     likelihood, y = Bernoulli(50), torch.full((10, 50), 0.5)
     assert not torch.equal(likelihood.draw(y), likelihood.draw(y))
     assert torch.equal(likelihood.draw_fixed(y), likelihood.draw_fixed(y))
+
+
+def test_bits_come_with_their_probabilities_and_never_where_there_is_no_doubt(agree):
+    probs = torch.tensor([0.0, 1e-4, 0.2, 1 / 3, 0.5, 0.9, 1.0])
+    bits = draw_bits(probs.expand(200_001, -1))  # a number of bits that four does not divide
+    assert set(bits.unique().tolist()) == {0.0, 1.0}
+    assert bits[:, 0].max() == 0
+    assert bits[:, -1].min() == 1
+    for column, p in zip(bits.T[1:-1], probs[1:-1].tolist(), strict=True):
+        agree(column.double(), p)
+    assert draw_bits(probs.double()).dtype == torch.float64
 
 
 def test_binary_rows_are_themselves():

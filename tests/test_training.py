@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,21 @@ def test_the_best_weights_are_kept():
     bound = -float(validate(model, valid, Exact())[0].elbo)
     assert bound == pytest.approx(min(record.valid_negative_elbo for record in outcome.history), rel=1e-6)
     assert bound == pytest.approx(outcome.best_negative_elbo, rel=1e-6)
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept():
+    settings = Settings(max_epochs=8, batch_size=20, learning_rate=0.03)
+    raw, _ = run(settings)
+    averaged, outcome = run(replace(settings, average=0.99))
+    valid = small_model()[2]
+    terms, _ = validate(averaged, valid, Exact())
+    assert -float(terms.elbo) == pytest.approx(outcome.best_negative_elbo, abs=1e-4)
+    # The same gradients: the average lies between where the weights began and where they ended.
+    begun = small_model()[0].state_dict()
+    ends, kept = raw.state_dict(), averaged.state_dict()
+    gone = sum(float((ends[name] - begun[name]).square().sum()) for name in ends)
+    left = sum(float((ends[name] - kept[name]).square().sum()) for name in ends)
+    assert 0 < left < 0.5 * gone
 
 
 def test_with_another_weight_of_the_kl_the_best_weights_are_those_of_that_objective():

@@ -40,7 +40,9 @@ def select(table: Tensor, c: Tensor) -> Tensor:
     >>> select(table, torch.tensor([[0.5, 0.5]])).tolist()
     [[2.0, 3.0]]
     """
-    return c @ table if c.is_floating_point() else table[c]
+    if not c.is_floating_point():
+        return table[c]
+    return linear(c, table.flatten(1).t()).unflatten(-1, table.shape[1:])
 
 
 def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) -> Tensor:

@@ -46,7 +46,7 @@ class _OneDNNLinear(torch.autograd.Function):
     """`torch.nn.functional.linear` with all three of its products by oneDNN."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return product(x, weight, bias)
 
@@ -56,14 +56,23 @@ class _OneDNNLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
         needed = ctx.needs_input_grad
+        of_weight = None
+        if needed[1]:  # laid out as the weight is, or adding it up would cost more than the product
+            dense = weight.is_contiguous()
+            of_weight = product(gradient.t(), x.t()) if dense else product(x.t(), gradient.t()).t()
         return (
             product(gradient, weight.t()) if needed[0] else None,
-            product(gradient.t(), x.t()) if needed[1] else None,
+            of_weight,
             gradient.sum(0) if needed[2] else None,
         )
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _dense(x: Tensor) -> Tensor:
+    """A matrix, or a copy of it if neither it nor its transpose is dense."""
+    return x if x.t().is_contiguous() else x.contiguous()
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`, ``(..., in)`` -> ``(..., out)``, up to rounding.
 
     >>> x, weight, bias = torch.randn(5, 1, 3), torch.randn(4, 3), torch.zeros(4)
@@ -74,5 +83,5 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if not (single and x.device.type == "cpu" and x.numel() and prefers_onednn()):
         return F.linear(x, weight, bias)
     dense = x.reshape(-1, x.shape[-1]).contiguous()
-    result: Tensor = _OneDNNLinear.apply(dense, weight.contiguous(), bias)
+    result: Tensor = _OneDNNLinear.apply(dense, _dense(weight), bias)
     return result.view(*x.shape[:-1], -1)

@@ -36,6 +36,16 @@ def half_cosine(start: int, stop: int, floor: float = 0.01) -> Schedule:
     return value
 
 
+def one_cycle(warmup: int, stop: int, floor: float = 0.001) -> Schedule:
+    """From 0 to 1 in `warmup` steps, then along a cosine to `floor` at `stop` (Smith and Topin, 2019).
+
+    >>> [round(one_cycle(10, 20, floor=0.0)(step), 2) for step in (0, 5, 10, 15, 20)]
+    [0.1, 0.6, 1.0, 0.5, 0.0]
+    """
+    down = half_cosine(warmup, stop, floor)
+    return lambda step: min((step + 1) / max(1, warmup), 1.0) * down(step)
+
+
 def exponential(start: float, rate: float, floor: float) -> Schedule:
     """``max(floor, start * exp(-rate * step))``: the temperature schedule of Jang, Gu and Poole (2017).
 

@@ -26,18 +26,28 @@ from cpvae.bounds import elbo, elbo_assigned
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
 from cpvae.distributions import Expectation, Relaxed
 from cpvae.errors import FitWarning, InputError
+from cpvae.flat import Flat
 from cpvae.inference import components_used, decompose, validate
+from cpvae.memory import keep_freed
 from cpvae.models import VAE
 from cpvae.priors import Conditional
 from cpvae.rows import Rows
-from cpvae.schedules import Schedule, half_cosine, linear_warmup
+from cpvae.schedules import Schedule, constant, half_cosine, linear_warmup, one_cycle
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 NOISE_AHEAD = 10.0  # times the learning rate, for the noise of a Gaussian likelihood
 DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
+AVERAGE_EVERY = 10  # steps between updates of the moving average
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
+
+
+SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # from the number of steps
+    "constant": lambda total: constant(1.0),
+    "half-cosine": lambda total: half_cosine(total // 2, total),
+    "one-cycle": lambda total: one_cycle(total // 20, total),
+}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,7 +61,9 @@ class Settings:
     Attributes:
         max_epochs: passes over the training rows at most.
         batch_size: rows in a step.
-        learning_rate: of Adam, until half of `max_epochs`; then down to a hundredth of it along a cosine.
+        learning_rate: of Adam, at its highest.
+        schedule: of the learning rate, a name in `SCHEDULES`.
+        average: decay of the moving average of the weights that is validated and kept; 0 keeps the weights themselves.
         warmup_epochs: the weight of both KL terms goes from 0 to 1 over these.
         start_epochs: for these, each row's category is the one the start assigned.
         patience: stop after so many epochs without a better validation bound, counted after warm-up and start.
@@ -63,6 +75,8 @@ class Settings:
     max_epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
+    schedule: str = "half-cosine"
+    average: float = 0.0
     warmup_epochs: int = 0
     start_epochs: int = 0
     patience: int = 50
@@ -182,6 +196,7 @@ def train(
     Raises:
         Interrupted: on Ctrl-C or SIGTERM, the state saved to `folder`.
     """
+    keep_freed()
     with seeded(settings.seed), stop_requests() as asked_to_stop:
         return _Run(model, rows, valid, expectation, settings, start, folder, on_epoch).go(resume, asked_to_stop)
 
@@ -203,26 +218,30 @@ class _Run:
         self.model, self.rows, self.valid = model, rows, valid
         chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
         self.diagnosed = valid[chosen.to(valid.device)]
+        self.varies = model.likelihood.varies
         self.expectation, self.settings = expectation, settings
         self.start, self.folder, self.on_epoch = start, folder, on_epoch
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
         # A likelihood has at most a scalar to learn, its noise, on which everything else waits: it goes ahead.
         noise = {id(p) for p in model.likelihood.parameters()}
-        groups = [
-            {"params": [p for p in self.parameters if id(p) not in noise], "ahead": 1.0},
-            {"params": [p for p in self.parameters if id(p) in noise], "ahead": NOISE_AHEAD},
+        learned = [p for p in model.parameters() if p.requires_grad]
+        parts = [
+            (1.0, [p for p in learned if id(p) not in noise]),
+            (NOISE_AHEAD, [p for p in learned if id(p) in noise]),
         ]
-        self.optimizer = torch.optim.Adam(
-            [group for group in groups if group["params"]], lr=settings.learning_rate, fused=True
-        )
+        self.flats = [(ahead, Flat(parameters)) for ahead, parameters in parts if parameters]
+        groups = [{"params": [flat.values], "ahead": ahead} for ahead, flat in self.flats]
+        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        for _, flat in self.flats:
+            flat.values.grad = flat.gradient
         self.n_steps = math.ceil(len(rows) / settings.batch_size)
         total = settings.max_epochs * self.n_steps
-        self.learning_rate: Schedule = half_cosine(total // 2, total)
+        self.learning_rate: Schedule = SCHEDULES[settings.schedule](total)
         self.beta: Schedule = linear_warmup(settings.warmup_epochs * self.n_steps)
+        self.averages = [flat.values.detach().clone() for _, flat in self.flats] if settings.average else []
         self.best = self._copy_weights()
         self.progress = _Progress()
         self.history: list[EpochRecord] = []
-        self.device = self.parameters[0].device
+        self.device = self.flats[0][1].values.device
         self.saved = time.perf_counter()
 
     def _copy_weights(self) -> dict[str, Tensor]:
@@ -242,6 +261,8 @@ class _Run:
             ):
                 self._save(self.folder / CHECKPOINT)
         self.model.load_state_dict(self.best)
+        for _, flat in self.flats:
+            flat.release()
         return Outcome(
             self.history,
             progress.stopped or "max_epochs",
@@ -257,6 +278,7 @@ class _Run:
         order = torch.randperm(len(self.rows), generator=generator)
         if progress.epoch == settings.start_epochs and progress.step == 0 and self.start is not None:
             self._match_prior()
+            self.averages = [flat.values.clone() for _, flat in self.flats] if self.averages else []
         while progress.step < self.n_steps:
             index = order[progress.step * settings.batch_size : (progress.step + 1) * settings.batch_size]
             cause = self._step(index)
@@ -276,7 +298,9 @@ class _Run:
         """One step of Adam; returns what was not finite, in which case the weights are as they were."""
         model, settings, progress = self.model, self.settings, self.progress
         now = progress.epoch * self.n_steps + progress.step
-        y = model.likelihood.draw(model.likelihood.to_model(self.rows.take(index).to(self.device)))
+        y = model.likelihood.to_model(self.rows.take(index).to(self.device))
+        if self.varies:
+            y = model.likelihood.draw(y)
         beta = settings.beta_max * self.beta(now)
         start = self._held_start()
         if start is not None:
@@ -285,11 +309,11 @@ class _Run:
         else:
             terms = elbo(model, y, self.expectation, now)
             loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).mean()
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        size = float(norm)
+        for _, flat in self.flats:
+            flat.collect()
+        gradients = [flat.gradient for _, flat in self.flats]
+        size = float(torch.nn.utils.get_total_norm(gradients))
         sums = [float(part.detach().sum()) for part in terms]
         if not math.isfinite(size) or not all(map(math.isfinite, sums)):
             bad = [name for name, value in zip(terms._fields, sums, strict=True) if not math.isfinite(value)]
@@ -301,9 +325,33 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["ahead"] * settings.learning_rate * self.learning_rate(now)
         self.optimizer.step()
+        if self.averages and (now + 1) % AVERAGE_EVERY == 0:
+            self._update_average(now)
         for i, value in enumerate([*sums, float(len(index))]):
             progress.sums[i] += value
         return ""
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        """Move the average towards the weights, faster in the first steps, which are soon forgotten."""
+        decay = min(self.settings.average, (step + 1) / (step + 10))
+        for average, (_, flat) in zip(self.averages, self.flats, strict=True):
+            average.lerp_(flat.values, 1.0 - decay**AVERAGE_EVERY)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with the average of its weights, for the block."""
+        if not self.averages:
+            yield
+            return
+        kept = [flat.values.clone() for _, flat in self.flats]
+        for average, (_, flat) in zip(self.averages, self.flats, strict=True):
+            flat.values.copy_(average)
+        try:
+            yield
+        finally:
+            for mine, (_, flat) in zip(kept, self.flats, strict=True):
+                flat.values.copy_(mine)
 
     def _held_start(self) -> Tensor | None:
         """The categories of the start, while they hold."""
@@ -311,6 +359,10 @@ class _Run:
 
     def _finish_epoch(self) -> None:
         """Validate, record, keep the best weights, decide whether to stop."""
+        with self._averaged():
+            self._judge_epoch()
+
+    def _judge_epoch(self) -> None:
         progress, settings = self.progress, self.settings
         terms, counts = validate(self.model, self.valid, self.expectation)
         parts = decompose(self.model, self.diagnosed)
@@ -396,6 +448,7 @@ class _Run:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"adam.{i}.{name}": value for i, parts in state.items() for name, value in parts.items()}
+        tensors |= {f"average.{i}": average for i, average in enumerate(self.averages)}
         tensors["random"] = torch.get_rng_state()
         if self.start is not None:
             tensors["start"] = self.start
@@ -421,6 +474,8 @@ class _Run:
             state.setdefault(int(i), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for name, value in part("average.").items():
+            self.averages[int(name)] = value.to(self.device)
         self.progress = _Progress(**meta["progress"])
         self.progress.best_bound = float(meta["progress"]["best_bound"])
         self.history = [EpochRecord(**record) for record in meta["history"]]

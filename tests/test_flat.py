@@ -1,0 +1,56 @@
+"""Parameters in one vector train as they do apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cpvae.flat import ALIGN, Flat
+
+
+def layers() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+
+
+def test_adam_on_the_vector_is_adam_on_each_parameter() -> None:
+    apart, together = layers(), layers()
+    flat = Flat(together.parameters())
+    flat.values.grad = flat.gradient
+    optimizers = torch.optim.Adam(apart.parameters(), lr=0.1), torch.optim.Adam([flat.values], lr=0.1)
+    for step in range(5):
+        x = torch.randn(7, 3)
+        apart.zero_grad()
+        for model in (apart, together):
+            model(x).square().sum().backward()
+        if step == 0:
+            norm = torch.nn.utils.get_total_norm([p.grad for p in apart.parameters()])
+        flat.collect()
+        if step == 0:
+            torch.testing.assert_close(flat.gradient.norm(), norm)
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(apart.parameters(), together.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    assert all(p.data_ptr() % (4 * ALIGN) == flat.values.data_ptr() % (4 * ALIGN) for p in together.parameters())
+
+
+def test_a_parameter_without_gradient_counts_as_zero_even_after_one_with() -> None:
+    model = layers()
+    flat = Flat(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    flat.collect()
+    model[2](torch.ones(1, 5)).sum().backward()
+    flat.collect()
+    assert flat.gradient[: 3 * 5].eq(0).all()
+    assert flat.gradient[-ALIGN:].any()
+
+
+def test_released_parameters_have_memory_of_their_own() -> None:
+    model = layers()
+    flat = Flat(model.parameters())
+    before = [p.detach().clone() for p in model.parameters()]
+    flat.release()
+    flat.values.zero_()
+    for p, value in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(p.detach(), value)
