@@ -32,6 +32,7 @@ from cpvae.inference import components_used, decompose, validate
 from cpvae.memory import keep_freed
 from cpvae.models import VAE
 from cpvae.priors import Conditional
+from cpvae.products import reduced
 from cpvae.rows import Rows
 from cpvae.schedules import Schedule, constant, half_cosine, linear_warmup, one_cycle
 
@@ -72,6 +73,7 @@ class Settings:
         checkpoint_every: epochs between checkpoints.
         seed: fixes order, noise and pixels.
         beta_max: weight of the KL terms after the warm-up; other than 1 the objective is not a bound.
+        precision: of the matrix products of a step (`cpvae.products.reduced`); bounds are evaluated in full.
     """
 
     max_epochs: int = 100
@@ -85,6 +87,7 @@ class Settings:
     checkpoint_every: int = 5
     seed: int = 0
     beta_max: float = 1.0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -334,13 +337,14 @@ class _Run:
         y = model.likelihood.to_model(self.rows.take(index).to(self.device))
         if self.varies:
             y = model.likelihood.draw(y)
-        if assigned:
-            assert self.start is not None
-            terms, cross_entropy = elbo_assigned(model, y, self.start[index])
-            loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).mean()
-        else:
-            terms = elbo(model, y, self.expectation, self.now)
-            loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).mean()
+        with reduced(self.settings.precision):
+            if assigned:
+                assert self.start is not None
+                terms, cross_entropy = elbo_assigned(model, y, self.start[index])
+                loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).mean()
+            else:
+                terms = elbo(model, y, self.expectation, self.now)
+                loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).mean()
         loss.backward()
         with torch.no_grad():
             for _, flat in self.flats:
