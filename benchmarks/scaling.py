@@ -130,7 +130,9 @@ def main() -> None:
             "growth": medians[-1] / medians[0],
         }
         print(
-            f"{name:45} exponent {result[name]['exponent']:.2f}, x{sizes[-1] // sizes[0]}: x{medians[-1] / medians[0]:.1f}"
+            f"{name:45} exponent {exponent(sizes, medians):.2f}, "
+            f"x{sizes[-1] // sizes[0]}: x{medians[-1] / medians[0]:.1f}",
+            flush=True,
         )
     write_json(args.out, {**evidence(), "rounds": args.rounds, "lines": result})
 
