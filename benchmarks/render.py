@@ -1,4 +1,4 @@
-"""Write the figures of the README and of `docs/comparison.md` from the files in `results/`; nothing there is typed.
+"""Write the figures of the README and of the pages in `docs/` from the files in `results/`; nothing there is typed.
 
 python benchmarks/render.py
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+
+import matplotlib.pyplot as plt
 
 from cpvae.compare import markdown
 
@@ -165,15 +167,173 @@ def compared(page: str) -> str:
     return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 
 
+def optional(name: str) -> dict[str, Any] | None:
+    """A result file, or None while it has not been made."""
+    path = ROOT / "results" / f"{name}.json"
+    return read(path) if path.exists() else None
+
+
+def uses() -> list[str]:
+    """What users do with models, beside pythae and loops by hand."""
+    result = optional("uses")
+    if result is None:
+        return []
+    lines = ["| job | who | time, as a multiple of cpvae's |", "|---|---|---|"]
+    for what, one in result["ratio_to_cpvae"].items():
+        lines += [f"| {what} | {name} | {ratio:.2f} |" for name, ratio in one.items()]
+    return [*lines, "", f"Medians in one run on {result['device']}: [uses]({{}}/uses.json)."]
+
+
+def profiles() -> list[str]:
+    """Where the time of a step goes."""
+    result = optional("profile")
+    if result is None:
+        return []
+    names = list(result["milliseconds"])
+    lines = [f"| share of a step, one thread | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    for kind in result["milliseconds"][names[0]]:
+        shares = [result["milliseconds"][name][kind] / sum(result["milliseconds"][name].values()) for name in names]
+        lines.append(f"| {kind} | {' | '.join(f'{share:.0%}' for share in shares)} |")
+    return [*lines, "", "From `benchmarks/profile_step.py`: [profile]({}/profile.json)."]
+
+
+def quality_curves() -> list[dict[str, Any]]:
+    """The runs of `benchmarks/time_to_quality.py`."""
+    return [read(path) for path in sorted((ROOT / "results" / "time_to_quality").glob("*.json"))]
+
+
+def reached(curve: dict[str, list[float]], bound: float) -> float | None:
+    """Seconds at which a curve first stood at this bound or below; None if never."""
+    pairs = zip(curve["seconds"], curve["valid_negative_elbo"], strict=True)
+    return next((seconds for seconds, value in pairs if value <= bound), None)
+
+
+def time_to_quality() -> list[str]:
+    """For each seed: what the paper's recipe ended with, and when the fast one was there."""
+    found = quality_curves()
+    if not found:
+        return []
+    lines = [
+        "| seed | paper: best -L on validation rows, epochs | seconds | fast: seconds to the same -L | ratio "
+        "| fast: best -L, seconds | -L on test rows, paper / fast |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for seed in sorted({run["seed"] for run in found}):
+        sides = {run["preset"]: run for run in found if run["seed"] == seed and run["precision"] == "float32"}
+        if not {"paper", "fast"} <= set(sides):
+            continue
+        paper, fast = sides["paper"], sides["fast"]
+        least = paper["best_valid_negative_elbo"]
+        spent = reached(paper["curve"], least)
+        there = reached(fast["curve"], least)
+        tests = [f"{run['test']['negative_elbo']:.2f}" if "test" in run else "-" for run in (paper, fast)]
+        lines.append(
+            f"| {seed} | {least:.2f}, {len(paper['curve']['epoch'])} | {spent:.0f} "
+            + (f"| {there:.0f} | {spent / there:.1f} " if there else "| not reached | - ")
+            + f"| {fast['best_valid_negative_elbo']:.2f}, {fast['curve']['seconds'][-1]:.0f} | {' / '.join(tests)} |"
+        )
+    return [*lines, "", "![validation bound against seconds](time_to_quality.png)"]
+
+
+def draw_time_to_quality() -> None:
+    """docs/time_to_quality.png: bound against seconds, a line for each run."""
+    found = quality_curves()
+    if not found:
+        return
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    colours = {"paper": "tab:orange", "fast": "tab:blue"}
+    for run in found:
+        name = run["preset"] + ("" if run["precision"] == "float32" else f", {run['precision']}")
+        style = "-" if run["precision"] == "float32" else ":"
+        label = name if run["seed"] == 0 else None
+        curve = run["curve"]
+        axes.plot(
+            curve["seconds"], curve["valid_negative_elbo"], style, color=colours[run["preset"]], lw=1.2, label=label
+        )
+    axes.set(xscale="log", xlabel="seconds of one thread", ylabel="-L on validation rows, nats", ylim=(88, 110))
+    axes.set_title("VAE on MNIST: the two presets, one line for each seed")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(ROOT / "docs" / "time_to_quality.png", dpi=120)
+    plt.close(figure)
+
+
+def scaling() -> list[str]:
+    """How cost grows with each size."""
+    result = optional("scaling")
+    if result is None:
+        return []
+    lines = ["| what, as which size grows | from, to | cost grows | exponent of the upper half |", "|---|---|---|---|"]
+    for name, line in result["lines"].items():
+        sizes = line["sizes"]
+        lines.append(
+            f"| {name} | {sizes[0]:,} to {sizes[-1]:,} | {line['growth']:.1f} times | {line['exponent']:.2f} |"
+        )
+    source = f"One thread, medians of {result['rounds']} rounds: [scaling]({{}}/scaling.json)."
+    return [*lines, "", source, "", "![cost against each size](scaling.png)"]
+
+
+def draw_scaling() -> None:
+    """docs/scaling.png: seconds against each size, doubly logarithmic, with a line of exponent one."""
+    result = optional("scaling")
+    if result is None:
+        return
+    figure, grid = plt.subplots(2, 4, figsize=(13, 6), layout="constrained")
+    for axes, (name, line) in zip(grid.flat, result["lines"].items(), strict=True):
+        sizes, seconds = line["sizes"], line["seconds"]
+        axes.loglog(sizes, [1000 * value for value in seconds], "o-", ms=4)
+        proportional = [1000 * seconds[-1] * size / sizes[-1] for size in sizes]
+        axes.loglog(sizes, proportional, ":", color="grey", label="proportional")
+        axes.set_title(name, fontsize=9)
+        axes.set(xlabel=line["unit"], ylabel="milliseconds")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+    figure.savefig(ROOT / "docs" / "scaling.png", dpi=110)
+    plt.close(figure)
+
+
+def stacked() -> list[str]:
+    """Restarts in turn against restarts as one model."""
+    result = optional("stacked")
+    if result is None:
+        return []
+    lines = ["| five restarts, one thread | in turn, ms | stacked, ms | in turn / stacked |", "|---|---|---|---|"]
+    for name, one in result["sizes"].items():
+        lines.append(
+            f"| {name} | {one['in_turn_ms']:.1f} | {one['stacked_ms']:.1f} | {one['in_turn_to_stacked']:.2f} |"
+        )
+    return [*lines, "", "Gradients of five bounds of 100 rows, in turns: [stacked]({}/stacked.json)."]
+
+
 def benchmarked(page: str) -> str:
     """`docs/benchmarks.md` with its tables between the markers."""
-    return between(page, "\n".join(step()).replace("{}/", "../results/"))
+    sections = {
+        "A step": step(),
+        "What users do": uses(),
+        "Where a step's time goes": profiles(),
+        "Time to quality": time_to_quality(),
+        "Many restarts": stacked(),
+    }
+    parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines]
+    return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 
 
-PAGES = {"README.md": rendered, "docs/comparison.md": compared, "docs/benchmarks.md": benchmarked}
+def scaled(page: str) -> str:
+    """`docs/scaling.md` with its table between the markers."""
+    return between(page, "\n".join(scaling()).replace("{}/", "../results/"))
+
+
+PAGES = {
+    "README.md": rendered,
+    "docs/comparison.md": compared,
+    "docs/benchmarks.md": benchmarked,
+    "docs/scaling.md": scaled,
+}
 
 
 def main() -> None:
+    draw_time_to_quality()
+    draw_scaling()
     for name, render in PAGES.items():
         path = ROOT / name
         path.write_text(render(path.read_text()))

@@ -96,3 +96,20 @@ def test_biases_start_at_zero():
     assert not mlp.first.bias.any()
     assert not mlp.rest[0].bias.any()
     assert not Linear(3, 2).bias.any()
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_points_give_the_product_with_the_table_in_value_and_gradient(hot: bool) -> None:
+    """One-hot points are looked up; the gradient with respect to c is still that of the product with all rows."""
+    target = torch.randn(6, 2, 5)
+    c = torch.rand(6, 2, 4).softmax(-1)
+    if hot:
+        c = torch.nn.functional.one_hot(c.argmax(-1), 4).float()
+    found = []
+    for function in (select, torch.matmul):
+        point, table = c.clone().requires_grad_(), torch.arange(20.0).view(4, 5).sin().requires_grad_()
+        given = (table, point) if function is select else (point, table)
+        result = function(*given)
+        found.append([result.detach(), *torch.autograd.grad((result * target).sum(), [point, table])])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

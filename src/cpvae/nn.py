@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from cpvae.products import linear
@@ -28,11 +29,11 @@ def select(table: Tensor, c: Tensor) -> Tensor:
     """Rows of `table` for categories given as indices, or their mixture for points of the simplex.
 
     Args:
-        table: one row a category, shape ``(K, *)``.
+        table: one row a category, shape ``(K, F)``.
         c: indices ``(..., M)`` (integer) or points of the simplex ``(..., M, K)`` (floating).
 
     Returns:
-        Shape ``(..., M, *)``.
+        Shape ``(..., M, F)``.
 
     >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> select(table, torch.tensor([1])).tolist()
@@ -42,7 +43,30 @@ def select(table: Tensor, c: Tensor) -> Tensor:
     """
     if not c.is_floating_point():
         return table[c]
-    return linear(c, table.flatten(1).t()).unflatten(-1, table.shape[1:])
+    if c.device.type == "cpu" and bool((c.detach().amax(-1) == 1).all()):  # a device would have to be waited for
+        chosen: Tensor = _OneHotRows.apply(c, table)
+        return chosen
+    return linear(c, table.t())
+
+
+class _OneHotRows(torch.autograd.Function):
+    """``c @ table`` where every point c is one-hot: rows looked up, and in their gradient added where they are from."""
+
+    @staticmethod
+    def forward(ctx: Any, c: Tensor, table: Tensor) -> Tensor:
+        index = c.argmax(-1)
+        ctx.save_for_backward(index, table)
+        return table[index]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        index, table = ctx.saved_tensors
+        of_c = linear(gradient, table) if ctx.needs_input_grad[0] else None
+        of_table = None
+        if ctx.needs_input_grad[1]:
+            of_table = torch.zeros_like(table).index_add_(0, index.flatten(), gradient.flatten(0, -2))
+        return of_c, of_table
 
 
 def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) -> Tensor:
