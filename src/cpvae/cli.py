@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from cpvae.distributed import is_main, n_processes
 from cpvae.errors import FitWarning, InputError, nearest
 
 DATA_HELP = (
@@ -55,8 +56,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 
 
 def say(text: str) -> None:
-    """A line for the user, on standard error."""
-    print(text, file=sys.stderr)  # noqa: T201
+    """A line for the user, on standard error; of several processes the first one speaks."""
+    if is_main():
+        print(text, file=sys.stderr)  # noqa: T201
 
 
 def put(text: str) -> None:
@@ -188,6 +190,8 @@ def fit(
         else:
             say("stopped before anything was trained; nothing was written")
         raise typer.Exit(130) from error
+    if not is_main():
+        return
     if as_json:
         put_json(summary)
         return
@@ -417,7 +421,9 @@ def data_verify(
 
 def resuming(data: str, labels: str | None, out: Path) -> str:
     """The command that goes on with a stopped fit; its other options are in the run folder."""
-    parts = ["cpvae", "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
+    alone = n_processes() == 1
+    program = ["cpvae"] if alone else ["torchrun", f"--nproc-per-node={n_processes()}", "-m", "cpvae"]
+    parts = [*program, "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
     return shlex.join(parts)
 
 
@@ -462,6 +468,7 @@ def main() -> NoReturn:
     usage: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         _refuse_empty(sys.argv[1:])
+        _refuse_several(sys.argv[1:])
         result = typer.main.get_command(app).main(prog_name="cpvae", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
@@ -494,6 +501,13 @@ def _refuse_empty(arguments: list[str]) -> None:
             raise InputError(f"an empty argument{after}; expected a value; leave it out or give one")
 
 
+def _refuse_several(arguments: list[str]) -> None:
+    """What is no fit would be done by every process."""
+    if n_processes() > 1 and "fit" not in arguments[:1]:
+        given = f"{n_processes()} processes for cpvae {' '.join(arguments[:1])}"
+        raise InputError(f"{given}: expected cpvae fit, which shares its work among them; leave torchrun out")
+
+
 def _silence(stream: TextIO) -> None:
     """Let what is still buffered go nowhere."""
     with suppress(OSError, ValueError):
@@ -521,7 +535,8 @@ def _usage_message(error: Any) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    say("error: " + " ".join(message.split()))
+    if os.environ.get("LOCAL_RANK", "0") == "0" or n_processes() == 1:  # once a machine: files may differ between them
+        print("error: " + " ".join(message.split()), file=sys.stderr)  # noqa: T201
     sys.exit(2)
 
 

@@ -47,6 +47,13 @@ class Rows:
         other.index = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device)
         return other
 
+    def part(self, part: slice) -> Rows:
+        """The rows from one position to another; the matrix is shared."""
+        other = Rows.__new__(Rows)
+        other.device, other.index = self.device, None if self.index is None else self.index[part]
+        other.x = self.x[part] if self.index is None else self.x
+        return other
+
     def take(self, i: Tensor) -> Tensor:
         """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
         return self.x[i if self.index is None else self.index[i]]

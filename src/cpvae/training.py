@@ -24,6 +24,7 @@ from torch import Tensor
 
 from cpvae.bounds import elbo, elbo_assigned
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
+from cpvae.distributed import world
 from cpvae.distributions import Expectation, Relaxed
 from cpvae.errors import FitWarning, InputError
 from cpvae.flat import Flat
@@ -233,6 +234,8 @@ class _Run:
         self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
         for _, flat in self.flats:
             flat.values.grad = flat.gradient
+        self.world = world()
+        self.world.copy(*(flat.values for _, flat in self.flats))
         self.n_steps = math.ceil(len(rows) / settings.batch_size)
         total = settings.max_epochs * self.n_steps
         self.learning_rate: Schedule = SCHEDULES[settings.schedule](total)
@@ -251,6 +254,8 @@ class _Run:
         if resume and self.folder is not None and (self.folder / CHECKPOINT).exists():
             with described(self.folder / CHECKPOINT):
                 self._restore(self.folder / CHECKPOINT)
+        if not self.world.is_main:
+            self.folder = None  # the first process writes for all
         progress = self.progress
         while progress.epoch < self.settings.max_epochs and not progress.stopped:
             self._epoch(asked_to_stop)
@@ -281,13 +286,14 @@ class _Run:
             self.averages = [flat.values.clone() for _, flat in self.flats] if self.averages else []
         while progress.step < self.n_steps:
             index = order[progress.step * settings.batch_size : (progress.step + 1) * settings.batch_size]
-            cause = self._step(index)
+            with self.world.sharing(len(index)):
+                cause = self._step(index)
             if cause:
                 self._give_up(cause)
                 return
             progress.step += 1
             progress.seconds = before + time.perf_counter() - began
-            stop = asked_to_stop()
+            stop = self.world.any(asked_to_stop())
             if self.folder is not None and (stop or time.perf_counter() - self.saved > SAVE_EVERY):
                 self._save(self.folder / CHECKPOINT)
             if stop:
@@ -297,6 +303,7 @@ class _Run:
     def _step(self, index: Tensor) -> str:
         """One step of Adam; returns what was not finite, in which case the weights are as they were."""
         model, settings, progress = self.model, self.settings, self.progress
+        n, index = len(index), index[self.world.part(len(index))]
         now = progress.epoch * self.n_steps + progress.step
         y = model.likelihood.to_model(self.rows.take(index).to(self.device))
         if self.varies:
@@ -305,16 +312,18 @@ class _Run:
         start = self._held_start()
         if start is not None:
             terms, cross_entropy = elbo_assigned(model, y, start[index].to(self.device))
-            loss = -(terms.log_px - cross_entropy - beta * terms.kl_z).mean()
+            loss = -(terms.log_px - cross_entropy - beta * terms.kl_z).sum() / n
         else:
             terms = elbo(model, y, self.expectation, now)
-            loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).mean()
+            loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).sum() / n
         loss.backward()
         for _, flat in self.flats:
             flat.collect()
         gradients = [flat.gradient for _, flat in self.flats]
+        totals = [part.detach().sum() for part in terms]
+        self.world.sum(*gradients, *totals)
         size = float(torch.nn.utils.get_total_norm(gradients))
-        sums = [float(part.detach().sum()) for part in terms]
+        sums = [float(total) for total in totals]
         if not math.isfinite(size) or not all(map(math.isfinite, sums)):
             bad = [name for name, value in zip(terms._fields, sums, strict=True) if not math.isfinite(value)]
             return " and ".join(bad) or "the gradient"
@@ -327,7 +336,7 @@ class _Run:
         self.optimizer.step()
         if self.averages and (now + 1) % AVERAGE_EVERY == 0:
             self._update_average(now)
-        for i, value in enumerate([*sums, float(len(index))]):
+        for i, value in enumerate([*sums, float(n)]):
             progress.sums[i] += value
         return ""
 
@@ -364,7 +373,7 @@ class _Run:
 
     def _judge_epoch(self) -> None:
         progress, settings = self.progress, self.settings
-        terms, counts = validate(self.model, self.valid, self.expectation)
+        terms, counts = validate(self.model, self.valid, self.expectation, self.world)
         parts = decompose(self.model, self.diagnosed)
         bound = float(terms.elbo)
         log_px, kl_c, kl_z, n = progress.sums
@@ -427,9 +436,10 @@ class _Run:
         shape = prior.loc.shape
         count = torch.zeros(shape[0], 1, device=self.device)
         first, second = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
-        position = 0
-        for x in self.rows.chunks():
-            c = self.start[position : position + len(x)].to(self.device)
+        part, position = self.world.part(len(self.rows)), 0
+        start = self.start[part]
+        for x in self.rows.part(part).chunks():
+            c = start[position : position + len(x)].to(self.device)
             position += len(x)
             y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
             q = self.model.encode(y).given(c.unsqueeze(1)).base_dist
@@ -437,6 +447,7 @@ class _Run:
             count.index_add_(0, c, torch.ones(len(c), 1, device=self.device))
             first.index_add_(0, c, loc)
             second.index_add_(0, c, loc.square() + scale.square())
+        self.world.sum(count, first, second)
         filled = count > 1
         loc = torch.where(filled, first / count.clamp_min(1), prior.loc)
         variance = second / count.clamp_min(1) - loc.square()
@@ -480,6 +491,7 @@ class _Run:
         self.progress.best_bound = float(meta["progress"]["best_bound"])
         self.history = [EpochRecord(**record) for record in meta["history"]]
         self.start = tensors.get("start")
-        lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
-        write_atomic(path.parent / HISTORY, "".join(lines))
+        if self.world.is_main:
+            lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
+            write_atomic(path.parent / HISTORY, "".join(lines))
         torch.set_rng_state(tensors["random"])
