@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ DATA_HELP = (
     "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
     ".npz, .npy, .csv, .parquet, an IDX file, a folder of images."
 )
+ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
 
 app = typer.Typer(
@@ -535,8 +537,12 @@ def _usage_message(error: Any) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    if os.environ.get("LOCAL_RANK", "0") == "0" or n_processes() == 1:  # once a machine: files may differ between them
-        print("error: " + " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    if not is_main():  # the first says the same, after which torchrun ends all; if not, it is news
+        with suppress(KeyboardInterrupt):
+            time.sleep(ALONE_AFTER)
+            print(f"error: process {os.environ['RANK']}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    say("error: " + " ".join(message.split()))
     sys.exit(2)
 
 

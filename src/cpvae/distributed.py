@@ -61,10 +61,15 @@ class World:
         """Which of n rows are for this process; none, where there are fewer rows than processes."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
+    def batch(self, n: int) -> tuple[slice, bool]:
+        """As `part`, and that these rows count. No network takes no rows: instead of none, the first, not to count."""
+        part = self.part(n)
+        return (part, True) if part.start < part.stop else (slice(0, 1), False)
+
     @contextmanager
     def sharing(self, n: int) -> Iterator[None]:
-        """A block in which `draw_rows` draws for n rows, and gives those of this process."""
-        token = _SHARE.set(None if self.size == 1 else (self.part(n), n))
+        """A block in which `draw_rows` draws for a batch of n rows, and gives those of this process."""
+        token = _SHARE.set(None if self.size == 1 else (self.batch(n)[0], n))
         try:
             yield
         finally:
@@ -131,8 +136,8 @@ class World:
         here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", self.size)), torch.cuda.device_count()
         if here > gpus:
             raise InputError(
-                f"{here} processes for {gpus} GPU{'s' * (gpus != 1)}: expected one for each; start {gpus} with torchrun "
-                "--nproc-per-node, or use device 'cpu'"
+                f"{here} processes for {gpus} GPU{'s' * (gpus != 1)}: expected one for each; start {gpus} with "
+                "torchrun --nproc-per-node, or use device 'cpu'"
             )
 
 

@@ -418,7 +418,9 @@ class StraightThrough:
 
     def __call__(self, logits: Tensor, step: int = 0) -> Categories:
         # Gumbel noise from uniform numbers: from exponential ones, as in F.gumbel_softmax, it takes three times as long
-        uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(torch.finfo(logits.dtype).tiny)
+        uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(
+            torch.finfo(logits.dtype).tiny
+        )
         soft = ((logits - (-uniform.log()).log()) / self.temperature(step)).softmax(-1)
         c = soft
         if self.hard:

@@ -303,7 +303,8 @@ class _Run:
     def _step(self, index: Tensor) -> str:
         """One step of Adam; returns what was not finite, in which case the weights are as they were."""
         model, settings, progress = self.model, self.settings, self.progress
-        n, index = len(index), index[self.world.part(len(index))]
+        n, (part, counts) = len(index), self.world.batch(len(index))
+        index = index[part]
         now = progress.epoch * self.n_steps + progress.step
         y = model.likelihood.to_model(self.rows.take(index).to(self.device))
         if self.varies:
@@ -316,11 +317,11 @@ class _Run:
         else:
             terms = elbo(model, y, self.expectation, now)
             loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).sum() / n
-        loss.backward()
+        (loss if counts else 0 * loss).backward()
         for _, flat in self.flats:
             flat.collect()
         gradients = [flat.gradient for _, flat in self.flats]
-        totals = [part.detach().sum() for part in terms]
+        totals = [term.detach().sum() * counts for term in terms]
         self.world.sum(*gradients, *totals)
         size = float(torch.nn.utils.get_total_norm(gradients))
         sums = [float(total) for total in totals]
