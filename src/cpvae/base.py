@@ -26,7 +26,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from cpvae import likelihoods, runs
+from cpvae import likelihoods, presets, runs
 from cpvae.arguments import between, one_of, seed, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
 from cpvae.convolution import Conv
@@ -47,35 +47,18 @@ from cpvae.inference import (
 from cpvae.initialisation import STARTS, Start
 from cpvae.models import VAE as VAEModule
 from cpvae.nn import Dense, Network
+from cpvae.presets import PRESETS
 from cpvae.priors import component_prior
+from cpvae.products import PRECISIONS
 from cpvae.progress import Reporter, Silent, Terminal
 from cpvae.rows import Rows
 from cpvae.schema import Schema, as_frame, check_given, first_gap
 from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
 
 MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
-STEPS = 10_000  # what max_epochs=None aims at
 NETWORKS = ("dense", "conv")
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
 EVALUATION_DRAWS = 4  # of z behind each ELBO_c when rows are scored
-
-
-def default_epochs(n_rows: int, batch_size: int) -> int:
-    """Epochs that make about 10,000 steps, at least 30 and at most 200.
-
-    >>> default_epochs(50_000, 100), default_epochs(1_000, 100)
-    (30, 200)
-    """
-    return int(np.clip(STEPS * batch_size // max(1, n_rows), 30, 200))
-
-
-def default_start_epochs(epochs: int, steps_in_epoch: int) -> int:
-    """Epochs for the start and the warm-up: a sixth, but 500 steps where half of the epochs allow for them.
-
-    >>> default_start_epochs(30, 500), default_start_epochs(200, 13), default_start_epochs(10, 13)
-    (5, 39, 5)
-    """
-    return max(1, epochs // 6, min(epochs // 2, math.ceil(500 / steps_in_epoch)))
 
 
 class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -96,10 +79,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     noise: float | None
     schema: dict[str, str] | None
     max_epochs: int | None
-    batch_size: int
-    learning_rate: float
+    preset: str
+    batch_size: int | None
+    learning_rate: float | None
     warmup_epochs: int | None
-    patience: int
+    patience: int | None
+    precision: str
     validation_fraction: float
     n_init: int
     device: str
@@ -132,18 +117,20 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
 
     def _check_params(self) -> None:
         """Refuse arguments that make no sense: one line each."""
-        for name in ("n_components", "latent_dim", "batch_size", "n_init"):
+        for name in ("n_components", "latent_dim", "n_init"):
             whole(name, getattr(self, name, 1), 1)
-        for name in ("max_epochs", "warmup_epochs"):
+        for name, least in (("max_epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 1)):
             if getattr(self, name) is not None:
-                whole(name, getattr(self, name), 1 if name == "max_epochs" else 0)
-        whole("patience", self.patience, 1)
+                whole(name, getattr(self, name), least)
+        one_of("preset", self.preset, tuple(PRESETS))
+        one_of("precision", self.precision, PRECISIONS)
         if not isinstance(self.hidden, (tuple, list)) or not self.hidden:
             raise InputError(f"hidden={self.hidden!r}: expected the widths of the hidden layers, such as (300, 300)")
         one_of("network", self.network, NETWORKS)
         for width in self.hidden:
             whole("hidden", width, 1)
-        between("learning_rate", self.learning_rate, 0.0, 1.0)
+        if self.learning_rate is not None:
+            between("learning_rate", self.learning_rate, 0.0, 1.0)
         between("validation_fraction", self.validation_fraction, 0.0, 1.0)
         if self.noise is not None:
             between("noise", self.noise, 0.0, math.inf)
@@ -256,8 +243,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         label: str,
     ) -> tuple[VAEModule, Outcome]:
         """One restart: start, then training. `home` is the folder of the run, `folder` that of the restart."""
-        epochs = self.max_epochs or default_epochs(len(rows), self.batch_size)
-        few = default_start_epochs(epochs, math.ceil(len(rows) / self.batch_size))
+        settings = self._settings(len(rows), seed)
         start = None
         going_on = resume and folder is not None and (folder / CHECKPOINT).exists()
         if folder is not None and world().is_main:
@@ -278,17 +264,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         with seeded(seed):
             model = self._module(copy.deepcopy(likelihood)).to(rows.device)
             self._prepare(model, rows, seed)
-        settings = Settings(
-            max_epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            warmup_epochs=few if self.warmup_epochs is None else self.warmup_epochs,
-            start_epochs=few,
-            patience=self.patience,
-            seed=seed,
-        )
-        expectation = self._expectation(epochs * math.ceil(len(rows) / self.batch_size))
-        reporter.phase(f"fitting{label}", epochs)
+        expectation = self._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size))
+        reporter.phase(f"fitting{label}", settings.max_epochs)
         outcome = train(
             model,
             rows,
@@ -301,6 +278,11 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             on_epoch=reporter.epoch,
         )
         return model, outcome
+
+    def _settings(self, n_rows: int, seed: int) -> Settings:
+        """How to train on so many rows: the preset, and what was said beside it."""
+        names = ("max_epochs", "batch_size", "learning_rate", "warmup_epochs", "patience", "precision")
+        return presets.settings(self.preset, n_rows, seed, **{name: getattr(self, name) for name in names})
 
     def _finish(self, rows: Rows, model: VAEModule, outcome: Outcome, seed: int) -> None:
         """Keep what was learned, and say so if the categories collapsed."""

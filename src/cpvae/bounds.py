@@ -105,7 +105,7 @@ def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> 
     )
 
 
-def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int = 0) -> Terms:
+def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0) -> Terms:
     """The terms of L for rows ``(B, F)``, with one fresh draw of z: what training maximises.
 
     With `cpvae.distributions.Relaxed` the result is not a bound.

@@ -90,7 +90,7 @@ def fit(
         typer.Option("--components", "-k", help="Categories, or components of the prior.", show_default="10"),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows at most.", show_default="about 10,000 steps")
+        int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes everything.", show_default="0")] = None,
     restarts: Annotated[
@@ -137,15 +137,21 @@ def fit(
     pseudo_inputs: Annotated[
         str | None, typer.Option(help="Of vamp and hvae-vamp, how they begin: rows or random.", show_default="rows")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a step.", show_default="100")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.", show_default="0.001")] = None,
+    preset: Annotated[str | None, typer.Option(help="How to train: fast or paper.", show_default="fast")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows in a step.", show_default="the preset's: 100, or 200 of 20,000 rows on")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.", show_default="the preset's")] = None,
     warmup_epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs in which the KL terms grow to full weight.", show_default="a sixth"),
+        typer.Option(help="Epochs in which the KL terms grow to full weight.", show_default="the preset's"),
     ] = None,
     patience: Annotated[
         int | None,
         typer.Option(help="Stop after so many epochs without a better validation bound.", show_default="50"),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto.", show_default="auto")] = None,
     labels: Labels = None,
@@ -173,10 +179,12 @@ def fit(
         "init": init,
         "prior": prior,
         "pseudo_inputs": pseudo_inputs,
+        "preset": preset,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "warmup_epochs": warmup_epochs,
         "patience": patience,
+        "precision": precision,
         "device": device,
     }
     params = {name: value for name, value in given.items() if value is not None}
@@ -304,9 +312,13 @@ def compare(
         typer.Option(help="Folder for runs and tables.", callback=expand, show_default="runs/compare-DATA"),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows at most.", show_default="about 10,000 steps")
+        int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")
     ] = None,
     latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
+    preset: Annotated[str | None, typer.Option(help="How to train: fast or paper.", show_default="fast")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
+    ] = None,
     network: Annotated[
         str | None, typer.Option(help="dense, or conv (convolutions, for images).", show_default="dense")
     ] = None,
@@ -337,6 +349,8 @@ def compare(
 
     given = {
         "max_epochs": epochs,
+        "preset": preset,
+        "precision": precision,
         "latent_dim": latent_dim,
         "network": network,
         "hidden": None if hidden is None else parse_widths(hidden),

@@ -365,13 +365,13 @@ class Categories(NamedTuple):
 class Expectation(Protocol):
     """From the logits of q(c | x) ``(B, K)`` and the training step to `Categories`."""
 
-    def __call__(self, logits: Tensor, step: int) -> Categories: ...
+    def __call__(self, logits: Tensor, step: int | Tensor) -> Categories: ...
 
 
 class Exact:
     """The sum over all K categories: no noise, K decoders."""
 
-    def __call__(self, logits: Tensor, step: int = 0) -> Categories:
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         return Categories(torch.arange(logits.shape[-1], device=logits.device).unsqueeze(0), logits.exp())
 
 
@@ -390,7 +390,7 @@ class SumAndSample:
 
     top: int = 2
 
-    def __call__(self, logits: Tensor, step: int = 0) -> Categories:
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         if self.top + 1 >= logits.shape[-1]:
             return Exact()(logits)
         probs = logits.exp()
@@ -413,10 +413,10 @@ class StraightThrough:
         temperature: a function of the training step (see `cpvae.schedules`).
     """
 
-    temperature: Callable[[int], float]
+    temperature: Callable[[Any], Any]
     hard: bool = True
 
-    def __call__(self, logits: Tensor, step: int = 0) -> Categories:
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         # Gumbel noise from uniform numbers: from exponential ones, as in F.gumbel_softmax, it takes three times as long
         uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(
             torch.finfo(logits.dtype).tiny

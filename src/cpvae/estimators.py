@@ -53,11 +53,12 @@ class CPVAE(Clusterer):
             latent classes); "random" starts from nothing and, as a rule, ends in few categories
             (`cpvae.initialisation`).
         n_init: restarts; the one with the best validation bound is kept.
-        max_epochs: None aims at 10,000 steps.
+        preset: "fast" or "paper", how to train (`cpvae.presets`); what is given of the next five goes before it.
+        max_epochs: passes over the rows at most.
         batch_size, learning_rate: of Adam.
-        warmup_epochs: the weight of both KL terms grows from 0 to 1 over these; None is a sixth
-            of the epochs, or 500 steps.
+        warmup_epochs: the weight of both KL terms grows from 0 to 1 over these.
         patience: epochs without a better validation bound after which training stops.
+        precision: of the matrix products in training, "float32" or "bfloat16" (faster where the hardware has it).
         validation_fraction: share of the rows kept for the validation bound, when none are given.
         device: "auto", "cpu", "cuda", ...
         random_state: fixes everything.
@@ -108,11 +109,13 @@ class CPVAE(Clusterer):
         temperature: tuple[float, float] = (1.0, 0.5),
         init: str = "autoencoder",
         n_init: int = 1,
+        preset: str = "fast",
         max_epochs: int | None = None,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         warmup_epochs: int | None = None,
-        patience: int = 50,
+        patience: int | None = None,
+        precision: str = "float32",
         validation_fraction: float = 0.1,
         device: str = "auto",
         random_state: RandomState = None,
@@ -182,11 +185,13 @@ class VAE(DeepMixture):
         noise: float | None = None,
         schema: dict[str, str] | None = None,
         n_init: int = 1,
+        preset: str = "fast",
         max_epochs: int | None = None,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         warmup_epochs: int | None = None,
-        patience: int = 50,
+        patience: int | None = None,
+        precision: str = "float32",
         validation_fraction: float = 0.1,
         device: str = "auto",
         random_state: RandomState = None,
@@ -251,11 +256,13 @@ class MoGVAE(Clusterer):
         schema: dict[str, str] | None = None,
         weights: str = "uniform",
         n_init: int = 1,
+        preset: str = "fast",
         max_epochs: int | None = None,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         warmup_epochs: int | None = None,
-        patience: int = 50,
+        patience: int | None = None,
+        precision: str = "float32",
         validation_fraction: float = 0.1,
         device: str = "auto",
         random_state: RandomState = None,
@@ -306,11 +313,13 @@ class VampVAE(Clusterer):
         schema: dict[str, str] | None = None,
         pseudo_inputs: str = "rows",
         n_init: int = 1,
+        preset: str = "fast",
         max_epochs: int | None = None,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         warmup_epochs: int | None = None,
-        patience: int = 50,
+        patience: int | None = None,
+        precision: str = "float32",
         validation_fraction: float = 0.1,
         device: str = "auto",
         random_state: RandomState = None,

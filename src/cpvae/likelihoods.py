@@ -109,8 +109,7 @@ class Likelihood(nn.Module, ABC):
 
 def held(value: Tensor, low: float | Tensor, high: float) -> Tensor:
     """`value` between bounds. The gradient passes them, or a single overshoot would leave it there for good."""
-    at_least, at_most = (torch.as_tensor(bound, dtype=value.dtype, device=value.device) for bound in (low, high))
-    return value + (value.clamp(at_least, at_most) - value).detach()
+    return value + (value.clamp_min(low).clamp_max(high) - value).detach()
 
 
 def draw_bits(probs: Tensor) -> Tensor:

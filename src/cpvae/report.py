@@ -395,7 +395,7 @@ def stopped_words(model: DeepMixture) -> str:
     """Why training stopped."""
     why = {
         "max_epochs": f"it had made the {_epochs(model)} asked for",
-        "early_stopping": f"the validation bound had not improved for {model.patience} epochs",
+        "early_stopping": "the validation bound had stopped improving",
         "not_finite": "a value became infinite or not a number",
     }.get(model.stopped_, str(model.stopped_))
     return f"{why}; the weights of epoch {model.best_epoch_} were kept"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
 
 Schedule = Callable[[int], float]
 
@@ -46,10 +49,18 @@ def one_cycle(warmup: int, stop: int, floor: float = 0.001) -> Schedule:
     return lambda step: min((step + 1) / max(1, warmup), 1.0) * down(step)
 
 
-def exponential(start: float, rate: float, floor: float) -> Schedule:
+def exponential(start: float, rate: float, floor: float) -> Callable[[Any], Any]:
     """``max(floor, start * exp(-rate * step))``: the temperature schedule of Jang, Gu and Poole (2017).
+
+    The step may be a tensor, and so is the result then: a recorded step of training (`cpvae.captured`) needs it.
 
     >>> exponential(1.0, 0.1, 0.5)(100)
     0.5
     """
-    return lambda step: max(floor, start * math.exp(-rate * step))
+
+    def value(step: Any) -> Any:
+        if isinstance(step, Tensor):
+            return (start * (-rate * step).exp()).clamp_min(floor)
+        return max(floor, start * math.exp(-rate * step))
+
+    return value

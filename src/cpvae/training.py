@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cpvae.bounds import elbo, elbo_assigned
+from cpvae.bounds import Terms, elbo, elbo_assigned
+from cpvae.captured import Captured
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
 from cpvae.distributed import world
 from cpvae.distributions import Expectation, Relaxed
@@ -32,12 +33,14 @@ from cpvae.inference import components_used, decompose, validate
 from cpvae.memory import keep_freed
 from cpvae.models import VAE
 from cpvae.priors import Conditional
+from cpvae.products import reduced
 from cpvae.rows import Rows
 from cpvae.schedules import Schedule, constant, half_cosine, linear_warmup, one_cycle
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 NOISE_AHEAD = 10.0  # times the learning rate, for the noise of a Gaussian likelihood
 DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
+LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 AVERAGE_EVERY = 10  # steps between updates of the moving average
 CHECKPOINT = "checkpoint.safetensors"
@@ -71,6 +74,7 @@ class Settings:
         checkpoint_every: epochs between checkpoints.
         seed: fixes order, noise and pixels.
         beta_max: weight of the KL terms after the warm-up; other than 1 the objective is not a bound.
+        precision: of the matrix products of a step (`cpvae.products.reduced`); bounds are evaluated in full.
     """
 
     max_epochs: int = 100
@@ -84,6 +88,7 @@ class Settings:
     checkpoint_every: int = 5
     seed: int = 0
     beta_max: float = 1.0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,6 @@ class _Progress:
 
     epoch: int = 0
     step: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0] * 4)
-    usual_norm: float = 0.0
     best_bound: float = -math.inf
     best_epoch: int = 0
     seconds: float = 0.0
@@ -221,7 +224,7 @@ class _Run:
         self.diagnosed = valid[chosen.to(valid.device)]
         self.varies = model.likelihood.varies
         self.expectation, self.settings = expectation, settings
-        self.start, self.folder, self.on_epoch = start, folder, on_epoch
+        self.folder, self.on_epoch = folder, on_epoch
         # A likelihood has at most a scalar to learn, its noise, on which everything else waits: it goes ahead.
         noise = {id(p) for p in model.likelihood.parameters()}
         learned = [p for p in model.parameters() if p.requires_grad]
@@ -230,12 +233,24 @@ class _Run:
             (NOISE_AHEAD, [p for p in learned if id(p) in noise]),
         ]
         self.flats = [(ahead, Flat(parameters)) for ahead, parameters in parts if parameters]
-        groups = [{"params": [flat.values], "ahead": ahead} for ahead, flat in self.flats]
-        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.device = self.flats[0][1].values.device
+        self.start = None if start is None else start.to(self.device)
         for _, flat in self.flats:
             flat.values.grad = flat.gradient
         self.world = world()
         self.world.copy(*(flat.values for _, flat in self.flats))
+        groups = [{"params": [flat.values], "ahead": ahead, "lr": self._number()} for ahead, flat in self.flats]
+        self.optimizer = torch.optim.Adam(groups, fused=True, capturable=self.device.type == "cuda")
+        # What changes from step to step, in tensors, so that a step can be recorded (`cpvae.captured`).
+        self.now, self.beta_now, self.usual_norm = self._number(), self._number(), self._number()
+        self.shrink, self.broken = self._number(), self._number()
+        self.optimizer.grad_scale, self.optimizer.found_inf = self.shrink, self.broken  # type: ignore[attr-defined]
+        self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)  # log_px, kl_c, kl_z, rows of the epoch
+        self.index = torch.zeros(min(settings.batch_size, len(rows)), dtype=torch.int64, device=self.device)
+        self.recorded = {
+            assigned: Captured(lambda assigned=assigned: self._update(self.index, assigned), self.device)  # type: ignore[misc]
+            for assigned in (False, True)
+        }
         self.n_steps = math.ceil(len(rows) / settings.batch_size)
         total = settings.max_epochs * self.n_steps
         self.learning_rate: Schedule = SCHEDULES[settings.schedule](total)
@@ -244,8 +259,10 @@ class _Run:
         self.best = self._copy_weights()
         self.progress = _Progress()
         self.history: list[EpochRecord] = []
-        self.device = self.flats[0][1].values.device
         self.saved = time.perf_counter()
+
+    def _number(self) -> Tensor:
+        return torch.zeros((), device=self.device)
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -280,7 +297,7 @@ class _Run:
         began, before = time.perf_counter(), progress.seconds
         # The order of an epoch depends on seed and epoch alone, so that a run can go on from its middle.
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
-        order = torch.randperm(len(self.rows), generator=generator)
+        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
         if progress.epoch == settings.start_epochs and progress.step == 0 and self.start is not None:
             self._match_prior()
             self.averages = [flat.values.clone() for _, flat in self.flats] if self.averages else []
@@ -301,45 +318,66 @@ class _Run:
         self._finish_epoch()
 
     def _step(self, index: Tensor) -> str:
-        """One step of Adam; returns what was not finite, in which case the weights are as they were."""
-        model, settings, progress = self.model, self.settings, self.progress
+        """One step of Adam; returns what was not finite, if that was looked at, in which case the weights stay."""
+        progress, settings = self.progress, self.settings
+        now = progress.epoch * self.n_steps + progress.step
+        self.now.fill_(now)
+        self.beta_now.fill_(settings.beta_max * self.beta(now))
+        for group in self.optimizer.param_groups:
+            group["lr"].fill_(group["ahead"] * settings.learning_rate * self.learning_rate(now))
+        assigned = self._assigned()
+        if len(index) == len(self.index) and self.world.size == 1:  # what processes exchange is not recorded
+            self.index.copy_(index)
+            self.recorded[assigned]()
+        else:
+            self._update(index.to(self.device), assigned)
+        if self.averages and (now + 1) % AVERAGE_EVERY == 0:
+            self._update_average(now)
+        # To look makes the host wait for the device; on the CPU that costs nothing.
+        looks = self.device.type == "cpu" or now % LOOK_EVERY == 0 or progress.step + 1 == self.n_steps
+        return self._not_finite() if looks else ""
+
+    def _update(self, index: Tensor, assigned: bool) -> None:
+        """The step itself, with its numbers in tensors: nothing here makes the host wait for the device."""
+        model = self.model
         n, (part, counts) = len(index), self.world.batch(len(index))
         index = index[part]
-        now = progress.epoch * self.n_steps + progress.step
         y = model.likelihood.to_model(self.rows.take(index).to(self.device))
         if self.varies:
             y = model.likelihood.draw(y)
-        beta = settings.beta_max * self.beta(now)
-        start = self._held_start()
-        if start is not None:
-            terms, cross_entropy = elbo_assigned(model, y, start[index].to(self.device))
-            loss = -(terms.log_px - cross_entropy - beta * terms.kl_z).sum() / n
-        else:
-            terms = elbo(model, y, self.expectation, now)
-            loss = -(terms.log_px - beta * (terms.kl_c + terms.kl_z)).sum() / n
+        with reduced(self.settings.precision):
+            if assigned:
+                assert self.start is not None
+                terms, cross_entropy = elbo_assigned(model, y, self.start[index])
+                loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).sum() / n
+            else:
+                terms = elbo(model, y, self.expectation, self.now)
+                loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).sum() / n
         (loss if counts else 0 * loss).backward()
-        for _, flat in self.flats:
-            flat.collect()
-        gradients = [flat.gradient for _, flat in self.flats]
-        totals = [term.detach().sum() * counts for term in terms]
-        self.world.sum(*gradients, *totals)
-        size = float(torch.nn.utils.get_total_norm(gradients))
-        sums = [float(total) for total in totals]
-        if not math.isfinite(size) or not all(map(math.isfinite, sums)):
-            bad = [name for name, value in zip(terms._fields, sums, strict=True) if not math.isfinite(value)]
-            return " and ".join(bad) or "the gradient"
-        if progress.usual_norm and size > GUARD * progress.usual_norm:
-            torch._foreach_mul_(gradients, progress.usual_norm / size)
-            size = progress.usual_norm * GUARD
-        progress.usual_norm = size if not progress.usual_norm else 0.99 * progress.usual_norm + 0.01 * size
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["ahead"] * settings.learning_rate * self.learning_rate(now)
-        self.optimizer.step()
-        if self.averages and (now + 1) % AVERAGE_EVERY == 0:
-            self._update_average(now)
-        for i, value in enumerate([*sums, float(n)]):
-            progress.sums[i] += value
-        return ""
+        with torch.no_grad():
+            for _, flat in self.flats:
+                flat.collect()
+            gradients = [flat.gradient for _, flat in self.flats]
+            sums = torch.stack([term.sum() for term in terms]) * counts
+            self.world.sum(*gradients, sums)
+            size = torch.nn.utils.get_total_norm(gradients)
+            self.sums[:3] += sums
+            self.sums[3] += n
+            # Adam leaves the weights alone from the first number on that is not finite.
+            self.broken.clamp_min_((~(size.isfinite() & sums.isfinite().all())).float())
+            huge = (self.usual_norm > 0) & (size > GUARD * self.usual_norm)
+            self.shrink.copy_(torch.where(huge, size / self.usual_norm, 1.0))
+            held = torch.where(huge, GUARD * self.usual_norm, size)
+            held = torch.where(self.usual_norm > 0, 0.99 * self.usual_norm + 0.01 * held, held)
+            self.usual_norm.copy_(held)
+            self.optimizer.step()
+
+    def _not_finite(self) -> str:
+        """What was not finite in a step of this epoch; empty if all was."""
+        if not self.broken.item():
+            return ""
+        bad = [name for name, value in zip(Terms._fields, self.sums.tolist(), strict=False) if not math.isfinite(value)]
+        return " and ".join(bad) or "the gradient"
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
@@ -363,9 +401,9 @@ class _Run:
             for mine, (_, flat) in zip(kept, self.flats, strict=True):
                 flat.values.copy_(mine)
 
-    def _held_start(self) -> Tensor | None:
-        """The categories of the start, while they hold."""
-        return self.start if self.progress.epoch < self.settings.start_epochs else None
+    def _assigned(self) -> bool:
+        """Whether the categories of the start hold in this epoch."""
+        return self.start is not None and self.progress.epoch < self.settings.start_epochs
 
     def _finish_epoch(self) -> None:
         """Validate, record, keep the best weights, decide whether to stop."""
@@ -377,9 +415,9 @@ class _Run:
         terms, counts = validate(self.model, self.valid, self.expectation, self.world)
         parts = decompose(self.model, self.diagnosed)
         bound = float(terms.elbo)
-        log_px, kl_c, kl_z, n = progress.sums
+        log_px, kl_c, kl_z, n = self.sums.tolist()
         negative = -(log_px - kl_c - kl_z) / n
-        relaxed = isinstance(self.expectation, Relaxed) and self._held_start() is None
+        relaxed = isinstance(self.expectation, Relaxed) and not self._assigned()
         record = EpochRecord(
             epoch=progress.epoch + 1,
             train_negative_elbo=None if relaxed else negative,
@@ -399,7 +437,8 @@ class _Run:
         if not math.isfinite(bound):
             self._give_up("the validation bound")
             return
-        progress.epoch, progress.step, progress.sums, progress.seconds = record.epoch, 0, [0.0] * 4, 0.0
+        progress.epoch, progress.step, progress.seconds = record.epoch, 0, 0.0
+        self.sums.zero_()
         settled = max(settings.warmup_epochs, settings.start_epochs if self.start is not None else 0)
         quality = float(terms.log_px - settings.beta_max * (terms.kl_c + terms.kl_z))  # the bound, unless beta_max != 1
         if quality > progress.best_bound or record.epoch <= settled:
@@ -440,7 +479,7 @@ class _Run:
         part, position = self.world.part(len(self.rows)), 0
         start = self.start[part]
         for x in self.rows.part(part).chunks():
-            c = start[position : position + len(x)].to(self.device)
+            c = start[position : position + len(x)]
             position += len(x)
             y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
             q = self.model.encode(y).given(c.unsqueeze(1)).base_dist
@@ -461,7 +500,7 @@ class _Run:
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"adam.{i}.{name}": value for i, parts in state.items() for name, value in parts.items()}
         tensors |= {f"average.{i}": average for i, average in enumerate(self.averages)}
-        tensors["random"] = torch.get_rng_state()
+        tensors |= {"sums": self.sums, "usual_norm": self.usual_norm, "random": torch.get_rng_state()}
         if self.start is not None:
             tensors["start"] = self.start
         meta: dict[str, Any] = {"progress": asdict(self.progress), "settings": asdict(self.settings)}
@@ -491,7 +530,9 @@ class _Run:
         self.progress = _Progress(**meta["progress"])
         self.progress.best_bound = float(meta["progress"]["best_bound"])
         self.history = [EpochRecord(**record) for record in meta["history"]]
-        self.start = tensors.get("start")
+        self.sums.copy_(tensors["sums"])
+        self.usual_norm.copy_(tensors["usual_norm"])
+        self.start = tensors["start"].to(self.device) if "start" in tensors else None
         if self.world.is_main:
             lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
             write_atomic(path.parent / HISTORY, "".join(lines))
