@@ -41,7 +41,7 @@ FIT = {"latent_dim": 3, "hidden": (16,), "max_epochs": 6, "batch_size": 30, "ran
 
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
-    monkeypatch.setitem(STARTS, "autoencoder", AutoencoderStart(n_steps=1))
+    monkeypatch.setitem(STARTS, "autoencoder", AutoencoderStart(n_steps=300))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp
 
     alone = CPVAE(4, **few).fit(X)
     (found, curve, writes), (_, _, others) = together(fit)
-    np.testing.assert_allclose(curve, [r["valid_negative_elbo"] for r in alone.history_], rtol=ROUNDING)
+    np.testing.assert_allclose(curve, [r["valid_negative_elbo"] for r in alone.history_], rtol=1e-4)  # and the start's
     assert np.mean(alone.predict(X) == found) > 0.99
     assert writes > 5
     assert others == 0
@@ -165,7 +165,7 @@ def test_without_a_seed_all_take_that_of_the_first(together):
 
 def test_a_stop_request_to_any_stops_all_and_one_process_resumes(start, tmp_path):
     folder = tmp_path / "run"
-    long = {**FIT, "max_epochs": 30}
+    long = {**FIT, "max_epochs": 30, "init": "random"}
 
     def fit() -> str:
         try:

@@ -23,7 +23,7 @@ from cpvae.errors import FitWarning, InputError, nearest
 
 DATA_HELP = (
     "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
-    ".npz, .npy, .csv, .parquet, an IDX file, a folder of images."
+    ".npz, .npy, .csv, .parquet, an IDX file, a folder of images or of Parquet files (or 'part-*.parquet')."
 )
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."

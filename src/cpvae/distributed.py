@@ -12,6 +12,7 @@ PyTorch is imported only where there is somebody to talk to: the command line as
 from __future__ import annotations
 
 import atexit
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+_HELD: list[Tensor] = []  # the last tensor exchanged
 _SHARE: ContextVar[tuple[slice, int] | None] = ContextVar("share", default=None)
 
 
@@ -82,7 +84,7 @@ class World:
         import torch
 
         joined = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-        torch.distributed.all_reduce(joined)
+        _held(torch.distributed.all_reduce, joined)
         for tensor, total in zip(tensors, joined.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.detach().copy_(total.view_as(tensor))
 
@@ -93,7 +95,7 @@ class World:
         import torch
 
         raised = torch.tensor(float(flag))
-        torch.distributed.all_reduce(raised)
+        _held(torch.distributed.all_reduce, raised)
         return bool(raised)
 
     def copy(self, *tensors: Tensor) -> None:
@@ -103,25 +105,35 @@ class World:
         import torch
 
         for tensor in tensors:
-            torch.distributed.broadcast(tensor.detach(), 0)
+            _held(torch.distributed.broadcast, tensor.detach(), 0)
 
     def first(self, function: Callable[[], T]) -> T:
-        """What `function()` gives in the first process, once all are here; its errors are everybody's."""
+        """What `function()` gives in the first process, as JSON has it, once all are here; its errors are everybody's.
+
+        Raises:
+            InputError: in the other processes whatever the first one raised.
+        """
         if self.size == 1:
             return function()
         import torch
 
         self.any(False)
-        box: list[T | Exception | None] = [None, None]
+        told, failure = b"", None
         if self.is_main:
             try:
-                box[0] = function()
+                told = json.dumps([function(), None]).encode()
             except Exception as error:
-                box[1] = error
-        torch.distributed.broadcast_object_list(box, 0, device=torch.device("cpu"))
-        if isinstance(box[1], Exception):
-            raise box[1]
-        return box[0]  # type: ignore[return-value]
+                told, failure = json.dumps([None, str(error)]).encode(), error
+        size = torch.tensor(len(told))
+        self.copy(size)
+        letters = torch.tensor(list(told), dtype=torch.uint8) if self.is_main else torch.empty(int(size)).byte()
+        self.copy(letters)
+        if failure is not None:
+            raise failure
+        value, refused = json.loads(bytes(letters.tolist()))
+        if refused is not None:
+            raise InputError(refused)
+        return value
 
     def check_device(self, device: torch.device) -> None:
         """Refuse several processes on one GPU.
@@ -139,6 +151,16 @@ class World:
                 f"{here} processes for {gpus} GPU{'s' * (gpus != 1)}: expected one for each; start {gpus} with "
                 "torchrun --nproc-per-node, or use device 'cpu'"
             )
+
+
+def _held(exchange: Callable[..., object], tensor: Tensor, *arguments: int) -> None:
+    """An exchange whose tensor is kept until the next one.
+
+    Otherwise gloo's thread may be the last to hold it, and freeing what Python knows needs Python's lock, which at the
+    end of the interpreter is no longer given: the process would abort.
+    """
+    exchange(tensor, *arguments)
+    _HELD[:] = [tensor]
 
 
 @cache

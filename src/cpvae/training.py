@@ -192,7 +192,7 @@ def train(
         rows: training rows.
         valid: validation rows in the model's units, ``(n, F)``; never used for a gradient.
         expectation: how c is summed or drawn.
-        start: a category for each training row, int64 ``(n,)``, held for `settings.start_epochs`.
+        start: a category for each training row, integers ``(n,)``, held for `settings.start_epochs`.
         folder: where history and checkpoints go; None keeps nothing.
         resume: go on from the folder's checkpoint, if it has one.
         on_epoch: called with each new record.
@@ -297,7 +297,8 @@ class _Run:
         began, before = time.perf_counter(), progress.seconds
         # The order of an epoch depends on seed and epoch alone, so that a run can go on from its middle.
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
-        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
+        kind = torch.int32 if len(self.rows) < 2**31 else torch.int64
+        order = torch.randperm(len(self.rows), generator=generator, dtype=kind).to(self.rows.device)
         if progress.epoch == settings.start_epochs and progress.step == 0 and self.start is not None:
             self._match_prior()
             self.averages = [flat.values.clone() for _, flat in self.flats] if self.averages else []
@@ -348,7 +349,7 @@ class _Run:
         with reduced(self.settings.precision):
             if assigned:
                 assert self.start is not None
-                terms, cross_entropy = elbo_assigned(model, y, self.start[index])
+                terms, cross_entropy = elbo_assigned(model, y, self.start[index].long())
                 loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).sum() / n
             else:
                 terms = elbo(model, y, self.expectation, self.now)
@@ -479,7 +480,7 @@ class _Run:
         part, position = self.world.part(len(self.rows)), 0
         start = self.start[part]
         for x in self.rows.part(part).chunks():
-            c = start[position : position + len(x)]
+            c = start[position : position + len(x)].long()
             position += len(x)
             y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
             q = self.model.encode(y).given(c.unsqueeze(1)).base_dist
