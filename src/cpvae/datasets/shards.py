@@ -23,7 +23,7 @@ from cpvae.datasets.checks import input_error, reading
 from cpvae.datasets.images import SUFFIXES
 from cpvae.datasets.records import Array
 
-LARGE = 2**28  # bytes of numbers beyond which a table is mapped into memory
+LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs several times as many
 ROWS_AT_ONCE = 2**14
 SUFFIX = ".parquet"
 
