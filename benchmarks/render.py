@@ -170,7 +170,34 @@ def benchmarked(page: str) -> str:
     return between(page, "\n".join(step()).replace("{}/", "../results/"))
 
 
-PAGES = {"README.md": rendered, "docs/comparison.md": compared, "docs/benchmarks.md": benchmarked}
+def memory() -> list[str]:
+    """One line for each fit: what its process needed, and what were pages of files."""
+    result = read(ROOT / "results" / "memory.json")
+    lines = [
+        "| rows | from | data | the process's own, peak | pages of files, peak | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in result["fits"]:
+        own, file, data = (one[f"{name}_bytes"] / 1e6 for name in ("peak_anonymous", "peak_file_backed", "data"))
+        seconds = one["seconds_to_load"] + one["seconds_to_fit"]
+        lines.append(f"| {one['rows']:,} | {one['from']} | {data:,.0f} MB | {own:.0f} MB | {file:.0f} MB | {seconds:.0f} |")
+    slopes = ", ".join(f"{value:.1f} from {kind}" for kind, value in result["anonymous_bytes_a_row"].items())
+    said = f"Between the first size and the last the process's own memory grows by so many bytes a row: {slopes}. A row is"
+    said += f" {4 * result['fit']['features']} bytes. K=5, one epoch in batches of {result['fit']['batch_size']:,} rows"
+    return [*lines, "", f"{said}, {result['device']}: [memory]({{}}/memory.json)."]
+
+
+def large(page: str) -> str:
+    """`docs/large.md` with its table between the markers."""
+    return between(page, "\n".join(memory()).replace("{}/", "../results/"))
+
+
+PAGES = {
+    "README.md": rendered,
+    "docs/comparison.md": compared,
+    "docs/benchmarks.md": benchmarked,
+    "docs/large.md": large,
+}
 
 
 def main() -> None:
