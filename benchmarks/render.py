@@ -180,10 +180,14 @@ def memory() -> list[str]:
     for one in result["fits"]:
         own, file, data = (one[f"{name}_bytes"] / 1e6 for name in ("peak_anonymous", "peak_file_backed", "data"))
         seconds = one["seconds_to_load"] + one["seconds_to_fit"]
-        lines.append(f"| {one['rows']:,} | {one['from']} | {data:,.0f} MB | {own:.0f} MB | {file:.0f} MB | {seconds:.0f} |")
+        cells = f"{own:.0f} MB | {file:.0f} MB | {seconds:.0f}"
+        lines.append(f"| {one['rows']:,} | {one['from']} | {data:,.0f} MB | {cells} |")
     slopes = ", ".join(f"{value:.1f} from {kind}" for kind, value in result["anonymous_bytes_a_row"].items())
-    said = f"Between the first size and the last the process's own memory grows by so many bytes a row: {slopes}. A row is"
-    said += f" {4 * result['fit']['features']} bytes. K=5, one epoch in batches of {result['fit']['batch_size']:,} rows"
+    fit = result["fit"]
+    said = (
+        f"Between the first size and the last the process's own memory grows by {slopes} bytes a row. A row is "
+        f"{4 * fit['features']} bytes. K={fit['n_components']}, one epoch in batches of {fit['batch_size']:,} rows"
+    )
     return [*lines, "", f"{said}, {result['device']}: [memory]({{}}/memory.json)."]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from evidence import evidence
-from torch import nn
+from peers import Loss, Plain, pythae
 from torch.nn import functional as F
 
 from cpvae import recipes
@@ -39,30 +39,11 @@ BATCH, RATE = 100, 1e-3
 Round = Callable[[int], tuple[float, float]]  # steps -> seconds a step, negative bound at the end
 
 
-class Gated(nn.Module):
-    """A gated layer from two linear ones."""
-
-    def __init__(self, a: int, b: int):
-        super().__init__()
-        self.value, self.gate = nn.Linear(a, b), nn.Linear(a, b)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.value(x) * torch.sigmoid(self.gate(x))
-
-
-def encoder() -> nn.Module:
-    return nn.Sequential(Gated(784, 300), Gated(300, 300), nn.Linear(300, 80))
-
-
-def decoder() -> nn.Module:
-    return nn.Sequential(Gated(40, 300), Gated(300, 300), nn.Linear(300, 784))
-
-
 def batch(x: torch.Tensor) -> torch.Tensor:
     return torch.bernoulli(x[torch.randint(len(x), (BATCH,))].float() / 255)
 
 
-def by_hand(x: torch.Tensor, parameters: Any, loss_of: Callable[[torch.Tensor], torch.Tensor]) -> Round:
+def by_hand(x: torch.Tensor, parameters: Any, loss_of: Loss) -> Round:
     """Adam steps on a loss, the seconds of each."""
     optimizer = torch.optim.Adam(parameters, lr=RATE, fused=True)
 
@@ -81,60 +62,29 @@ def by_hand(x: torch.Tensor, parameters: Any, loss_of: Callable[[torch.Tensor], 
 
 
 def plain(x: torch.Tensor) -> Round:
-    networks = nn.ModuleList([encoder(), decoder()])
-
-    def loss(y: torch.Tensor) -> torch.Tensor:
-        loc, log_var = networks[0](y).chunk(2, -1)
-        z = loc + (0.5 * log_var).exp() * torch.randn_like(loc)
-        reconstruction = F.binary_cross_entropy_with_logits(networks[1](z), y, reduction="sum") / len(y)
-        return reconstruction + 0.5 * (loc.square() + log_var.exp() - 1 - log_var).sum() / len(y)
-
-    return by_hand(x, networks.parameters(), loss)
+    model = Plain()
+    return by_hand(x, model.parameters(), model)
 
 
 def peer(x: torch.Tensor, components: int = 0) -> Round | None:
-    """pythae's VAE, or its VAMP with so many pseudo-inputs; None where it is not installed."""
-    try:
-        from pythae.models import VAE, VAMP, VAEConfig, VAMPConfig
-        from pythae.models.base.base_utils import ModelOutput
-        from pythae.models.nn import BaseDecoder, BaseEncoder
-    except ImportError:
-        return None
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = encoder()
-
-        def forward(self, y: torch.Tensor) -> Any:
-            loc, log_var = self.layers(y.reshape(len(y), -1)).chunk(2, -1)
-            return ModelOutput(embedding=loc, log_covariance=log_var)
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = decoder()
-
-        def forward(self, z: torch.Tensor) -> Any:
-            return ModelOutput(reconstruction=torch.sigmoid(self.layers(z)))
-
-    given = {"input_dim": (784,), "latent_dim": 40, "reconstruction_loss": "bce"}
-    model: Any
-    if components:
-        model = VAMP(VAMPConfig(number_components=components, **given), encoder=Encoder(), decoder=Decoder())
-    else:
-        model = VAE(VAEConfig(**given), encoder=Encoder(), decoder=Decoder())
-    return by_hand(x, model.parameters(), lambda y: model({"data": y}).loss)
+    """pythae's model of so many pseudo-inputs; None where it is not installed."""
+    model = pythae(components)
+    return None if model is None else by_hand(x, model.parameters(), lambda y: model({"data": y}).loss)
 
 
-def ours(x: torch.Tensor, recipe: Callable[[Bernoulli], Any], expectation: Expectation | None = None) -> Round:
+def ours(
+    x: torch.Tensor,
+    recipe: Callable[[Bernoulli], Any],
+    expectation: Expectation | None = None,
+    precision: str = "float32",
+) -> Round:
     """The library's own loop, its validation not counted."""
     likelihood = Bernoulli(784, 255.0)
     model = recipe(likelihood)
     valid = likelihood.fixed(Rows(x[:2].numpy()))
 
     def steps(n: int) -> tuple[float, float]:
-        settings = Settings(max_epochs=1, learning_rate=RATE, batch_size=BATCH)
+        settings = Settings(max_epochs=1, learning_rate=RATE, batch_size=BATCH, precision=precision)
         outcome = train(model, Rows(x[: BATCH * n].numpy()), valid, expectation or Exact(), settings)
         record = outcome.history[0]
         return record.seconds / n, float(record.train_negative_elbo or np.nan)
@@ -170,7 +120,11 @@ def contestants(x: torch.Tensor) -> dict[str, Round]:
         "plain loop, VAE": plain(x),
         "pythae, VAE": peer(x),
         "cpvae, VAE": ours(x, recipes.vae),
+        "cpvae, VAE, bfloat16 products": ours(x, recipes.vae, precision="bfloat16"),
         "cpvae, CP-VAE K=10, exact": ours(x, lambda one: recipes.cpvae(one, 10)),
+        "cpvae, CP-VAE K=10, exact, bfloat16 products": ours(
+            x, lambda one: recipes.cpvae(one, 10), precision="bfloat16"
+        ),
         "cpvae, CP-VAE K=10, sum-and-sample": ours(x, lambda one: recipes.cpvae(one, 10), SumAndSample()),
         "cpvae, CP-VAE K=150, sum-and-sample": ours(x, lambda one: recipes.cpvae(one, 150), SumAndSample()),
         "cpvae, CP-VAE K=500, sum-and-sample": ours(x, lambda one: recipes.cpvae(one, 500), SumAndSample()),

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
-from cpvae import CPVAE, FitWarning, InputError, load, recipes
+from cpvae import CPVAE, FitWarning, InputError, load, recipes, restarts
 from cpvae.distributions import Exact, Relaxed, StraightThrough
 from cpvae.inference import validate
 from cpvae.initialisation import STARTS, AutoencoderStart, RandomStart
@@ -309,6 +309,59 @@ def test_restarts_resume_too_and_the_best_is_kept(tmp_path):
         bounds.append(min(json.loads(line)["valid_negative_elbo"] for line in lines[3:]))
     kept = min(record["valid_negative_elbo"] for record in whole.history_[3:])
     assert kept == min(bounds)
+
+
+@pytest.fixture
+def _two_at_a_time(monkeypatch):
+    monkeypatch.setattr(restarts, "WORTH", 0)
+    monkeypatch.setattr(restarts.joblib, "effective_n_jobs", lambda n: 2)
+
+
+def test_restarts_side_by_side_are_those_in_turn_to_the_bit(tmp_path, request):
+    np.save(tmp_path / "x.npy", X)
+    in_turn = CPVAE(4, n_init=3, **FIT).fit(X, out=tmp_path / "in-turn")
+    request.getfixturevalue("_two_at_a_time")
+    beside = CPVAE(4, n_init=3, **FIT).fit(np.load(tmp_path / "x.npy", mmap_mode="r"), out=tmp_path / "beside")
+    assert_same_run(tmp_path / "in-turn", tmp_path / "beside")
+    assert beside.seed_ == in_turn.seed_
+    for i in range(3):
+        lines = [(tmp_path / name / f"restart-{i}" / HISTORY).read_text() for name in ("in-turn", "beside")]
+        bounds = [[json.loads(line)["valid_negative_elbo"] for line in text.splitlines()] for text in lines]
+        assert bounds[0] == bounds[1]
+    assert beside.start_seconds_ > 0
+
+
+@pytest.mark.usefixtures("_two_at_a_time")
+def test_restarts_side_by_side_stop_and_go_on(tmp_path):
+    folder = tmp_path / "stopped"
+
+    def stop_soon() -> None:
+        while not (folder / "restart-1" / CHECKPOINT).exists():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop_soon)
+    thread.start()
+    with pytest.raises(Interrupted):
+        CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder)
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder, resume=True)
+    CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", folder)
+
+
+def test_what_a_restart_in_another_process_warns_of_comes_back_with_it():
+    class Doubtful(RandomStart):
+        def __call__(self, *given):
+            warnings.warn("a doubtful start", FitWarning, stacklevel=1)
+
+    model, rows, valid = small_model()
+    restart = restarts.Restart(model, 4, Doubtful(), Exact(), Settings(max_epochs=1), None, resume=False)
+    i, (fitted, outcome), said = restarts._run_apart(3, restart, rows, Rows(X[300:]))
+    assert (i, said, len(outcome.history)) == (3, ["a doubtful start"], 1)
+    assert fitted is model
+    assert len(valid) == 100
 
 
 def test_resuming_with_other_data_or_arguments_is_refused(tmp_path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -51,9 +50,10 @@ from cpvae.presets import PRESETS
 from cpvae.priors import component_prior
 from cpvae.products import PRECISIONS
 from cpvae.progress import Reporter, Silent, Terminal
+from cpvae.restarts import Restart, run_all
 from cpvae.rows import Rows
 from cpvae.schema import Schema, as_frame, check_given, first_gap
-from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded, train
+from cpvae.training import CHECKPOINT, HISTORY, Outcome, Settings, seeded
 
 MAX_VALIDATION = 10_000  # rows; the standard error of their mean bound is then a few hundredths of a nat
 NETWORKS = ("dense", "conv")
@@ -201,7 +201,6 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         likelihood.check(valid)
 
         folder = None if out is None else Path(out)
-        self.start_seconds_ = 0.0
         if folder is not None:
             config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
             if self.schema_ is not None:
@@ -210,74 +209,41 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             if found["status"] == "finished":
                 return self._open(folder / runs.MODEL)
             seeds = found["seeds"]
-            self.start_seconds_ = float(found.get("start_seconds", 0.0))
         reporter = reporter or (Terminal() if self.verbose and world().is_main else Silent())
         try:
-            fits = []
-            for i, seed in enumerate(seeds):
-                place = folder if folder is None or self.n_init == 1 else folder / f"restart-{i}"
-                label = "" if self.n_init == 1 else f" (restart {i + 1}/{self.n_init})"
-                fits.append(self._fit_once(rows, valid, likelihood, seed, folder, place, resume, reporter, label))
+            restarts = [self._restart(i, seed, rows, likelihood, folder, resume) for i, seed in enumerate(seeds)]
+            fits = run_all(restarts, rows, valid, reporter)
         except Exception:
             if folder is not None and world().is_main:
                 runs.release(folder)
             raise
         finally:
             reporter.close()
+        self.start_seconds_ = sum(outcome.start_seconds for _, outcome in fits)
         best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
         self._finish(rows, *fits[best], seeds[best])
         if folder is not None:
             world().first(lambda: self._leave(folder, seeds, best, device))
         return self
 
-    def _fit_once(
-        self,
-        rows: Rows,
-        valid: Rows,
-        likelihood: likelihoods.Likelihood,
-        seed: int,
-        home: Path | None,
-        folder: Path | None,
-        resume: bool,
-        reporter: Reporter,
-        label: str,
-    ) -> tuple[VAEModule, Outcome]:
-        """One restart: start, then training. `home` is the folder of the run, `folder` that of the restart."""
+    def _restart(
+        self, i: int, seed: int, rows: Rows, likelihood: likelihoods.Likelihood, folder: Path | None, resume: bool
+    ) -> Restart:
+        """The i-th fit, ready to run."""
         settings = self._settings(len(rows), seed)
-        start = None
-        going_on = resume and folder is not None and (folder / CHECKPOINT).exists()
-        if folder is not None and world().is_main:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not going_on:
-                (folder / HISTORY).unlink(missing_ok=True)
-        if not going_on:
-            maker = self._start()
-            if maker.epochs(rows):
-                reporter.phase(f"finding a start{label}", maker.epochs(rows))
-            began = time.perf_counter()
-            start = maker(rows, valid, likelihood, self.n_components, seed, reporter.epoch)
-            self.start_seconds_ += time.perf_counter() - began
-            if start is not None:
-                world().copy(start)
-            if home is not None and world().is_main:
-                runs.note(home, start_seconds=round(self.start_seconds_, 3))
         with seeded(seed):
             model = self._module(copy.deepcopy(likelihood)).to(rows.device)
             self._prepare(model, rows, seed)
-        expectation = self._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size))
-        reporter.phase(f"fitting{label}", settings.max_epochs)
-        outcome = train(
-            model,
-            rows,
-            model.likelihood.fixed(valid),
-            expectation,
-            settings,
-            start=start,
-            folder=folder,
+        return Restart(
+            model=model,
+            n_components=self.n_components,
+            maker=self._start(),
+            expectation=self._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size)),
+            settings=settings,
+            folder=folder if folder is None or self.n_init == 1 else folder / f"restart-{i}",
             resume=resume,
-            on_epoch=reporter.epoch,
+            label="" if self.n_init == 1 else f" (restart {i + 1}/{self.n_init})",
         )
-        return model, outcome
 
     def _settings(self, n_rows: int, seed: int) -> Settings:
         """How to train on so many rows: the preset, and what was said beside it."""

@@ -10,10 +10,9 @@ itself while it lasts, since torch's random state is the process's. A backend of
 from __future__ import annotations
 
 import base64
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -37,11 +36,11 @@ from cpvae.evaluation import choose_split, evaluate, some_rows
 from cpvae.inference import standard_error
 from cpvae.judge import Judge, judge_for
 from cpvae.quality import judge_model
+from cpvae.restarts import one_thread
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
 JUDGED_AS = 2  # raised when what an evaluation holds changes, so that earlier ones are made again
-ALONE = threading.Lock()
 PROTOCOL = (
     "Mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* the tight bound, NLL "
     "importance-weighted, all in nats a row. Accuracy is Hungarian, its mapping learned on the training rows. Purity,"
@@ -301,18 +300,6 @@ def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], pa
             runs.check_same(folder, found, {**estimator._config(), "data": rows})
         else:
             runs.check_folder(folder, resume=False)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A block in which torch uses one thread; other blocks wait until it is left."""
-    with ALONE:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def run_job(

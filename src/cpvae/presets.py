@@ -16,15 +16,15 @@ import numpy as np
 
 from cpvae.training import Settings
 
-STEPS = 25_000  # what the fast preset aims at
+STEPS = 30_000  # what the fast preset aims at
 MANY = 20_000  # rows from which on its batches are larger
 
 
 def fast_epochs(n_rows: int, batch_size: int) -> int:
-    """Epochs that make about 25,000 steps, at least 10 and at most 200.
+    """Epochs that make about 30,000 steps, at least 10 and at most 200.
 
     >>> fast_epochs(50_000, 200), fast_epochs(1_000, 100), fast_epochs(10**6, 200)
-    (100, 200, 10)
+    (120, 200, 10)
     """
     return int(np.clip(STEPS * batch_size // max(1, n_rows), 10, 200))
 
@@ -39,7 +39,7 @@ def first_epochs(epochs: int, steps_in_epoch: int) -> int:
 
 
 def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settings:
-    """About 25,000 steps."""
+    """About 30,000 steps."""
     batch = batch_size or (200 if n_rows >= MANY else 100)
     epochs = max_epochs or fast_epochs(n_rows, batch)
     first = first_epochs(epochs, math.ceil(n_rows / batch))

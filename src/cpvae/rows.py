@@ -31,11 +31,17 @@ class Rows:
         with warnings.catch_warnings():
             # A file opened for reading only cannot be written through the tensor either; nothing here writes.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self.x = torch.from_numpy(x.reshape(len(x), -1)).to(device)
+            self._given = x.reshape(len(x), -1)
+            self.x = torch.from_numpy(self._given).to(device)
         self.device = self.x.device
         self.index: Tensor | None = None
         if index is not None:
             self.index = self.at(index).index
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """To another process as the array given, which can stay in the file it is in."""
+        index = None if self.index is None else self.index.numpy(force=True)
+        return Rows, (self._given, index, self.device)
 
     def __len__(self) -> int:
         return len(self.x) if self.index is None else len(self.index)
@@ -43,7 +49,7 @@ class Rows:
     def at(self, index: np.ndarray) -> Rows:
         """Other rows ``(m,)`` of the same matrix, which is shared."""
         other = Rows.__new__(Rows)
-        other.x, other.device = self.x, self.device
+        other.x, other.device, other._given = self.x, self.device, self._given
         few = len(self.x) < 2**31  # then half the memory
         other.index = torch.from_numpy(np.asarray(index, dtype=np.int32 if few else np.int64)).to(self.device)
         return other
@@ -51,8 +57,9 @@ class Rows:
     def part(self, part: slice) -> Rows:
         """The rows from one position to another; the matrix is shared."""
         other = Rows.__new__(Rows)
+        whole = self.index is None
+        other.x, other._given = (self.x[part], self._given[part]) if whole else (self.x, self._given)
         other.device, other.index = self.device, None if self.index is None else self.index[part]
-        other.x = self.x[part] if self.index is None else self.x
         return other
 
     def some(self, i: np.ndarray) -> Rows:

@@ -132,17 +132,19 @@ class _Progress:
     best_bound: float = -math.inf
     best_epoch: int = 0
     seconds: float = 0.0
+    start_seconds: float = 0.0
     stopped: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its history, and why it stopped."""
+    """How a run ended: its history, why it stopped, and the seconds that finding its start took."""
 
     history: list[EpochRecord]
     stopped: str
     best_epoch: int
     best_negative_elbo: float
+    start_seconds: float
 
 
 @contextmanager
@@ -182,6 +184,7 @@ def train(
     settings: Settings,
     *,
     start: Tensor | None = None,
+    start_seconds: float = 0.0,
     folder: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -193,6 +196,7 @@ def train(
         valid: validation rows in the model's units, ``(n, F)``; never used for a gradient.
         expectation: how c is summed or drawn.
         start: a category for each training row, integers ``(n,)``, held for `settings.start_epochs`.
+        start_seconds: what finding it took, kept with the run.
         folder: where history and checkpoints go; None keeps nothing.
         resume: go on from the folder's checkpoint, if it has one.
         on_epoch: called with each new record.
@@ -202,7 +206,9 @@ def train(
     """
     keep_freed()
     with seeded(settings.seed), stop_requests() as asked_to_stop:
-        return _Run(model, rows, valid, expectation, settings, start, folder, on_epoch).go(resume, asked_to_stop)
+        run = _Run(model, rows, valid, expectation, settings, start, folder, on_epoch)
+        run.progress.start_seconds = start_seconds
+        return run.go(resume, asked_to_stop)
 
 
 class _Run:
@@ -290,6 +296,7 @@ class _Run:
             progress.stopped or "max_epochs",
             progress.best_epoch,
             -progress.best_bound,
+            progress.start_seconds,
         )
 
     def _epoch(self, asked_to_stop: Callable[[], bool]) -> None:

@@ -1,0 +1,95 @@
+"""Where the time of a training step goes: operations by kind, and what is left for Python and autograd.
+
+    python benchmarks/profile_step.py --out results/profile.json
+
+One thread, MNIST, the paper's network, batch 100. Operations are timed by PyTorch's profiler, which slows what lies
+between them; so their own times are set against the wall time of steps without it, and the rest is Python's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from evidence import evidence
+from torch.profiler import ProfilerActivity, profile
+
+from cpvae import recipes
+from cpvae.checkpoints import write_json
+from cpvae.datasets import load
+from cpvae.distributions import Exact, Expectation, StraightThrough
+from cpvae.likelihoods import Bernoulli
+from cpvae.models import VAE
+from cpvae.rows import Rows
+from cpvae.schedules import constant
+from cpvae.training import Settings, train
+
+STEPS = 200
+KINDS = {
+    "matrix products": ("linear_pointwise", "aten::mm", "aten::addmm", "aten::bmm"),
+    "optimiser": ("fused_adam",),
+    "random numbers": ("random_", "normal_", "uniform_", "bernoulli_", "exponential_"),
+    "rows, copies and conversions": ("copy_", "index", "cat", "fill_", "zero_"),
+    "gates": ("glu", "sigmoid"),
+    "log p(x | z, c)": ("log_sigmoid", "binary_cross"),
+    "gradient norm": ("linalg_vector_norm",),
+}
+
+
+def kind_of(operation: str) -> str:
+    """The kind of an operation by its name; `other operations` if none."""
+    for kind, names in KINDS.items():
+        if any(name in operation for name in names):
+            return kind
+    return "other operations"
+
+
+def shares(model: VAE, x: np.ndarray, expectation: Expectation) -> dict[str, float]:
+    """Milliseconds of a step by kind."""
+    rows, valid = Rows(x[: 100 * STEPS]), model.likelihood.fixed(Rows(x[:2]))
+
+    def epoch() -> float:
+        return train(model, rows, valid, expectation, Settings(max_epochs=1)).history[0].seconds / STEPS
+
+    epoch()
+    wall = float(np.median([epoch() for _ in range(5)]))
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        epoch()
+    found = dict.fromkeys([*KINDS, "other operations"], 0.0)
+    for event in seen.key_averages():
+        if event.key.startswith(("aten::", "mkldnn::")):
+            found[kind_of(event.key)] += event.self_cpu_time_total / 1e6 / STEPS
+    found["Python and autograd"] = max(0.0, wall - sum(found.values()))
+    return {kind: 1000 * value for kind, value in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    x = load("mnist").splits["train"].x.reshape(-1, 784)
+    likelihood = Bernoulli(784, 255.0)
+    sides: dict[str, Callable[[], dict[str, float]]] = {
+        "VAE": lambda: shares(recipes.vae(likelihood), x, Exact()),
+        "CP-VAE K=10, exact": lambda: shares(recipes.cpvae(likelihood, 10), x, Exact()),
+        "CP-VAE K=500, straight-through": lambda: shares(
+            recipes.cpvae(likelihood, 500), x, StraightThrough(constant(0.5))
+        ),
+        "VP 500": lambda: shares(recipes.vamp(likelihood, 500), x, Exact()),
+    }
+    began = time.perf_counter()
+    result = {name: side() for name, side in sides.items()}
+    write_json(args.out, {**evidence(), "milliseconds": result, "seconds": time.perf_counter() - began})
+    for name, parts in result.items():
+        total = sum(parts.values())
+        print(f"{name}: {total:.2f} ms; " + ", ".join(f"{kind} {value / total:.0%}" for kind, value in parts.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What a fit and a question cost as each size grows, the others held: rows, features, K, latent dimension, draws S.
+
+    python benchmarks/scaling.py --out results/scaling.json
+
+Each line is one size varied over powers of two on data of noise (cost does not depend on what the bits say), one
+thread, medians. The exponent is the slope of log seconds on log size over the upper half of the sizes, where fixed
+costs have faded: 1 is proportional. `benchmarks/render.py` draws `docs/scaling.png` from the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from evidence import evidence
+
+from cpvae import recipes
+from cpvae.bounds import importance_weighted
+from cpvae.checkpoints import write_json
+from cpvae.distributions import Exact, Expectation, StraightThrough, SumAndSample
+from cpvae.inference import evaluate
+from cpvae.likelihoods import Bernoulli
+from cpvae.models import VAE
+from cpvae.rows import Rows
+from cpvae.schedules import constant
+from cpvae.training import Settings, train
+
+FEATURES, LATENT, BATCH = 784, 40, 100
+Timed = Callable[[], float]  # seconds of one go
+
+
+def doubling(low: int, high: int) -> list[int]:
+    """low, 2 low, ... up to high."""
+    sizes = [low]
+    while 2 * sizes[-1] <= high:
+        sizes.append(2 * sizes[-1])
+    return sizes
+
+
+def timed(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def step(model: VAE, features: int, expectation: Expectation, rows: int = BATCH * 10) -> Timed:
+    """Seconds of an epoch, validation left out, over its steps."""
+    x = (np.random.RandomState(0).rand(rows, features) < 0.2).astype(np.uint8)
+    valid = model.likelihood.fixed(Rows(x[:2]))
+    settings = Settings(max_epochs=1, batch_size=BATCH)
+    return lambda: train(model, Rows(x), valid, expectation, settings).history[0].seconds / (rows / BATCH)
+
+
+def of_steps(size: str, sizes: list[int], expectation: Expectation, few: int = 10) -> dict[int, Timed]:
+    """A training step as features, the latent dimension or K grow."""
+    found = {}
+    for n in sizes:
+        chosen = {"features": FEATURES, "latent": LATENT, "components": few} | {size: n}
+        model = recipes.cpvae(Bernoulli(chosen["features"], drawn=False), chosen["components"], chosen["latent"])
+        found[n] = step(model, chosen["features"], expectation)
+    return found
+
+
+def lines() -> Iterator[tuple[str, str, dict[int, Timed]]]:
+    """Name, unit of the size, and what to time at each size."""
+    yield "step, K with the exact sum", "K", of_steps("components", doubling(2, 128), Exact())
+    yield "step, K with sum-and-sample", "K", of_steps("components", doubling(4, 1024), SumAndSample())
+    few = StraightThrough(constant(0.5))
+    yield "step, K with straight-through", "K", of_steps("components", doubling(4, 1024), few)
+    yield "step, features", "features", of_steps("features", doubling(64, 8192), Exact())
+    yield "step, latent dimension", "D", of_steps("latent", doubling(4, 512), Exact())
+    model = recipes.cpvae(Bernoulli(FEATURES, drawn=False), 10)
+    yield (
+        "epoch, rows",
+        "rows",
+        {
+            n: lambda n=n: step(model, FEATURES, Exact(), n)() * n / BATCH  # type: ignore[misc]
+            for n in doubling(200, 12_800)
+        },
+    )
+    y = torch.bernoulli(torch.full((8192, FEATURES), 0.2))
+    yield (
+        "predict_proba, rows",
+        "rows",
+        {
+            n: lambda n=n: timed(lambda: evaluate(model, y[:n], 1))  # type: ignore[misc]
+            for n in doubling(16, 4096)
+        },
+    )
+    with_grad_off = torch.no_grad()
+    yield (
+        "importance-weighted likelihood of 10 rows, S",
+        "S",
+        {
+            n: lambda n=n: timed(with_grad_off(lambda: importance_weighted(model, y[:10], n)))  # type: ignore[misc]
+            for n in doubling(16, 4096)
+        },
+    )
+
+
+def exponent(sizes: list[int], seconds: list[float]) -> float:
+    """Slope of log seconds on log size over the upper half of the sizes."""
+    half = len(sizes) // 2
+    return float(np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    result = {}
+    for name, unit, contest in lines():
+        seconds: dict[int, list[float]] = {n: [] for n in contest}
+        for _ in range(args.rounds):
+            for n, go in contest.items():
+                seconds[n].append(go())
+        sizes, medians = list(contest), [float(np.median(seconds[n])) for n in contest]
+        result[name] = {
+            "unit": unit,
+            "sizes": sizes,
+            "seconds": medians,
+            "exponent": exponent(sizes, medians),
+            "growth": medians[-1] / medians[0],
+        }
+        print(
+            f"{name:45} exponent {exponent(sizes, medians):.2f}, "
+            f"x{sizes[-1] // sizes[0]}: x{medians[-1] / medians[0]:.1f}",
+            flush=True,
+        )
+    write_json(args.out, {**evidence(), "rounds": args.rounds, "lines": result})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Bound against seconds for the two presets, over seeds: how soon does one reach what the other ends with?
+
+    python benchmarks/time_to_quality.py mnist --preset paper --seed 0 --run runs/curves --out results/time_to_quality
+
+Fits with the options given, one thread, and keeps the curve: after each epoch the seconds of this thread's processor
+time (which other work on the machine does not change) and the validation bound. The bound on test rows is evaluated
+once, for the kept weights, with --test. A run that was stopped goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from evidence import evidence
+
+from cpvae.checkpoints import write_json
+from cpvae.datasets import load
+from cpvae.estimators import ESTIMATORS
+from cpvae.evaluation import evaluate
+from cpvae.progress import Terminal
+from cpvae.training import EpochRecord
+
+
+class Clock(Terminal):
+    """Notes the processor time at each epoch, in a file, so that a resumed run goes on counting."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+        self.curve: list[list[float]] = json.loads(path.read_text()) if path.exists() else []
+        self.fitting = False
+        self.began = time.thread_time()
+
+    def phase(self, title: str, n_epochs: int) -> None:
+        super().phase(title, n_epochs)
+        self.fitting = title.startswith("fitting")
+
+    def epoch(self, record: EpochRecord) -> None:
+        super().epoch(record)
+        if not self.fitting:
+            return
+        kept = [point for point in self.curve if point[0] < record.epoch]
+        before = kept[-1][1] if kept else 0.0
+        self.curve = [*kept, [record.epoch, before + time.thread_time() - self.began, record.valid_negative_elbo]]
+        self.began = time.thread_time()
+        write_json(self.path, self.curve)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset")
+    parser.add_argument("--model", default="vae")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--test", action="store_true", help="evaluate the test rows at the end")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the runs; an interrupted one is resumed")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    data = load(args.dataset)
+    x, valid = data.splits["train"].x, data.splits["valid"].x
+    name = f"{args.dataset}-{args.model}-{args.preset}-{args.precision}-seed{args.seed}"
+    folder = args.run / name
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = Clock(args.run / f"{name}.curve.json")
+    params: dict[str, Any] = {"preset": args.preset, "precision": args.precision, "max_epochs": args.epochs}
+    model = ESTIMATORS[args.model](random_state=args.seed, device="cpu", **params)
+    model.fit(x, X_valid=valid, out=folder, resume=True, reporter=clock)
+    result = {
+        **evidence(),
+        "dataset": args.dataset,
+        "model": args.model,
+        "preset": args.preset,
+        "precision": args.precision,
+        "seed": args.seed,
+        "stopped": model.stopped_,
+        "best_epoch": model.best_epoch_,
+        "best_valid_negative_elbo": min(point[2] for point in clock.curve),
+        "start_seconds": model.start_seconds_,
+        "curve": {"epoch": [p[0] for p in clock.curve], "seconds": [p[1] for p in clock.curve]}
+        | {"valid_negative_elbo": [p[2] for p in clock.curve]},
+    }
+    if args.test:
+        bounds = evaluate(model, data, "test")
+        result["test"] = {key: value for key, value in bounds.items() if isinstance(value, (int, float, str))}
+    write_json(args.out / f"{name}.json", result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Presets, the precision of products, and a step that is recorded."""
+
+from __future__ import annotations
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from cpvae import CPVAE, VAE, FitWarning, InputError, captured
+from cpvae.captured import EAGER, Captured
+from cpvae.estimators import MODELS
+from cpvae.presets import PRESETS, first_epochs, settings
+from cpvae.training import Settings
+
+X = (load_digits().data[:600] / 16).astype(np.float32)
+
+
+def test_what_is_given_goes_before_the_preset():
+    paper = settings("paper", 50_000, seed=3)
+    assert (paper.learning_rate, paper.batch_size, paper.warmup_epochs, paper.patience) == (5e-4, 100, 100, 50)
+    assert (paper.schedule, paper.average, paper.seed) == ("constant", 0.0, 3)
+    given = settings("paper", 50_000, seed=3, batch_size=50, warmup_epochs=0, learning_rate=None)
+    assert (given.batch_size, given.warmup_epochs, given.learning_rate) == (50, 0, 5e-4)
+    assert settings("fast", 50_000, seed=0, patience=7).patience == 7
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("n_rows", [2, 99, 1_500, 50_000, 10**7])
+def test_presets_suit_any_number_of_rows(preset, n_rows):
+    chosen = settings(preset, n_rows, seed=0)
+    assert isinstance(chosen, Settings)
+    assert 1 <= chosen.start_epochs <= max(1, chosen.max_epochs // 2)
+    assert chosen.max_epochs >= 10
+
+
+def test_the_start_takes_a_part_of_the_epochs_only():
+    for epochs in (1, 2, 3, 10, 30, 200, 2000):
+        for steps in (1, 13, 250, 50_000):
+            assert 1 <= first_epochs(epochs, steps) <= max(1, epochs // 2, epochs // 6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_takes_them_and_refuses_others(model):
+    for name, choices in (("preset", "fast, paper"), ("precision", "float32, bfloat16")):
+        with pytest.raises(InputError, match=f"{name}='nonsense' is unknown; known: {choices}"):
+            model(**{name: "nonsense"}).fit(X)
+
+
+def test_the_paper_preset_trains_with_its_own_numbers(tmp_path):
+    model = VAE(latent_dim=2, hidden=(8,), preset="paper", max_epochs=3, random_state=0).fit(X)
+    assert [record["beta"] for record in model.history_] == pytest.approx([0.01, 0.02, 0.03])
+    model.save(tmp_path / "model.safetensors")
+
+
+def test_products_in_bfloat16_reach_the_same_bound_and_only_training_uses_them():
+    """The difference of the two bounds, row by row, against its own standard error and a tenth of a nat."""
+    quick = {"latent_dim": 8, "hidden": (64,), "max_epochs": 60, "likelihood": "bernoulli", "random_state": 0}
+    full, half = (VAE(precision=precision, **quick).fit(X[:500]) for precision in ("float32", "bfloat16"))
+    before = half.evaluate(X[500:]).elbo
+    gap = full.evaluate(X[500:]).elbo - half.evaluate(X[500:]).elbo
+    assert full.history_ != half.history_
+    assert abs(gap.mean()) < 4 * gap.std() / len(gap) ** 0.5 + 0.1
+    half.precision = "float32"  # of training alone
+    np.testing.assert_array_equal(half.evaluate(X[500:]).elbo, before)
+
+
+def test_without_a_device_to_record_on_a_step_is_called():
+    calls = []
+    step = Captured(lambda: calls.append(1), torch.device("cpu"))
+    for _ in range(7):
+        step()
+    assert len(calls) == 7
+
+
+class Recorder:
+    """torch.cuda as far as `Captured` needs it: what is called inside `graph` is recorded, not run."""
+
+    def __init__(self, fails: bool = False):
+        self.fails, self.replays, self.recording = fails, 0, False
+
+    def CUDAGraph(self):
+        return SimpleNamespace(replay=self.replay)
+
+    def replay(self) -> None:
+        self.replays += 1
+
+    def graph(self, graph):
+        return self
+
+    def __enter__(self):
+        self.recording = True
+        if self.fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    def __exit__(self, *error):
+        self.recording = False
+
+    def Stream(self):
+        return SimpleNamespace(wait_stream=lambda other: None)
+
+    def current_stream(self):
+        return self.Stream()
+
+    def stream(self, stream):
+        return warnings.catch_warnings()  # any context manager that does nothing here
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_on_a_device_the_step_is_recorded_once_and_replayed(monkeypatch, fails):
+    cuda = Recorder(fails)
+    monkeypatch.setattr(captured.torch, "cuda", cuda)
+    run, recorded = [], []
+    step = Captured(lambda: (recorded if cuda.recording else run).append(1), torch.device("cuda"))
+    for _ in range(EAGER):
+        step()
+    if not fails:
+        for _ in range(5):
+            step()
+        assert (len(run), len(recorded), cuda.replays) == (EAGER, 1, 5)
+        return
+    cuda.__exit__()
+    with pytest.warns(FitWarning, match="could not be recorded as a CUDA graph .operation not permitted"):
+        step()
+    cuda.recording = False
+    step()
+    assert len(run) + len(recorded) == EAGER + 2
+    assert cuda.replays == 0
+
+
+def test_the_temperature_of_a_recorded_step_comes_from_a_tensor():
+    expectation = CPVAE(3, expectation="straight-through", temperature=(1.0, 0.5))._expectation(100)
+    for step in (0, 20, 90):
+        assert float(expectation.temperature(torch.tensor(float(step)))) == pytest.approx(expectation.temperature(step))
