@@ -105,7 +105,8 @@ class World:
         import torch
 
         for tensor in tensors:
-            _held(torch.distributed.broadcast, tensor.detach(), 0)
+            # as bytes: gloo does not know every kind of number
+            _held(torch.distributed.broadcast, tensor.detach().view(-1).view(torch.uint8), 0)
 
     def first(self, function: Callable[[], T]) -> T:
         """What `function()` gives in the first process, as JSON has it, once all are here; its errors are everybody's.
