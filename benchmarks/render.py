@@ -323,11 +323,38 @@ def scaled(page: str) -> str:
     return between(page, "\n".join(scaling()).replace("{}/", "../results/"))
 
 
+def memory() -> list[str]:
+    """One line for each fit: what its process needed, and what were pages of files."""
+    result = read(ROOT / "results" / "memory.json")
+    lines = [
+        "| rows | from | data | the process's own, peak | pages of files, peak | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in result["fits"]:
+        own, file, data = (one[f"{name}_bytes"] / 1e6 for name in ("peak_anonymous", "peak_file_backed", "data"))
+        seconds = one["seconds_to_load"] + one["seconds_to_fit"]
+        cells = f"{own:.0f} MB | {file:.0f} MB | {seconds:.0f}"
+        lines.append(f"| {one['rows']:,} | {one['from']} | {data:,.0f} MB | {cells} |")
+    slopes = ", ".join(f"{value:.1f} from {kind}" for kind, value in result["anonymous_bytes_a_row"].items())
+    fit = result["fit"]
+    said = (
+        f"Between the first size and the last the process's own memory grows by {slopes} bytes a row. A row is "
+        f"{4 * fit['features']} bytes. K={fit['n_components']}, one epoch in batches of {fit['batch_size']:,} rows"
+    )
+    return [*lines, "", f"{said}, {result['device']}: [memory]({{}}/memory.json)."]
+
+
+def large(page: str) -> str:
+    """`docs/large.md` with its table between the markers."""
+    return between(page, "\n".join(memory()).replace("{}/", "../results/"))
+
+
 PAGES = {
     "README.md": rendered,
     "docs/comparison.md": compared,
     "docs/benchmarks.md": benchmarked,
     "docs/scaling.md": scaled,
+    "docs/large.md": large,
 }
 
 

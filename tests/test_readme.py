@@ -88,6 +88,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/mathematics.md",
         "docs/comparison.md",
         "docs/benchmarks.md",
+        "docs/large.md",
         "CONTRIBUTING.md",
         "CITATION.cff",
         "LICENSE",

@@ -29,6 +29,7 @@ from cpvae import likelihoods, presets, runs
 from cpvae.arguments import between, one_of, seed, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
 from cpvae.convolution import Conv
+from cpvae.distributed import world
 from cpvae.distributions import Exact, Expectation
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import (
@@ -160,6 +161,9 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     ) -> Self:
         """Learn the model from rows, without labels.
 
+        Started by `torchrun`, every process calls it with the same rows and they train one model
+        (`cpvae.distributed`); `batch_size` is that of all of them together, and the first one writes the files.
+
         Args:
             X: rows, ``(n, features)`` or ``(n, channels, height, width)``; a memory-mapped array is not read whole.
                 A data frame with text, or rows with missing cells (NaN, None), are modelled column by column
@@ -185,7 +189,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             )
         self._network()  # a network that cannot take such rows is refused before any work
         random = check_random_state(self.random_state)
-        seeds = [int(seed) for seed in random.randint(2**31 - 1, size=self.n_init)]
+        seeds = world().first(lambda: [int(seed) for seed in random.randint(2**31 - 1, size=self.n_init)])
         device = self._device()
         rows, valid = self._split(array, X_valid, np.random.RandomState(seeds[0]), device)
         is_image = self.image_shape_ is not None
@@ -201,16 +205,16 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
             if self.schema_ is not None:
                 config["schema"] = self.schema_.as_dict()
-            found = runs.begin(folder, config, resume)
+            found = world().first(lambda: runs.begin(folder, config, resume))
             if found["status"] == "finished":
                 return self._open(folder / runs.MODEL)
             seeds = found["seeds"]
-        reporter = reporter or (Terminal() if self.verbose else Silent())
+        reporter = reporter or (Terminal() if self.verbose and world().is_main else Silent())
         try:
             restarts = [self._restart(i, seed, rows, likelihood, folder, resume) for i, seed in enumerate(seeds)]
             fits = run_all(restarts, rows, valid, reporter)
         except Exception:
-            if folder is not None:
+            if folder is not None and world().is_main:
                 runs.release(folder)
             raise
         finally:
@@ -219,7 +223,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
         self._finish(rows, *fits[best], seeds[best])
         if folder is not None:
-            self._leave(folder, seeds, best, device)
+            world().first(lambda: self._leave(folder, seeds, best, device))
         return self
 
     def _restart(
@@ -260,11 +264,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             return
         total = torch.zeros(self.n_components, dtype=torch.float64)
         counts = torch.zeros(self.n_components, dtype=torch.int64)
-        for x in rows.chunks():
+        for x in rows.part(world().part(len(rows))).chunks():
             y = model.likelihood.draw_fixed(model.likelihood.to_model(x))
             q_c = component_probabilities(model, y).cpu()
             total += q_c.double().sum(0)
             counts += row_counts(q_c)
+        world().sum(total, counts)
         prior.set_aggregated(total / len(rows))
         self._set_mixture()
         used = components_used(counts.tolist())
@@ -390,6 +395,11 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         return shared, shared.at(valid_index)
 
     def _device(self) -> torch.device:
+        device = self._device_asked()
+        world().check_device(device)
+        return device
+
+    def _device_asked(self) -> torch.device:
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:

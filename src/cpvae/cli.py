@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from cpvae.distributed import is_main, n_processes
 from cpvae.errors import FitWarning, InputError, nearest
 
 DATA_HELP = (
     "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
-    ".npz, .npy, .csv, .parquet, an IDX file, a folder of images."
+    ".npz, .npy, .csv, .parquet, an IDX file, a folder of images or of Parquet files (or 'part-*.parquet')."
 )
+ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
 
 app = typer.Typer(
@@ -55,8 +58,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 
 
 def say(text: str) -> None:
-    """A line for the user, on standard error."""
-    print(text, file=sys.stderr)  # noqa: T201
+    """A line for the user, on standard error; of several processes the first one speaks."""
+    if is_main():
+        print(text, file=sys.stderr)  # noqa: T201
 
 
 def put(text: str) -> None:
@@ -196,6 +200,8 @@ def fit(
         else:
             say("stopped before anything was trained; nothing was written")
         raise typer.Exit(130) from error
+    if not is_main():
+        return
     if as_json:
         put_json(summary)
         return
@@ -431,7 +437,9 @@ def data_verify(
 
 def resuming(data: str, labels: str | None, out: Path) -> str:
     """The command that goes on with a stopped fit; its other options are in the run folder."""
-    parts = ["cpvae", "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
+    alone = n_processes() == 1
+    program = ["cpvae"] if alone else ["torchrun", f"--nproc-per-node={n_processes()}", "-m", "cpvae"]
+    parts = [*program, "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
     return shlex.join(parts)
 
 
@@ -476,6 +484,7 @@ def main() -> NoReturn:
     usage: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         _refuse_empty(sys.argv[1:])
+        _refuse_several(sys.argv[1:])
         result = typer.main.get_command(app).main(prog_name="cpvae", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
@@ -508,6 +517,13 @@ def _refuse_empty(arguments: list[str]) -> None:
             raise InputError(f"an empty argument{after}; expected a value; leave it out or give one")
 
 
+def _refuse_several(arguments: list[str]) -> None:
+    """What is no fit would be done by every process."""
+    if n_processes() > 1 and "fit" not in arguments[:1]:
+        given = f"{n_processes()} processes for cpvae {' '.join(arguments[:1])}"
+        raise InputError(f"{given}: expected cpvae fit, which shares its work among them; leave torchrun out")
+
+
 def _silence(stream: TextIO) -> None:
     """Let what is still buffered go nowhere."""
     with suppress(OSError, ValueError):
@@ -535,6 +551,11 @@ def _usage_message(error: Any) -> str:
 
 
 def _fail(message: str) -> NoReturn:
+    if not is_main():  # the first says the same, after which torchrun ends all; if not, it is news
+        with suppress(KeyboardInterrupt):
+            time.sleep(ALONE_AFTER)
+            print(f"error: process {os.environ['RANK']}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     say("error: " + " ".join(message.split()))
     sys.exit(2)
 

@@ -19,6 +19,7 @@ from cpvae.arguments import whole
 from cpvae.base import Clusterer, DeepMixture, as_table
 from cpvae.checkpoints import parse, write_atomic, write_json
 from cpvae.datasets import Dataset
+from cpvae.distributed import is_main
 from cpvae.errors import InputError, nearest
 from cpvae.estimators import ESTIMATORS, load
 from cpvae.evaluation import choose_split, evaluate
@@ -155,7 +156,8 @@ def fit_run(
     """Fit, and leave in the run folder the model, its metrics and a picture of samples; returns the metrics.
 
     Unless `quiet`, `say` is told what the columns of a table were taken for. A resumed run goes on with the options it
-    began with; one that is given again must be the same.
+    began with; one that is given again must be the same. Of several processes the first returns metrics, the others
+    nothing.
     """
     defaults: dict[str, Any] = {"random_state": 0}
     if resume:
@@ -177,6 +179,8 @@ def fit_run(
         resume=resume,
         about={"source": source, "labels": labels, "dataset": data.name},
     )
+    if not is_main():
+        return {}
     summary = evaluate(estimator, data, judged)
     seconds = sum(record["seconds"] for record in estimator.history_)
     summary |= {

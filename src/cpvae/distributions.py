@@ -39,6 +39,7 @@ from torch.distributions import (
 )
 from torch.nn import functional as F
 
+from cpvae.distributed import draw_rows
 from cpvae.nn import select
 
 
@@ -292,9 +293,10 @@ def reparametrise(q: Independent | Chain, noise: Tensor | None = None) -> Tensor
     """A draw of z with the gradient of q's parameters; `noise` standard normal, broadcast over categories."""
     if isinstance(q, Chain):
         return q.at(noise)
+    loc, scale = q.base_dist.loc, q.base_dist.scale
     if noise is None:
-        return q.rsample()
-    return q.base_dist.loc + q.base_dist.scale * noise
+        noise = draw_rows(loc.shape, lambda shape: loc.new_empty(shape).normal_())
+    return loc + noise * scale
 
 
 def top_level(q: Independent | Chain) -> Independent:
@@ -396,7 +398,8 @@ class SumAndSample:
         rest = probs.detach().scatter(-1, kept, 0.0)
         mass = rest.sum(-1, keepdim=True)
         # a rest that is all rounding error still needs a category to draw; its weight is then as small
-        drawn = torch.multinomial(rest + torch.finfo(rest.dtype).tiny, 1)
+        race = draw_rows(rest.shape, lambda shape: rest.new_empty(shape).exponential_())
+        drawn = ((rest + torch.finfo(rest.dtype).tiny) / race).argmax(-1, keepdim=True)
         score = logits.gather(-1, drawn)
         weight = mass * (1.0 + score - score.detach())
         return Categories(torch.cat([kept, drawn], -1), torch.cat([probs.gather(-1, kept), weight], -1))
@@ -415,7 +418,9 @@ class StraightThrough:
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         # Gumbel noise from uniform numbers: from exponential ones, as in F.gumbel_softmax, it takes three times as long
-        uniform = torch.rand_like(logits).clamp_min(torch.finfo(logits.dtype).tiny)
+        uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(
+            torch.finfo(logits.dtype).tiny
+        )
         soft = ((logits - (-uniform.log()).log()) / self.temperature(step)).softmax(-1)
         c = soft
         if self.hard:

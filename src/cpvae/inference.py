@@ -23,6 +23,7 @@ from cpvae.bounds import (
     elbo_tight,
     importance_weighted,
 )
+from cpvae.distributed import World
 from cpvae.distributions import (
     Categories,
     Exact,
@@ -150,21 +151,30 @@ def draw_categories(y: Tensor, q: Joint) -> Categories:
 
 
 @torch.no_grad()
-def validate(model: VAE, y: Tensor, expectation: Expectation) -> tuple[Terms, Tensor]:
+def validate(
+    model: VAE,
+    y: Tensor,
+    expectation: Expectation,
+    world: World = World(),  # noqa: B008  # frozen
+) -> tuple[Terms, Tensor]:
     """Mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
 
-    A model trained on exact sums is validated with them, another with one draw of c for each row.
+    A model trained on exact sums is validated with them, another with one draw of c for each row. The processes of
+    `world` share the rows.
     """
     sums: list[Tensor] = []
     counts: list[Tensor] = []
-    for batch in batches(y, model.n_categories):
+    part, counted = world.batch(len(y))
+    for batch in batches(y[part], model.n_categories):
         q, p = model.encode(batch), model.latent()
         categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
         terms = average(mean_terms(model, batch, q, p, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
         mixed = model.n_categories > 1
         counts.append(row_counts(q.logits if mixed else component_probabilities(model, batch, FEW_COMPONENT_DRAWS)))
-    return Terms(*torch.stack(sums).sum(0) / len(y)), torch.stack(counts).sum(0)
+    total, count = torch.stack(sums).sum(0) * counted, torch.stack(counts).sum(0) * counted
+    world.sum(total, count)
+    return Terms(*total / len(y)), count
 
 
 @torch.no_grad()

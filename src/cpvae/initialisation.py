@@ -27,11 +27,12 @@ from cpvae.likelihoods import Bernoulli, Columns, Likelihood
 from cpvae.rows import Rows
 from cpvae.training import EpochRecord, Settings, seeded, train
 
+LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 OnEpoch = Callable[[EpochRecord], None]
 
 
 class Start(Protocol):
-    """From training rows to a category for each, int64 ``(n,)``; None leaves the categories to chance."""
+    """From training rows to a category for each, integers ``(n,)``; None leaves the categories to chance."""
 
     def epochs(self, rows: Rows) -> int:
         """How many epochs it trains, for the user's information."""
@@ -97,7 +98,7 @@ class AutoencoderStart:
         """Passes over the rows; none where the rows themselves are the code."""
         if rows.x.shape[1] <= self.latent_dim:
             return 0
-        return int(np.clip(self.n_steps * self.batch_size // len(rows), 5, 200))
+        return int(np.clip(self.n_steps * self.batch_size // len(rows), LEAST_EPOCHS, 200))
 
     def __call__(
         self,
@@ -112,25 +113,32 @@ class AutoencoderStart:
             return None
         if isinstance(likelihood, Columns):
             return torch.from_numpy(self.classes(rows, likelihood, n_components, seed))
-        code = self.encode(rows, valid, likelihood, seed, on_epoch)
-        return torch.from_numpy(self.cluster(code, n_components, seed))
+        code = self.encoder(rows, valid, likelihood, seed, on_epoch)
+        random = np.random.RandomState(seed)
+        n = len(rows)
+        some = rows if n <= self.max_rows else rows.some(random.choice(n, self.max_rows, replace=False))
+        mixture = self.mixture(np.concatenate([code(x) for x in some.chunks()]), n_components, random)
+        few = np.int16 if n_components < 2**15 else np.int64
+        return torch.from_numpy(np.concatenate([mixture.predict(code(x)).astype(few) for x in rows.chunks()]))
 
-    def encode(
+    def encoder(
         self, rows: Rows, valid: Rows, likelihood: Likelihood, seed: int, on_epoch: OnEpoch | None
-    ) -> np.ndarray:
-        """The code of each row, ``(n, min(features, latent_dim))``."""
+    ) -> Callable[[Tensor], np.ndarray]:
+        """From rows to their code, ``(n, min(features, latent_dim))``."""
         likelihood = copy.deepcopy(likelihood)
         if isinstance(likelihood, Bernoulli):
             likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
         epochs = self.epochs(rows)
         if not epochs:
-            seen = (likelihood.inputs(likelihood.to_model(x)) for x in rows.chunks())
-            return np.concatenate([part.numpy(force=True) for part in seen])
+            return lambda x: likelihood.inputs(likelihood.to_model(x)).numpy(force=True)
+        most = max(self.max_rows, self.n_steps * self.batch_size // LEAST_EPOCHS)
+        if len(rows) > most:
+            rows = rows.some(np.random.RandomState(seed).choice(len(rows), most, replace=False))
         with seeded(seed):
             model = recipes.vae(likelihood, self.latent_dim).to(rows.device)
         settings = Settings(max_epochs=epochs, batch_size=self.batch_size, beta_max=self.beta, seed=seed)
         train(model, rows, likelihood.fixed(valid), Exact(), settings, on_epoch=on_epoch)
-        return np.concatenate([latent_means(model, likelihood.to_model(x)) for x in rows.chunks()])
+        return lambda x: latent_means(model, likelihood.to_model(x))
 
     def classes(self, rows: Rows, likelihood: Columns, n_components: int, seed: int) -> np.ndarray:
         """A category for each row of a table with columns of several kinds."""
@@ -144,19 +152,23 @@ class AutoencoderStart:
         return latent_classes.log_joint(table, found).argmax(1)
 
     def cluster(self, code: np.ndarray, n_components: int, seed: int) -> np.ndarray:
-        """A category for each row of the code; with many categories by k-means, which leaves none empty."""
+        """A category for each row of the code."""
         random = np.random.RandomState(seed)
         some = code if len(code) <= self.max_rows else code[random.choice(len(code), self.max_rows, replace=False)]
+        return self.mixture(some, n_components, random).predict(code).astype(np.int64)
+
+    def mixture(self, some: np.ndarray, n_components: int, random: np.random.RandomState) -> GaussianMixture | KMeans:
+        """Fitted on rows of the code; with many categories k-means, which leaves none empty."""
         n_init = int(np.clip(self.n_init * self.max_rows // len(some), self.n_init, 20))
         mixture: GaussianMixture | KMeans
-        if n_components <= 20 and len(some) >= 5 * n_components * code.shape[1]:
+        if n_components <= 20 and len(some) >= 5 * n_components * some.shape[1]:
             spread = float(np.var(some, axis=0).mean())
             mixture = GaussianMixture(
                 n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random
             )
         else:
             mixture = KMeans(n_components, n_init=n_init, random_state=random)
-        return mixture.fit(some).predict(code).astype(np.int64)
+        return mixture.fit(some)
 
 
 STARTS: dict[str, Start] = {"autoencoder": AutoencoderStart(), "random": RandomStart()}

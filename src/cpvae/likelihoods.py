@@ -32,6 +32,7 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical, Distribution, Independent, NegativeBinomial, Normal
 from torch.types import _size
 
+from cpvae.distributed import draw_rows
 from cpvae.distributions import diagonal_normal
 from cpvae.errors import InputError, nearest
 from cpvae.rownoise import row_keys, row_uniform
@@ -120,9 +121,13 @@ def draw_bits(probs: Tensor) -> Tensor:
     >>> draw_bits(torch.tensor([0.0, 1.0, 0.0]))
     tensor([0., 1., 0.])
     """
-    n = probs.numel()
-    words = torch.empty((n + 3) // 4, dtype=torch.int64, device=probs.device).random_(-(2**63), None)
-    uniform = words.view(torch.int16)[:n].view(probs.shape)  # -32768 to 32767
+
+    def quarters(shape: torch.Size) -> Tensor:
+        n = shape.numel()
+        words = torch.empty((n + 3) // 4, dtype=torch.int64, device=probs.device).random_(-(2**63), None)
+        return words.view(torch.int16)[:n].view(shape)
+
+    uniform = draw_rows(probs.shape, quarters)  # -32768 to 32767
     return (uniform < (probs - 0.5) * 65536).to(probs.dtype)
 
 

@@ -20,6 +20,7 @@ import joblib
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from cpvae.distributed import world
 from cpvae.distributions import Expectation
 from cpvae.errors import FitWarning, InputError
 from cpvae.initialisation import Start
@@ -68,7 +69,7 @@ class Restart:
         """Find a start, then train; the model and how it went."""
         start, seconds = None, 0.0
         going_on = self.resume and self.folder is not None and (self.folder / CHECKPOINT).exists()
-        if self.folder is not None:
+        if self.folder is not None and world().is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not going_on:
                 (self.folder / HISTORY).unlink(missing_ok=True)
@@ -79,6 +80,8 @@ class Restart:
             began = time.perf_counter()
             start = self.maker(rows, valid, likelihood, self.n_components, self.settings.seed, reporter.epoch)
             seconds = time.perf_counter() - began
+            if start is not None:
+                world().copy(start)
         reporter.phase(f"fitting{self.label}", self.settings.max_epochs)
         outcome = train(
             self.model,
@@ -98,13 +101,14 @@ class Restart:
 def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter) -> list[tuple[VAE, Outcome]]:
     """Each restart's model and outcome, in order.
 
-    A single one has all threads. Of several, as many run at a time as there are cores, if they are long enough.
+    A single one has all threads. Of several, as many run at a time as there are cores, if they are long enough; where
+    processes train together (`cpvae.distributed`), one after the other.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; what has a folder can go on from there.
     """
-    if len(restarts) == 1:
-        return [restarts[0].run(rows, valid, reporter)]
+    if len(restarts) == 1 or world().size > 1:
+        return [restart.run(rows, valid, reporter) for restart in restarts]
     settings = restarts[0].settings
     steps = settings.max_epochs * -(-len(rows) // settings.batch_size)
     n_jobs = min(joblib.effective_n_jobs(-1), len(restarts))

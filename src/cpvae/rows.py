@@ -50,8 +50,21 @@ class Rows:
         """Other rows ``(m,)`` of the same matrix, which is shared."""
         other = Rows.__new__(Rows)
         other.x, other.device, other._given = self.x, self.device, self._given
-        other.index = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(self.device)
+        few = len(self.x) < 2**31  # then half the memory
+        other.index = torch.from_numpy(np.asarray(index, dtype=np.int32 if few else np.int64)).to(self.device)
         return other
+
+    def part(self, part: slice) -> Rows:
+        """The rows from one position to another; the matrix is shared."""
+        other = Rows.__new__(Rows)
+        whole = self.index is None
+        other.x, other._given = (self.x[part], self._given[part]) if whole else (self.x, self._given)
+        other.device, other.index = self.device, None if self.index is None else self.index[part]
+        return other
+
+    def some(self, i: np.ndarray) -> Rows:
+        """The rows at the positions `i` ``(m,)``; the matrix is shared."""
+        return self.at(i if self.index is None else self.index.numpy(force=True)[i])
 
     def take(self, i: Tensor) -> Tensor:
         """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""

@@ -25,6 +25,7 @@ from torch import Tensor
 from cpvae.bounds import Terms, elbo, elbo_assigned
 from cpvae.captured import Captured
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
+from cpvae.distributed import world
 from cpvae.distributions import Expectation, Relaxed
 from cpvae.errors import FitWarning, InputError
 from cpvae.flat import Flat
@@ -194,7 +195,7 @@ def train(
         rows: training rows.
         valid: validation rows in the model's units, ``(n, F)``; never used for a gradient.
         expectation: how c is summed or drawn.
-        start: a category for each training row, int64 ``(n,)``, held for `settings.start_epochs`.
+        start: a category for each training row, integers ``(n,)``, held for `settings.start_epochs`.
         start_seconds: what finding it took, kept with the run.
         folder: where history and checkpoints go; None keeps nothing.
         resume: go on from the folder's checkpoint, if it has one.
@@ -242,6 +243,8 @@ class _Run:
         self.start = None if start is None else start.to(self.device)
         for _, flat in self.flats:
             flat.values.grad = flat.gradient
+        self.world = world()
+        self.world.copy(*(flat.values for _, flat in self.flats))
         groups = [{"params": [flat.values], "ahead": ahead, "lr": self._number()} for ahead, flat in self.flats]
         self.optimizer = torch.optim.Adam(groups, fused=True, capturable=self.device.type == "cuda")
         # What changes from step to step, in tensors, so that a step can be recorded (`cpvae.captured`).
@@ -274,6 +277,8 @@ class _Run:
         if resume and self.folder is not None and (self.folder / CHECKPOINT).exists():
             with described(self.folder / CHECKPOINT):
                 self._restore(self.folder / CHECKPOINT)
+        if not self.world.is_main:
+            self.folder = None  # the first process writes for all
         progress = self.progress
         while progress.epoch < self.settings.max_epochs and not progress.stopped:
             self._epoch(asked_to_stop)
@@ -299,19 +304,21 @@ class _Run:
         began, before = time.perf_counter(), progress.seconds
         # The order of an epoch depends on seed and epoch alone, so that a run can go on from its middle.
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
-        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
+        kind = torch.int32 if len(self.rows) < 2**31 else torch.int64
+        order = torch.randperm(len(self.rows), generator=generator, dtype=kind).to(self.rows.device)
         if progress.epoch == settings.start_epochs and progress.step == 0 and self.start is not None:
             self._match_prior()
             self.averages = [flat.values.clone() for _, flat in self.flats] if self.averages else []
         while progress.step < self.n_steps:
             index = order[progress.step * settings.batch_size : (progress.step + 1) * settings.batch_size]
-            cause = self._step(index)
+            with self.world.sharing(len(index)):
+                cause = self._step(index)
             if cause:
                 self._give_up(cause)
                 return
             progress.step += 1
             progress.seconds = before + time.perf_counter() - began
-            stop = asked_to_stop()
+            stop = self.world.any(asked_to_stop())
             if self.folder is not None and (stop or time.perf_counter() - self.saved > SAVE_EVERY):
                 self._save(self.folder / CHECKPOINT)
             if stop:
@@ -327,7 +334,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"].fill_(group["ahead"] * settings.learning_rate * self.learning_rate(now))
         assigned = self._assigned()
-        if len(index) == len(self.index):
+        if len(index) == len(self.index) and self.world.size == 1:  # what processes exchange is not recorded
             self.index.copy_(index)
             self.recorded[assigned]()
         else:
@@ -341,25 +348,29 @@ class _Run:
     def _update(self, index: Tensor, assigned: bool) -> None:
         """The step itself, with its numbers in tensors: nothing here makes the host wait for the device."""
         model = self.model
+        n, (part, counts) = len(index), self.world.batch(len(index))
+        index = index[part]
         y = model.likelihood.to_model(self.rows.take(index).to(self.device))
         if self.varies:
             y = model.likelihood.draw(y)
         with reduced(self.settings.precision):
             if assigned:
                 assert self.start is not None
-                terms, cross_entropy = elbo_assigned(model, y, self.start[index])
-                loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).mean()
+                terms, cross_entropy = elbo_assigned(model, y, self.start[index].long())
+                loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).sum() / n
             else:
                 terms = elbo(model, y, self.expectation, self.now)
-                loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).mean()
-        loss.backward()
+                loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).sum() / n
+        (loss if counts else 0 * loss).backward()
         with torch.no_grad():
             for _, flat in self.flats:
                 flat.collect()
-            size = torch.nn.utils.get_total_norm([flat.gradient for _, flat in self.flats])
-            sums = torch.stack([part.sum() for part in terms])
+            gradients = [flat.gradient for _, flat in self.flats]
+            sums = torch.stack([term.sum() for term in terms]) * counts
+            self.world.sum(*gradients, sums)
+            size = torch.nn.utils.get_total_norm(gradients)
             self.sums[:3] += sums
-            self.sums[3] += len(index)
+            self.sums[3] += n
             # Adam leaves the weights alone from the first number on that is not finite.
             self.broken.clamp_min_((~(size.isfinite() & sums.isfinite().all())).float())
             huge = (self.usual_norm > 0) & (size > GUARD * self.usual_norm)
@@ -409,7 +420,7 @@ class _Run:
 
     def _judge_epoch(self) -> None:
         progress, settings = self.progress, self.settings
-        terms, counts = validate(self.model, self.valid, self.expectation)
+        terms, counts = validate(self.model, self.valid, self.expectation, self.world)
         parts = decompose(self.model, self.diagnosed)
         bound = float(terms.elbo)
         log_px, kl_c, kl_z, n = self.sums.tolist()
@@ -473,9 +484,10 @@ class _Run:
         shape = prior.loc.shape
         count = torch.zeros(shape[0], 1, device=self.device)
         first, second = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
-        position = 0
-        for x in self.rows.chunks():
-            c = self.start[position : position + len(x)]
+        part, position = self.world.part(len(self.rows)), 0
+        start = self.start[part]
+        for x in self.rows.part(part).chunks():
+            c = start[position : position + len(x)].long()
             position += len(x)
             y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
             q = self.model.encode(y).given(c.unsqueeze(1)).base_dist
@@ -483,6 +495,7 @@ class _Run:
             count.index_add_(0, c, torch.ones(len(c), 1, device=self.device))
             first.index_add_(0, c, loc)
             second.index_add_(0, c, loc.square() + scale.square())
+        self.world.sum(count, first, second)
         filled = count > 1
         loc = torch.where(filled, first / count.clamp_min(1), prior.loc)
         variance = second / count.clamp_min(1) - loc.square()
@@ -528,6 +541,7 @@ class _Run:
         self.sums.copy_(tensors["sums"])
         self.usual_norm.copy_(tensors["usual_norm"])
         self.start = tensors["start"].to(self.device) if "start" in tensors else None
-        lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
-        write_atomic(path.parent / HISTORY, "".join(lines))
+        if self.world.is_main:
+            lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
+            write_atomic(path.parent / HISTORY, "".join(lines))
         torch.set_rng_state(tensors["random"])

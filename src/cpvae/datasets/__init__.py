@@ -40,8 +40,9 @@ def load(source: str | os.PathLike[str], *, labels: str | None = None, root: Pat
     """Read a data set by name (see `NAMES`) or by path.
 
     Args:
-        source: a name, or the path of a `.npy`, `.npz`, `.csv`, `.parquet` or IDX file or of a folder of
-            images. A string equal to a name is the name; write `./mnist` for a file called mnist.
+        source: a name, or the path of a `.npy`, `.npz`, `.csv`, `.parquet` or IDX file, of a folder of images or of
+            Parquet files, or a pattern of Parquet files such as ``rows/part-*.parquet``. A string equal to a name is
+            the name; write `./mnist` for a file called mnist.
         labels: for a table the name of its label column; for arrays, IDX and image folders the path of a file
             of labels (`.npy`, IDX, or `.csv` / `.txt` with one column). Labels are never used to fit.
         root: folder of the named sets, by default `data_root()`. Absent files are downloaded into it.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cpvae.datasets import shards
 from cpvae.datasets.arrays import read_npy, read_npz
 from cpvae.datasets.checks import check_labels, check_x, expanded, input_error, reading
 from cpvae.datasets.idx import is_idx, labels_beside, read_idx
@@ -19,7 +20,7 @@ from cpvae.datasets.registry import NAMES
 from cpvae.datasets.tables import read_csv, read_parquet
 from cpvae.errors import nearest
 
-SUPPORTED = ".npy .npz .csv .parquet, IDX (-ubyte, .idx, also .gz), or a folder of images"
+SUPPORTED = ".npy .npz .csv .parquet, IDX (-ubyte, .idx, also .gz), or a folder of images or of .parquet files"
 TABLES: dict[str, Callable[[Path, str | None], tuple[Split, tuple[str, ...] | None]]] = {
     ".csv": read_csv,
     ".parquet": read_parquet,
@@ -29,8 +30,13 @@ TABLES: dict[str, Callable[[Path, str | None], tuple[Split, tuple[str, ...] | No
 def read(path: Path, labels: str | None = None) -> Dataset:
     """The data in a file or folder; see `cpvae.datasets.load`."""
     names: tuple[str, ...] | None = None
-    _check_path(path)
-    if path.suffix.lower() in TABLES:
+    parts = shards.find(path)
+    if not parts:
+        _check_path(path)
+    if parts:
+        split, names = read_parquet(path, labels)
+        splits = {"all": split}
+    elif path.suffix.lower() in TABLES:
         split, names = TABLES[path.suffix.lower()](path, labels)
         splits = {"all": split}
     else:

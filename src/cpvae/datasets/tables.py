@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cpvae.datasets import shards
 from cpvae.datasets.checks import check_labels, check_rows, check_values, check_x, input_error, reading
 from cpvae.datasets.records import Array, Split
 from cpvae.errors import nearest
@@ -54,7 +55,11 @@ def read_csv(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | N
 
 
 def read_parquet(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | None]:
-    """A parquet table and the names of its feature columns. Errors as for `read_csv`; needs pyarrow."""
+    """A parquet table and the names of its feature columns; a folder or a pattern of files is one table.
+
+    Numbers that would take more than `cpvae.datasets.shards.LARGE` bytes are mapped into memory, not read. Errors as
+    for `read_csv`, and for files whose columns differ; needs pyarrow.
+    """
     import pandas as pd
 
     try:
@@ -63,8 +68,22 @@ def read_parquet(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...]
         raise input_error(
             f"{path}: a parquet file needs pyarrow, which is not installed; pip install 'cpvae[parquet]'"
         ) from error
+    paths = shards.find(path) or [path]
+    if len(paths) > 1:
+        shards.check_alike(paths)
+    mapped = shards.mapped(paths, labels)
+    if mapped is not None:
+        x, names, y = mapped
+        check_rows(len(x), path)
+        if y is not None:
+            y = _label_column(pd.Series(y), str(labels), path)
+        return Split(check_x(x, path, names), y), names
+    frames = []
+    for one in paths:
+        with reading(one, "a parquet file"):
+            frames.append(pd.read_parquet(one, engine="pyarrow"))
     with reading(path, "a parquet file"):
-        return _table(pd.read_parquet(path, engine="pyarrow"), path, labels)
+        return _table(frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), path, labels)
 
 
 def _scan_csv(path: Path) -> list[str]:

@@ -1,0 +1,316 @@
+"""Two processes with gloo on this machine against one: the same fit, written once, stopped and resumed together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+from torch import nn
+
+from cpvae import CPVAE, InputError, VampVAE, cli, recipes
+from cpvae.distributed import World, draw_rows, is_main, world
+from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
+from cpvae.initialisation import STARTS, AutoencoderStart
+from cpvae.likelihoods import Bernoulli
+from cpvae.nn import Dense
+from cpvae.rows import Rows
+from cpvae.schedules import constant
+from cpvae.training import CHECKPOINT, HISTORY, Interrupted, Settings, train
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without torch.distributed")
+torch.set_num_threads(1)
+X = (load_digits().data[:400] / 16).astype(np.float32)
+ROUNDING = 2e-6  # relative: sums in another order, through a few dozen steps of training
+FIT = {"latent_dim": 3, "hidden": (16,), "max_epochs": 6, "batch_size": 30, "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def _short_start(monkeypatch):
+    monkeypatch.setitem(STARTS, "autoencoder", AutoencoderStart(n_steps=300))
+
+
+@pytest.fixture
+def start(tmp_path) -> Callable[..., list[int]]:
+    """Forks processes that run a function together; what each returns is left as JSON in `tmp_path`."""
+
+    def make(function: Callable[[], Any], size: int = 2) -> list[int]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        children = []
+        for rank in range(size):
+            child = os.fork()
+            if child:
+                children.append(child)
+                continue
+            place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1"}
+            os.environ.update({name: str(value) for name, value in place.items()}, MASTER_PORT=port)
+            for number, name in ((1, "out"), (2, "err")):
+                os.dup2(os.open(tmp_path / f"{name}-{rank}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            world.cache_clear()
+            try:
+                (tmp_path / f"{rank}.json").write_text(json.dumps(function()))
+            except BaseException as error:  # a failure of a child is one of the test
+                sys.stderr.write(f"{type(error).__name__} {error}\n")
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(0)
+        return children
+
+    return make
+
+
+@pytest.fixture
+def together(start, tmp_path) -> Callable[..., list[Any]]:
+    """What the processes of `start` return."""
+
+    def run(function: Callable[[], Any], size: int = 2) -> list[Any]:
+        for child in start(function, size):
+            os.waitpid(child, 0)
+        files = [tmp_path / f"{rank}.json" for rank in range(size)]
+        assert all(file.exists() for file in files), [(tmp_path / f"err-{rank}").read_text() for rank in range(size)]
+        return [json.loads(file.read_text()) for file in files]
+
+    return run
+
+
+def trained(expectation: Expectation, settings: Settings) -> dict[str, Any]:
+    """301 rows in batches of 50: the last has a single row, so that one of two processes has none."""
+    torch.manual_seed(0)
+    model = recipes.cpvae(Bernoulli(64), n_components=4, latent_dim=3, network=Dense((16,)))
+    first = torch.from_numpy(np.arange(301) % 4)
+    valid = model.likelihood.fixed(Rows(X[301:]))
+    outcome = train(model, Rows(X[:301]), valid, expectation, settings, start=first)
+    weights = nn.utils.parameters_to_vector(model.parameters())
+    return {
+        "curve": [[r.valid_negative_elbo, r.reconstruction, r.kl_c, r.kl_z] for r in outcome.history],
+        "used": [r.components_used for r in outcome.history],
+        "weights": weights.tolist(),
+        "random": torch.rand(3).tolist(),
+    }
+
+
+EXPECTATIONS = [Exact(), SumAndSample(), StraightThrough(constant(0.7)), Relaxed(constant(0.7))]
+
+
+def test_two_processes_train_as_one_does(together):
+    settings = Settings(max_epochs=4, batch_size=50, start_epochs=1, warmup_epochs=1)
+    cases = [(one, settings) for one in EXPECTATIONS] + [
+        (Exact(), replace(settings, average=0.9, schedule="one-cycle"))
+    ]
+    both = together(lambda: [trained(*case) for case in cases])
+    for i, case in enumerate(cases):
+        alone = trained(*case)
+        for rank in range(2):
+            found = both[rank][i]
+            np.testing.assert_allclose(found["curve"], alone["curve"], rtol=ROUNDING, atol=1e-5)
+            np.testing.assert_allclose(found["weights"], alone["weights"], rtol=1e-3, atol=1e-5)
+            assert found["used"] == alone["used"]
+        assert both[0][i] == both[1][i]  # to the bit
+
+
+def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp_path):
+    folder, few = tmp_path / "run", {**FIT, "max_epochs": 3}
+
+    def fit() -> list[Any]:
+        written = []
+        for name in ("write_atomic", "append_line", "save_tensors"):
+            for module in ("base", "runs", "training", "checkpoints"):
+                home = sys.modules[f"cpvae.{module}"]
+                if hasattr(home, name):
+                    original = getattr(home, name)
+
+                    def spy(path, *rest, original=original, **named):
+                        written.append(str(path))
+                        return original(path, *rest, **named)
+
+                    setattr(home, name, spy)
+        model = CPVAE(4, verbose=1, **few).fit(X, out=folder)
+        assert (folder / "model.safetensors").exists()  # when any of them goes on, the run is there
+        return [model.predict(X).tolist(), [r["valid_negative_elbo"] for r in model.history_], len(written)]
+
+    alone = CPVAE(4, **few).fit(X)
+    (found, curve, writes), (_, _, others) = together(fit)
+    np.testing.assert_allclose(curve, [r["valid_negative_elbo"] for r in alone.history_], rtol=1e-4)  # and the start's
+    assert np.mean(alone.predict(X) == found) > 0.99
+    assert writes > 5
+    assert others == 0
+    assert "fitting" in (tmp_path / "err-0").read_text()
+    assert (tmp_path / "err-1").read_text() == ""
+    # Finished, it is opened by all.
+    opened = together(lambda: CPVAE(4, **few).fit(X, out=folder, resume=True).predict(X).tolist())
+    assert opened == [found, found]
+
+
+def test_without_a_seed_all_take_that_of_the_first(together):
+    few = {**FIT, "max_epochs": 1, "random_state": None, "n_init": 2}
+    fits = together(lambda: VampVAE(4, **few).fit(X).means_.tolist())
+    assert fits[0] == fits[1]
+
+
+def test_a_stop_request_to_any_stops_all_and_one_process_resumes(start, tmp_path):
+    folder = tmp_path / "run"
+    long = {**FIT, "max_epochs": 30, "init": "random"}
+
+    def fit() -> str:
+        try:
+            CPVAE(4, **long).fit(X, out=folder)
+        except Interrupted as stop:
+            return f"stopped {stop}"
+        return "finished"
+
+    children = start(fit)
+    while not (folder / HISTORY).exists() or len((folder / HISTORY).read_text().splitlines()) < 2:
+        time.sleep(0.002)
+    os.kill(children[1], signal.SIGTERM)
+    for child in children:
+        os.waitpid(child, 0)
+    assert json.loads((tmp_path / "0.json").read_text()) == f"stopped {folder}"
+    assert json.loads((tmp_path / "1.json").read_text()).startswith("stopped")
+    trained_before = len((folder / HISTORY).read_text().splitlines())
+    assert (folder / CHECKPOINT).exists()
+    resumed = CPVAE(4, **long).fit(X, out=folder, resume=True)
+    alone = CPVAE(4, **long).fit(X)
+    assert 2 <= trained_before < 30
+    curves = [[r["valid_negative_elbo"] for r in model.history_] for model in (resumed, alone)]
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)  # 360 steps of rounding
+
+
+def test_two_processes_resume_what_one_began(together, tmp_path):
+    folder = tmp_path / "run"
+
+    class Stop:
+        def phase(self, title, n_epochs):
+            pass
+
+        def epoch(self, record):
+            if record.epoch == 3 and record.beta > 0:
+                signal.raise_signal(signal.SIGINT)
+
+        def close(self):
+            pass
+
+    with pytest.raises(Interrupted):
+        CPVAE(4, init="random", **FIT).fit(X, out=folder, reporter=Stop())
+    curve, _ = together(
+        lambda: [
+            r["valid_negative_elbo"] for r in CPVAE(4, init="random", **FIT).fit(X, out=folder, resume=True).history_
+        ]
+    )
+    alone = CPVAE(4, init="random", **FIT).fit(X)
+    np.testing.assert_allclose(curve, [r["valid_negative_elbo"] for r in alone.history_], rtol=ROUNDING)
+    assert load_file(folder / "model.safetensors").keys() == alone.model_.state_dict().keys()
+
+
+def test_a_value_that_is_not_finite_stops_all(together):
+    def fit() -> list[Any]:
+        torch.manual_seed(0)
+        model = recipes.cpvae(Bernoulli(64), n_components=4, latent_dim=3, network=Dense((16,)))
+        original, seen = model.likelihood.log_prob, {"n": 0}
+
+        def spoil(params, y):
+            seen["n"] += torch.is_grad_enabled()
+            bad = seen["n"] > 9 and torch.is_grad_enabled() and not is_main()
+            return original(params, y) * (float("nan") if bad else 1.0)
+
+        model.likelihood.log_prob = spoil
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outcome = train(model, Rows(X), model.likelihood.fixed(Rows(X[:1])), Exact(), Settings(max_epochs=5))
+        return [outcome.stopped, len(outcome.history)]
+
+    assert together(fit) == [["not_finite", 2]] * 2
+
+
+def test_what_the_first_finds_is_everybodys_and_so_are_its_errors(together, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "config.json").write_text("{}")
+
+    def ask() -> list[Any]:
+        with pytest.raises(InputError, match="already holds a run; add --resume"):
+            CPVAE(4, **FIT).fit(X, out=tmp_path / "taken")
+        return [world().first(lambda: world().rank + 7), world().any(world().rank == 1), world().any(False)]
+
+    assert together(ask) == [[7, True, False]] * 2
+
+
+def test_the_parts_cover_all_rows_and_draws_are_those_of_the_whole():
+    for n, size in ((10, 3), (2, 4), (0, 2), (7, 7)):
+        rows = np.concatenate([np.arange(n)[World(rank, size).part(n)] for rank in range(size)])
+        assert rows.tolist() == list(range(n))
+    state = torch.get_rng_state()
+    whole = [draw_rows(torch.Size([5, 3]), draw).clone() for draw in (torch.randn, torch.rand)]
+    for rank in range(3):
+        torch.set_rng_state(state)
+        one = World(rank, 3)
+        with one.sharing(5):
+            for draw, expected in zip((torch.randn, torch.rand), whole, strict=True):
+                mine = expected[one.part(5)]
+                assert torch.equal(draw_rows(mine.shape, draw), mine)
+    assert draw_rows(torch.Size([2]), torch.zeros).tolist() == [0, 0]
+
+
+def test_two_processes_on_one_gpu_are_refused(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="2 processes for 1 GPU: expected one for each; start 1 with torchrun"):
+        World(0, 2).check_device(torch.device("cuda"))
+    World(0, 2).check_device(torch.device("cpu"))
+
+
+def test_other_commands_are_refused_by_several_processes(monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="2 processes for cpvae compare: expected cpvae fit"):
+        cli._refuse_several(["compare", "digits"])
+    cli._refuse_several(["fit", "digits"])
+    assert cli.resuming("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
+
+
+def test_the_command_under_torchrun_prints_once_and_stops_with_its_state_saved(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "cpvae", "fit", "x.npy"]
+    options = ["--components", "4", "--hidden", "16", "--latent-dim", "2", "--out", "run"]
+    long = subprocess.Popen(
+        [*command, *options, "--epochs", "2000", "--patience", "2000", "--init", "random"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    history = tmp_path / "run" / HISTORY
+    while long.poll() is None and not history.exists():
+        time.sleep(0.01)
+    long.send_signal(signal.SIGTERM)
+    _, err = long.communicate(timeout=60)
+    told = [line for line in err.splitlines() if line.startswith("stopped; the state is saved. To go on: ")]
+    assert len(told) == 1, err
+    assert told[0].endswith("torchrun --nproc-per-node=2 -m cpvae fit x.npy --out run --resume")
+    assert (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_an_error_is_told_once_unless_it_is_of_one_process_alone(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "ALONE_AFTER", 1.0)
+    monkeypatch.setattr(sys, "argv", ["cpvae", "fit", "none.npy", "--out", "run"])
+    for child in start(cli.main):
+        os.waitpid(child, 0)
+    told = [(tmp_path / f"err-{rank}").read_text().splitlines() for rank in range(2)]
+    assert [line[:37] for line in told[0]] == ["error: none.npy: no such file or fold", "SystemExit 2"]
+    assert told[1][0].startswith("error: process 1: none.npy")  # torchrun would have ended it before
