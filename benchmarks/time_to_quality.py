@@ -4,7 +4,8 @@
 
 Fits with the options given, one thread, and keeps the curve: after each epoch the seconds of this thread's processor
 time (which other work on the machine does not change) and the validation bound. The bound on test rows is evaluated
-once, for the kept weights, with --test. A run that was stopped goes on with the same command.
+once, for the kept weights, with --test. A run that was stopped leaves the curve so far, says so, and goes on with the
+same command.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from cpvae.datasets import load
 from cpvae.estimators import ESTIMATORS
 from cpvae.evaluation import evaluate
 from cpvae.progress import Terminal
-from cpvae.training import EpochRecord
+from cpvae.training import EpochRecord, Interrupted
 
 
 class Clock(Terminal):
@@ -72,7 +74,10 @@ def main() -> None:
     clock = Clock(args.run / f"{name}.curve.json")
     params: dict[str, Any] = {"preset": args.preset, "precision": args.precision, "max_epochs": args.epochs}
     model = ESTIMATORS[args.model](random_state=args.seed, device="cpu", **params)
-    model.fit(x, X_valid=valid, out=folder, resume=True, reporter=clock)
+    stopped = "interrupted"
+    with suppress(Interrupted):
+        model.fit(x, X_valid=valid, out=folder, resume=True, reporter=clock)
+        stopped = model.stopped_
     result = {
         **evidence(),
         "dataset": args.dataset,
@@ -80,14 +85,12 @@ def main() -> None:
         "preset": args.preset,
         "precision": args.precision,
         "seed": args.seed,
-        "stopped": model.stopped_,
-        "best_epoch": model.best_epoch_,
+        "stopped": stopped,
         "best_valid_negative_elbo": min(point[2] for point in clock.curve),
-        "start_seconds": model.start_seconds_,
         "curve": {"epoch": [p[0] for p in clock.curve], "seconds": [p[1] for p in clock.curve]}
         | {"valid_negative_elbo": [p[2] for p in clock.curve]},
     }
-    if args.test:
+    if args.test and stopped != "interrupted":
         bounds = evaluate(model, data, "test")
         result["test"] = {key: value for key, value in bounds.items() if isinstance(value, (int, float, str))}
     write_json(args.out / f"{name}.json", result)

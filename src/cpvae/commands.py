@@ -31,6 +31,7 @@ PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
 COLUMNS_TOLD = 20
+JUDGED_ROWS = 100_000  # at most, behind the metrics that a fit leaves
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
 
@@ -181,7 +182,7 @@ def fit_run(
     )
     if not is_main():
         return {}
-    summary = evaluate(estimator, data, judged)
+    summary = evaluate(estimator, data, judged, n_rows=JUDGED_ROWS)
     seconds = sum(record["seconds"] for record in estimator.history_)
     summary |= {
         "epochs": estimator.n_iter_,
