@@ -132,7 +132,8 @@ def _side_by_side(
                 found[i] = fit
                 for message in said:
                     warnings.warn(message, FitWarning, stacklevel=4)
-                reporter.epoch(replace(fit[1].history[-1], epoch=len(found)))
+                if fit[1].history:
+                    reporter.epoch(replace(fit[1].history[-1], epoch=len(found)))
     except KeyboardInterrupt as error:
         raise Interrupted(restarts[0].folder and restarts[0].folder.parent) from error
     except TerminatedWorkerError as error:
