@@ -17,6 +17,7 @@ import numpy as np
 from cpvae.training import Settings
 
 STEPS = 30_000  # what the fast preset aims at
+AVERAGED = 30  # the average of the weights reaches back over this part of the steps: a thousand of 30,000
 MANY = 20_000  # rows from which on its batches are larger
 
 
@@ -42,13 +43,14 @@ def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Setting
     """About 30,000 steps."""
     batch = batch_size or (200 if n_rows >= MANY else 100)
     epochs = max_epochs or fast_epochs(n_rows, batch)
-    first = first_epochs(epochs, math.ceil(n_rows / batch))
+    steps = math.ceil(n_rows / batch)
+    first = first_epochs(epochs, steps)
     return Settings(
         max_epochs=epochs,
         batch_size=batch,
-        learning_rate=2e-3 if n_rows >= MANY else 1e-3,
+        learning_rate=2e-3,
         schedule="one-cycle",
-        average=0.999,
+        average=1.0 - 1.0 / max(10.0, epochs * steps / AVERAGED),
         warmup_epochs=first,
         start_epochs=first,
     )
