@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from cpvae import CPVAE, VAE, FitWarning, InputError, captured
 from cpvae.captured import EAGER, Captured
 from cpvae.estimators import MODELS
-from cpvae.presets import PRESETS, first_epochs, settings
+from cpvae.presets import PRESETS, settings, start_epochs
 from cpvae.training import Settings
 
 X = (load_digits().data[:600] / 16).astype(np.float32)
@@ -40,7 +40,7 @@ def test_presets_suit_any_number_of_rows(preset, n_rows):
 def test_the_start_takes_a_part_of_the_epochs_only():
     for epochs in (1, 2, 3, 10, 30, 200, 2000):
         for steps in (1, 13, 250, 50_000):
-            assert 1 <= first_epochs(epochs, steps) <= max(1, epochs // 2, epochs // 6)
+            assert 1 <= start_epochs(epochs, steps) <= max(1, epochs // 2, epochs // 6)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -30,13 +30,22 @@ def fast_epochs(n_rows: int, batch_size: int) -> int:
     return int(np.clip(STEPS * batch_size // max(1, n_rows), 10, 200))
 
 
-def first_epochs(epochs: int, steps_in_epoch: int) -> int:
-    """Epochs for the start and the warm-up: a sixth up to 10, but 500 steps where half of the epochs allow for them.
+def warmup_epochs(epochs: int, steps_in_epoch: int) -> int:
+    """Epochs of about 500 steps in all, at most half of them: over these the KL terms grow.
 
-    >>> first_epochs(30, 500), first_epochs(100, 250), first_epochs(200, 13), first_epochs(10, 13)
+    >>> warmup_epochs(120, 250), warmup_epochs(200, 13), warmup_epochs(10, 13)
+    (2, 39, 5)
+    """
+    return max(1, min(epochs // 2, math.ceil(500 / steps_in_epoch)))
+
+
+def start_epochs(epochs: int, steps_in_epoch: int) -> int:
+    """Epochs for which the start holds: a sixth up to 10, and not fewer than the warm-up.
+
+    >>> start_epochs(30, 500), start_epochs(120, 250), start_epochs(200, 13), start_epochs(10, 13)
     (5, 10, 39, 5)
     """
-    return max(1, min(10, epochs // 6), min(epochs // 2, math.ceil(500 / steps_in_epoch)))
+    return max(min(10, epochs // 6), warmup_epochs(epochs, steps_in_epoch))
 
 
 def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settings:
@@ -44,15 +53,14 @@ def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Setting
     batch = batch_size or (200 if n_rows >= MANY else 100)
     epochs = max_epochs or fast_epochs(n_rows, batch)
     steps = math.ceil(n_rows / batch)
-    first = first_epochs(epochs, steps)
     return Settings(
         max_epochs=epochs,
         batch_size=batch,
         learning_rate=2e-3,
         schedule="one-cycle",
         average=1.0 - 1.0 / max(10.0, epochs * steps / AVERAGED),
-        warmup_epochs=first,
-        start_epochs=first,
+        warmup_epochs=warmup_epochs(epochs, steps),
+        start_epochs=start_epochs(epochs, steps),
     )
 
 
@@ -65,7 +73,7 @@ def paper(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settin
         learning_rate=5e-4,
         schedule="constant",
         warmup_epochs=100,
-        start_epochs=first_epochs(epochs, math.ceil(n_rows / batch)),
+        start_epochs=start_epochs(epochs, math.ceil(n_rows / batch)),
     )
 
 
