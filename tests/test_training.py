@@ -144,6 +144,15 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept():
     assert 0 < left < 0.5 * gone
 
 
+def test_an_average_over_a_handful_of_steps_is_not_that_of_the_first_weights():
+    settings = Settings(max_epochs=3, batch_size=300, average=0.9)
+    raw, averaged = (run(replace(settings, average=average))[0].state_dict() for average in (0.0, 0.9))
+    begun = small_model()[0].state_dict()
+    for name in ("decoder.output.bias", "prior.loc"):
+        moved = (raw[name] - begun[name]).norm()
+        assert 0.3 * moved < (averaged[name] - begun[name]).norm() < moved
+
+
 def test_with_another_weight_of_the_kl_the_best_weights_are_those_of_that_objective():
     """As in the start: by the full bound training would seem to get worse from the first epochs on."""
     model, outcome = run(Settings(max_epochs=40, patience=40, beta_max=0.1, learning_rate=0.01, batch_size=30))

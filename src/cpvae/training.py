@@ -42,7 +42,7 @@ NOISE_AHEAD = 10.0  # times the learning rate, for the noise of a Gaussian likel
 DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
-AVERAGE_EVERY = 10  # steps between updates of the moving average
+AVERAGE_EVERY = 10  # steps between updates of the moving average, in runs of a thousand steps or more
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 
@@ -262,6 +262,7 @@ class _Run:
         self.learning_rate: Schedule = SCHEDULES[settings.schedule](total)
         self.beta: Schedule = linear_warmup(settings.warmup_epochs * self.n_steps)
         self.averages = [flat.values.detach().clone() for _, flat in self.flats] if settings.average else []
+        self.average_every = min(AVERAGE_EVERY, max(1, total // 100))
         self.best = self._copy_weights()
         self.progress = _Progress()
         self.history: list[EpochRecord] = []
@@ -339,7 +340,7 @@ class _Run:
             self.recorded[assigned]()
         else:
             self._update(index.to(self.device), assigned)
-        if self.averages and (now + 1) % AVERAGE_EVERY == 0:
+        if self.averages and (now + 1) % self.average_every == 0:
             self._update_average(now)
         # To look makes the host wait for the device; on the CPU that costs nothing.
         looks = self.device.type == "cpu" or now % LOOK_EVERY == 0 or progress.step + 1 == self.n_steps
@@ -392,7 +393,7 @@ class _Run:
         """Move the average towards the weights, faster in the first steps, which are soon forgotten."""
         decay = min(self.settings.average, (step + 1) / (step + 10))
         for average, (_, flat) in zip(self.averages, self.flats, strict=True):
-            average.lerp_(flat.values, 1.0 - decay**AVERAGE_EVERY)
+            average.lerp_(flat.values, 1.0 - decay**self.average_every)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

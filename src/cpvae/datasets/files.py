@@ -30,7 +30,8 @@ TABLES: dict[str, Callable[[Path, str | None], tuple[Split, tuple[str, ...] | No
 def read(path: Path, labels: str | None = None) -> Dataset:
     """The data in a file or folder; see `cpvae.datasets.load`."""
     names: tuple[str, ...] | None = None
-    parts = shards.find(path)
+    with reading(path, "file or folder"):
+        parts = shards.find(path)
     if not parts:
         _check_path(path)
     if parts:

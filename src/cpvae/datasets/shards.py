@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -30,11 +31,11 @@ SUFFIX = ".parquet"
 
 def find(path: Path) -> list[Path]:
     """The Parquet files of a folder without images, or of a pattern such as ``part-*.parquet``, in order; or none."""
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         files = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
         found = [one for one in files if one.suffix.lower() == SUFFIX]
         return [] if any(one.suffix.lower() in SUFFIXES for one in files) else found
-    if path.exists() or not re.search(r"[*?\[]", path.name):
+    if os.path.exists(path) or not re.search(r"[*?\[]", path.name):
         return []
     found = sorted(map(Path, glob.glob(str(path))))
     other = next((one for one in found if one.suffix.lower() != SUFFIX), None)
