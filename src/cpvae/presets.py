@@ -1,8 +1,8 @@
 """How long and how fast to train, by name; each number an estimator is given goes before that of its preset.
 
 - `fast`, the default: fewer and larger steps, a learning rate that rises shortly and falls along a cosine, the average
-  of the weights, and KL terms that grow over a third of the epochs: the slower they grow, the more dimensions of the
-  code come into use. `benchmarks/time_to_quality.py` measures it beside the other.
+  of the weights, and KL terms that grow while the start holds. `benchmarks/time_to_quality.py` measures it beside the
+  other.
 - `paper`: Adam at a constant 5e-4, batches of 100, both KL terms growing over 100 epochs, early stopping with a
   look-ahead of 50 epochs (section 5 of the paper, and the code of its authors).
 """
@@ -32,7 +32,7 @@ def fast_epochs(n_rows: int, batch_size: int) -> int:
 
 
 def start_epochs(epochs: int, steps_in_epoch: int) -> int:
-    """Epochs for which the start holds: a sixth up to 10, but 500 steps where half of the epochs allow for them.
+    """Epochs for which the start holds and the KL terms grow: a sixth up to 10, but 500 steps where half of the epochs allow for them.
 
     >>> start_epochs(30, 500), start_epochs(120, 250), start_epochs(200, 13), start_epochs(10, 13)
     (5, 10, 39, 5)
@@ -51,7 +51,7 @@ def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Setting
         learning_rate=2e-3,
         schedule="one-cycle",
         average=1.0 - 1.0 / max(10.0, epochs * steps / AVERAGED),
-        warmup_epochs=max(1, epochs // 3),
+        warmup_epochs=start_epochs(epochs, steps),
         start_epochs=start_epochs(epochs, steps),
     )
 
