@@ -32,7 +32,9 @@ def fast_epochs(n_rows: int, batch_size: int) -> int:
 
 
 def start_epochs(epochs: int, steps_in_epoch: int) -> int:
-    """Epochs for which the start holds and the KL terms grow: a sixth up to 10, but 500 steps where half of the epochs allow for them.
+    """Epochs for which the start holds and the KL terms grow.
+
+    A sixth up to 10, but 500 steps where half of the epochs allow for them.
 
     >>> start_epochs(30, 500), start_epochs(120, 250), start_epochs(200, 13), start_epochs(10, 13)
     (5, 10, 39, 5)
