@@ -28,7 +28,7 @@ from cpvae.rows import Rows
 from cpvae.schedules import constant
 from cpvae.training import Settings, train
 
-STEPS = 200
+STEPS = 40
 KINDS = {
     "matrix products": ("linear_pointwise", "aten::mm", "aten::addmm", "aten::bmm"),
     "optimiser": ("fused_adam",),
