@@ -30,12 +30,12 @@ from cpvae.training import Settings, train
 
 STEPS = 40
 KINDS = {
+    "log p(x | z, c)": ("log_sigmoid", "binary_cross"),
     "matrix products": ("linear_pointwise", "aten::mm", "aten::addmm", "aten::bmm"),
     "optimiser": ("fused_adam",),
     "random numbers": ("random_", "normal_", "uniform_", "bernoulli_", "exponential_"),
     "rows, copies and conversions": ("copy_", "index", "cat", "fill_", "zero_"),
     "gates": ("glu", "sigmoid"),
-    "log p(x | z, c)": ("log_sigmoid", "binary_cross"),
     "gradient norm": ("linalg_vector_norm",),
 }
 
