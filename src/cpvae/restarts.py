@@ -19,6 +19,7 @@ from pathlib import Path
 import joblib
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
 
 from cpvae.distributed import world
 from cpvae.distributions import Expectation
@@ -35,8 +36,8 @@ WORTH = 2000  # steps of a fit from which on the seconds that a process takes to
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A block in which torch uses one thread; other blocks wait until it is left."""
-    with ALONE:
+    """A block in which torch, NumPy and scikit-learn use one thread; other blocks wait until it is left."""
+    with ALONE, threadpool_limits(1):
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
