@@ -14,13 +14,13 @@ from cpvae.runs import versions
 
 
 def evidence() -> dict[str, Any]:
-    """Command, commit, versions and device of this process."""
+    """Command, commit, versions and device of this process; of absolute paths, which are one machine's, the last part."""
     here = Path(__file__).parent
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
     )
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv)]),
         "commit": commit.stdout.strip(),
         "versions": versions(),
         "device": f"cpu, {torch.get_num_threads()} thread(s), {platform.machine()}",
