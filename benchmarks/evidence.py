@@ -14,7 +14,7 @@ from cpvae.runs import versions
 
 
 def evidence() -> dict[str, Any]:
-    """Command, commit, versions and device of this process; of absolute paths, which are one machine's, the last part."""
+    """Command, commit, versions and device of this process; of an absolute path the last part."""
     here = Path(__file__).parent
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
