@@ -92,8 +92,7 @@ def synthetic() -> list[str]:
 
 def step(*names: str) -> list[str]:
     """Training steps as ratios to a plain loop, and to the matrix products alone, in the same run."""
-    path = ROOT / "results" / "step.json"
-    result = read(path)
+    result = result_of("step")
     lines = [
         "| one step, paper's network, batch 100 | to a plain PyTorch VAE loop | to its matrix products alone |",
         "|---|---|---|",
@@ -167,17 +166,14 @@ def compared(page: str) -> str:
     return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 
 
-def optional(name: str) -> dict[str, Any] | None:
-    """A result file, or None while it has not been made."""
-    path = ROOT / "results" / f"{name}.json"
-    return read(path) if path.exists() else None
+def result_of(name: str) -> dict[str, Any]:
+    """A result file by its name."""
+    return read(ROOT / "results" / f"{name}.json")
 
 
 def uses() -> list[str]:
     """What users do with models, beside pythae and loops by hand."""
-    result = optional("uses")
-    if result is None:
-        return []
+    result = result_of("uses")
     lines = ["| job | who | time, as a multiple of cpvae's |", "|---|---|---|"]
     for what, one in result["ratio_to_cpvae"].items():
         lines += [f"| {what} | {name} | {ratio:.2f} |" for name, ratio in one.items()]
@@ -186,9 +182,7 @@ def uses() -> list[str]:
 
 def profiles() -> list[str]:
     """Where the time of a step goes."""
-    result = optional("profile")
-    if result is None:
-        return []
+    result = result_of("profile")
     names = list(result["milliseconds"])
     lines = [f"| share of a step, one thread | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     for kind in result["milliseconds"][names[0]]:
@@ -230,14 +224,12 @@ def time_to_quality() -> list[str]:
             + (f"| {there:.0f} | {there / spent:.1f} " if there and spent else "| not reached | - ")
             + f"| {most:.2f}, {paper['curve']['seconds'][-1]:.0f}, {len(paper['curve']['epoch'])} | {tests} |"
         )
-    return [*lines, "", "![validation bound against seconds](time_to_quality.png)"] if found else []
+    return [*lines, "", "![validation bound against seconds](time_to_quality.png)"]
 
 
 def draw_time_to_quality() -> None:
     """docs/time_to_quality.png: bound against seconds, a line for each run."""
     found = quality_curves()
-    if not found:
-        return
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     colours = {"paper": "tab:orange", "fast": "tab:blue"}
     for run in found:
@@ -258,9 +250,7 @@ def draw_time_to_quality() -> None:
 
 def scaling() -> list[str]:
     """How cost grows with each size."""
-    result = optional("scaling")
-    if result is None:
-        return []
+    result = result_of("scaling")
     lines = ["| what, as which size grows | from, to | cost grows | exponent of the upper half |", "|---|---|---|---|"]
     for name, line in result["lines"].items():
         sizes = line["sizes"]
@@ -273,9 +263,7 @@ def scaling() -> list[str]:
 
 def draw_scaling() -> None:
     """docs/scaling.png: seconds against each size, doubly logarithmic, with a line of exponent one."""
-    result = optional("scaling")
-    if result is None:
-        return
+    result = result_of("scaling")
     figure, grid = plt.subplots(2, 4, figsize=(13, 6), layout="constrained")
     for axes, (name, line) in zip(grid.flat, result["lines"].items(), strict=True):
         sizes, seconds = line["sizes"], line["seconds"]
@@ -292,9 +280,7 @@ def draw_scaling() -> None:
 
 def stacked() -> list[str]:
     """Restarts in turn against restarts as one model."""
-    result = optional("stacked")
-    if result is None:
-        return []
+    result = result_of("stacked")
     lines = ["| five restarts, one thread | in turn, ms | stacked, ms | in turn / stacked |", "|---|---|---|---|"]
     for name, one in result["sizes"].items():
         lines.append(
@@ -312,7 +298,7 @@ def benchmarked(page: str) -> str:
         "Time to quality": time_to_quality(),
         "Many restarts": stacked(),
     }
-    parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines]
+    parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 
 
@@ -323,7 +309,7 @@ def scaled(page: str) -> str:
 
 def memory() -> list[str]:
     """One line for each fit: what its process needed, and what were pages of files."""
-    result = read(ROOT / "results" / "memory.json")
+    result = result_of("memory")
     lines = [
         "| rows | from | data | the process's own, peak | pages of files, peak | seconds |",
         "|---|---|---|---|---|---|",

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -296,20 +297,28 @@ def test_a_stop_request_saves_and_the_run_goes_on_from_the_middle_of_an_epoch(tm
     assert not (folder / CHECKPOINT).exists()
 
 
+@contextmanager
+def stopped_at(path: Path, number: int):
+    """A block that is sent a signal as soon as a file is there, and must end by it."""
+
+    def stop() -> None:
+        while not path.exists():
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(Interrupted):
+        yield
+    thread.join()
+
+
 def test_restarts_resume_too_and_the_best_is_kept(tmp_path):
     whole = CPVAE(4, n_init=2, **FIT).fit(X, out=tmp_path / "whole")
     folder = tmp_path / "stopped"
 
-    def stop_soon() -> None:
-        while not (folder / "restart-1" / HISTORY).exists():
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=stop_soon)
-    thread.start()
-    with pytest.raises(Interrupted):
+    with stopped_at(folder / "restart-1" / HISTORY, signal.SIGINT):
         CPVAE(4, n_init=2, **FIT).fit(X, out=folder)
-    thread.join()
     CPVAE(4, n_init=2, **FIT).fit(X, out=folder, resume=True)
     assert_same_run(tmp_path / "whole", folder)
     bounds = []
@@ -344,20 +353,20 @@ def test_restarts_side_by_side_are_those_in_turn_to_the_bit(tmp_path, request):
 def test_restarts_side_by_side_stop_and_go_on(tmp_path):
     folder = tmp_path / "stopped"
 
-    def stop_soon() -> None:
-        while not (folder / "restart-1" / CHECKPOINT).exists():
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=stop_soon)
-    thread.start()
-    with pytest.raises(Interrupted):
+    with stopped_at(folder / "restart-1" / CHECKPOINT, signal.SIGTERM):
         CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder)
-    thread.join()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder, resume=True)
     CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=tmp_path / "whole")
     assert_same_run(tmp_path / "whole", folder)
+
+
+@pytest.mark.filterwarnings("default::cpvae.FitWarning")
+def test_restarts_within_a_comparison_do_not_wait_for_themselves():
+    with restarts.one_thread():
+        assert torch.get_num_threads() == 1
+        model = CPVAE(4, n_init=2, init="random", **{**FIT, "max_epochs": 2}).fit(X)
+    assert model.n_iter_ == 2
 
 
 def test_what_a_restart_in_another_process_warns_of_comes_back_with_it():

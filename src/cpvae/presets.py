@@ -47,14 +47,15 @@ def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Setting
     batch = batch_size or (200 if n_rows >= MANY else 100)
     epochs = max_epochs or fast_epochs(n_rows, batch)
     steps = math.ceil(n_rows / batch)
+    first = start_epochs(epochs, steps)
     return Settings(
         max_epochs=epochs,
         batch_size=batch,
         learning_rate=2e-3,
         schedule="one-cycle",
         average=1.0 - 1.0 / max(10.0, epochs * steps / AVERAGED),
-        warmup_epochs=start_epochs(epochs, steps),
-        start_epochs=start_epochs(epochs, steps),
+        warmup_epochs=first,
+        start_epochs=first,
     )
 
 

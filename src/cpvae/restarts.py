@@ -30,7 +30,7 @@ from cpvae.progress import Reporter, Silent
 from cpvae.rows import Rows
 from cpvae.training import CHECKPOINT, HISTORY, Interrupted, Outcome, Settings, train
 
-ALONE = threading.Lock()
+ALONE = threading.RLock()  # a comparison of models with restarts is in the block twice
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
 
