@@ -25,7 +25,7 @@ from torch import nn
 from cpvae import CPVAE, InputError, VampVAE, cli, recipes
 from cpvae.distributed import World, draw_rows, is_main, world
 from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
-from cpvae.initialisation import STARTS, AutoencoderStart
+from cpvae.initialisation import STARTS, AutoencoderCode, ClusteredStart, gaussian_mixture
 from cpvae.likelihoods import Bernoulli
 from cpvae.nn import Dense
 from cpvae.rows import Rows
@@ -36,12 +36,19 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="Py
 torch.set_num_threads(1)
 X = (load_digits().data[:400] / 16).astype(np.float32)
 ROUNDING = 2e-6  # relative: sums in another order, through a few dozen steps of training
-FIT = {"latent_dim": 3, "hidden": (16,), "max_epochs": 6, "batch_size": 30, "random_state": 0}
+FIT = {
+    "latent_dim": 3,
+    "hidden": (16,),
+    "init": "autoencoder",
+    "max_epochs": 6,
+    "batch_size": 30,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
-    monkeypatch.setitem(STARTS, "autoencoder", AutoencoderStart(n_steps=300))
+    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=300), gaussian_mixture))
 
 
 @pytest.fixture

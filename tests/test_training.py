@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from cpvae import CPVAE, FitWarning, InputError, load, recipes, restarts
 from cpvae.distributions import Exact, Relaxed, StraightThrough
 from cpvae.inference import validate
-from cpvae.initialisation import STARTS, AutoencoderStart, RandomStart
+from cpvae.initialisation import STARTS, AutoencoderCode, ClusteredStart, RandomStart, gaussian_mixture
 from cpvae.likelihoods import Bernoulli
 from cpvae.nn import Dense
 from cpvae.rows import Rows
@@ -217,10 +217,17 @@ def test_nan_stops_with_the_cause_and_the_last_good_weights():
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
     """A start of a few epochs, so that kills fall into training as well as into the start."""
-    monkeypatch.setitem(STARTS, "autoencoder", AutoencoderStart(n_steps=1))
+    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=1), gaussian_mixture))
 
 
-FIT = {"latent_dim": 3, "hidden": (32, 32), "max_epochs": 23, "batch_size": 20, "random_state": 0}
+FIT = {
+    "latent_dim": 3,
+    "hidden": (32, 32),
+    "init": "autoencoder",
+    "max_epochs": 23,
+    "batch_size": 20,
+    "random_state": 0,
+}
 
 
 def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -365,13 +372,13 @@ def test_restarts_side_by_side_stop_and_go_on(tmp_path):
 def test_restarts_within_a_comparison_do_not_wait_for_themselves():
     with restarts.one_thread():
         assert torch.get_num_threads() == 1
-        model = CPVAE(4, n_init=2, init="random", **{**FIT, "max_epochs": 2}).fit(X)
+        model = CPVAE(4, n_init=2, **{**FIT, "init": "random", "max_epochs": 2}).fit(X)
     assert model.n_iter_ == 2
 
 
 def test_what_a_restart_in_another_process_warns_of_comes_back_with_it():
     class Doubtful(RandomStart):
-        def __call__(self, *given):
+        def __call__(self, task):
             warnings.warn("a doubtful start", FitWarning, stacklevel=1)
 
     model, rows, valid = small_model()
@@ -402,8 +409,8 @@ def test_a_finished_run_is_opened_not_trained_again(tmp_path):
 
 def test_collapse_warns_and_names_the_remedy(monkeypatch):
     class AllInOne(RandomStart):
-        def __call__(self, rows, *rest):
-            return torch.zeros(len(rows), dtype=torch.int64)
+        def __call__(self, task):
+            return torch.zeros(len(task.rows), dtype=torch.int64)
 
     monkeypatch.setattr(CPVAE, "_start", lambda self: AllInOne())
     with pytest.warns(

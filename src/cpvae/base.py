@@ -27,6 +27,7 @@ from torch import Tensor
 
 from cpvae import likelihoods, presets, runs
 from cpvae.arguments import between, one_of, seed, whole
+from cpvae.augment import Augment
 from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
 from cpvae.convolution import Conv
 from cpvae.distributed import world
@@ -111,6 +112,10 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
 
     def _start(self) -> Start:
         return STARTS["random"]
+
+    def _augment(self) -> Augment | None:
+        """What makes copies of rows that show the same thing."""
+        return None
 
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         """Give the new module what it needs of the training rows."""
@@ -238,6 +243,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             model=model,
             n_components=self.n_components,
             maker=self._start(),
+            augment=self._augment(),
             expectation=self._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size)),
             settings=settings,
             folder=folder if folder is None or self.n_init == 1 else folder / f"restart-{i}",
@@ -440,10 +446,24 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     def _evaluate(self, y: Tensor, n_samples: int) -> Evaluation:
         likelihood = self.model_.likelihood
         result = evaluate(self.model_, likelihood.draw_fixed(y), n_samples)
-        if not likelihood.varies or self.n_components == 1:
+        if self.n_components == 1:
+            return result
+        if self._consistent():
+            return replace(result, proba=self._encoded(y, n_samples))
+        if not likelihood.varies:
             return result
         others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1, 1000 * i).proba for i in range(1, n_samples)]
         return replace(result, proba=np.mean([result.proba, *others], axis=0))
+
+    def _consistent(self) -> bool:
+        """Whether q(c | x) was held to be the same for copies of a row, and so knows more than the bounds do."""
+        return False
+
+    def _encoded(self, y: Tensor, n_samples: int) -> np.ndarray:
+        """q(c | x) ``(B, K)``; where observations vary, its mean over `n_samples` of them."""
+        draws = range(n_samples if self.model_.likelihood.varies else 1)
+        seen = [component_probabilities(self.model_, self.model_.likelihood.draw_fixed(y, i)) for i in draws]
+        return torch.stack(seen).mean(0).numpy(force=True)
 
     def decompose(self, X: ArrayLike) -> Decomposition:
         """The parts of eq. (13) for rows taken as the data distribution; costs the square of their number."""
@@ -628,9 +648,12 @@ class Clusterer(DeepMixture):
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """The probability of each component for each row, ``(n, K)``.
 
-        With categories that is ``softmax_c [log p(c) + ELBO_c(x)]``; for a mixture over z alone, the responsibility
-        ``E_{q(z|x)} p(c | z)``. For grey levels, the mean of it over observations of the row (`evaluate`).
+        With categories that is ``softmax_c [log p(c) + ELBO_c(x)]``, or q(c | x) of a model fitted with copies of its
+        rows; for a mixture over z alone, the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels, the mean of it
+        over observations of the row (`evaluate`).
         """
+        if self._consistent():
+            return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
         return self.evaluate(X).proba
 
     def predict(self, X: ArrayLike) -> np.ndarray:

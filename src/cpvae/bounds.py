@@ -105,26 +105,35 @@ def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> 
     )
 
 
-def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0) -> Terms:
-    """The terms of L for rows ``(B, F)``, with one fresh draw of z: what training maximises.
+def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0, q: Joint | None = None) -> Terms:
+    """The terms of L for rows ``(B, F)``, with one fresh draw of z from their posterior: what training maximises.
 
-    With `cpvae.distributions.Relaxed` the result is not a bound.
+    With `cpvae.distributions.Relaxed` the result is not a bound. `q` is the posterior where it is at hand.
     """
-    q, p = model.encode(y), model.latent()
+    q, p = model.encode(y) if q is None else q, model.latent()
     categories = expectation(q.logits, step)
     return average(terms_given(model, y, q, p, categories.c), categories, q, p)
 
 
-def elbo_assigned(model: VAE, y: Tensor, c: Tensor) -> tuple[Terms, Tensor]:
+def elbo_assigned(model: VAE, y: Tensor, c: Tensor, q: Joint | None = None) -> tuple[Terms, Tensor]:
     """The terms of L for the posterior that puts each row into the category assigned to it, ``(B,)`` indices.
 
     Also gives the cross-entropy ``- log q(c|x)``, ``(B,)``, by which q(c|x) learns the assignment.
     """
-    q, p = model.encode(y), model.latent()
+    q, p = model.encode(y) if q is None else q, model.latent()
     c = c.unsqueeze(-1)
     given = terms_given(model, y, q, p, c)
     terms = Terms(given.log_px[:, 0], -p.logits[c[:, 0]], given.kl_z[:, 0])
     return terms, -q.logits.gather(-1, c)[:, 0]
+
+
+def inconsistency(q: Joint, copies: Joint) -> Tensor:
+    """KL(q(c | x) || q(c | copy)) ``(B,)``, nats, with the gradient of the copy's alone.
+
+    Invariance of categories under small deformations, as in Hu et al. (2017, IMSAT).
+    """
+    target = q.logits.detach()
+    return (target.exp() * (target - copies.logits)).sum(-1)
 
 
 def elbo_tight(terms: TermsGivenC, p: Latent) -> Tensor:

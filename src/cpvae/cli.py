@@ -129,7 +129,23 @@ def fit(
             show_default="auto: exact up to 20 components",
         ),
     ] = None,
-    init: Annotated[str | None, typer.Option(help="autoencoder or random.", show_default="autoencoder")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="How categories begin: umap, autoencoder, gmm, kmeans, random or auto.",
+            show_default="auto: by the data",
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Copies that have the category of their row: affine (of images), none or auto.",
+            show_default="auto: affine for images",
+        ),
+    ] = None,
+    consistency: Annotated[
+        float | None, typer.Option(help="Weight of the copies' agreement beside the bound.", show_default="20")
+    ] = None,
     network: Annotated[
         str | None, typer.Option(help="dense, or conv (convolutions, for images).", show_default="dense")
     ] = None,
@@ -177,6 +193,8 @@ def fit(
         "weights": weights,
         "expectation": expectation,
         "init": init,
+        "augment": augment,
+        "consistency": consistency,
         "prior": prior,
         "pseudo_inputs": pseudo_inputs,
         "preset": preset,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,15 +14,17 @@ from sklearn.utils import check_random_state
 
 from cpvae import likelihoods, recipes, runs
 from cpvae.arguments import between, one_of
+from cpvae.augment import AUGMENTS, Augment
 from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import described, load_tensors
 from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.errors import InputError
-from cpvae.initialisation import STARTS, Start
+from cpvae.initialisation import STARTS, Start, choose
 from cpvae.models import VAE as VAEModule
 from cpvae.priors import PRIORS, Vamp, component_prior
 from cpvae.rows import Rows
 from cpvae.schedules import exponential
+from cpvae.training import Settings
 
 EXACT_UP_TO = 20  # categories for which expectation="auto" sums: K decoders a row become too many
 RandomState = int | np.random.RandomState | None
@@ -49,9 +52,12 @@ class CPVAE(Clusterer):
             and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
             a bound). "auto" is exact up to 20 components, straight-through beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
-        init: "autoencoder" gives every category rows of its own before the bound decides (tables with a schema: by
-            latent classes); "random" starts from nothing and, as a rule, ends in few categories
-            (`cpvae.initialisation`).
+        init: how categories get rows of their own before the bound decides, a name in `cpvae.initialisation.STARTS`;
+            "auto" goes by the kind of data (`cpvae.initialisation.choose`); "random" starts from nothing and mostly
+            ends in few categories.
+        augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
+            the image; "none" does not; "auto" does with images.
+        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies.
         n_init: restarts; the one with the best validation bound is kept.
         preset: "fast" or "paper", how to train (`cpvae.presets`); what is given of the next five goes before it.
         max_epochs: passes over the rows at most.
@@ -93,6 +99,8 @@ class CPVAE(Clusterer):
     expectation: str
     temperature: tuple[float, float]
     init: str
+    augment: str
+    consistency: float
 
     def __init__(
         self,
@@ -107,7 +115,9 @@ class CPVAE(Clusterer):
         weights: str = "uniform",
         expectation: str = "auto",
         temperature: tuple[float, float] = (1.0, 0.5),
-        init: str = "autoencoder",
+        init: str = "auto",
+        augment: str = "auto",
+        consistency: float = 20.0,
         n_init: int = 1,
         preset: str = "fast",
         max_epochs: int | None = None,
@@ -127,7 +137,9 @@ class CPVAE(Clusterer):
         super()._check_params()
         one_of("weights", self.weights, ("uniform", "empirical", "learned"))
         one_of("expectation", self.expectation, self.EXPECTATIONS)
-        one_of("init", self.init, tuple(STARTS))
+        one_of("init", self.init, ("auto", *STARTS))
+        one_of("augment", self.augment, ("auto", "none", *AUGMENTS))
+        between("consistency", self.consistency, 0.0, math.inf)
         if not isinstance(self.temperature, (tuple, list)) or len(self.temperature) != 2:
             raise InputError(f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)")
         for value in self.temperature:
@@ -149,7 +161,23 @@ class CPVAE(Clusterer):
         return Relaxed(schedule) if name == "relaxed" else StraightThrough(schedule)
 
     def _start(self) -> Start:
-        return STARTS[self.init]
+        return choose(self.image_shape_ is not None) if self.init == "auto" else STARTS[self.init]
+
+    def _augment(self) -> Augment | None:
+        if self.image_shape_ is None and self.augment not in ("auto", "none"):
+            raise InputError(
+                f"augment={self.augment!r} for rows without a shape: expected images (n, channels, height, width); "
+                "reshape them, or leave augment at 'auto'"
+            )
+        if self.image_shape_ is None or self.augment == "none":
+            return None
+        return AUGMENTS["affine" if self.augment == "auto" else self.augment](self.image_shape_)
+
+    def _consistent(self) -> bool:
+        return self._augment() is not None
+
+    def _settings(self, n_rows: int, seed: int) -> Settings:
+        return replace(super()._settings(n_rows, seed), consistency=self.consistency if self._consistent() else 0.0)
 
 
 class VAE(DeepMixture):

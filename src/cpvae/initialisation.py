@@ -4,12 +4,15 @@ Trained from nothing with a warm-up, the model puts all rows into one category: 
 continuous code carries everything, and when they count it is too late. So a start first assigns each row a category,
 without labels; the training loop holds these for a few epochs and then lets the bound decide.
 
-A start is an object called with the training rows; it returns one category for each, or None for no start.
+A start is a small object called with a `Task`; it gives one category for each training row, or None for no start. By
+name in `STARTS`. Those that cluster do it in two steps: rows become points (`Code`), points become categories.
 """
 
 from __future__ import annotations
 
 import copy
+import importlib.util
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,158 +20,289 @@ from typing import Protocol
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from cpvae import latent_classes, recipes
+from cpvae.augment import Augment
 from cpvae.distributions import Exact
+from cpvae.errors import InputError
 from cpvae.inference import latent_means
 from cpvae.likelihoods import Bernoulli, Columns, Likelihood
+from cpvae.nn import Dense
 from cpvae.rows import Rows
 from cpvae.training import EpochRecord, Settings, seeded, train
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
-OnEpoch = Callable[[EpochRecord], None]
+MANY = 20  # components beyond which a mixture or a map would leave some empty, and k-means does not
+NEIGHBOURS = 20  # of a row, in the graph that UMAP lays out
+Points = np.ndarray
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a start is asked.
+
+    Attributes:
+        rows, valid: of the fit.
+        likelihood: of the model, for its units.
+        augment: makes copies of rows that show the same thing, or None.
+        precision: of the products of whatever is trained.
+        on_epoch: told of each epoch of whatever is trained.
+        max_rows: rows that a clustering is found on, drawn at random when there are more.
+    """
+
+    rows: Rows
+    valid: Rows
+    likelihood: Likelihood
+    n_components: int
+    seed: int
+    augment: Augment | None = None
+    precision: str = "float32"
+    on_epoch: Callable[[EpochRecord], None] | None = None
+    max_rows: int = 50_000
+
+    def some(self, n: int) -> Rows:
+        """At most n of the rows, drawn at random."""
+        if len(self.rows) <= n:
+            return self.rows
+        return self.rows.some(np.random.RandomState(self.seed).choice(len(self.rows), n, replace=False))
 
 
 class Start(Protocol):
-    """From training rows to a category for each, integers ``(n,)``; None leaves the categories to chance."""
+    """From a task to a category for each training row, integers ``(n,)``; None leaves the categories to chance."""
 
-    def epochs(self, rows: Rows) -> int:
+    def epochs(self, task: Task) -> int:
         """How many epochs it trains, for the user's information."""
 
-    def __call__(
-        self,
-        rows: Rows,
-        valid: Rows,
-        likelihood: Likelihood,
-        n_components: int,
-        seed: int,
-        on_epoch: OnEpoch | None,
-    ) -> Tensor | None: ...
+    def __call__(self, task: Task) -> Tensor | None: ...
+
+
+class Code(Protocol):
+    """From a task to a function from rows as stored, ``(m, features)``, to points ``(m, d)``."""
+
+    def epochs(self, task: Task) -> int:
+        """How many epochs it trains."""
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]: ...
 
 
 @dataclass(frozen=True)
 class RandomStart:
     """No start, as in the paper: Glorot weights and the warm-up alone."""
 
-    def epochs(self, rows: Rows) -> int:
+    def epochs(self, task: Task) -> int:
         """None."""
         return 0
 
-    def __call__(
-        self,
-        rows: Rows,
-        valid: Rows,
-        likelihood: Likelihood,
-        n_components: int,
-        seed: int,
-        on_epoch: OnEpoch | None,
-    ) -> None:
+    def __call__(self, task: Task) -> None:
         return None
 
 
 @dataclass(frozen=True)
-class AutoencoderStart:
-    """A mixture of Gaussians on the code of a small autoencoder.
+class RowCode:
+    """Rows as the encoder sees them, standardised; of many columns the first principal components."""
 
-    The autoencoder is a VAE whose KL term has weight `beta` (Higgins et al., 2017): small enough that the code keeps
-    what tells rows apart, large enough that similar rows stay close. It sees grey levels as they are. The mixture is
-    scikit-learn's; the idea of clustering an autoencoder's code to start a deep mixture is that of Xie, Girshick and
-    Farhadi (2016) and of VaDE (Jiang et al., 2017). Rows with no more columns than `latent_dim` are clustered as they
-    are, standardised. Tables with columns of several kinds are clustered as they are by `cpvae.latent_classes`, which
-    leaves missing cells out.
+    latent_dim: int = 40
+
+    def epochs(self, task: Task) -> int:
+        """None."""
+        return 0
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        def inputs(x: Tensor) -> Points:
+            points: Points = task.likelihood.inputs(task.likelihood.to_model(x)).numpy(force=True)
+            return points
+
+        if task.rows.x.shape[1] <= self.latent_dim:
+            return inputs
+        some = np.concatenate([inputs(x) for x in task.some(task.max_rows).chunks()])
+        pca = PCA(min(self.latent_dim, len(some)), random_state=task.seed).fit(some)
+        return lambda x: pca.transform(inputs(x))
+
+
+@dataclass(frozen=True)
+class AutoencoderCode:
+    """The code of an autoencoder.
+
+    It is a VAE whose KL term has weight `beta` (Higgins et al., 2017): small enough that the code keeps what tells rows
+    apart, large enough that similar rows stay close. It sees grey levels as they are. Where copies can be made it
+    rebuilds each row from a copy, so that the code says little of how a row is turned and shifted: a denoising
+    autoencoder (Vincent et al., 2008) with deformations for noise. Rows with no more columns than `latent_dim` are
+    their own code.
 
     Args:
         latent_dim: dimensions of the code.
+        hidden: widths of the hidden layers.
         beta: weight of the KL term.
         n_steps: steps of training, shared among as many epochs as they make.
-        max_rows: rows that the mixture is fitted on, drawn at random when there are more.
-        n_init: restarts of the mixture on `max_rows` rows, the best by its likelihood; more of them on fewer rows.
+        strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
+            forget more of how a row is turned than should be said to have no influence at all on its category.
     """
 
-    latent_dim: int = 10
-    beta: float = 0.2
-    n_steps: int = 3000
-    batch_size: int = 200
-    max_rows: int = 50_000
-    n_init: int = 2
+    latent_dim: int = 20
+    hidden: tuple[int, ...] = (300, 300)
+    beta: float = 0.05
+    n_steps: int = 8000
+    batch_size: int = 250
+    strength: float = 1.6
 
-    def epochs(self, rows: Rows) -> int:
+    def epochs(self, task: Task) -> int:
         """Passes over the rows; none where the rows themselves are the code."""
-        if rows.x.shape[1] <= self.latent_dim:
+        if task.rows.x.shape[1] <= self.latent_dim:
             return 0
-        return int(np.clip(self.n_steps * self.batch_size // len(rows), LEAST_EPOCHS, 200))
+        return int(np.clip(self.n_steps * self.batch_size // len(task.rows), LEAST_EPOCHS, 200))
 
-    def __call__(
-        self,
-        rows: Rows,
-        valid: Rows,
-        likelihood: Likelihood,
-        n_components: int,
-        seed: int,
-        on_epoch: OnEpoch | None,
-    ) -> Tensor | None:
-        if n_components == 1:
-            return None
-        if isinstance(likelihood, Columns):
-            return torch.from_numpy(self.classes(rows, likelihood, n_components, seed))
-        code = self.encoder(rows, valid, likelihood, seed, on_epoch)
-        random = np.random.RandomState(seed)
-        n = len(rows)
-        some = rows if n <= self.max_rows else rows.some(random.choice(n, self.max_rows, replace=False))
-        mixture = self.mixture(np.concatenate([code(x) for x in some.chunks()]), n_components, random)
-        few = np.int16 if n_components < 2**15 else np.int64
-        return torch.from_numpy(np.concatenate([mixture.predict(code(x)).astype(few) for x in rows.chunks()]))
-
-    def encoder(
-        self, rows: Rows, valid: Rows, likelihood: Likelihood, seed: int, on_epoch: OnEpoch | None
-    ) -> Callable[[Tensor], np.ndarray]:
-        """From rows to their code, ``(n, min(features, latent_dim))``."""
-        likelihood = copy.deepcopy(likelihood)
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        epochs = self.epochs(task)
+        if not epochs:
+            return RowCode(self.latent_dim)(task)
+        likelihood = copy.deepcopy(task.likelihood)
         if isinstance(likelihood, Bernoulli):
             likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
-        epochs = self.epochs(rows)
-        if not epochs:
-            return lambda x: likelihood.inputs(likelihood.to_model(x)).numpy(force=True)
-        most = max(self.max_rows, self.n_steps * self.batch_size // LEAST_EPOCHS)
-        if len(rows) > most:
-            rows = rows.some(np.random.RandomState(seed).choice(len(rows), most, replace=False))
-        with seeded(seed):
-            model = recipes.vae(likelihood, self.latent_dim).to(rows.device)
-        settings = Settings(max_epochs=epochs, batch_size=self.batch_size, beta_max=self.beta, seed=seed)
-        train(model, rows, likelihood.fixed(valid), Exact(), settings, on_epoch=on_epoch)
+        rows = task.some(max(task.max_rows, self.n_steps * self.batch_size // LEAST_EPOCHS))
+        with seeded(task.seed):
+            model = recipes.vae(likelihood, self.latent_dim, Dense(self.hidden)).to(rows.device)
+        settings = Settings(
+            max_epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=2e-3,
+            schedule="one-cycle",
+            beta_max=self.beta,
+            seed=task.seed,
+            from_copies=task.augment is not None,
+            precision=task.precision,
+        )
+        augment = None if task.augment is None else task.augment.times(self.strength)
+        valid = likelihood.fixed(task.valid)
+        train(model, rows, valid, Exact(), settings, augment=augment, on_epoch=task.on_epoch)
         return lambda x: latent_means(model, likelihood.to_model(x))
 
-    def classes(self, rows: Rows, likelihood: Columns, n_components: int, seed: int) -> np.ndarray:
+
+Clustering = Callable[[Points, int, np.random.RandomState], Callable[[Points], np.ndarray]]
+"""From points ``(m, d)``, a number of components and a random state to a function that gives points a category."""
+
+
+def k_means(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+    """scikit-learn's k-means, the best of some restarts by its inertia: more of them for fewer points."""
+    n_init = int(np.clip(100_000 // len(points), 2, 20))
+    found: Callable[[Points], np.ndarray] = KMeans(n_components, n_init=n_init, random_state=random).fit(points).predict
+    return found
+
+
+def gaussian_mixture(
+    points: Points, n_components: int, random: np.random.RandomState
+) -> Callable[[Points], np.ndarray]:
+    """scikit-learn's mixture of Gaussians with full covariances, the best of some restarts by its likelihood.
+
+    With few points for its parameters, or many components, k-means.
+    """
+    if n_components > MANY or len(points) < 5 * n_components * points.shape[1]:
+        return k_means(points, n_components, random)
+    spread = float(np.var(points, axis=0).mean())
+    n_init = int(np.clip(100_000 // len(points), 2, 20))
+    mixture = GaussianMixture(n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random)
+    found: Callable[[Points], np.ndarray] = mixture.fit(points).predict
+    return found
+
+
+def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+    """A mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
+
+    UMAP draws rows together that a chain of neighbours joins, whatever shape they form; with the code of an autoencoder
+    that is N2D (McConville et al., 2021). Other points get the category of most of their neighbours.
+
+    Raises:
+        InputError: umap-learn is not installed.
+    """
+    if n_components > MANY or len(points) <= NEIGHBOURS:
+        return gaussian_mixture(points, n_components, random)
+    with warnings.catch_warnings():
+        # That one of its kinds needs TensorFlow; that a given seed leaves it one thread; that a graph has parts.
+        warnings.simplefilter("ignore")
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise InputError(
+                "init='umap' needs the package umap-learn: pip install 'cpvae[umap]', or init='autoencoder'"
+            ) from error
+        layout = UMAP(
+            n_neighbors=NEIGHBOURS,
+            n_components=min(10, points.shape[1]),
+            min_dist=0.0,
+            random_state=random.randint(2**31 - 1),
+            n_jobs=1,
+        ).fit_transform(points)
+    categories = gaussian_mixture(layout, n_components, random)(layout)
+    neighbours = KNeighborsClassifier(5).fit(points, categories)
+
+    def predict(others: Points) -> np.ndarray:
+        return categories if others is points else neighbours.predict(others)
+
+    return predict
+
+
+@dataclass(frozen=True)
+class ClusteredStart:
+    """Categories by clustering the rows' codes.
+
+    Tables with columns of several kinds are clustered as they are by `cpvae.latent_classes`, which leaves missing cells
+    out. The idea of clustering an autoencoder's code to start a deep mixture is that of Xie, Girshick and Farhadi
+    (2016) and of VaDE (Jiang et al., 2017).
+    """
+
+    code: Code
+    clustering: Clustering
+
+    def epochs(self, task: Task) -> int:
+        """Those of the code."""
+        return 0 if isinstance(task.likelihood, Columns) or task.n_components == 1 else self.code.epochs(task)
+
+    def __call__(self, task: Task) -> Tensor | None:
+        if task.n_components == 1:
+            return None
+        if isinstance(task.likelihood, Columns):
+            return torch.from_numpy(self.classes(task, task.likelihood))
+        code = self.code(task)
+        some = task.some(task.max_rows)
+        points = np.concatenate([code(x) for x in some.chunks()])
+        category = self.clustering(points, task.n_components, np.random.RandomState(task.seed))
+        few = np.int16 if task.n_components < 2**15 else np.int64
+        if some is task.rows:
+            return torch.from_numpy(category(points).astype(few))
+        return torch.from_numpy(np.concatenate([category(code(x)).astype(few) for x in task.rows.chunks()]))
+
+    def classes(self, task: Task, likelihood: Columns) -> np.ndarray:
         """A category for each row of a table with columns of several kinds."""
-        table = latent_classes.table_of(likelihood, torch.cat([likelihood.to_model(x) for x in rows.chunks()]))
-        if n_components > 20:
-            return self.cluster(np.concatenate([table.numbers, table.levels], axis=1), n_components, seed)
-        n, random = len(rows), np.random.RandomState(seed)
-        some = np.arange(n) if n <= self.max_rows else random.choice(n, self.max_rows, replace=False)
+        y = torch.cat([likelihood.to_model(x) for x in task.rows.chunks()])
+        table, random = latent_classes.table_of(likelihood, y), np.random.RandomState(task.seed)
+        n = len(task.rows)
+        some = np.arange(n) if n <= task.max_rows else random.choice(n, task.max_rows, replace=False)
+        if task.n_components > MANY:
+            points = np.concatenate([table.numbers, table.levels], axis=1)
+            return k_means(points[some], task.n_components, random)(points).astype(np.int64)
         part = table._replace(**{name: getattr(table, name)[some] for name in ("numbers", "observed", "levels")})
-        found = latent_classes.fit(part, n_components, random)
+        found = latent_classes.fit(part, task.n_components, random)
         return latent_classes.log_joint(table, found).argmax(1)
 
-    def cluster(self, code: np.ndarray, n_components: int, seed: int) -> np.ndarray:
-        """A category for each row of the code."""
-        random = np.random.RandomState(seed)
-        some = code if len(code) <= self.max_rows else code[random.choice(len(code), self.max_rows, replace=False)]
-        return self.mixture(some, n_components, random).predict(code).astype(np.int64)
 
-    def mixture(self, some: np.ndarray, n_components: int, random: np.random.RandomState) -> GaussianMixture | KMeans:
-        """Fitted on rows of the code; with many categories k-means, which leaves none empty."""
-        n_init = int(np.clip(self.n_init * self.max_rows // len(some), self.n_init, 20))
-        mixture: GaussianMixture | KMeans
-        if n_components <= 20 and len(some) >= 5 * n_components * some.shape[1]:
-            spread = float(np.var(some, axis=0).mean())
-            mixture = GaussianMixture(
-                n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random
-            )
-        else:
-            mixture = KMeans(n_components, n_init=n_init, random_state=random)
-        return mixture.fit(some)
+STARTS: dict[str, Start] = {
+    "umap": ClusteredStart(AutoencoderCode(), umap_mixture),
+    "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
+    "gmm": ClusteredStart(RowCode(), gaussian_mixture),
+    "kmeans": ClusteredStart(RowCode(), k_means),
+    "random": RandomStart(),
+}
 
 
-STARTS: dict[str, Start] = {"autoencoder": AutoencoderStart(), "random": RandomStart()}
+def choose(is_image: bool) -> Start:
+    """The start for a kind of data: of images "umap", or "autoencoder" where umap-learn is missing; of tables "gmm".
+
+    The columns of a table have units and shapes that a mixture of Gaussians makes use of and a map of neighbours loses;
+    pixels have neither. `docs/clusters.md` has both on several data sets.
+    """
+    if not is_image:
+        return STARTS["gmm"]
+    return STARTS["umap" if importlib.util.find_spec("umap") else "autoencoder"]

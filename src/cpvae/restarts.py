@@ -21,10 +21,11 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
+from cpvae.augment import Augment
 from cpvae.distributed import world
 from cpvae.distributions import Expectation
 from cpvae.errors import FitWarning, InputError
-from cpvae.initialisation import Start
+from cpvae.initialisation import Start, Task
 from cpvae.models import VAE
 from cpvae.progress import Reporter, Silent
 from cpvae.rows import Rows
@@ -55,6 +56,7 @@ class Restart:
         maker: finds the start.
         folder: for history and checkpoints; None keeps nothing.
         label: told to the user.
+        augment: makes copies of rows.
     """
 
     model: VAE
@@ -65,6 +67,7 @@ class Restart:
     folder: Path | None
     resume: bool
     label: str = ""
+    augment: Augment | None = None
 
     def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> tuple[VAE, Outcome]:
         """Find a start, then train; the model and how it went."""
@@ -76,10 +79,21 @@ class Restart:
                 (self.folder / HISTORY).unlink(missing_ok=True)
         likelihood = self.model.likelihood
         if not going_on:
-            if self.maker.epochs(rows):
-                reporter.phase(f"finding a start{self.label}", self.maker.epochs(rows))
+            settings = self.settings
+            task = Task(
+                rows=rows,
+                valid=valid,
+                likelihood=likelihood,
+                n_components=self.n_components,
+                seed=settings.seed,
+                augment=self.augment,
+                precision=settings.precision,
+                on_epoch=reporter.epoch,
+            )
+            if self.maker.epochs(task):
+                reporter.phase(f"finding a start{self.label}", self.maker.epochs(task))
             began = time.perf_counter()
-            start = self.maker(rows, valid, likelihood, self.n_components, self.settings.seed, reporter.epoch)
+            start = self.maker(task)
             seconds = time.perf_counter() - began
             if start is not None:
                 world().copy(start)
@@ -92,6 +106,7 @@ class Restart:
             self.settings,
             start=start,
             start_seconds=seconds,
+            augment=self.augment,
             folder=self.folder,
             resume=self.resume,
             on_epoch=reporter.epoch,

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cpvae.bounds import Terms, elbo, elbo_assigned
+from cpvae.augment import Augment
+from cpvae.bounds import Terms, elbo, elbo_assigned, inconsistency
 from cpvae.captured import Captured
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
 from cpvae.distributed import world
@@ -75,6 +76,9 @@ class Settings:
         seed: fixes order, noise and pixels.
         beta_max: weight of the KL terms after the warm-up; other than 1 the objective is not a bound.
         precision: of the matrix products of a step (`cpvae.products.reduced`); bounds are evaluated in full.
+        consistency: weight of KL(q(c | x) || q(c | copy)) for copies by `augment`, in the objective beside the bound.
+        from_copies: the encoder sees copies by `augment` and the decoder rebuilds the rows: no bound, for codes that
+            should not depend on how a row is deformed.
     """
 
     max_epochs: int = 100
@@ -89,6 +93,8 @@ class Settings:
     seed: int = 0
     beta_max: float = 1.0
     precision: str = "float32"
+    consistency: float = 0.0
+    from_copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,7 @@ def train(
     *,
     start: Tensor | None = None,
     start_seconds: float = 0.0,
+    augment: Augment | None = None,
     folder: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -197,6 +204,7 @@ def train(
         expectation: how c is summed or drawn.
         start: a category for each training row, integers ``(n,)``, held for `settings.start_epochs`.
         start_seconds: what finding it took, kept with the run.
+        augment: makes copies of rows as they are stored (`cpvae.augment`).
         folder: where history and checkpoints go; None keeps nothing.
         resume: go on from the folder's checkpoint, if it has one.
         on_epoch: called with each new record.
@@ -206,7 +214,7 @@ def train(
     """
     keep_freed()
     with seeded(settings.seed), stop_requests() as asked_to_stop:
-        run = _Run(model, rows, valid, expectation, settings, start, folder, on_epoch)
+        run = _Run(model, rows, valid, expectation, settings, start, augment, folder, on_epoch)
         run.progress.start_seconds = start_seconds
         return run.go(resume, asked_to_stop)
 
@@ -222,6 +230,7 @@ class _Run:
         expectation: Expectation,
         settings: Settings,
         start: Tensor | None,
+        augment: Augment | None,
         folder: Path | None,
         on_epoch: Callable[[EpochRecord], None] | None,
     ):
@@ -229,7 +238,7 @@ class _Run:
         chosen = torch.randperm(len(valid), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
         self.diagnosed = valid[chosen.to(valid.device)]
         self.varies = model.likelihood.varies
-        self.expectation, self.settings = expectation, settings
+        self.expectation, self.settings, self.augment = expectation, settings, augment
         self.folder, self.on_epoch = folder, on_epoch
         # A likelihood has at most a scalar to learn, its noise, on which everything else waits: it goes ahead.
         noise = {id(p) for p in model.likelihood.parameters()}
@@ -348,20 +357,27 @@ class _Run:
 
     def _update(self, index: Tensor, assigned: bool) -> None:
         """The step itself, with its numbers in tensors: nothing here makes the host wait for the device."""
-        model = self.model
+        model, settings = self.model, self.settings
         n, (part, counts) = len(index), self.world.batch(len(index))
         index = index[part]
-        y = model.likelihood.to_model(self.rows.take(index).to(self.device))
+        x = self.rows.take(index).to(self.device)
+        y = model.likelihood.to_model(x)
         if self.varies:
             y = model.likelihood.draw(y)
-        with reduced(self.settings.precision):
+        with reduced(settings.precision):
+            copies = None
+            if self.augment is not None and (settings.consistency or settings.from_copies):
+                copies = model.encode(self._observed(self.augment(x)))
+            q = copies if copies is not None and settings.from_copies else model.encode(y)
             if assigned:
                 assert self.start is not None
-                terms, cross_entropy = elbo_assigned(model, y, self.start[index].long())
+                terms, cross_entropy = elbo_assigned(model, y, self.start[index].long(), q)
                 loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).sum() / n
             else:
-                terms = elbo(model, y, self.expectation, self.now)
+                terms = elbo(model, y, self.expectation, self.now, q)
                 loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).sum() / n
+            if copies is not None and settings.consistency:
+                loss = loss + settings.consistency * inconsistency(q, copies).sum() / n
         (loss if counts else 0 * loss).backward()
         with torch.no_grad():
             for _, flat in self.flats:
@@ -380,6 +396,11 @@ class _Run:
             held = torch.where(self.usual_norm > 0, 0.99 * self.usual_norm + 0.01 * held, held)
             self.usual_norm.copy_(held)
             self.optimizer.step()
+
+    def _observed(self, x: Tensor) -> Tensor:
+        """Copies in the model's units; where the model sees black and white, which interpolation made grey, a draw."""
+        y = self.model.likelihood.to_model(x)
+        return self.model.likelihood.draw(y) if self.varies or self.settings.consistency else y
 
     def _not_finite(self) -> str:
         """What was not finite in a step of this epoch; empty if all was."""

@@ -1,0 +1,78 @@
+"""Copies of images: the deformation that was drawn, the same for all that belongs together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import map_coordinates
+from sklearn.datasets import load_digits
+
+from cpvae import augment
+from cpvae.augment import AUGMENTS, Affine
+from cpvae.distributed import World
+
+DIGITS = torch.from_numpy(load_digits().data[:20].astype(np.float32))
+
+
+def of_numbers(affine: Affine, images: torch.Tensor, u: list[float], monkeypatch) -> np.ndarray:
+    """Copies made with these numbers from -1 to 1 in place of random ones."""
+    monkeypatch.setattr(augment, "draw_rows", lambda size, draw: torch.tensor(u).expand(size))
+    return affine(images).numpy()
+
+
+def about_the_centre(image: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """By SciPy: the value at a place (x, y) from the centre, in half sides, comes from ``matrix place + shift``."""
+    height, width = image.shape
+    y, x = np.meshgrid((2 * np.arange(height) + 1) / height - 1, (2 * np.arange(width) + 1) / width - 1, indexing="ij")
+    from_x, from_y = np.einsum("ij,jn->in", matrix, np.stack([x.ravel(), y.ravel()])) + shift[:, None]
+    places = [((from_y + 1) * height - 1) / 2, ((from_x + 1) * width - 1) / 2]
+    return map_coordinates(image, places, order=1, mode="nearest").reshape(height, width)
+
+
+def test_a_copy_is_turned_scaled_sheared_and_shifted_as_scipy_does_it(monkeypatch):
+    image = np.random.RandomState(0).rand(9, 7)
+    u = [0.7, -0.5, 0.3, 0.9, -0.4, 0.8]
+    copy = of_numbers(Affine((1, 9, 7), 30, 0.2, 0.3, 0.1), torch.from_numpy(image).view(1, -1), u, monkeypatch)
+    angle = np.radians(30 * u[0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shear = np.array([[1, 0.3 * u[3]], [0, 1]])
+    scale = np.diag(np.exp([0.2 * u[1], 0.2 * u[2]]))
+    expected = about_the_centre(image, turn @ shear @ scale, 2 * 0.1 * np.array(u[4:]))
+    np.testing.assert_allclose(copy.reshape(9, 7), expected, atol=1e-6)
+
+
+def test_channels_of_an_image_are_deformed_together():
+    colour = DIGITS.repeat(1, 3)
+    copies = Affine((3, 8, 8))(colour).view(20, 3, 64)
+    assert torch.equal(copies[:, 0], copies[:, 1])
+    assert not torch.allclose(copies[:, 0], DIGITS, atol=1.0)
+
+
+def test_bytes_and_bits_are_taken_as_numbers():
+    torch.manual_seed(0)
+    from_bytes = Affine((1, 8, 8))(DIGITS.to(torch.uint8))
+    torch.manual_seed(0)
+    assert torch.equal(from_bytes, Affine((1, 8, 8))(DIGITS))
+    assert set(Affine((1, 8, 8), 0, 0, 0, 0)(DIGITS > 8).unique().round().tolist()) == {0.0, 1.0}
+
+
+def test_each_image_gets_numbers_of_its_own_and_each_call_new_ones():
+    same = DIGITS[:1].repeat(5, 1)
+    copies = Affine((1, 8, 8))(same)
+    assert len(copies.unique(dim=0)) == 5
+    assert not torch.equal(copies, Affine((1, 8, 8))(same))
+
+
+@pytest.mark.parametrize("name", AUGMENTS)
+def test_two_processes_make_together_the_copies_of_one(name):
+    affine = AUGMENTS[name]((1, 8, 8))
+    torch.manual_seed(3)
+    whole = affine(DIGITS)
+    parts = []
+    for rank in range(2):
+        world = World(rank, 2)
+        torch.manual_seed(3)
+        with world.sharing(len(DIGITS)):
+            parts.append(affine(DIGITS[world.part(len(DIGITS))]))
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-6)

@@ -1,0 +1,110 @@
+"""Starts: what they find in data whose groups are known, and what they cost where they must not."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_blobs
+
+from cpvae import CPVAE, InputError, initialisation
+from cpvae.augment import Affine
+from cpvae.initialisation import STARTS, AutoencoderCode, RowCode, Task, choose, gaussian_mixture, k_means, umap_mixture
+from cpvae.likelihoods import build
+from cpvae.metrics import accuracy_hungarian
+from cpvae.rows import Rows
+
+BLOBS, GROUPS = make_blobs(600, 5, centers=4, cluster_std=0.6, random_state=0)
+
+
+def task(x: np.ndarray, n_components: int, is_image: bool = False, **changes) -> Task:
+    rows = Rows(x)
+    likelihood = build("bernoulli" if is_image else "gaussian", rows, is_image, None, None, None)
+    return Task(rows, rows.at(np.arange(50)), likelihood, n_components, seed=0, **changes)
+
+
+@pytest.mark.parametrize("name", [name for name in STARTS if name != "random"])
+def test_groups_far_apart_are_found(name):
+    found = STARTS[name](task(BLOBS, 4))
+    assert accuracy_hungarian(GROUPS, found.numpy()) == 1.0
+
+
+@pytest.mark.parametrize("clustering", [k_means, gaussian_mixture, umap_mixture])
+def test_what_is_found_on_some_rows_is_said_of_all(clustering):
+    start = initialisation.ClusteredStart(RowCode(), clustering)
+    found = start(task(BLOBS, 4, max_rows=200))
+    assert found.shape == (600,)
+    assert accuracy_hungarian(GROUPS, found.numpy()) == 1.0
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_one_component_needs_no_start(name):
+    assert STARTS[name](task(BLOBS, 1)) is None
+    assert STARTS[name].epochs(task(BLOBS, 1)) == 0
+
+
+def test_many_components_leave_none_without_rows():
+    for name in ("umap", "gmm", "kmeans"):
+        found = STARTS[name](task(BLOBS, 50))
+        assert len(found.unique()) == 50
+
+
+def test_images_begin_by_umap_where_it_is_installed_and_tables_by_a_mixture(monkeypatch):
+    assert choose(is_image=False) is STARTS["gmm"]
+    assert choose(is_image=True) is STARTS["umap"]
+    monkeypatch.setattr(initialisation.importlib.util, "find_spec", lambda name: None)
+    assert choose(is_image=True) is STARTS["autoencoder"]
+
+
+def test_without_umap_its_start_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(InputError, match=r"needs the package umap-learn: pip install 'cpvae\[umap\]'"):
+        STARTS["umap"](task(BLOBS, 4))
+
+
+def test_many_columns_become_principal_components():
+    x = np.random.RandomState(0).rand(100, 64).astype(np.float32)
+    code = RowCode(latent_dim=7)(task(x, 3))
+    points = code(torch.from_numpy(x))
+    assert points.shape == (100, 7)
+    assert (np.diff(points.var(0)) <= 0).all()
+
+
+def test_a_code_that_rebuilds_rows_from_copies_says_less_of_how_they_are_turned():
+    digits = (load_digits().data / 16).astype(np.float32)
+    affine = Affine((1, 8, 8))
+    kept = {}
+    for name, augment in (("copies", affine), ("rows", None)):
+        given = task(digits, 10, is_image=True, augment=augment)
+        code = AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=600, batch_size=50)(given)
+        x = torch.from_numpy(digits[:500])
+        torch.manual_seed(1)
+        moved, still = code(affine(x)), code(x)
+        kept[name] = np.square(moved - still).sum() / np.square(still - still.mean(0)).sum()
+    assert kept["copies"] < 0.7 * kept["rows"]
+
+
+def test_copies_are_for_images_alone():
+    with pytest.raises(InputError, match="augment='affine' for rows without a shape"):
+        CPVAE(2, augment="affine", max_epochs=1).fit(BLOBS)
+    with pytest.raises(InputError, match="augment='afine' is unknown"):
+        CPVAE(2, augment="afine").fit(BLOBS)
+
+
+def test_copies_get_the_category_of_their_row_and_the_bound_remains_one():
+    """q(c | x) agrees with that of copies more often than without consistency."""
+    digits = load_digits().images.astype(np.uint8)[:, None] * 15
+    said = {}
+    for augment in ("affine", "none"):
+        model = CPVAE(10, latent_dim=6, hidden=(64,), augment=augment, init="kmeans", max_epochs=15, random_state=0)
+        model.fit(digits)
+        torch.manual_seed(2)
+        copies = Affine((1, 8, 8))(torch.from_numpy(digits.reshape(-1, 64)))
+        said[augment] = (
+            model.predict(copies.view(-1, 1, 8, 8).numpy().astype(np.uint8)) == model.predict(digits)
+        ).mean()
+        assert model.evaluate(digits[:100]).elbo_tight.mean() >= model.evaluate(digits[:100]).elbo.mean()
+    assert said["affine"] > said["none"] + 0.05
+    assert np.isclose(model.predict_proba(digits[:50]).sum(1), 1, atol=1e-5).all()
