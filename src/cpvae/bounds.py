@@ -124,7 +124,12 @@ def elbo_assigned(model: VAE, y: Tensor, c: Tensor, q: Joint | None = None) -> t
     c = c.unsqueeze(-1)
     given = terms_given(model, y, q, p, c)
     terms = Terms(given.log_px[:, 0], -p.logits[c[:, 0]], given.kl_z[:, 0])
-    return terms, -q.logits.gather(-1, c)[:, 0]
+    return terms, unlikeliness(q, c[:, 0])
+
+
+def unlikeliness(q: Joint, c: Tensor) -> Tensor:
+    """- log q(c | x) ``(B,)`` of the categories ``(B,)``, nats: by its gradient q(c | x) learns them."""
+    return -q.logits.gather(-1, c.unsqueeze(-1))[:, 0]
 
 
 def inconsistency(q: Joint, copies: Joint) -> Tensor:

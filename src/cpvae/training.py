@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from cpvae.augment import Augment
-from cpvae.bounds import Terms, elbo, elbo_assigned, inconsistency
+from cpvae.bounds import Terms, elbo, elbo_assigned, inconsistency, unlikeliness
 from cpvae.captured import Captured
 from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
 from cpvae.distributed import world
@@ -76,7 +76,8 @@ class Settings:
         seed: fixes order, noise and pixels.
         beta_max: weight of the KL terms after the warm-up; other than 1 the objective is not a bound.
         precision: of the matrix products of a step (`cpvae.products.reduced`); bounds are evaluated in full.
-        consistency: weight of KL(q(c | x) || q(c | copy)) for copies by `augment`, in the objective beside the bound.
+        consistency: weight of KL(q(c | x) || q(c | copy)) for copies by `augment`, in the objective beside the bound;
+            while the categories of the start hold, copies learn them as rows do.
         from_copies: the encoder sees copies by `augment` and the decoder rebuilds the rows: no bound, for codes that
             should not depend on how a row is deformed.
     """
@@ -371,13 +372,16 @@ class _Run:
             q = copies if copies is not None and settings.from_copies else model.encode(y)
             if assigned:
                 assert self.start is not None
-                terms, cross_entropy = elbo_assigned(model, y, self.start[index].long(), q)
+                c = self.start[index].long()
+                terms, cross_entropy = elbo_assigned(model, y, c, q)
                 loss = -(terms.log_px - cross_entropy - self.beta_now * terms.kl_z).sum() / n
+                if copies is not None:
+                    loss = loss + unlikeliness(copies, c).sum() / n
             else:
                 terms = elbo(model, y, self.expectation, self.now, q)
                 loss = -(terms.log_px - self.beta_now * (terms.kl_c + terms.kl_z)).sum() / n
-            if copies is not None and settings.consistency:
-                loss = loss + settings.consistency * inconsistency(q, copies).sum() / n
+                if copies is not None and settings.consistency:
+                    loss = loss + settings.consistency * inconsistency(q, copies).sum() / n
         (loss if counts else 0 * loss).backward()
         with torch.no_grad():
             for _, flat in self.flats:
