@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -208,6 +209,16 @@ def gaussian_mixture(
     return found
 
 
+@contextmanager
+def torch_threads_kept() -> Iterator[None]:
+    """A block after which PyTorch has the threads it had: Numba, behind UMAP, sets those of OpenMP for both."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
     """A mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
 
@@ -219,7 +230,7 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     """
     if n_components > MANY or len(points) <= NEIGHBOURS:
         return gaussian_mixture(points, n_components, random)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch_threads_kept():
         # That one of its kinds needs TensorFlow; that a given seed leaves it one thread; that a graph has parts.
         warnings.simplefilter("ignore")
         try:
