@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from evidence import evidence
 
 from cpvae import CPVAE
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load
 from cpvae.evaluation import evaluate
+from cpvae.evidence import evidence
 from cpvae.inference import components_used
 
 

@@ -17,9 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from evidence import evidence
-
 from cpvae.checkpoints import write_atomic, write_json
+from cpvae.evidence import evidence
 
 RESULTS = Path(__file__).parents[1] / "results" / "compare"
 

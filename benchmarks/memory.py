@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence import evidence
 
 from cpvae.checkpoints import write_json
+from cpvae.evidence import evidence
 
 FEATURES, CATEGORIES, PART = 20, 5, 100_000
 FIT = {"n_components": CATEGORIES, "latent_dim": 4, "hidden": (32,), "max_epochs": 1, "batch_size": 5000}

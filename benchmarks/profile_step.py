@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from evidence import evidence
 from torch.profiler import ProfilerActivity, profile
 
 from cpvae import recipes
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load
 from cpvae.distributions import Exact, Expectation, StraightThrough
+from cpvae.evidence import evidence
 from cpvae.likelihoods import Bernoulli
 from cpvae.models import VAE
 from cpvae.rows import Rows

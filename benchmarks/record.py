@@ -13,9 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from evidence import evidence
-
 from cpvae.checkpoints import read_json, write_json
+from cpvae.evidence import evidence
 
 
 def cpvae(*arguments: str) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from evidence import evidence
 
 from cpvae import recipes
 from cpvae.bounds import importance_weighted
 from cpvae.checkpoints import write_json
 from cpvae.distributions import Exact, Expectation, StraightThrough, SumAndSample
+from cpvae.evidence import evidence
 from cpvae.inference import evaluate
 from cpvae.likelihoods import Bernoulli
 from cpvae.models import VAE

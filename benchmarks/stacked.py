@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from evidence import evidence
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from cpvae import bounds, products, recipes
 from cpvae.checkpoints import write_json
 from cpvae.distributions import Exact
+from cpvae.evidence import evidence
 from cpvae.likelihoods import Bernoulli
 from cpvae.models import VAE
 from cpvae.nn import Dense

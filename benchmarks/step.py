@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from evidence import evidence
 from peers import Loss, Plain, pythae
 from torch.nn import functional as F
 
@@ -33,6 +32,7 @@ from cpvae import recipes
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load
 from cpvae.distributions import Exact, Expectation, StraightThrough, SumAndSample
+from cpvae.evidence import evidence
 from cpvae.likelihoods import Bernoulli
 from cpvae.products import prefers_onednn, product
 from cpvae.rows import Rows

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from evidence import evidence
 from scipy.stats import ks_2samp
 
 from cpvae import CPVAE, figures
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load, make_synthetic
+from cpvae.evidence import evidence
 from cpvae.inference import components_used
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from evidence import evidence
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
 from cpvae import CPVAE, latent_classes, likelihoods, metrics
 from cpvae.checkpoints import write_json
 from cpvae.datasets import make_table
+from cpvae.evidence import evidence
 from cpvae.rows import Rows
 from cpvae.schema import Schema
 

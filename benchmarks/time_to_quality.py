@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from evidence import evidence
 
 from cpvae.checkpoints import write_json
 from cpvae.datasets import load
 from cpvae.estimators import ESTIMATORS
 from cpvae.evaluation import evaluate
+from cpvae.evidence import evidence
 from cpvae.progress import Terminal
 from cpvae.training import EpochRecord, Interrupted
 

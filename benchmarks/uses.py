@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from evidence import evidence
 from peers import Plain, pythae
 
 from cpvae import CPVAE, VAE, recipes
@@ -34,6 +33,7 @@ from cpvae.checkpoints import write_json
 from cpvae.datasets import load
 from cpvae.distributions import Exact
 from cpvae.errors import FitWarning
+from cpvae.evidence import evidence
 from cpvae.likelihoods import Bernoulli
 from cpvae.rows import Rows
 from cpvae.training import Settings, train

@@ -64,6 +64,12 @@ def test_without_umap_its_start_says_how_to_get_it(monkeypatch):
         STARTS["umap"](task(BLOBS, 4))
 
 
+def test_umap_leaves_pytorch_its_threads():
+    before = torch.get_num_threads()
+    umap_mixture(BLOBS, 4, np.random.RandomState(0))
+    assert torch.get_num_threads() == before
+
+
 def test_many_columns_become_principal_components():
     x = np.random.RandomState(0).rand(100, 64).astype(np.float32)
     code = RowCode(latent_dim=7)(task(x, 3))

@@ -25,6 +25,7 @@ DATA_HELP = (
     "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
     ".npz, .npy, .csv, .parquet, an IDX file, a folder of images or of Parquet files (or 'part-*.parquet')."
 )
+EXPERIMENTS = {"accuracy": (Path("results", "clusters"), Path("docs", "clusters.md"))}  # folder of results, page
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
 
@@ -399,6 +400,57 @@ def compare(
         return
     put(markdown(result, link=lambda run: ""))
     say(f"the table with its runs and pictures is {out / PAGE}")
+
+
+@app.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="accuracy: clusters without labels.")],
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default="all")
+    ] = None,
+    render: Annotated[bool, typer.Option("--render", help="Only write the page, from the results there are.")] = False,
+    experiments: Annotated[Path, typer.Option(help="Folder of the experiments.", callback=expand)] = Path(
+        "experiments"
+    ),
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of result files.", callback=expand, show_default="results/clusters")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--runs", help="Folder of the fits.", callback=expand, show_default="runs/EXPERIMENT"),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Repeat an experiment of this project, from a checkout: fit what has no result yet, and write its page.
+
+    Say it again to go on where it stopped.
+    """
+    from cpvae import reproduce as experiments_of
+
+    if experiment not in EXPERIMENTS:
+        raise InputError(f"no experiment {experiment!r}{nearest(experiment, tuple(EXPERIMENTS))}")
+    found = experiments_of.Experiment.read(experiments / f"{experiment}.toml")
+    kept, page = EXPERIMENTS[experiment]
+    results = results or kept
+    recipes = found.recipes if not recipe else tuple(found.recipe(name) for name in recipe)
+    if not render:
+        try:
+            place = folder or Path("runs") / experiment
+            experiments_of.reproduce(found, recipes, place, results, n_jobs=jobs, progress=say)
+        except KeyboardInterrupt as error:
+            say("stopped; to go on, say the same command again")
+            raise typer.Exit(130) from error
+    cells = list(experiments_of.cells(found, results))
+    if as_json:
+        put_json({"experiment": experiment, "cells": cells})
+        return
+    put(experiments_of.table(found, results))
+    if page.exists():
+        experiments_of.render(found, results, page)
+        say(f"wrote {page}")
 
 
 @data_app.command("list")

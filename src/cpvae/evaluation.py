@@ -85,26 +85,28 @@ def evaluate(
         result["negative_log_likelihood_se"] = standard_error(log_px)
         result["importance_samples"] = importance_samples
     if split.y is not None and isinstance(model, Clusterer):
-        categories = values.proba.argmax(1)
-        result |= agreement(model, data, split_name, split.y, categories)
+        result |= agreement(model, data, split_name, split.y, values.proba)
     return result
 
 
 def agreement(
-    model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, categories: np.ndarray
+    model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, proba: np.ndarray
 ) -> dict[str, Any]:
     """Agreement with labels; both mappings are learned on the training split where there is one."""
+    categories = proba.argmax(1)
     source = data.splits.get("train")
     if source is None or source.y is None or split_name == "train":
         learned_on, known, given = split_name, labels, categories
     else:
         learned_on, known = "train", source.y
         given = model.predict(as_table(source.x, data.feature_names))
+    one_to_one = metrics.hungarian_mapping(known, given)
     return {
-        "accuracy": metrics.accuracy(labels, categories, metrics.hungarian_mapping(known, given)),
+        "accuracy": metrics.accuracy(labels, categories, one_to_one),
         "accuracy_majority": metrics.accuracy(labels, categories, metrics.majority_mapping(known, given)),
         "nmi": metrics.nmi(labels, categories),
         "ari": metrics.ari(labels, categories),
+        "calibration_error": metrics.calibration(labels, proba, one_to_one).error,
         "mapping_split": learned_on,
     }
 

@@ -8,6 +8,8 @@ on.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -70,3 +72,36 @@ def nmi(labels: np.ndarray, categories: np.ndarray) -> float:
 def ari(labels: np.ndarray, categories: np.ndarray) -> float:
     """Adjusted Rand index (Hubert and Arabie, 1985); 0 is chance, 1 perfect agreement."""
     return float(adjusted_rand_score(labels, categories))
+
+
+class Calibration(NamedTuple):
+    """Rows in bins of their highest probability: how many, its mean, and the share that is right, each ``(bins,)``."""
+
+    rows: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error (Naeini, Cooper and Hauskrecht, 2015): the mean gap, weighted by rows."""
+        return float((self.rows * np.abs(self.confidence - self.accuracy)).sum() / self.rows.sum())
+
+
+def calibration(labels: np.ndarray, proba: np.ndarray, mapping: Mapping, n_bins: int = 15) -> Calibration:
+    """Whether probabilities mean what they say: of rows given 0.9, are nine of ten right?
+
+    Args:
+        labels: ``(n,)``; proba: ``(n, K)``; mapping: from category to label, learned on other rows.
+        n_bins: of equal width from 0 to 1; those without rows are left out.
+
+    >>> proba = np.array([[0.8, 0.2], [0.8, 0.2], [0.1, 0.9], [0.1, 0.9]])
+    >>> found = calibration(np.array(["a", "b", "b", "b"]), proba, {0: "a", 1: "b"})
+    >>> found.accuracy.tolist(), round(found.error, 3)
+    ([0.5, 1.0], 0.2)
+    """
+    categories, confidence = proba.argmax(1), proba.max(1).astype(np.float64)
+    right = np.array([mapping.get(c) == y for c, y in zip(categories.tolist(), labels.tolist(), strict=True)], float)
+    place = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    count, sure, sum_right = (np.bincount(place, w, n_bins) for w in (None, confidence, right))
+    some = count > 0
+    return Calibration(count[some], sure[some] / count[some], sum_right[some] / count[some])
