@@ -9,8 +9,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, make_blobs
 
-from cpvae import CPVAE, InputError, initialisation
+from cpvae import CPVAE, InputError, initialisation, load
 from cpvae.augment import Affine
+from cpvae.findings import findings
 from cpvae.initialisation import STARTS, AutoencoderCode, RowCode, Task, choose, gaussian_mixture, k_means, umap_mixture
 from cpvae.likelihoods import build
 from cpvae.metrics import accuracy_hungarian
@@ -114,3 +115,18 @@ def test_copies_get_the_category_of_their_row_and_the_bound_remains_one():
         assert model.evaluate(digits[:100]).elbo_tight.mean() >= model.evaluate(digits[:100]).elbo.mean()
     assert said["affine"] > said["none"] + 0.05
     assert np.isclose(model.predict_proba(digits[:50]).sum(1), 1, atol=1e-5).all()
+
+
+def test_restarts_say_how_far_they_agree(tmp_path):
+    fitted = {}
+    for name, rows in (("groups", BLOBS), ("noise", np.random.RandomState(0).normal(size=(300, 5)))):
+        model = CPVAE(4, latent_dim=2, hidden=(16,), max_epochs=12, batch_size=20, n_init=3, random_state=0).fit(rows)
+        model.save(tmp_path / name)
+        assert load(tmp_path / name).stability_ == model.stability_
+        fitted[name] = model
+    assert fitted["groups"].stability_ > 0.95
+    assert fitted["noise"].stability_ < 0.8
+    values = {name: findings(model, model.evaluate(BLOBS), BLOBS) for name, model in fitted.items()}
+    said = {name: [one.title for one in found] for name, found in values.items()}
+    assert "The categories differ from restart to restart" in said["noise"]
+    assert "The categories differ from restart to restart" not in said["groups"]

@@ -414,7 +414,7 @@ def test_collapse_warns_and_names_the_remedy(monkeypatch):
 
     monkeypatch.setattr(CPVAE, "_start", lambda self: AllInOne())
     with pytest.warns(
-        FitWarning, match=r"only 1 of 8 categories are in use; refit with init='autoencoder' and n_init=5"
+        FitWarning, match=r"only 1 of 8 categories are in use; refit with n_init=5 and without init='random'"
     ):
         CPVAE(8, **{**FIT, "max_epochs": 6}).fit(X)
     monkeypatch.undo()

@@ -25,7 +25,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from cpvae import likelihoods, presets, runs
+from cpvae import likelihoods, metrics, presets, runs
 from cpvae.arguments import between, one_of, seed, whole
 from cpvae.augment import Augment
 from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
@@ -96,6 +96,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     n_features_in_: int
     image_shape_: tuple[int, ...] | None
     schema_: Schema | None
+    stability_: float | None
 
     # -- to be said by each model ----------------------------------------------------------------------------------
 
@@ -226,10 +227,21 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             reporter.close()
         self.start_seconds_ = sum(outcome.start_seconds for _, outcome in fits)
         best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
+        self.stability_ = self._stability([model for model, _ in fits], valid)
         self._finish(rows, *fits[best], seeds[best])
         if folder is not None:
             world().first(lambda: self._leave(folder, seeds, best, device))
         return self
+
+    def _stability(self, models: Sequence[VAEModule], valid: Rows) -> float | None:
+        """How far restarts agree on the categories of validation rows; None for a single one, or without categories."""
+        if len(models) < 2 or self.n_components < 2:
+            return None
+        found = []
+        for model in models:
+            y = model.likelihood.fixed(valid)
+            found.append(component_probabilities(model, y).argmax(-1).numpy(force=True))
+        return metrics.stability(found)
 
     def _restart(
         self, i: int, seed: int, rows: Rows, likelihood: likelihoods.Likelihood, folder: Path | None, resume: bool
@@ -580,6 +592,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             "best_epoch": self.best_epoch_,
             "seed": self.seed_,
             "start_seconds": round(self.start_seconds_, 3),
+            "stability": self.stability_,
         }
         meta = {**self._config(), "fitted": fitted, "versions": runs.versions()}
         save_tensors(path, self.model_.state_dict(), meta)
@@ -601,6 +614,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.stopped_, self.best_epoch_ = fitted["stopped"], int(fitted["best_epoch"])
         self.seed_ = int(fitted["seed"])
         self.start_seconds_ = float(fitted.get("start_seconds", 0.0))
+        stability = fitted.get("stability")
+        self.stability_ = None if stability is None else float(stability)
         names = fitted["feature_names_in"]
         if names is not None:
             self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)

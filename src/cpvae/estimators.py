@@ -74,6 +74,7 @@ class CPVAE(Clusterer):
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of p(z | c), ``(K, latent_dim)``.
         schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None where rows are plain numbers.
+        stability_: the mean adjusted Rand index of every two restarts' categories of validation rows; None without any.
         history_: one record an epoch (`cpvae.training.EpochRecord`).
         model_: the torch module.
 
@@ -93,7 +94,7 @@ class CPVAE(Clusterer):
     name = "cpvae"
     sampled_by = "aggregated"
     part_name = "categories"
-    remedy = "refit with init='autoencoder' and n_init=5, or with fewer components"
+    remedy = "refit with n_init=5 and without init='random', or with fewer components"
     EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
     weights: str
     expectation: str

@@ -12,6 +12,7 @@ import numpy as np
 from cpvae.base import COLLAPSED, Clusterer, DeepMixture
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
 
+STABLE = 0.8  # mean adjusted Rand index of restarts below which a reader is warned
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
 
 
@@ -55,7 +56,7 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
             or vague(information_c(evaluation.q_c), model.n_components, model.remedy)
             or small_categories(model.weights_)
         ]
-        found += [confused(evaluation.proba, evaluation.proba.argmax(1))]
+        found += [unstable(model.stability_, model.n_init), confused(evaluation.proba, evaluation.proba.argmax(1))]
     found += [
         in_warmup(history),
         still_falling(history, model.stopped_),
@@ -121,6 +122,18 @@ def small_categories(weights: np.ndarray) -> Finding | None:
         f"{_categories(len(small))} hardly used: {some}",
         "Less than a tenth of an even share of the rows is theirs, so what they generate is little constrained.",
         "Ignore them when clustering and sampling, or fit again with fewer components.",
+    )
+
+
+def unstable(stability: float | None, n_init: int) -> Finding | None:
+    """Restarts that put the same rows into different categories."""
+    if stability is None or stability >= STABLE:
+        return None
+    return Finding(
+        "The categories differ from restart to restart",
+        f"Of {n_init} restarts every two agree on the categories of validation rows to an adjusted Rand index of "
+        f"{stability:.2f} on average, where 1 is the same groups and 0 is chance: part of what this fit found is luck.",
+        "Believe what the restarts have in common; fit with fewer components, more rows, or another init.",
     )
 
 

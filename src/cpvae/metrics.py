@@ -8,6 +8,8 @@ on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +74,17 @@ def nmi(labels: np.ndarray, categories: np.ndarray) -> float:
 def ari(labels: np.ndarray, categories: np.ndarray) -> float:
     """Adjusted Rand index (Hubert and Arabie, 1985); 0 is chance, 1 perfect agreement."""
     return float(adjusted_rand_score(labels, categories))
+
+
+def stability(fits: Sequence[np.ndarray]) -> float:
+    """How far several fits agree on the categories of the same rows ``(n,)``: the mean `ari` of every two of them.
+
+    It needs no labels. 1 is the same groups every time; well below it, what a single fit finds is partly chance.
+
+    >>> stability([np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]), np.array([2, 2, 3, 3])])
+    1.0
+    """
+    return float(np.mean([ari(a, b) for a, b in combinations(fits, 2)]))
 
 
 class Calibration(NamedTuple):

@@ -168,7 +168,7 @@ def agreement(experiment: Experiment, recipe: Recipe, folder: Path, results: Pat
     known = {seed: np.load(path) for seed, path in found.items() if path.exists()}
     if len(known) < 2:
         return
-    pairs = [metrics.ari(known[a], known[b]) for a, b in combinations(known, 2)]
+    pairs = [metrics.ari(a, b) for a, b in combinations(known.values(), 2)]
     write_json(
         results / f"{experiment.dataset}-{recipe.name}-agreement.json",
         {"recipe": recipe.name, "seeds": list(known), "ari": [round(pair, 5) for pair in pairs]},
