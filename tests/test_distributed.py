@@ -36,14 +36,7 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="Py
 torch.set_num_threads(1)
 X = (load_digits().data[:400] / 16).astype(np.float32)
 ROUNDING = 2e-6  # relative: sums in another order, through a few dozen steps of training
-FIT = {
-    "latent_dim": 3,
-    "hidden": (16,),
-    "init": "autoencoder",
-    "max_epochs": 6,
-    "batch_size": 30,
-    "random_state": 0,
-}
+FIT = {"latent_dim": 3, "hidden": (16,), "max_epochs": 6, "batch_size": 30, "random_state": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +125,7 @@ def test_two_processes_train_as_one_does(together):
 
 
 def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp_path):
-    folder, few = tmp_path / "run", {**FIT, "max_epochs": 3}
+    folder, few = tmp_path / "run", {**FIT, "init": "autoencoder", "max_epochs": 3}
 
     def fit() -> list[Any]:
         written = []

