@@ -243,11 +243,11 @@ def test_save_writes_the_same_file_twice(suffix: str, start: bytes, tmp_path: Pa
 
 
 def test_reliability_has_a_line_for_each_fit_beside_the_diagonal() -> None:
-    bins = (np.array([5, 90]), np.array([0.6, 0.99]), np.array([0.4, 0.98]))
+    bins = (np.array([3, 50, 900]), np.array([0.5, 0.6, 0.99]), np.array([0.0, 0.4, 0.98]))
     above, below = figures.reliability([bins, bins, bins], "digits").axes
     assert len(above.lines) == 4
     np.testing.assert_array_equal(above.lines[1].get_xydata(), [[0.6, 0.4], [0.99, 0.98]])
-    np.testing.assert_array_equal(below.lines[0].get_ydata(), [5, 90])
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), [3, 50, 900])
     assert len(above.get_legend().get_texts()) == 2
 
 

@@ -31,6 +31,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 TRAIN, VALID = "#94a4a2", "#3f90da"
 ROWS, NEW = "#94a4a2", "#e76300"  # what was given, what the model made
 SUFFIXES = (".png", ".svg", ".pdf")
+FEW = 20  # rows below which a share says nothing
 NAMED = 30  # columns beyond which profiles are curves without names
 MANY_POINTS = 300  # beyond which curves are drawn as pixels inside an SVG, to keep it small
 SMALL = 8.0  # points
@@ -516,18 +517,22 @@ def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title
     Args:
         fits: rows in each bin, their mean probability and the share that is right, each ``(bins,)``.
         title: says of what.
+
+    Shares of fewer than `FEW` rows are noise, and left out.
     """
-    figure = _figure(WIDTH * 0.75, WIDTH * 0.7, layout="constrained")
+    figure = _figure(WIDTH, WIDTH * 0.8, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--", label="as often right as said")
-    for i, (_, confidence, right) in enumerate(fits):
-        above.plot(confidence, right, "o-", color=VALID, linewidth=1.0, markersize=3, alpha=0.7)
+    for i, (rows, confidence, right) in enumerate(fits):
+        some = rows >= FEW
+        above.plot(confidence[some], right[some], "o-", color=VALID, linewidth=1.0, markersize=3, alpha=0.7)
         above.lines[-1].set_label("one fit each" if not i else "_")
     above.set(ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02), title=title)
     above.legend(loc="upper left")
     for rows, confidence, _ in fits:
         below.plot(confidence, rows, "o", color=VALID, markersize=3, alpha=0.7)
     below.set(yscale="log", xlabel="probability of the likeliest category", ylabel="rows")
+    below.yaxis.set_major_formatter("{x:,.0f}")
     return figure
 
 

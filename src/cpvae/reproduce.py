@@ -251,5 +251,5 @@ def render(experiment: Experiment, results: Path, page: Path) -> None:
     found = [one["calibration"] for one in results_of(experiment, recipe, results)]
     if found:
         bins = [tuple(np.array(one[name]) for name in ("rows", "confidence", "accuracy")) for one in found]
-        title = f"{experiment.dataset}, recipe {recipe.name}, test rows: {len(found)} seeds"
+        title = f"{experiment.dataset}, {recipe.name}: {len(found)} seeds, test rows"
         figures.save(figures.reliability(bins, title), page.with_name(f"{page.stem}-calibration.png"))  # type: ignore[arg-type]
