@@ -667,6 +667,7 @@ class Clusterer(DeepMixture):
         rows; for a mixture over z alone, the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels, the mean of it
         over observations of the row (`evaluate`).
         """
+        check_is_fitted(self)
         if self._consistent():
             return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
         return self.evaluate(X).proba
