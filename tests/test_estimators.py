@@ -142,12 +142,12 @@ def test_the_category_of_a_grey_row_is_judged_by_several_draws_of_its_pixels(ima
     likelihood, y = images.model_.likelihood, torch.tensor(x, dtype=torch.float32)
     draws = [likelihood.draw_fixed(y, i) for i in range(4)]
     assert all(not torch.equal(draws[0], other) for other in draws[1:])
-    encoded = [component_probabilities(images.model_, draw).numpy() for draw in draws]
-    np.testing.assert_allclose(images.predict_proba(x), np.mean(encoded, axis=0), atol=1e-5)
-    np.testing.assert_array_equal(images.evaluate(x).proba, images.predict_proba(x))
-    alone = clone(images).set_params(augment="none", max_epochs=2).fit(load_digits().images[:400] / 16)
-    each = [evaluate(alone.model_, draw, 1 if i else 4, stream=1000 * i).proba for i, draw in enumerate(draws)]
-    np.testing.assert_allclose(alone.predict_proba(x), np.mean(each, axis=0), atol=1e-5)
+    each = [evaluate(images.model_, draw, 1 if i else 4, stream=1000 * i).proba for i, draw in enumerate(draws)]
+    np.testing.assert_allclose(images.predict_proba(x), np.mean(each, axis=0), atol=1e-5)
+    copied = clone(images).set_params(augment="affine", max_epochs=2).fit(load_digits().images[:400] / 16)
+    encoded = [component_probabilities(copied.model_, draw).numpy() for draw in draws]
+    np.testing.assert_allclose(copied.predict_proba(x), np.mean(encoded, axis=0), atol=1e-5)
+    np.testing.assert_array_equal(copied.evaluate(x).proba, copied.predict_proba(x))
     np.testing.assert_allclose(images.score_samples(x), evaluate(images.model_, draws[0], 4).elbo, atol=1e-3)
     binary = CPVAE(2, **{**QUICK, "max_epochs": 2}).fit((x > 0.5).astype(np.float32))
     alone = evaluate(binary.model_, torch.tensor(x > 0.5).float(), 4).proba
@@ -157,7 +157,7 @@ def test_the_category_of_a_grey_row_is_judged_by_several_draws_of_its_pixels(ima
 def test_reconstructions_are_nearer_than_the_mean_image(images):
     x = load_digits().images[:400] / 16
     error = np.abs(images.reconstruct(x)[:, 0] - x).mean()
-    assert error < 0.85 * np.abs(x.mean(0) - x).mean()
+    assert error < 0.8 * np.abs(x.mean(0) - x).mean()
 
 
 def test_answers_depend_on_the_row_alone(images):

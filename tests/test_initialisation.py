@@ -100,6 +100,20 @@ def test_copies_are_for_images_alone():
         CPVAE(2, augment="afine").fit(BLOBS)
 
 
+def test_copies_are_the_default_for_images_large_enough_that_have_a_start():
+    def asked(shape: tuple[int, ...] | None, **arguments) -> bool:
+        model = CPVAE(2, **arguments)
+        model.image_shape_ = shape
+        return model._augment() is not None
+
+    assert asked((1, 28, 28))
+    assert not asked((1, 8, 28))
+    assert not asked((1, 28, 28), init="random")
+    assert not asked(None)
+    assert asked((1, 8, 8), augment="affine", init="random")
+    assert not asked((1, 28, 28), augment="none")
+
+
 def test_copies_get_the_category_of_their_row_and_the_bound_remains_one():
     """q(c | x) agrees with that of copies more often than without consistency."""
     digits = load_digits().images.astype(np.uint8)[:, None] * 15

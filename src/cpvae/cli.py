@@ -141,7 +141,7 @@ def fit(
         str | None,
         typer.Option(
             help="Copies that have the category of their row: affine (of images), none or auto.",
-            show_default="auto: affine for images that have a start",
+            show_default="auto: affine for images from 16 pixels a side",
         ),
     ] = None,
     consistency: Annotated[

@@ -27,6 +27,7 @@ from cpvae.schedules import exponential
 from cpvae.training import Settings
 
 EXACT_UP_TO = 20  # categories for which expectation="auto" sums: K decoders a row become too many
+LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
 RandomState = int | np.random.RandomState | None
 
 
@@ -56,8 +57,8 @@ class CPVAE(Clusterer):
             "auto" goes by the kind of data (`cpvae.initialisation.choose`); "random" starts from nothing and mostly
             ends in few categories.
         augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
-            the image; "none" does not; "auto" does with images that have a start: categories that begin at random agree
-            soonest by being one.
+            the image; "none" does not; "auto" does with images of 16 pixels a side or more that have a start: smaller
+            ones are blurred by it, and categories that begin at random agree soonest by being one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies.
         n_init: restarts; the one with the best validation bound is kept.
         preset: "fast" or "paper", how to train (`cpvae.presets`); what is given of the next five goes before it.
@@ -171,7 +172,9 @@ class CPVAE(Clusterer):
                 f"augment={self.augment!r} for rows without a shape: expected images (n, channels, height, width); "
                 "reshape them, or leave augment at 'auto'"
             )
-        if self.image_shape_ is None or self.augment == "none" or (self.augment == "auto" and self.init == "random"):
+        if self.image_shape_ is None or self.augment == "none":
+            return None
+        if self.augment == "auto" and (self.init == "random" or min(self.image_shape_[1:]) < LEAST_SIDE):
             return None
         return AUGMENTS["affine" if self.augment == "auto" else self.augment](self.image_shape_)
 
