@@ -179,7 +179,7 @@ class CPVAE(Clusterer):
         return AUGMENTS["affine" if self.augment == "auto" else self.augment](self.image_shape_)
 
     def _consistent(self) -> bool:
-        return self._augment() is not None
+        return self.consistency > 0 and self._augment() is not None
 
     def _settings(self, n_rows: int, seed: int) -> Settings:
         return replace(super()._settings(n_rows, seed), consistency=self.consistency if self._consistent() else 0.0)
