@@ -29,10 +29,13 @@ def seed(name: str, value: Any) -> None:
         whole(name, value, 0, LARGEST_SEED)
 
 
-def between(name: str, value: Any, low: float, high: float) -> None:
-    """Refuse what is not a number strictly between `low` and `high`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
+def between(name: str, value: Any, low: float, high: float, lowest: bool = False) -> None:
+    """Refuse what is not a number strictly between `low` and `high`; with `lowest`, `low` itself is allowed."""
+    inside = not isinstance(value, bool) and isinstance(value, Real)
+    if not inside or not (low < float(value) < high or (lowest and value == low)):
         expected = f"above {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        if lowest:
+            expected = f"{low:g} or {expected}"
         raise InputError(f"{name}={value!r}: expected a number {expected}")
 
 

@@ -59,7 +59,8 @@ class CPVAE(Clusterer):
         augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
             the image; "none" does not; "auto" does with images of 16 pixels a side or more that have a start: smaller
             ones are blurred by it, and categories that begin at random agree soonest by being one.
-        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies.
+        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
+            start makes use of them.
         n_init: restarts; the one with the best validation bound is kept.
         preset: "fast" or "paper", how to train (`cpvae.presets`); what is given of the next five goes before it.
         max_epochs: passes over the rows at most.
@@ -142,7 +143,7 @@ class CPVAE(Clusterer):
         one_of("expectation", self.expectation, self.EXPECTATIONS)
         one_of("init", self.init, ("auto", *STARTS))
         one_of("augment", self.augment, ("auto", "none", *AUGMENTS))
-        between("consistency", self.consistency, 0.0, math.inf)
+        between("consistency", self.consistency, 0.0, math.inf, lowest=True)
         if not isinstance(self.temperature, (tuple, list)) or len(self.temperature) != 2:
             raise InputError(f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)")
         for value in self.temperature:

@@ -37,7 +37,8 @@ from cpvae.rows import Rows
 from cpvae.training import EpochRecord, Settings, seeded, train
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
-MANY = 20  # components beyond which a mixture or a map would leave some empty, and k-means does not
+MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
+MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
 NEIGHBOURS = 20  # of a row, in the graph that UMAP lays out
 Points = np.ndarray
 
@@ -138,7 +139,8 @@ class AutoencoderCode:
         latent_dim: dimensions of the code.
         hidden: widths of the hidden layers.
         beta: weight of the KL term.
-        n_steps: steps of training, shared among as many epochs as they make.
+        n_steps: steps of training, shared among as many epochs as they make; without copies at most 200 epochs.
+        batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
         strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
             forget more of how a row is turned than should be said to have no influence at all on its category.
     """
@@ -154,7 +156,11 @@ class AutoencoderCode:
         """Passes over the rows; none where the rows themselves are the code."""
         if task.rows.x.shape[1] <= self.latent_dim:
             return 0
-        return int(np.clip(self.n_steps * self.batch_size // len(task.rows), LEAST_EPOCHS, 200))
+        epochs = max(LEAST_EPOCHS, self.n_steps * self._batch(task) // len(task.rows))
+        return epochs if task.augment else min(epochs, MOST_EPOCHS)
+
+    def _batch(self, task: Task) -> int:
+        return int(np.clip(len(task.rows) // 50, 100, self.batch_size))
 
     def __call__(self, task: Task) -> Callable[[Tensor], Points]:
         epochs = self.epochs(task)
@@ -168,7 +174,7 @@ class AutoencoderCode:
             model = recipes.vae(likelihood, self.latent_dim, Dense(self.hidden)).to(rows.device)
         settings = Settings(
             max_epochs=epochs,
-            batch_size=self.batch_size,
+            batch_size=self._batch(task),
             learning_rate=2e-3,
             schedule="one-cycle",
             beta_max=self.beta,
@@ -228,7 +234,7 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     Raises:
         InputError: umap-learn is not installed.
     """
-    if n_components > MANY or len(points) <= NEIGHBOURS:
+    if len(points) <= NEIGHBOURS:
         return gaussian_mixture(points, n_components, random)
     with warnings.catch_warnings(), torch_threads_kept():
         # That one of its kinds needs TensorFlow; that a given seed leaves it one thread; that a graph has parts.
