@@ -39,7 +39,7 @@ from cpvae.training import EpochRecord, Settings, seeded, train
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
 MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
-NEIGHBOURS = 20  # of a row, in the graph that UMAP lays out
+NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 Points = np.ndarray
 
 
@@ -234,6 +234,8 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     Raises:
         InputError: umap-learn is not installed.
     """
+    # More than half of the rows of a component would join it to others.
+    neighbours = int(np.clip(len(points) // (2 * n_components), 5, NEIGHBOURS))
     if len(points) <= NEIGHBOURS:
         return gaussian_mixture(points, n_components, random)
     with warnings.catch_warnings(), torch_threads_kept():
@@ -246,17 +248,17 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
                 "init='umap' needs the package umap-learn: pip install 'cpvae[umap]', or init='autoencoder'"
             ) from error
         layout = UMAP(
-            n_neighbors=NEIGHBOURS,
+            n_neighbors=neighbours,
             n_components=min(10, points.shape[1]),
             min_dist=0.0,
             random_state=random.randint(2**31 - 1),
             n_jobs=1,
         ).fit_transform(points)
     categories = gaussian_mixture(layout, n_components, random)(layout)
-    neighbours = KNeighborsClassifier(5).fit(points, categories)
+    nearest = KNeighborsClassifier(5).fit(points, categories)
 
     def predict(others: Points) -> np.ndarray:
-        return categories if others is points else neighbours.predict(others)
+        return categories if others is points else nearest.predict(others)
 
     return predict
 

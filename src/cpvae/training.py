@@ -79,7 +79,7 @@ class Settings:
         consistency: weight of KL(q(c | x) || q(c | copy)) for copies by `augment`, in the objective beside the bound;
             while the categories of the start hold, copies learn them as rows do.
         from_copies: the encoder sees copies by `augment` and the decoder rebuilds the rows: no bound, for codes that
-            should not depend on how a row is deformed.
+            should not depend on how a row is deformed. The last weights are kept, and nothing stops early.
     """
 
     max_epochs: int = 100
@@ -474,6 +474,8 @@ class _Run:
         progress.epoch, progress.step, progress.seconds = record.epoch, 0, 0.0
         self.sums.zero_()
         settled = max(settings.warmup_epochs, settings.start_epochs if self.start is not None else 0)
+        if settings.from_copies:  # the bound of rows as they are is not what is trained
+            settled = settings.max_epochs
         quality = float(terms.log_px - settings.beta_max * (terms.kl_c + terms.kl_z))  # the bound, unless beta_max != 1
         if quality > progress.best_bound or record.epoch <= settled:
             # Until everything has its full weight a better bound means little: the latest weights count.
