@@ -50,6 +50,7 @@ def main() -> None:
             "ks_of_the_training_rows": float(ks_2samp(train[:, 0], truth[:, 0]).statistic),
             "test_elbo": model.score(data.splits["test"].x),
             "components_used": components_used(np.bincount(model.predict(train), minlength=args.components)),
+            "component_groups": int(model.groups().max() + 1),
             "largest_weights": np.sort(model.weights_)[::-1][:10].round(4).tolist(),
         },
     )

@@ -12,16 +12,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cpvae.choice import choose_components
     from cpvae.errors import FitWarning, InputError
     from cpvae.estimators import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
 
 __version__ = "0.1.0"
 
-__all__ = ["CPVAE", "HVAE", "VAE", "FitWarning", "InputError", "MoGVAE", "VampHVAE", "VampVAE", "load"]
+__all__ = [
+    "CPVAE",
+    "HVAE",
+    "VAE",
+    "FitWarning",
+    "InputError",
+    "MoGVAE",
+    "VampHVAE",
+    "VampVAE",
+    "choose_components",
+    "load",
+]
 
 _HOME = {
     **dict.fromkeys(("CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators"),
     **dict.fromkeys(("FitWarning", "InputError"), "cpvae.errors"),
+    "choose_components": "cpvae.choice",
 }
 
 

@@ -33,6 +33,7 @@ from cpvae.convolution import Conv
 from cpvae.distributed import world
 from cpvae.distributions import Exact, Expectation
 from cpvae.errors import FitWarning, InputError
+from cpvae.groups import DRAWS, OVERLAP, join, overlaps
 from cpvae.inference import (
     Decomposition,
     Evaluation,
@@ -679,6 +680,35 @@ class Clusterer(DeepMixture):
     def fit_predict(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """`fit`, then the component of each row."""
         return self.fit(X).predict(X)
+
+    @torch.no_grad()
+    def overlaps(self, n_samples: int = DRAWS) -> np.ndarray:
+        """How far every two components overlap in what they generate, ``(K, K)`` (`cpvae.groups.overlaps`).
+
+        Args:
+            n_samples: rows drawn from each component, the same ones at each call.
+        """
+        check_is_fitted(self)
+        whole("n_samples", n_samples, 1)
+        model, proba = self.model_, []
+        with seeded(0):
+            for k in range(self.n_components):
+                rows = model.sample(torch.full((n_samples,), k, device=next(model.parameters()).device), False)
+                proba.append(component_probabilities(model, model.likelihood.to_model(rows)).numpy(force=True))
+        return overlaps(proba)
+
+    def groups(self, least: float = OVERLAP) -> np.ndarray:
+        """Which components are one source, after a fit with more of them than there are sources.
+
+        Args:
+            least: the overlap from which two are joined, between 0 and 1.
+
+        Returns:
+            A group for each component, integers ``(K,)``, the one of most rows first; -1 for components not in use.
+        """
+        check_is_fitted(self)
+        between("least", least, 0.0, 1.0)
+        return join(self.overlaps(), self.weights_, least)
 
 
 def as_table(x: np.ndarray | pd.DataFrame, names: Sequence[str] | None) -> Any:

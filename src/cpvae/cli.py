@@ -403,6 +403,64 @@ def compare(
 
 
 @app.command()
+def choose(
+    data: Data,
+    components: Annotated[
+        str, typer.Option("--components", "-k", help="Numbers of components to try, with commas.")
+    ] = "1,2,5,10,20",
+    seeds: Annotated[int, typer.Option(help="Fits of each, with seeds 0, 1, ...")] = 1,
+    model: Annotated[str, typer.Option(help="cpvae, mog or vamp.")] = "cpvae",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for runs and result.", callback=expand, show_default="runs/choose-DATA"),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")
+    ] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
+    ] = None,
+    likelihood: Annotated[str | None, typer.Option(help="bernoulli, gaussian or auto.", show_default="auto")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="A JSON file of what columns hold, as for fit.", callback=expand)
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
+    ] = None,
+    labels: Labels = None,
+    as_json: Json = False,
+) -> None:
+    """Choose a number of components by the bound of held-out rows, without labels.
+
+    Test rows are left alone. Say it again to go on where it stopped.
+    """
+    from cpvae import choice
+    from cpvae.commands import choose_number, dataset_name, load_data, read_schema
+
+    out = out or Path("runs") / f"choose-{dataset_name(data)}"
+    given = {
+        "max_epochs": epochs,
+        "latent_dim": latent_dim,
+        "precision": precision,
+        "likelihood": likelihood,
+        "schema": None if schema is None else read_schema(schema),
+    }
+    params = {name: value for name, value in given.items() if value is not None}
+    numbers = parse_numbers("--components", components)
+    try:
+        found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
+    except KeyboardInterrupt as error:
+        say(f"stopped; what is finished is in {out}. To go on, say the same command again")
+        raise typer.Exit(130) from error
+    if as_json:
+        put_json(found.as_dict())
+        return
+    put(choice.table(found))
+    say(f"chosen: {found.n_components}; its fit is {out / found.run}, and {out / choice.PICTURE} shows all")
+
+
+@app.command()
 def reproduce(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="accuracy: clusters without labels.")],
     recipe: Annotated[

@@ -18,6 +18,7 @@ from cpvae import datasets, figures, runs
 from cpvae.arguments import whole
 from cpvae.base import Clusterer, DeepMixture, as_table
 from cpvae.checkpoints import parse, write_atomic, write_json
+from cpvae.choice import Choice, choose_components
 from cpvae.datasets import Dataset
 from cpvae.distributed import is_main
 from cpvae.errors import InputError, nearest
@@ -194,6 +195,37 @@ def fit_run(
     if estimator.image_shape_ is not None:
         figures.save(picture(estimator), out / runs.SAMPLES)
     return summary
+
+
+def choose_number(
+    data: Dataset,
+    source: str,
+    labels: str | None,
+    model_name: str,
+    params: dict[str, Any],
+    components: Sequence[int],
+    seeds: int,
+    out: Path,
+    n_jobs: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Choice:
+    """`choose_components` on the training rows of a data set, judged by validation rows where there are any."""
+    estimator = estimator_for(data, model_name, {"random_state": 0, **params})
+    if not isinstance(estimator, Clusterer):
+        raise InputError(f"a {model_name!r} model has no components to choose; use --model cpvae, mog or vamp")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder for the runs")
+    return choose_components(
+        estimator,
+        rows_of(data, choose_split_for_fit(data)),
+        components,
+        X_held_out=rows_of(data, "valid") if "valid" in data.splits else None,
+        n_seeds=seeds,
+        out=out,
+        n_jobs=n_jobs,
+        about={"source": source, "labels": labels, "dataset": data.name},
+        progress=say,
+    )
 
 
 def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | None:

@@ -79,20 +79,26 @@ def evaluate(
         "decomposition_rows": len(few),
         "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components)),
     }
+    groups = model.groups() if isinstance(model, Clusterer) else None
+    if groups is not None:
+        result["component_groups"] = int(groups.max() + 1)
     if importance_samples is not None:
         log_px = model.log_likelihood(X, importance_samples)
         result["negative_log_likelihood"] = -_mean(log_px)
         result["negative_log_likelihood_se"] = standard_error(log_px)
         result["importance_samples"] = importance_samples
-    if split.y is not None and isinstance(model, Clusterer):
-        result |= agreement(model, data, split_name, split.y, values.proba)
+    if split.y is not None and isinstance(model, Clusterer) and groups is not None:
+        result |= agreement(model, data, split_name, split.y, values.proba, groups)
     return result
 
 
 def agreement(
-    model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, proba: np.ndarray
+    model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, proba: np.ndarray, groups: np.ndarray
 ) -> dict[str, Any]:
-    """Agreement with labels; both mappings are learned on the training split where there is one."""
+    """Agreement with labels; all mappings are learned on the training split where there is one.
+
+    `accuracy_groups` is that of groups of overlapping categories, mapped one to one.
+    """
     categories = proba.argmax(1)
     source = data.splits.get("train")
     if source is None or source.y is None or split_name == "train":
@@ -104,6 +110,9 @@ def agreement(
     return {
         "accuracy": metrics.accuracy(labels, categories, one_to_one),
         "accuracy_majority": metrics.accuracy(labels, categories, metrics.majority_mapping(known, given)),
+        "accuracy_groups": metrics.accuracy(
+            labels, groups[categories], metrics.hungarian_mapping(known, groups[given])
+        ),
         "nmi": metrics.nmi(labels, categories),
         "ari": metrics.ari(labels, categories),
         "calibration_error": metrics.calibration(labels, proba, one_to_one).error,

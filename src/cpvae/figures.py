@@ -536,6 +536,42 @@ def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title
     return figure
 
 
+@_styled
+def component_choice(
+    numbers: Sequence[int],
+    bounds: np.ndarray,
+    errors: np.ndarray,
+    counts: Mapping[str, np.ndarray],
+    chosen: int,
+) -> Figure:
+    """Held-out bounds over numbers of components, and how many are in use (`cpvae.choice`).
+
+    Args:
+        numbers: of components, K of them; chosen: one of these.
+        bounds: -L of each fit, nats, ``(K, seeds)``; errors: of the distance of its mean from the best, ``(K,)``.
+        counts: what to draw below, a line each, ``(K,)``.
+    """
+    figure = _figure(WIDTH, WIDTH * 0.8, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    mean = bounds.mean(1)
+    above.axhline(mean.min(), color=FAINT, linewidth=0.8, linestyle="--")
+    above.axvline(chosen, color=NEW, linewidth=0.8, label=f"chosen: {chosen}")
+    above.errorbar(numbers, mean, errors, color=VALID, marker="o", markersize=3, capsize=3, linewidth=1.0)
+    above.lines[2].set_label("mean, and the standard error of its distance from the best")
+    if bounds.shape[1] > 1:
+        above.plot(numbers, bounds, "x", color=TRAIN, markersize=4)
+        above.lines[-1].set_label("one seed each")
+    above.set(ylabel="-L of held-out rows, nats")
+    above.legend()
+    for name, values in counts.items():
+        below.plot(numbers, values, "o-", linewidth=1.0, markersize=3, label=name)
+    below.set(xscale="log", xlabel="components", ylabel="number", ylim=(0, None))
+    below.set_xticks(numbers, [str(number) for number in numbers])
+    below.minorticks_off()
+    below.legend()
+    return figure
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, all or nothing, as its suffix says: .png, .svg or .pdf.
 

@@ -33,6 +33,7 @@ from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
 from cpvae.findings import findings, percent
+from cpvae.groups import OVERLAP
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
 from cpvae.schema import KINDS, Schema, as_frame
 
@@ -506,6 +507,13 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
             f"{used_categories(shown)} of {model.n_components}",
             "Those that are the likeliest category of at least a tenth of an even share of these rows.",
         )
+        if model.n_components > 2:
+            yield Fact(
+                "groups of categories",
+                str(int(model.groups().max() + 1)),
+                f"Categories in use are one group where what they generate is mixed up in {OVERLAP / 2:.0%} of rows or "
+                "more: with more categories than sources, several share one.",
+            )
         if shown.labels is not None:
             yield from _agreement(shown.labels, shown.categories)
 

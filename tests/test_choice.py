@@ -1,0 +1,130 @@
+"""How many components: the rule against numbers made up for it, and fits that are chosen, kept and gone on with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_blobs
+from typer.testing import CliRunner
+
+from cpvae import CPVAE, VAE, InputError, choose_components, load
+from cpvae import choice as choosing
+from cpvae.cli import app
+
+SMALL = {"latent_dim": 2, "hidden": (16,), "max_epochs": 25, "batch_size": 20, "random_state": 0}
+BLOBS, _ = make_blobs(500, 2, centers=[[-6, 0], [6, 0], [0, 8]], cluster_std=0.7, random_state=0)
+
+
+class Told(CPVAE):
+    """Says what it is told to, at once."""
+
+    def fit(self, X, y=None, **others):
+        return self
+
+    def score_samples(self, X):
+        noise = np.random.RandomState(0).normal(size=len(X))
+        return {1: -9.0, 2: -5.02, 4: -5.0, 8: -5.5}[self.n_components] + {4: 0.0}.get(self.n_components, 1.0) * noise
+
+    def predict(self, X):
+        return np.arange(len(X)) % self.n_components
+
+    def groups(self, least=0.1):
+        return np.arange(self.n_components)
+
+
+def test_the_smallest_number_within_one_standard_error_of_the_best_is_chosen():
+    rows = np.zeros((400, 1))
+    found = choose_components(Told(random_state=0), rows, [8, 1, 4, 2], X_held_out=rows, n_jobs=1)
+    assert [c.n_components for c in found.candidates] == [1, 2, 4, 8]
+    assert (found.best, found.n_components, found.rows) == (4, 2, 400)
+    two = found.candidates[1]
+    noise = np.random.RandomState(0).normal(size=400)
+    assert two.worse_by == pytest.approx(0.02 - noise.mean())
+    assert two.worse_by_se == pytest.approx(noise.std(ddof=1) / 20)
+    assert found.candidates[2].worse_by == found.candidates[2].worse_by_se == 0
+    assert found.estimator.n_components == 2
+    few = choose_components(Told(random_state=0), rows, [1, 4], X_held_out=rows, n_jobs=1)
+    assert few.n_components == 4
+
+
+def test_the_spread_of_seeds_counts():
+    class Seeds(Told):
+        def score_samples(self, X):
+            return np.full(len(X), {1: -5.1, 2: -5.0}[self.n_components] + [0.3, -0.3][self.random_state])
+
+    rows = np.zeros((50, 1))
+    one = choose_components(Seeds(random_state=0), rows, [1, 2], X_held_out=rows, n_jobs=1)
+    assert one.n_components == 2
+    two = choose_components(Seeds(random_state=0), rows, [1, 2], X_held_out=rows, n_seeds=2, n_jobs=1)
+    assert two.n_components == 1
+    assert two.candidates[0].worse_by_se == pytest.approx(np.sqrt(2 * 0.18 / 2))
+    assert two.candidates[0].by_seed == pytest.approx((4.8, 5.4))
+    assert two.estimator.random_state == 0
+
+
+def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
+    told: list[str] = []
+    found = choose_components(CPVAE(**SMALL), BLOBS, [1, 3], out=tmp_path, n_jobs=1, progress=told.append)
+    assert found.n_components == 3
+    assert found.rows == 100
+    assert found.candidates[0].worse_by > 2 * found.candidates[0].worse_by_se > 0
+    assert told[0] == "2 fits to 400 rows, 1 at a time, judged by 100 others"
+    written = json.loads((tmp_path / choosing.RESULT).read_text())
+    assert written == found.as_dict() | {"candidates": written["candidates"]}
+    assert written["run"] == "k3-seed0"
+    assert load(tmp_path / "k3-seed0").n_components == 3
+    assert (tmp_path / choosing.PICTURE).read_bytes().startswith(b"\x89PNG")
+    before = (tmp_path / "k1-seed0" / "model.safetensors").stat().st_mtime_ns
+    again = choose_components(CPVAE(**SMALL), BLOBS, [1, 3, 2], out=tmp_path, n_jobs=1)
+    assert (tmp_path / "k1-seed0" / "model.safetensors").stat().st_mtime_ns == before
+    assert again.candidates[0].by_seed == found.candidates[0].by_seed
+    assert again.n_components == 3
+    with pytest.raises(InputError, match="latent_dim"):
+        choose_components(CPVAE(**{**SMALL, "latent_dim": 3}), BLOBS, [1, 3], out=tmp_path, n_jobs=1)
+
+
+def test_fits_side_by_side_are_the_same(tmp_path):
+    alone = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], n_jobs=1)
+    beside = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], n_jobs=2)
+    assert alone.as_dict() == beside.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"components": []}, r"components=\[\]: expected numbers of components to try"),
+        ({"components": [0, 2]}, "components=0: expected a whole number of at least 1"),
+        ({"components": [2, 999]}, "400 rows to fit for 999 components"),
+        ({"n_seeds": 0}, "n_seeds=0"),
+        ({"held_out_fraction": 1.5}, "held_out_fraction=1.5: expected a number between 0 and 1"),
+        ({"X_held_out": BLOBS[:1]}, "1 held-out rows: expected 2 or more"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_fitted(arguments, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        choose_components(CPVAE(**SMALL), BLOBS, **{"components": [2], "out": tmp_path / "runs", **arguments})
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(InputError, match="VAE has no components to choose"):
+        choose_components(VAE(), BLOBS)
+
+
+def test_the_command_says_what_it_chose_and_where_it_is(tmp_path):
+    table = tmp_path / "rows.csv"
+    pd.DataFrame(BLOBS, columns=["a", "b"]).to_csv(table, index=False)
+    out = tmp_path / "runs"
+    given = ["choose", str(table), "-k", "1,3", "--epochs", "25", "--latent-dim", "2", "--jobs", "1", "--out", str(out)]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert "chosen: 3; its fit is" in done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("*")]
+    assert len(lines) == 1
+    assert lines[0].split()[1] == "3"
+    done = CliRunner().invoke(app, [*given, "--json"])
+    assert json.loads(done.stdout)["n_components"] == 3
+    for wrong in (["--model", "vae"], ["-k", "two"], ["-k", "1,9999"]):
+        done = CliRunner().invoke(app, [*given, *wrong, "--out", str(tmp_path / "none")])
+        assert isinstance(done.exception, InputError) or done.exit_code == 2, done.output
+        assert not (tmp_path / "none").exists()

@@ -1,0 +1,86 @@
+"""Groups of components: overlaps against the exact error of the best rule, and sources that are found again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from cpvae import CPVAE, InputError, MoGVAE
+from cpvae.datasets import make_synthetic
+from cpvae.groups import join, overlaps
+
+
+def test_an_overlap_is_twice_the_share_put_to_the_wrong_one():
+    """Two normals d apart: a posterior that is right on average errs in E[1 - max] >= the best rule's Phi(-d / 2)."""
+    random = np.random.RandomState(0)
+    for d in (0.0, 1.0, 3.0, 12.0):
+        proba = []
+        for loc in (0.0, d):
+            x = random.normal(loc, size=20_000)
+            density = np.stack([norm.pdf(x, 0.0), norm.pdf(x, d)], 1)
+            proba.append(density / density.sum(1, keepdims=True))
+        found = overlaps(proba)
+        grid = np.linspace(-40, 40, 80_001)
+        p, q = norm.pdf(grid, 0.0), norm.pdf(grid, d)
+        exact = 2 * np.trapezoid(p * q / np.maximum(p + q, 1e-300), grid)
+        assert found[0, 1] == found[1, 0] == pytest.approx(exact, abs=0.01)
+        assert 2 * norm.cdf(-d / 2) <= found[0, 1] + 0.01
+        assert np.allclose(np.diag(found), 1.0)
+
+
+def test_others_do_not_count_in_the_overlap_of_two():
+    """A row that is most likely of a third component says of two only how they compare."""
+    row = np.array([[0.01, 0.03, 0.96]])
+    third = np.array([[0.0, 0.0, 1.0]])
+    assert overlaps([row, row, third])[0, 1] == pytest.approx(1.0)
+    assert overlaps([row, np.array([[0.0, 0.04, 0.96]]), third])[0, 1] == pytest.approx(0.75)
+
+
+def test_chains_are_one_group_and_the_largest_is_the_first():
+    overlap = np.eye(6)
+    for a, b in ((0, 3), (3, 5), (1, 2)):
+        overlap[a, b] = overlap[b, a] = 0.5
+    weights = np.array([0.1, 0.35, 0.3, 0.1, 0.001, 0.149])
+    assert join(overlap, weights).tolist() == [1, 0, 0, 1, -1, 1]
+    assert join(overlap, weights, 0.6).tolist() == [4, 0, 1, 3, -1, 2] or len({*join(overlap, weights, 0.6)}) == 6
+
+
+@pytest.fixture(scope="module")
+def many() -> CPVAE:
+    """Two sources, eight categories."""
+    x, _ = make_synthetic(2000, random_state=0)
+    return CPVAE(8, latent_dim=4, hidden=(32,), max_epochs=40, batch_size=50, random_state=0).fit(x)
+
+
+def test_more_categories_than_sources_form_as_many_groups_as_there_are_sources(many):
+    x, source = make_synthetic(1000, random_state=1)
+    groups = many.groups()
+    assert groups.shape == (8,)
+    assert (groups >= 0).sum() > 2  # or there would be nothing to join
+    assert groups.max() == 1
+    assert (groups[many.predict(x)] == groups[many.predict(x[:1])[0]]).mean() == pytest.approx(0.5, abs=0.05)
+    assert np.mean((groups[many.predict(x)] == 0) == (source == 0)) in (
+        pytest.approx(1, abs=0.01),
+        pytest.approx(0, abs=0.01),
+    )
+
+
+def test_overlaps_are_the_same_at_each_call_and_leave_the_random_state_alone(many):
+    import torch
+
+    state = torch.random.get_rng_state()
+    first = many.overlaps()
+    assert (first == many.overlaps()).all()
+    assert (torch.random.get_rng_state() == state).all()
+    assert not (first == many.overlaps(n_samples=50)).all()
+
+
+def test_a_mixture_over_z_has_groups_too_and_nonsense_is_refused(many):
+    x, _ = make_synthetic(600, random_state=0)
+    model = MoGVAE(3, latent_dim=2, hidden=(16,), max_epochs=5, batch_size=50, random_state=0).fit(x)
+    assert model.groups().shape == (3,)
+    with pytest.raises(InputError, match="least=0: expected a number between 0 and 1"):
+        many.groups(least=0)
+    with pytest.raises(InputError, match="n_samples=0"):
+        many.overlaps(n_samples=0)
