@@ -7,12 +7,22 @@ import sys
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import load_digits, make_blobs, make_moons
 
 from cpvae import CPVAE, InputError, initialisation, load
 from cpvae.augment import Affine
 from cpvae.findings import findings
-from cpvae.initialisation import STARTS, AutoencoderCode, RowCode, Task, choose, gaussian_mixture, k_means, umap_mixture
+from cpvae.initialisation import (
+    STARTS,
+    AutoencoderCode,
+    RowCode,
+    Task,
+    choose,
+    ellipses,
+    gaussian_mixture,
+    k_means,
+    umap_mixture,
+)
 from cpvae.likelihoods import build
 from cpvae.metrics import accuracy_hungarian
 from cpvae.rows import Rows
@@ -52,11 +62,75 @@ def test_many_components_leave_none_without_rows():
         assert len(found.unique()) == 50
 
 
-def test_images_begin_by_umap_where_it_is_installed_and_tables_by_a_mixture(monkeypatch):
-    assert choose(is_image=False) is STARTS["gmm"]
+def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
+    assert choose(is_image=False) is STARTS["rows"]
     assert choose(is_image=True) is STARTS["umap"]
     monkeypatch.setattr(initialisation.importlib.util, "find_spec", lambda name: None)
     assert choose(is_image=True) is STARTS["autoencoder"]
+
+
+def overlapping(n: int = 1500) -> tuple[np.ndarray, np.ndarray]:
+    """Three Gaussians of different spread that overlap, so that neighbours say little."""
+    random = np.random.RandomState(0)
+    y = random.randint(0, 3, n)
+    loc, scale = np.array([[0.0, 0.0], [2.2, 0.0], [0.0, 2.5]]), np.array([[1.0, 0.3], [0.4, 1.0], [0.7, 0.7]])
+    return loc[y] + scale[y] * random.normal(size=(n, 2)), y
+
+
+def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
+    moons = make_moons(1500, noise=0.06, random_state=0)
+    for seed in range(3):
+        random = np.random.RandomState(seed)
+        assert ellipses(overlapping()[0], 3, random)
+        assert ellipses(BLOBS, 4, random)
+        assert ellipses(BLOBS[:10], 4, random)
+        assert not ellipses(moons[0], 2, random)
+    found = {name: STARTS[name](task(moons[0], 2)).numpy() for name in ("rows", "gmm")}
+    assert accuracy_hungarian(moons[1], found["rows"]) == 1.0
+    assert accuracy_hungarian(moons[1], found["gmm"]) < 0.9
+    for name in ("rows", "gmm"):
+        assert accuracy_hungarian(overlapping()[1], STARTS[name](task(overlapping()[0], 3)).numpy()) > 0.95
+    monkeypatch.setattr(initialisation.importlib.util, "find_spec", lambda name: None)
+    assert (STARTS["rows"](task(moons[0], 2)).numpy() == found["gmm"]).all()
+
+
+def test_few_rows_of_each_component_have_fewer_neighbours():
+    """Fourteen rows each, in chains: with twenty neighbours every row of a group would have others' among its own."""
+    random = np.random.RandomState(0)
+    y = np.repeat(np.arange(12), 14)
+    x = 3.0 * np.eye(12)[y] + 0.4 * random.normal(size=(len(y), 12))
+    found = umap_mixture(x, 12, np.random.RandomState(0))(x)
+    assert accuracy_hungarian(y, found) > 0.95
+
+
+def test_few_images_get_as_many_steps_as_many_and_without_copies_no_more_than_200_epochs():
+    digits = (load_digits().data / 16).astype(np.float32)
+    copies = Affine((1, 8, 8))
+    for n in (400, 1797):
+        own = AutoencoderCode().epochs(task(digits[:n], 10, is_image=True, augment=copies))
+        assert 8000 - n < own * -(-n // 100) < 8000 * 1.3
+        assert AutoencoderCode().epochs(task(digits[:n], 10, is_image=True)) == min(own, 200)
+
+
+def test_a_code_of_copies_is_that_of_the_last_weights():
+    """Rows as they are would have stopped it: the validation bound is not what is trained."""
+    digits = (load_digits().data / 16).astype(np.float32)
+    seen = []
+    given = task(digits[:60], 10, is_image=True, augment=Affine((1, 8, 8)), on_epoch=lambda r: seen.append(r.epoch))
+    AutoencoderCode(latent_dim=8, hidden=(32,), n_steps=150)(given)
+    assert len(seen) == 250
+
+
+def test_without_consistency_only_the_start_uses_copies():
+    shape = {"n_components": 2, "augment": "affine"}
+    for consistency, expected in ((0.0, False), (20.0, True)):
+        model = CPVAE(**shape, consistency=consistency)
+        model.image_shape_ = (1, 8, 8)
+        model._check_params()
+        assert model._augment() is not None
+        assert model._consistent() is expected
+    with pytest.raises(InputError, match=r"consistency=-1: expected a number 0 or above 0"):
+        CPVAE(2, consistency=-1)._check_params()
 
 
 def test_without_umap_its_start_says_how_to_get_it(monkeypatch):

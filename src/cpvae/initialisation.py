@@ -39,6 +39,8 @@ from cpvae.training import EpochRecord, Settings, seeded, train
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
 MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
+MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
+TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 Points = np.ndarray
 
@@ -263,6 +265,37 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     return predict
 
 
+def ellipses(points: Points, n_components: int, random: np.random.RandomState) -> bool:
+    """Whether Gaussians, one for each source, describe points as well as more of them do.
+
+    They do not where a mixture with three times as many components is the better one, in likelihood, for a clear
+    majority of held-out points: 55 % and two standard errors more. A share, since a few points far out would decide a
+    mean.
+    """
+    points = points[random.permutation(len(points))[:TRIED]]
+    first, rest = np.split(points, [len(points) * 4 // 5])
+    if len(first) < 3 * n_components:
+        return True
+    full = len(first) >= 5 * n_components * points.shape[1]
+    spread = float(np.var(points, axis=0).mean())
+    few, many = (
+        GaussianMixture(
+            k, n_init=2, covariance_type="full" if full else "diag", reg_covar=1e-3 * spread, random_state=random
+        )
+        .fit(first)
+        .score_samples(rest)
+        for k in (n_components, 3 * n_components)
+    )
+    return float(np.mean(many > few)) < 0.55 + 1.0 / np.sqrt(len(rest))
+
+
+def mixture_or_map(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+    """`gaussian_mixture` where sources are `ellipses`, else `umap_mixture`, if umap-learn is installed."""
+    mapped = n_components <= MOST_MAPPED and importlib.util.find_spec("umap") is not None
+    clustering = umap_mixture if mapped and not ellipses(points, n_components, random) else gaussian_mixture
+    return clustering(points, n_components, random)
+
+
 @dataclass(frozen=True)
 class ClusteredStart:
     """Categories by clustering the rows' codes.
@@ -310,6 +343,7 @@ class ClusteredStart:
 STARTS: dict[str, Start] = {
     "umap": ClusteredStart(AutoencoderCode(), umap_mixture),
     "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
+    "rows": ClusteredStart(RowCode(), mixture_or_map),
     "gmm": ClusteredStart(RowCode(), gaussian_mixture),
     "kmeans": ClusteredStart(RowCode(), k_means),
     "random": RandomStart(),
@@ -317,11 +351,11 @@ STARTS: dict[str, Start] = {
 
 
 def choose(is_image: bool) -> Start:
-    """The start for a kind of data: of images "umap", or "autoencoder" where umap-learn is missing; of tables "gmm".
+    """The start for a kind of data: of images "umap", or "autoencoder" where umap-learn is missing; of tables "rows".
 
-    The columns of a table have units and shapes that a mixture of Gaussians makes use of and a map of neighbours loses;
-    pixels have neither. `docs/clusters.md` has both on several data sets.
+    A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
+    loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
     """
     if not is_image:
-        return STARTS["gmm"]
+        return STARTS["rows"]
     return STARTS["umap" if importlib.util.find_spec("umap") else "autoencoder"]
