@@ -6,7 +6,8 @@ Tables are standardised for the peers; of images the mixture gets 40 principal c
 there are test rows it is theirs, the mapping learned on the rows of the fit; of small sets, and of characters drawn
 by twenty people each, it is that of the rows of the fit. Labels are used for nothing else. `--data`: `digits`,
 `digits-table` (their pixels as columns), `mnist-static` (10,000 of its rows), `mnist-pca16` (a table: 16 principal
-components of 10,000 images), `iris`, `wine`, `breast_cancer`, or an alphabet of Omniglot by name, its characters the classes.
+components of 10,000 images), `iris`, `wine`, `breast_cancer`, or an alphabet of Omniglot by name, its characters the
+classes.
 """
 
 from __future__ import annotations

@@ -121,7 +121,20 @@ def test_the_command_renders_the_committed_page(capsys, monkeypatch):
     experiment = Experiment.read(ROOT / "experiments" / "accuracy.toml")
     assert said["cells"] == list(cells(experiment, ROOT / "results" / "clusters"))
     page = (ROOT / "docs" / "clusters.md").read_text()
-    assert page == reproduce.rendered(page, table(experiment, ROOT / "results" / "clusters"))
+    assert page == reproduce.rendered(page, reproduce.body(experiment, ROOT / "results" / "clusters"))
+
+
+def test_other_data_stand_beside_their_peers(tmp_path):
+    """Mean, worst and best of each method from its file, and which rows it was judged on."""
+    assert reproduce.others(tmp_path) == ""
+    (tmp_path / reproduce.OTHERS).mkdir()
+    runs = [
+        {"method": m, "accuracy": a} for m, a in (("CP-VAE", 0.9), ("KMeans", 0.5), ("CP-VAE", 0.8), ("KMeans", 0.6))
+    ]
+    result = {"dataset": "some", "train": 1200, "test": 300, "same_rows": False, "n_components": 3, "runs": runs}
+    (tmp_path / reproduce.OTHERS / "some.json").write_text(json.dumps(result))
+    line = reproduce.others(tmp_path).splitlines()[2]
+    assert line.startswith("| some | 1,200 | 3 | 0.850 (0.800 to 0.900) | 0.550 (0.500 to 0.600) | 2 | 300 test rows |")
 
 
 def test_unknown_names_are_refused_with_the_nearest(capsys, monkeypatch):

@@ -127,7 +127,7 @@ def fit(
         str | None,
         typer.Option(
             help="Over c: exact, sum-and-sample, straight-through, relaxed or auto.",
-            show_default="auto: exact up to 20 components",
+            show_default="auto: by the number of components",
         ),
     ] = None,
     init: Annotated[

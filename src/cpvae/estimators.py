@@ -26,7 +26,7 @@ from cpvae.rows import Rows
 from cpvae.schedules import exponential
 from cpvae.training import Settings
 
-EXACT_UP_TO = 20  # categories for which expectation="auto" sums: K decoders a row become too many
+EXACT_UP_TO, SUMMED_UP_TO = 4, 20  # categories to which expectation="auto" is exact, and "sum-and-sample"
 LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
 RandomState = int | np.random.RandomState | None
 
@@ -51,7 +51,7 @@ class CPVAE(Clusterer):
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories
             and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
-            a bound). "auto" is exact up to 20 components, straight-through beyond.
+            a bound). "auto" is exact up to 4 components, sum-and-sample up to 20, straight-through beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
         init: how categories get rows of their own before the bound decides, a name in `cpvae.initialisation.STARTS`;
             "auto" goes by the kind of data (`cpvae.initialisation.choose`); "random" starts from nothing and mostly
@@ -155,7 +155,9 @@ class CPVAE(Clusterer):
 
     def _expectation(self, total_steps: int) -> Expectation:
         name = self.expectation
-        if name == "exact" or (name == "auto" and self.n_components <= EXACT_UP_TO):
+        if name == "auto" and self.n_components <= SUMMED_UP_TO:
+            name = "exact" if self.n_components <= EXACT_UP_TO else "sum-and-sample"
+        if name == "exact":
             return Exact()
         if name == "sum-and-sample":
             return SumAndSample()

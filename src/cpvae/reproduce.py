@@ -31,6 +31,7 @@ from cpvae.restarts import one_thread
 
 CATEGORIES = "categories.npy"  # of the test rows, in a run folder
 MARKS = "<!-- results -->\n", "<!-- /results -->"
+OTHERS = "other"  # in the folder of results: data that no recipe was chosen on
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,8 @@ def cells(experiment: Experiment, results: Path) -> Iterator[dict[str, Any]]:
             "negative_elbo_median": float(np.median(bound)),
             "negative_elbo_range": [float(bound.min()), float(bound.max())],
             "calibration_error_worst": max(one["test"]["calibration_error"] for one in found),
+            "components_used": float(np.median([one["test"]["components_used"] for one in found])),
+            "component_groups": [one["test"]["component_groups"] for one in found if "component_groups" in one["test"]],
             "ari_median": float(np.median(pairs)) if pairs else None,
             "ari_worst": min(pairs) if pairs else None,
             "seconds_median": float(np.median([sum(one["seconds"].values()) for one in found])),
@@ -234,6 +237,31 @@ def table(experiment: Experiment, results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def others(results: Path) -> str:
+    """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none."""
+    found = [read_json(path, "a result") for path in sorted((results / OTHERS).glob("*.json"))]
+    if not found:
+        return ""
+    methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
+    head = ["data", "rows", "K", *methods, "seeds", "judged on", ""]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for one, path in zip(found, sorted((results / OTHERS).glob("*.json")), strict=True):
+        accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
+        shown = [f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in accuracy.values()]
+        judged_on = "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
+        seeds = len(accuracy[methods[0]])
+        row = [one["dataset"], f"{one['train']:,}", str(one["n_components"]), *shown, str(seeds), judged_on]
+        lines.append(f"| {' | '.join(row)} | [file](../results/clusters/{OTHERS}/{path.name}) |")
+    return "\n".join(lines) + "\n"
+
+
+def body(experiment: Experiment, results: Path) -> str:
+    """All tables of the page."""
+    other = others(results)
+    note = "Other data, with the defaults; accuracy: mean (worst to best).\n\n"
+    return table(experiment, results) + (f"\n{note}{other}" if other else "")
+
+
 def rendered(page: str, body: str) -> str:
     """A page with what is between its marks replaced.
 
@@ -246,7 +274,7 @@ def rendered(page: str, body: str) -> str:
 
 def render(experiment: Experiment, results: Path, page: Path) -> None:
     """Write the table into its page, and beside it how far the probabilities of the first recipe can be believed."""
-    write_atomic(page, rendered(page.read_text(), table(experiment, results)))
+    write_atomic(page, rendered(page.read_text(), body(experiment, results)))
     recipe = experiment.recipes[0]
     found = [one["calibration"] for one in results_of(experiment, recipe, results)]
     if found:
