@@ -41,7 +41,7 @@ def test_the_commands_run(tmp_path):
     (kinds,) = blocks("json")
     (tmp_path / "kinds.json").write_text(kinds)
     lines = [line for group in groups for line in group.strip().splitlines()]
-    assert len(lines) == 5 + 2 + 1
+    assert len(lines) == 5 + 1 + 2 + 1
     for line in lines:
         done = run(["bash", "-c", line], tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -52,6 +52,7 @@ def test_the_commands_run(tmp_path):
         "runs/digits/samples.png",
         "runs/digits/metrics.json",
         "new.csv",
+        "runs/choice/choice.png",
         "runs/compare/comparison.html",
     ):
         assert (tmp_path / name).stat().st_size > 100, name

@@ -562,9 +562,9 @@ def component_choice(
         above.plot(numbers, bounds, "x", color=TRAIN, markersize=4)
         above.lines[-1].set_label("one seed each")
     above.set(ylabel="-L of held-out rows, nats")
-    above.legend()
-    for name, values in counts.items():
-        below.plot(numbers, values, "o-", linewidth=1.0, markersize=3, label=name)
+    above.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    for (name, values), colour in zip(counts.items(), COLOURS, strict=False):
+        below.plot(numbers, values, "o-", color=colour, linewidth=1.0, markersize=3, label=name)
     below.set(xscale="log", xlabel="components", ylabel="number", ylim=(0, None))
     below.set_xticks(numbers, [str(number) for number in numbers])
     below.minorticks_off()
