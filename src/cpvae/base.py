@@ -33,7 +33,7 @@ from cpvae.convolution import Conv
 from cpvae.distributed import world
 from cpvae.distributions import Exact, Expectation
 from cpvae.errors import FitWarning, InputError
-from cpvae.groups import DRAWS, OVERLAP, join, overlaps
+from cpvae.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.inference import (
     Decomposition,
     Evaluation,
@@ -682,13 +682,15 @@ class Clusterer(DeepMixture):
         return self.fit(X).predict(X)
 
     @torch.no_grad()
-    def overlaps(self, n_samples: int = DRAWS) -> np.ndarray:
+    def overlaps(self, n_samples: int | None = None) -> np.ndarray:
         """How far every two components overlap in what they generate, ``(K, K)`` (`cpvae.groups.overlaps`).
 
         Args:
-            n_samples: rows drawn from each component, the same ones at each call.
+            n_samples: rows drawn from each component, the same ones at each call; by default 200, and fewer of each of
+                more than a hundred components.
         """
         check_is_fitted(self)
+        n_samples = draws_each(self.n_components) if n_samples is None else n_samples
         whole("n_samples", n_samples, 1)
         model, proba = self.model_, []
         with seeded(0):

@@ -14,7 +14,15 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 OVERLAP = 0.2  # from which two are one group: of rows of one or the other, a tenth would be put to the wrong one
-DRAWS = 200  # generated rows of each
+
+
+def draws_each(n_components: int) -> int:
+    """Generated rows of each component: 200, or what 20,000 of all come to, but no fewer than 20.
+
+    >>> draws_each(10), draws_each(500), draws_each(5000)
+    (200, 40, 20)
+    """
+    return max(20, min(200, 20_000 // n_components))
 
 
 def overlaps(proba: Sequence[np.ndarray]) -> np.ndarray:
@@ -27,7 +35,7 @@ def overlaps(proba: Sequence[np.ndarray]) -> np.ndarray:
         ``(K, K)``, symmetric: 0 for two that are never mixed up, 1 for two that are the same.
 
     >>> sure, torn = np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 0.5, 0.5]])
-    >>> overlaps([sure, torn, torn]).tolist()
+    >>> overlaps([sure, torn, torn]).round(3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
     """
     taken = np.empty((len(proba), len(proba)))
