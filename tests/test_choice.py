@@ -86,9 +86,11 @@ def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
         choose_components(CPVAE(**{**SMALL, "latent_dim": 3}), BLOBS, [1, 3], out=tmp_path, n_jobs=1)
 
 
-def test_fits_side_by_side_are_the_same(tmp_path):
+def test_fits_side_by_side_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # workers are there already, in another folder
     alone = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], n_jobs=1)
-    beside = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], n_jobs=2)
+    beside = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], out="runs", n_jobs=2)
+    assert (tmp_path / "runs" / "k2-seed0" / "model.safetensors").exists()
     assert alone.as_dict() == beside.as_dict()
 
 

@@ -22,7 +22,7 @@ from cpvae.base import Clusterer, take
 from cpvae.checkpoints import write_json
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import components_used
-from cpvae.restarts import one_thread
+from cpvae.restarts import here, one_thread
 
 CANDIDATES = (1, 2, 5, 10, 20)
 RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
@@ -150,7 +150,7 @@ def choose_components(
     n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if estimator._device().type == "cpu" else 1), len(jobs))
     progress(f"{len(jobs)} fits to {n_rows:,} rows, {n_jobs} at a time, judged by {n_held_out:,} others")
     tasks = (
-        joblib.delayed(_fit)(clone(estimator).set_params(n_components=k, random_state=s), X, X_held_out, place, about)
+        here(_fit)(clone(estimator).set_params(n_components=k, random_state=s), X, X_held_out, place, about)
         for k, s in jobs
     )
     found: dict[tuple[int, int], tuple[Clusterer, np.ndarray]] = {}

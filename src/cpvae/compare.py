@@ -36,7 +36,7 @@ from cpvae.evaluation import choose_split, evaluate, some_rows
 from cpvae.inference import standard_error
 from cpvae.judge import Judge, judge_for
 from cpvae.quality import judge_model
-from cpvae.restarts import one_thread
+from cpvae.restarts import here, one_thread
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
@@ -190,7 +190,7 @@ def compare(
     n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if on_cpu else 1), len(jobs))
     progress(f"{len(jobs)} fits on {data.name}, {n_jobs} at a time; each has a folder in {out}")
     rows = digest(data)
-    tasks = (joblib.delayed(run_job)(job, source, labels, params, protocol, judge, str(out), rows) for job in jobs)
+    tasks = (here(run_job)(job, source, labels, params, protocol, judge, str(out), rows) for job in jobs)
     found: dict[str, dict[str, Any]] = {}
     try:
         for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):

@@ -27,7 +27,7 @@ from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators import load
 from cpvae.evaluation import evaluate
 from cpvae.evidence import evidence
-from cpvae.restarts import one_thread
+from cpvae.restarts import here, one_thread
 
 CATEGORIES = "categories.npy"  # of the test rows, in a run folder
 MARKS = "<!-- results -->\n", "<!-- /results -->"
@@ -119,7 +119,7 @@ def reproduce(
     if jobs:
         load_data(experiment.dataset, None, progress)  # fetched once, and refused before any work
         progress(f"{len(jobs)} fits on {experiment.dataset}; each has a folder in {folder}, a result in {results}")
-        tasks = (joblib.delayed(run)(experiment, recipe, seed, folder, results) for recipe, seed in jobs)
+        tasks = (here(run)(experiment, recipe, seed, folder, results) for recipe, seed in jobs)
         n_jobs = min(n_jobs or joblib.effective_n_jobs(-1), len(jobs))
         for done, said in enumerate(joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks), 1):
             progress(f"{done}/{len(jobs)} {said}")

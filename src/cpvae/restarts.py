@@ -7,14 +7,17 @@ has one thread, since sums in more round differently: it gives the same bits wha
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import joblib
 import torch
@@ -31,6 +34,8 @@ from cpvae.progress import Reporter, Silent
 from cpvae.rows import Rows
 from cpvae.training import CHECKPOINT, HISTORY, Interrupted, Outcome, Settings, train
 
+P = ParamSpec("P")
+R = TypeVar("R")
 ALONE = threading.RLock()  # a comparison of models with restarts is in the block twice
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
@@ -45,6 +50,20 @@ def one_thread() -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def here(function: Callable[P, R]) -> Callable[P, Any]:
+    """`joblib.delayed` for a function that reads or writes files: in the folder that this process is in now.
+
+    Workers live on between calls, in the folder that they were started in.
+    """
+    delayed: Callable[P, Any] = joblib.delayed(partial(_in_folder, os.getcwd(), function))
+    return delayed
+
+
+def _in_folder(folder: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    with chdir(folder):
+        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -141,7 +160,7 @@ def _side_by_side(
     """`run_all` in processes."""
     found: dict[int, tuple[VAE, Outcome]] = {}
     reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time", len(restarts))
-    tasks = (joblib.delayed(_run_apart)(i, restart, rows, valid) for i, restart in enumerate(restarts))
+    tasks = (here(_run_apart)(i, restart, rows, valid) for i, restart in enumerate(restarts))
     try:
         with _stops():
             for i, fit, said in joblib.Parallel(n_jobs, backend="loky", return_as="generator_unordered")(tasks):
