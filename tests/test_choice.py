@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,7 +88,8 @@ def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
 
 
 def test_fits_side_by_side_are_the_same(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # workers are there already, in another folder
+    joblib.Parallel(2)(joblib.delayed(abs)(i) for i in range(2))
+    monkeypatch.chdir(tmp_path)  # the workers of before are in another folder
     alone = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], n_jobs=1)
     beside = choose_components(CPVAE(**{**SMALL, "max_epochs": 3}), BLOBS, [1, 2], out="runs", n_jobs=2)
     assert (tmp_path / "runs" / "k2-seed0" / "model.safetensors").exists()
