@@ -239,13 +239,14 @@ def table(experiment: Experiment, results: Path) -> str:
 
 def others(results: Path) -> str:
     """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none."""
-    found = [read_json(path, "a result") for path in sorted((results / OTHERS).glob("*.json"))]
+    paths = sorted((results / OTHERS).glob("*.json"))
+    found = [read_json(path, "a result") for path in paths]
     if not found:
         return ""
     methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
     head = ["data", "rows", "K", *methods, "seeds", "judged on", ""]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for one, path in zip(found, sorted((results / OTHERS).glob("*.json")), strict=True):
+    for one, path in zip(found, paths, strict=True):
         accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
         shown = [f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in accuracy.values()]
         judged_on = "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
@@ -258,7 +259,7 @@ def others(results: Path) -> str:
 def body(experiment: Experiment, results: Path) -> str:
     """All tables of the page."""
     other = others(results)
-    note = "Other data, with the defaults; accuracy: mean (worst to best).\n\n"
+    note = "Other data, with the defaults at the commit that each file names; accuracy: mean (worst to best).\n\n"
     return table(experiment, results) + (f"\n{note}{other}" if other else "")
 
 
