@@ -57,6 +57,30 @@ def test_evaluation_is_a_function_of_the_row(grey, monkeypatch):
         np.testing.assert_allclose(getattr(parts, name), value, rtol=0, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("evaluated", [1, 4, 19])
+def test_of_many_categories_the_likeliest_give_bounds(grey, monkeypatch, evaluated):
+    """Cut to some categories, L is that of the cut posterior, by hand; L* is below that of all categories."""
+    model = small(n_components=20, latent_dim=3)
+    whole = evaluate(model, grey, 2)
+    monkeypatch.setattr(inference, "EVALUATED", evaluated)
+    cut = evaluate(model, grey, 2)
+    q = torch.from_numpy(whole.q_c)
+    kept = q.topk(evaluated).indices
+    mask = torch.zeros_like(q).scatter_(-1, kept, 1.0)
+    weights = mask * q / (mask * q).sum(-1, keepdim=True)
+    with torch.no_grad():
+        y = grey
+        given = inference.mean_terms(model, y, model.encode(y), model.latent(), torch.arange(20).unsqueeze(0), 2)
+    divergence = torch.special.xlogy(weights, 20 * weights).sum(-1)
+    by_hand = (weights * given.elbo).sum(-1) - divergence
+    np.testing.assert_allclose(cut.elbo, by_hand.numpy(), rtol=0, atol=1e-9)
+    assert (cut.elbo <= cut.elbo_tight + 1e-9).all()
+    assert (cut.elbo_tight < whole.elbo_tight).all()
+    np.testing.assert_allclose(cut.proba.sum(1), 1.0, atol=1e-9)
+    assert ((cut.proba > 0) <= mask.numpy().astype(bool)).all()
+    np.testing.assert_array_equal(cut.q_c, whole.q_c)
+
+
 def test_log_likelihood_is_a_function_of_the_row(grey):
     """As the module says of everything in it: the same in any batch and any order."""
     model, order = small(), torch.randperm(60)

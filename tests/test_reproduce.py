@@ -1,57 +1,90 @@
-"""Experiments from a file: fitted once, resumed, rendered from their results alone."""
+"""The paper, reproduced: rows from files, fitted once, resumed, rendered from their results alone."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from cpvae import InputError, cli, reproduce
+from cpvae import InputError, cli, datasets, load
+from cpvae.commands import make_estimator
 from cpvae.metrics import ari
-from cpvae.reproduce import CATEGORIES, Experiment, cells, name_of, table
+from cpvae.reproduce import claims, clusters, running, table, targets
+from cpvae.reproduce.drawing import draw, drawn
+from cpvae.reproduce.measures import BINS, CATEGORIES
+from cpvae.reproduce.planning import Plan, duration, seconds_of
+from cpvae.reproduce.rows import Row, named, published, read_rows, serving
+from cpvae.reproduce.running import Job, missing
 
-TEXT = """
-dataset = "digits"
-model = "cpvae"
-
+ROW = """
+about = "{about}"
+dataset = "{dataset}"
+model = "{model}"
+seeds = {seeds}
+serves = {serves}
 [params]
-n_components = 10
+{params}
 hidden = [16]
 latent_dim = 3
 max_epochs = 2
-
-[recipes.kmeans]
-about = "k-means on the rows"
-seeds = 2
-params = { init = "kmeans" }
-
-[recipes.none]
-about = "no start"
-seeds = 1
-params = { init = "random", augment = "none" }
 """
 ROOT = Path(__file__).parents[1]
 
 
+def write(folder: Path, name: str, serves: list[str], params: str = "", model: str = "cpvae", seeds: int = 1) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = ROW.format(
+        about=f"about {name}", dataset=name.split("-")[0], model=model, seeds=seeds, serves=serves, params=params
+    )
+    (folder / f"{name}.toml").write_text(text)
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory) -> Path:
-    """A folder with an experiment that was run once, its fits one after the other."""
-    folder = tmp_path_factory.mktemp("reproduce")
-    (folder / "small.toml").write_text(TEXT)
-    experiment = Experiment.read(folder / "small.toml")
-    reproduce.reproduce(experiment, experiment.recipes, folder / "runs", folder / "results", n_jobs=1)
-    return folder
+    """A checkout whose experiments were run once, the fits one after the other."""
+    root = tmp_path_factory.mktemp("reproduce")
+    of = root / "experiments"
+    k = "n_components = 10"
+    write(of / "clusters", "digits-kmeans", ["accuracy"], f"{k}\ninit = 'kmeans'", seeds=2)
+    write(of / "clusters", "digits-none", ["accuracy"], f"{k}\ninit = 'random'\naugment = 'none'")
+    write(of / "table1", "digits-cpvae-k10", ["table1", "fig5", "fig7", "fig8"], f"{k}\ninit = 'kmeans'")
+    write(of / "table1", "digits-vae", ["table1", "fig5", "fig8"], model="vae")
+    write(of / "synthetic", "synthetic-cpvae-k3", ["fig3", "fig4"], "n_components = 3")
+    write(of / "synthetic", "synthetic-mog-k3", ["fig3"], "n_components = 3", model="mog")
+    (of / "paper.toml").write_text("[table1]\ndigits-cpvae-k10 = 21.5\n[text]\nmnist-cpvae-k10 = 0.5\n")
+    rows = read_rows(of)
+    running.reproduce(missing(rows, root / "results"), root / "runs", root / "results", n_jobs=1)
+    for row in rows:
+        running.agreement(row, root / "runs", root / "results")
+    return root
+
+
+def rows_of(root: Path, target: str = "all") -> list[Row]:
+    return targets.rows_for(target, read_rows(root / "experiments"))
+
+
+def row_of(root: Path, name: str) -> Row:
+    return named(rows_of(root), [name])[0]
+
+
+def result_of(root: Path, name: str, seed: int = 0) -> dict:
+    return json.loads(row_of(root, name).result(root / "results", seed).read_text())
+
+
+# ---------------------------------------------------------------- fits and results
 
 
 def test_every_seed_leaves_a_result_with_its_evidence(done):
-    experiment = Experiment.read(done / "small.toml")
-    names = [name_of(experiment, recipe, seed) for recipe in experiment.recipes for seed in range(recipe.seeds)]
-    assert sorted(path.stem for path in (done / "results").glob("*-seed*.json")) == sorted(names)
-    result = json.loads((done / "results" / "digits-kmeans-seed1.json").read_text())
-    assert (result["recipe"], result["seed"], result["epochs"]) == ("kmeans", 1, 2)
-    assert {"command", "commit", "versions", "device", "seconds", "params"} <= set(result)
+    names = [Job(row, seed).name for row in rows_of(done) for seed in range(row.seeds)]
+    found = [path.stem for path in (done / "results").glob("*/*-seed*.json")]
+    assert sorted(found) == sorted(names)
+    result = result_of(done, "digits-kmeans", 1)
+    assert (result["row"], result["seed"], result["epochs"]) == ("digits-kmeans", 1, 2)
+    assert {"command", "commit", "versions", "device", "seconds", "params", "gigaflops"} <= set(result)
     assert result["test"]["split"] == "test"
     rows = result["calibration"]["rows"]
     gaps = np.abs(np.subtract(result["calibration"]["confidence"], result["calibration"]["accuracy"]))
@@ -60,86 +93,323 @@ def test_every_seed_leaves_a_result_with_its_evidence(done):
 
 
 def test_agreement_of_seeds_is_that_of_their_categories(done):
-    both = [np.load(done / "runs" / f"digits-kmeans-seed{seed}" / CATEGORIES) for seed in (0, 1)]
-    kept = json.loads((done / "results" / "digits-kmeans-agreement.json").read_text())
+    both = [np.load(done / "runs" / "clusters" / f"digits-kmeans-seed{seed}" / CATEGORIES) for seed in (0, 1)]
+    kept = json.loads((done / "results" / "clusters" / "digits-kmeans-agreement.json").read_text())
     assert kept["ari"] == [pytest.approx(ari(*both), abs=1e-5)]
-    assert not (done / "results" / "digits-none-agreement.json").exists()
+    assert not (done / "results" / "clusters" / "digits-none-agreement.json").exists()
 
 
-def test_what_has_its_result_is_not_fitted_again(done, monkeypatch):
-    experiment = Experiment.read(done / "small.toml")
-    monkeypatch.setattr(reproduce, "run", lambda *given: pytest.fail("fitted again"))
-    said: list[str] = []
-    reproduce.reproduce(experiment, experiment.recipes, done / "runs", done / "results", progress=said.append)
-    assert said == []
+def test_what_has_its_result_is_not_fitted_again(done):
+    assert missing(rows_of(done), done / "results") == []
 
 
 def test_a_lost_result_is_made_from_its_run_without_training(done):
-    path = done / "results" / "digits-kmeans-seed0.json"
+    """The same figures again, of which none is of the training."""
+    row = row_of(done, "digits-kmeans")
+    path = row.result(done / "results", 0)
     before = json.loads(path.read_text())
     path.unlink()
-    experiment = Experiment.read(done / "small.toml")
-    history = done / "runs" / "digits-kmeans-seed0" / "history.jsonl"
+    history = done / "runs" / "clusters" / "digits-kmeans-seed0" / "history.jsonl"
     trained = history.stat().st_mtime_ns
-    reproduce.reproduce(experiment, experiment.recipes, done / "runs", done / "results", n_jobs=1)
-    assert json.loads(path.read_text())["test"] == before["test"]
+    running.reproduce(missing([row], done / "results"), done / "runs", done / "results", n_jobs=1)
+    after = json.loads(path.read_text())
+    assert after["test"] == before["test"]
     assert history.stat().st_mtime_ns == trained
+    assert "all" not in after["seconds"]  # of a resumed run that is not known
+    path.write_text(json.dumps(before))
 
 
-def test_the_table_has_median_worst_and_best_of_the_files(done):
-    experiment = Experiment.read(done / "small.toml")
-    found = [json.loads((done / "results" / f"digits-kmeans-seed{seed}.json").read_text()) for seed in (0, 1)]
-    accuracy = sorted(one["test"]["accuracy"] for one in found)
-    cell = next(cells(experiment, done / "results"))
+# ---------------------------------------------------------------- what is measured
+
+
+def test_a_cell_of_the_table_has_all_that_is_asked_of_it(done):
+    found = {
+        cell["row"]: cell for cell in targets.cells_for("table1", rows_of(done), done / "results", done / "experiments")
+    }
+    cell, plain = found["digits-cpvae-k10"], found["digits-vae"]
+    assert (cell["published"], plain["published"]) == (21.5, None)
+    result = result_of(done, "digits-cpvae-k10")
+    assert cell["measured"] == result["test"]["negative_elbo"]
+    assert cell["files"] == ["table1/digits-cpvae-k10-seed0.json"]
+    assert cell["importance_samples"] == 5000
+    assert cell["negative_log_likelihood"] < cell["negative_elbo_same_rows"]
+    assert cell["negative_elbo_tight"] <= cell["measured"]
+    # p(c) is uniform in the fit, so that saying so changes nothing; q(c) of the data serves it better
+    assert result["change_by_weights"]["uniform"] == pytest.approx(0, abs=1e-6)
+    assert cell["negative_elbo_empirical"] == pytest.approx(
+        cell["measured"] + result["change_by_weights"]["empirical"], abs=1e-6
+    )
+    assert plain["relaxed_not_a_bound"] is None
+    assert cell["relaxed_not_a_bound"] is not None
+    assert {"purity", "coverage", "frechet_distance", "classes_covered"} <= set(result["judged"])
+
+
+def test_empirical_weights_change_the_bound_as_a_model_with_them_says(done):
+    """Against a model that was saved with p(c) = q(c)."""
+    model = load(done / "runs" / "table1" / "digits-cpvae-k10-seed0")
+    x = datasets.load("digits").splits["test"].x
+    before = model.score(x)
+    model.model_.prior.weights = "empirical"
+    model.model_.prior.set_aggregated(model.model_.prior.aggregated)
+    change = result_of(done, "digits-cpvae-k10")["change_by_weights"]["empirical"]
+    assert before - model.score(x) == pytest.approx(change, abs=1e-4)
+
+
+def test_densities_of_the_synthetic_data_are_measured_against_the_exact_ones(done):
+    result = result_of(done, "synthetic-cpvae-k3")
+    exact = 0.5 * (np.diff(norm.cdf(BINS, 0.3, 0.05)) + np.diff(norm.cdf(BINS, 0.7, 0.05)))
+    np.testing.assert_allclose(result["exact"], exact, atol=1e-6)
+    for found in result["density"].values():
+        share = np.array(found["histogram"])
+        outside = 1 - share.sum()
+        assert found["total_variation"] == pytest.approx(0.5 * (np.abs(share - exact).sum() + outside), abs=1e-4)
+        assert 0 < found["ks"] < 1
+    assert result["dead"] == sum(weight < 0.1 / 3 for weight in result["weights"])
+
+
+def test_images_of_the_figures_are_bytes_from_black_to_white(done):
+    found = {one.row.name: one for one in drawn(serving(rows_of(done), "fig5"), done / "results")}
+    images = found["digits-cpvae-k10"].images
+    assert images["samples"].shape == (36, 8, 8)
+    assert images["components"].shape == (10, 8, 8, 8)
+    assert images["rows"].shape == images["reconstructions"].shape == (12, 8, 8)
+    assert all(array.dtype == np.uint8 for array in images.values())
+    assert images["samples"].max() > 100
+    assert "components" not in found["digits-vae"].images
+    assert 0 < found["digits-vae"].result["reconstruction_mse"] < 0.25
+
+
+# ---------------------------------------------------------------- pages and figures
+
+
+def test_the_table_of_clusters_has_median_worst_and_best_of_the_files(done):
+    rows = rows_of(done, "accuracy")
+    accuracy = sorted(result_of(done, "digits-kmeans", seed)["test"]["accuracy"] for seed in (0, 1))
+    cell = next(clusters.cells(rows, done / "results"))
     assert (cell["accuracy_worst"], cell["accuracy_best"]) == tuple(accuracy)
     assert cell["accuracy_median"] == pytest.approx(sum(accuracy) / 2)
-    text = table(experiment, done / "results")
+    text = clusters.table(rows, done / "results")
     assert f"| {cell['accuracy_median']:.4f} | {accuracy[0]:.4f} | {accuracy[1]:.4f} |" in text
     assert text.count("digits-kmeans-seed") == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("dataset = ", "is no experiment"), ("model = 'cpvae'\n[recipes.a]\nseeds = 2", "is no experiment")],
-)
-def test_a_damaged_experiment_is_refused_in_one_line(tmp_path, text, message):
-    (tmp_path / "bad.toml").write_text(text)
-    with pytest.raises(InputError, match=message):
-        Experiment.read(tmp_path / "bad.toml")
+def test_everything_is_written_without_runs_and_data(done, tmp_path, monkeypatch):
+    """As in a fresh clone: results and experiments are all there is."""
+    for name in ("experiments", "results"):
+        shutil.copytree(done / name, tmp_path / name)
+    monkeypatch.setenv("CPVAE_DATA", str(tmp_path / "nothing"))
+    rows = read_rows(tmp_path / "experiments")
+    written = targets.render("all", rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+    names = {path.relative_to(tmp_path).as_posix() for path in written}
+    assert {"docs/reproduction.md"} | {
+        f"docs/figures/fig{n}{suffix}" for n in (3, 4, 5, 7, 8) for suffix in (".png", ".pdf")
+    } == names
+    page = (tmp_path / "docs" / "reproduction.md").read_text()
+    value = result_of(done, "digits-cpvae-k10")["test"]["negative_elbo"]
+    assert f"| digits-cpvae-k10 | {value:.2f} |" in page
+    assert "15.0" not in page.split("## Table 1")[0]
+    before = {path: path.read_bytes() for path in written}
+    targets.render("all", rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+    assert {path: path.read_bytes() for path in written} == before  # the same bytes again
+
+
+def test_a_figure_without_results_is_not_drawn(tmp_path):
+    row = Row("table1", "mnist-vae", "", "mnist", "vae", 1, ("fig8",))
+    assert draw("fig8", [row], tmp_path / "results", tmp_path) == []
+    assert not (tmp_path / "docs").exists()
+
+
+def test_the_overview_has_measured_and_published_side_by_side(tmp_path):
+    base = {"sd": None, "dataset": "mnist", "measured": 87.123}
+    cells = [
+        {**base, "row": "mnist-cpvae-k10", "model": "cpvae", "components": 10, "published": 84.76, "sd": 0.05},
+        {**base, "row": "mnist-vae", "model": "vae", "components": None, "published": 88.75, "measured": None},
+    ]
+    lines = table.overview(cells).splitlines()
+    assert lines[2].split("|")[1:3] == [" CP ", " **87.12** ± 0.05 (84.76) "]
+    assert lines[3].split("|")[1:4] == [" VAE ", " … (88.75) ", "  "]  # one cell for each data set
+
+
+# ---------------------------------------------------------------- claims
+
+
+def cell_of(**values: float) -> dict:
+    return {
+        "measured": 100.0,
+        "coverage": 0.8,
+        "frechet_distance": 20.0,
+        "classes_covered": 10.0,
+        "purity": 0.95,
+        **values,
+    }
+
+
+def test_claims_follow_the_figures():
+    names = ("mnist-vae", "mnist-mog-k10", "mnist-vamp-k10", "mnist-hvae", "mnist-hvae-vamp-k10")
+    cells = {"mnist-cpvae-k10": cell_of(measured=85.0), **{name: cell_of() for name in names}}
+    verdict = claims.best_at_ten(cells, {}, {})
+    assert verdict.status == claims.REPRODUCED
+    assert "CP 85.00" in verdict.evidence
+    cells["mnist-hvae"]["measured"] = 84.0
+    assert claims.best_at_ten(cells, {}, {}).status == claims.PARTLY
+    cells["mnist-cpvae-k10"]["measured"] = 200.0
+    assert claims.best_at_ten(cells, {}, {}).status == claims.NOT
+    assert claims.categories_are_digits(cells, {}, {}).status == claims.PARTLY  # VP is as pure
+    cells["mnist-vamp-k10"]["purity"] = 0.6
+    assert claims.categories_are_digits(cells, {}, {}).status == claims.REPRODUCED
+
+
+def test_claims_about_densities_follow_the_distances():
+    def density(aggregated: float, uniform: float, dead: int = 0) -> dict:
+        return {
+            "density": {"aggregated": {"total_variation": aggregated}, "prior": {"total_variation": uniform}},
+            "dead": dead,
+        }
+
+    near, far = density(0.01, 0.2, 30), density(0.3, 0.3)
+    assert claims.both_modes({}, {"synthetic-cpvae-k2": near, "synthetic-cpvae-k150": near}, {}).status == "reproduced"
+    assert claims.both_modes({}, {"synthetic-cpvae-k2": far, "synthetic-cpvae-k150": near}, {}).status == "partly"
+    assert claims.excess_ignored({}, {"synthetic-cpvae-k150": near}, {}).status == "reproduced"
+    assert claims.excess_ignored({}, {"synthetic-cpvae-k150": far}, {}).status == "not reproduced"
+
+
+def test_a_claim_without_a_run_is_open():
+    found = claims.verdicts({}, {}, {"table1": {}, "text": {"mnist-cpvae-k10": 0.9}})
+    assert len(found) == len(claims.CLAIMS)
+    assert {verdict.status for _, verdict in found} == {claims.OPEN}
+
+
+# ---------------------------------------------------------------- plans
+
+
+def result_with(results: Path, row: Row, seconds: float, rate: float, seed: int = 0) -> None:
+    path = row.result(results, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"seconds": {"start": 0, "training": 1, "all": seconds}, "gigaflops": rate}))
+
+
+def some(name: str, model: str, k: int | None, seeds: int = 1) -> Row:
+    return Row("table1", name, "", name.split("-")[0], model, seeds, ("table1",), 0.0, {"n_components": k} if k else {})
+
+
+def test_seconds_are_those_of_the_nearest_result_at_the_speed_of_this_machine(tmp_path):
+    few, many, other = (
+        some("mnist-mog-k10", "mog", 10),
+        some("mnist-mog-k400", "mog", 400),
+        some("mnist-vae", "vae", None),
+    )
+    asked = some("mnist-mog-k500", "mog", 500)
+    rows = [few, many, other, asked]
+    assert seconds_of(asked, rows, tmp_path, 10.0) is None
+    result_with(tmp_path, few, 100, 10.0)
+    assert seconds_of(asked, rows, tmp_path, 10.0) == pytest.approx(100)
+    assert seconds_of(asked, rows, tmp_path, 5.0) == pytest.approx(200)  # half as fast
+    result_with(tmp_path, many, 300, 10.0)
+    assert seconds_of(asked, rows, tmp_path, 10.0) == pytest.approx(300)
+    assert seconds_of(other, rows, tmp_path, 10.0) is None
+    result_with(tmp_path, asked, 50, 10.0)
+    assert seconds_of(asked, rows, tmp_path, 10.0) == pytest.approx(50)
+
+
+def test_a_budget_holds_first_seeds_before_second_ones_and_cheap_before_dear(tmp_path, monkeypatch):
+    monkeypatch.setattr("cpvae.reproduce.planning.speed", lambda: 10.0)
+    cheap, dear = some("mnist-vae", "vae", None, 3), some("mnist-mog-k10", "mog", 10, 3)
+    result_with(tmp_path, cheap, 60, 10.0, seed=2)
+    result_with(tmp_path, dear, 300, 10.0, seed=2)
+    jobs = missing([dear, cheap], tmp_path)
+    assert len(jobs) == 4
+
+    def chosen(budget: float | None) -> list[str]:
+        return [job.name for job in Plan(jobs, [dear, cheap], tmp_path, 1, budget).jobs]
+
+    assert chosen(None) == [job.name for job in jobs]
+    assert chosen(130) == ["mnist-vae-seed0", "mnist-vae-seed1"]
+    assert chosen(370) == ["mnist-vae-seed0", "mnist-mog-k10-seed0"]
+    with pytest.raises(InputError, match="shortest fit takes 1 minutes"):
+        chosen(30)
+    lines = Plan(jobs, [dear, cheap], tmp_path, 2, 60).lines()
+    assert lines[0] == "2 fits, 2 at a time: about 1 min on this machine"
+    assert lines[1].startswith("left for later: mnist-mog-k10-seed0")
+    assert duration(3700) == "1 h 02 min"
+
+
+# ---------------------------------------------------------------- files and the command
+
+
+@pytest.mark.parametrize("text", ["dataset = ", "model = 'cpvae'\nseeds = 2", "about = 'x'\nseeds = 'many'"])
+def test_a_damaged_row_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "table1").mkdir()
+    (tmp_path / "table1" / "bad.toml").write_text(text)
+    with pytest.raises(InputError, match="is no row of an experiment"):
+        read_rows(tmp_path)
     with pytest.raises(InputError, match="run this in a checkout"):
-        Experiment.read(tmp_path / "none.toml")
+        read_rows(tmp_path / "none")
+    with pytest.raises(InputError, match="restore it"):
+        published(tmp_path)
 
 
-def test_the_command_renders_the_committed_page(capsys, monkeypatch):
-    """The page in docs is what its results give."""
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "accuracy", "--render", "--json"])
+def test_the_experiments_of_the_checkout_are_the_paper():
+    """A row for each published cell, three seeds for MNIST at K = 10, every figure with rows."""
+    rows = read_rows(ROOT / "experiments")
+    paper = published(ROOT / "experiments")
+    in_table = {row.name: row for row in serving(rows, "table1")}
+    assert len(paper["table1"]) == 24
+    assert set(paper["table1"]) <= set(in_table)
+    column = [f"mnist-{name}" for name in ("cpvae-k10", "vae", "mog-k10", "vamp-k10", "hvae", "hvae-vamp-k10")]
+    assert all(in_table[name].seeds >= 3 for name in column)
+    for target in targets.TARGETS:
+        assert targets.rows_for(target, rows)
+    for row in rows:
+        make_estimator(row.model, row.params)._check_params()
+
+
+def test_pages_and_figures_of_the_checkout_are_what_its_results_give(tmp_path):
+    """Rendered again, the committed pages are the same."""
+    for name in ("experiments", "results"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / clusters.PAGE, tmp_path / clusters.PAGE)
+    rows = read_rows(tmp_path / "experiments")
+    written = targets.render("all", rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+    for path in written:
+        committed = ROOT / path.relative_to(tmp_path)
+        assert committed.exists(), committed
+        if path.suffix == ".md":
+            assert path.read_text() == committed.read_text()
+
+
+def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
+    monkeypatch.chdir(done)
+    monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "table1", "--render", "--json"])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out)
-    experiment = Experiment.read(ROOT / "experiments" / "accuracy.toml")
-    assert said["cells"] == list(cells(experiment, ROOT / "results" / "clusters"))
-    page = (ROOT / "docs" / "clusters.md").read_text()
-    assert page == reproduce.rendered(page, reproduce.body(experiment, ROOT / "results" / "clusters"))
+    assert [cell["row"] for cell in said] == ["digits-cpvae-k10", "digits-vae"]
+    assert {"row", "dataset", "components", "published", "measured", "seeds", "files"} <= set(said[0])
+    monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--plan"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 0
+    assert "every fit has its result" in capsys.readouterr().err
 
 
 def test_other_data_stand_beside_their_peers(tmp_path):
     """Mean, worst and best of each method from its file, and which rows it was judged on."""
-    assert reproduce.others(tmp_path) == ""
-    (tmp_path / reproduce.OTHERS).mkdir()
+    assert clusters.others(tmp_path) == ""
+    (tmp_path / clusters.OTHERS).mkdir(parents=True)
     runs = [
         {"method": m, "accuracy": a} for m, a in (("CP-VAE", 0.9), ("KMeans", 0.5), ("CP-VAE", 0.8), ("KMeans", 0.6))
     ]
     result = {"dataset": "some", "train": 1200, "test": 300, "same_rows": False, "n_components": 3, "runs": runs}
-    (tmp_path / reproduce.OTHERS / "some.json").write_text(json.dumps(result))
-    line = reproduce.others(tmp_path).splitlines()[2]
+    (tmp_path / clusters.OTHERS / "some.json").write_text(json.dumps(result))
+    line = clusters.others(tmp_path).splitlines()[2]
     assert line.startswith("| some | 1,200 | 3 | 0.850 (0.800 to 0.900) | 0.550 (0.500 to 0.600) | 2 | 300 test rows |")
 
 
 def test_unknown_names_are_refused_with_the_nearest(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    for words, nearest in ((["acuracy"], "accuracy"), (["accuracy", "--recipe", "defalt", "--render"], "default")):
+    for words, nearest in ((["acuracy"], "accuracy"), (["accuracy", "--row", "defalt", "--render"], "default")):
         monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", *words])
         with pytest.raises(SystemExit) as stopped:
             cli.main()

@@ -141,14 +141,22 @@ def inconsistency(q: Joint, copies: Joint) -> Tensor:
     return (target.exp() * (target - copies.logits)).sum(-1)
 
 
-def elbo_tight(terms: TermsGivenC, p: Latent) -> Tensor:
-    """L*(x) ``(B,)`` from the terms of all K categories ``(B, K)``."""
-    return (p.logits + terms.elbo).logsumexp(-1)
+def elbo_tight(terms: TermsGivenC, p: Latent, c: Tensor | None = None) -> Tensor:
+    """L*(x) ``(B,)`` from the terms of all K categories ``(B, K)``, or from those of the categories `c` ``(B, M)``.
+
+    Over some of the categories the sum is smaller, hence still a lower bound.
+    """
+    return (_log_weights(p, c) + terms.elbo).logsumexp(-1)
 
 
-def category_posterior(terms: TermsGivenC, p: Latent) -> Tensor:
-    """``softmax_c [log p(c) + ELBO_c(x)]``, ``(B, K)``."""
-    return (p.logits + terms.elbo).softmax(-1)
+def category_posterior(terms: TermsGivenC, p: Latent, c: Tensor | None = None) -> Tensor:
+    """``softmax_c [log p(c) + ELBO_c(x)]`` over the categories that `terms` are of, as for `elbo_tight`."""
+    return (_log_weights(p, c) + terms.elbo).softmax(-1)
+
+
+def _log_weights(p: Latent, c: Tensor | None) -> Tensor:
+    """log p(c) of all categories, or of some."""
+    return p.logits if c is None else p.logits[c]
 
 
 def allocate(weights: Tensor, n_samples: int) -> Tensor:

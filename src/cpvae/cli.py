@@ -25,7 +25,6 @@ DATA_HELP = (
     "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
     ".npz, .npy, .csv, .parquet, an IDX file, a folder of images or of Parquet files (or 'part-*.parquet')."
 )
-EXPERIMENTS = {"accuracy": (Path("results", "clusters"), Path("docs", "clusters.md"))}  # folder of results, page
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
 
@@ -462,53 +461,65 @@ def choose(
 
 @app.command()
 def reproduce(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="accuracy: clusters without labels.")],
-    recipe: Annotated[
-        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default="all")
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="accuracy, table1, fig3 to fig9, ablation, or all."),
+    ],
+    row: Annotated[
+        list[str] | None,
+        typer.Option("--row", "--recipe", help="Only this one; may be repeated.", show_default="all of the target"),
     ] = None,
-    render: Annotated[bool, typer.Option("--render", help="Only write the page, from the results there are.")] = False,
+    render: Annotated[
+        bool, typer.Option("--render", help="Only write tables and figures, from the results there are.")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing and how long it takes.")] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Minutes; the fits of most value that they hold.", show_default="no limit", min=0.1),
+    ] = None,
     experiments: Annotated[Path, typer.Option(help="Folder of the experiments.", callback=expand)] = Path(
         "experiments"
     ),
-    results: Annotated[
-        Path | None, typer.Option(help="Folder of result files.", callback=expand, show_default="results/clusters")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--runs", help="Folder of the fits.", callback=expand, show_default="runs/EXPERIMENT"),
-    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of result files.", callback=expand)] = Path("results"),
+    folder: Annotated[Path, typer.Option("--runs", help="Folder of the fits.", callback=expand)] = Path(
+        "runs", "reproduce"
+    ),
     jobs: Annotated[
         int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Repeat an experiment of this project, from a checkout: fit what has no result yet, and write its page.
+    """Reproduce the paper, or a part of it, from a checkout: fit what has no result yet, write tables and figures.
 
     Say it again to go on where it stopped.
     """
-    from cpvae import reproduce as experiments_of
+    from cpvae.reproduce import planning, running, targets
+    from cpvae.reproduce.rows import named, read_rows
 
-    if experiment not in EXPERIMENTS:
-        raise InputError(f"no experiment {experiment!r}{nearest(experiment, tuple(EXPERIMENTS))}")
-    found = experiments_of.Experiment.read(experiments / f"{experiment}.toml")
-    kept, page = EXPERIMENTS[experiment]
-    results = results or kept
-    recipes = found.recipes if not recipe else tuple(found.recipe(name) for name in recipe)
+    rows = read_rows(experiments)
+    needed = targets.rows_for(target, rows)
+    if row:
+        needed = named(needed, row)
     if not render:
+        n_jobs = running.side_by_side(jobs)
+        ahead = planning.Plan(running.missing(needed, results), rows, results, n_jobs, budget and 60 * budget)
+        for line in ahead.lines():
+            say(line)
+        if plan:
+            return
         try:
-            place = folder or Path("runs") / experiment
-            experiments_of.reproduce(found, recipes, place, results, n_jobs=jobs, progress=say)
+            running.reproduce(ahead.jobs, folder, results, n_jobs=n_jobs, progress=say)
         except KeyboardInterrupt as error:
             say("stopped; to go on, say the same command again")
             raise typer.Exit(130) from error
-    cells = list(experiments_of.cells(found, results))
+        for one in needed:
+            running.agreement(one, folder, results)
+    written = targets.render(target, rows, results, experiments, experiments.parent)
     if as_json:
-        put_json({"experiment": experiment, "cells": cells})
+        put_json(targets.cells_for(target, rows, results, experiments))
         return
-    put(experiments_of.table(found, results))
-    if page.exists():
-        experiments_of.render(found, results, page)
-        say(f"wrote {page}")
+    for path in written:
+        say(f"wrote {path}")
 
 
 @data_app.command("list")

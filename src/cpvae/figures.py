@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -80,18 +80,21 @@ def _style() -> Iterator[None]:
 
 
 P = ParamSpec("P")
+Drawn = TypeVar("Drawn", Figure, "Figure | None")
 
 
-def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    """A function that draws, in this module's style."""
+
     @wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> Drawn:
         with _style():
             return draw(*args, **kwargs)
 
-    return styled
+    return in_style
 
 
-def _figure(width: float, height: float, **options: Any) -> Figure:
+def blank(width: float, height: float, **options: Any) -> Figure:
     """A figure in inches with a canvas of its own."""
     figure = Figure(figsize=(width, height), **options)
     FigureCanvasAgg(figure)
@@ -161,7 +164,7 @@ def _gap(side: int) -> int:
     return max(1, side // 14)
 
 
-@_styled
+@styled
 def image_grid(images: np.ndarray, columns: int) -> Figure:
     """Images ``(n, [c,] h, w)`` in a grid; each pixel is a whole number of dots, so nothing is blurred."""
     if len(images) == 0 or columns < 1:
@@ -170,14 +173,14 @@ def image_grid(images: np.ndarray, columns: int) -> Figure:
     zoom, gap = _zoom(min(tiles.shape[1:3])), _gap(min(tiles.shape[1:3]))
     sheet = mosaic(tiles, min(columns, len(tiles)), gap)
     sheet = np.pad(sheet, ((gap, gap), (gap, gap), (0, 0)), constant_values=255)
-    figure = _figure(sheet.shape[1] * zoom / DPI, sheet.shape[0] * zoom / DPI)
+    figure = blank(sheet.shape[1] * zoom / DPI, sheet.shape[0] * zoom / DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(sheet, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     return figure
 
 
-@_styled
+@styled
 def samples_by_category(images: np.ndarray, titles: Sequence[str]) -> Figure:
     """One line of images for each category, its title before it.
 
@@ -195,7 +198,7 @@ def samples_by_category(images: np.ndarray, titles: Sequence[str]) -> Figure:
     height, width = sheet.shape[0] * zoom, sheet.shape[1] * zoom
     pad = gap * zoom
     full_width, full_height = width + margin + pad, height + 2 * pad
-    figure = _figure(full_width / DPI, full_height / DPI)
+    figure = blank(full_width / DPI, full_height / DPI)
     axes = figure.add_axes((margin / full_width, pad / full_height, width / full_width, height / full_height))
     axes.imshow(sheet, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
@@ -219,7 +222,7 @@ def band(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.nanmean(rows, 0), low, high
 
 
-@_styled
+@styled
 def profiles(groups: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
     """Mean and 10-90 % range of each column, for up to three groups of rows.
 
@@ -232,7 +235,7 @@ def profiles(groups: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
     filled = {title: rows for title, rows in groups.items() if len(rows)}
     colours = dict(zip(groups, (ROWS, NEW, COLOURS[0]), strict=False))
     few = len(names) <= NAMED
-    figure = _figure(WIDTH, 0.9 + 0.3 * len(names) if few else 2.6, layout="constrained")
+    figure = blank(WIDTH, 0.9 + 0.3 * len(names) if few else 2.6, layout="constrained")
     axes = figure.add_subplot()
     draw = _listed if few else _curves
     for i, (title, rows) in enumerate(filled.items()):
@@ -274,12 +277,12 @@ def _shortened(name: str, longest: int = 28) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-@_styled
+@styled
 def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str]) -> Figure:
     """Rows as curves, each with what the model makes of it: ``(m, F)`` twice, one small panel for each row."""
     m, columns = len(titles), min(4, len(titles))
     lines = -(-m // columns)
-    figure = _figure(WIDTH, 1.25 * lines + 0.5, layout="constrained")
+    figure = blank(WIDTH, 1.25 * lines + 0.5, layout="constrained")
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     as_pixels = original.shape[1] > MANY_POINTS
     for i, axes in enumerate(panels):
@@ -295,7 +298,7 @@ def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str]) -> 
     return figure
 
 
-@_styled
+@styled
 def histograms(
     true: np.ndarray,
     generated: Mapping[str, np.ndarray],
@@ -314,7 +317,7 @@ def histograms(
     """
     everything = np.concatenate([true, *generated.values(), limits or ()]).astype(np.float64)
     edges = np.histogram_bin_edges(everything, bins)
-    figure = _figure(WIDTH, 0.7 + 1.5 * len(generated), layout="constrained")
+    figure = blank(WIDTH, 0.7 + 1.5 * len(generated), layout="constrained")
     panels = figure.subplots(len(generated), 1, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (title, values) in zip(panels, generated.items(), strict=True):
         if len(true):
@@ -346,7 +349,7 @@ def look(category: int) -> tuple[str, str]:
     return COLOURS[category % len(COLOURS)], MARKERS[category // len(COLOURS) % len(MARKERS)]
 
 
-@_styled
+@styled
 def latent_map(
     points: np.ndarray,
     categories: np.ndarray | None = None,
@@ -354,7 +357,7 @@ def latent_map(
     numbered: int = 30,
 ) -> Figure:
     """Points ``(n, 2)`` coloured by category ``(n,)``; with up to `numbered` categories each median has its number."""
-    figure = _figure(WIDTH, 4.6, layout="constrained")
+    figure = blank(WIDTH, 4.6, layout="constrained")
     axes = figure.add_subplot()
     categories = np.zeros(len(points), np.int64) if categories is None else categories
     colours = np.array([look(int(c))[0] for c in categories])
@@ -416,7 +419,7 @@ def _epochs_axis(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
         axes.axvspan(epoch[0] - 0.5, end, color=FAINT, alpha=0.14, linewidth=0, zorder=0, label="warm-up of the KL")
 
 
-@_styled
+@styled
 def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> Figure:
     """Negative bound of training and validation rows against the epoch, nats a row.
 
@@ -428,7 +431,7 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
         _column(history, "epoch"),
         np.stack([_column(history, f"{s}_negative_elbo") for s in ("train", "valid")]),
     )
-    figure = _figure(WIDTH, 3.0, layout="constrained")
+    figure = blank(WIDTH, 3.0, layout="constrained")
     axes = figure.add_subplot()
     dot = "o" if len(history) == 1 else ""
     if np.isfinite(values[0]).any():  # with a relaxed c they have no bound
@@ -450,7 +453,7 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
     return figure
 
 
-@_styled
+@styled
 def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1, n_categories: int | None = None) -> Figure:
     """KL(z), and with categories KL(c) and the categories in use, against the epoch.
 
@@ -467,7 +470,7 @@ def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1, n_cat
     return _panels(history, series)
 
 
-@_styled
+@styled
 def diagnosis_curves(history: Sequence[Mapping[str, Any]], n_components: int) -> Figure:
     """The parts of eq. (13) on some validation rows, against the epoch.
 
@@ -488,7 +491,7 @@ def diagnosis_curves(history: Sequence[Mapping[str, Any]], n_components: int) ->
 
 def _panels(history: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, tuple[float, str] | None]]) -> Figure:
     """Small panels side by side: by title a column of the history, and a ceiling with its name if there is one."""
-    figure = _figure(WIDTH, 2.2, layout="constrained")
+    figure = blank(WIDTH, 2.2, layout="constrained")
     panels = figure.subplots(1, len(series), squeeze=False).ravel()
     epoch = _column(history, "epoch")
     for axes, (title, (name, ceiling)) in zip(panels, series.items(), strict=True):
@@ -510,7 +513,7 @@ def _panels(history: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-@_styled
+@styled
 def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title: str) -> Figure:
     """Share of rows that are right against their probability, a line for each fit (`cpvae.metrics.Calibration`).
 
@@ -520,7 +523,7 @@ def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title
 
     Shares of fewer than `FEW` rows are noise, and left out.
     """
-    figure = _figure(WIDTH, WIDTH * 0.8, layout="constrained")
+    figure = blank(WIDTH, WIDTH * 0.8, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--", label="as often right as said")
     for i, (rows, confidence, right) in enumerate(fits):
@@ -536,7 +539,7 @@ def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title
     return figure
 
 
-@_styled
+@styled
 def component_choice(
     numbers: Sequence[int],
     bounds: np.ndarray,
@@ -551,7 +554,7 @@ def component_choice(
         bounds: -L of each fit, nats, ``(K, seeds)``; errors: of the distance of its mean from the best, ``(K,)``.
         counts: what to draw below, a line each, ``(K,)``.
     """
-    figure = _figure(WIDTH, WIDTH * 0.8, layout="constrained")
+    figure = blank(WIDTH, WIDTH * 0.8, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     mean = bounds.mean(1)
     above.axhline(mean.min(), color=FAINT, linewidth=0.8, linestyle="--")

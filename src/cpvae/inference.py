@@ -40,6 +40,8 @@ from cpvae.rownoise import row_keys, row_normal, row_uniform
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
 COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixture over z
 FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest counts
+EVALUATED = 64  # categories of a row at most: of more, those that q(c | x) holds for likely
+NEVER = -100.0  # log-probability of a category left out
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
 
@@ -48,13 +50,27 @@ def batches(y: Tensor, n_categories: int) -> Iterator[Tensor]:
     yield from y.split(max(1, DECODED_AT_ONCE // n_categories))
 
 
+def likeliest(q: Joint) -> tuple[Joint, Categories]:
+    """The categories to evaluate for each row, and the posterior over them: all, or of many the 64 likeliest.
+
+    The posterior cut to them is a posterior too, so what is computed with it is a bound; it differs from the whole one
+    by what q(c | x) gives to all others, as a rule nothing. The cost does not grow with K.
+    """
+    if q.logits.shape[-1] <= EVALUATED:
+        return q, Exact()(q.logits)
+    values, c = q.logits.topk(EVALUATED, dim=-1)
+    values = values.log_softmax(-1)
+    cut = torch.full_like(q.logits, NEVER).scatter_(-1, c, values.clamp_min(NEVER))
+    return Joint(cut, q.given), Categories(c, values.exp())
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Bounds and posteriors of n rows, NumPy arrays, nats.
 
     Attributes:
         log_px, kl_c, kl_z: the parts of L, ``(n,)``.
-        elbo: L, ``(n,)``; elbo_tight: L*, ``(n,)``.
+        elbo: L, ``(n,)``; elbo_tight: L*, ``(n,)``. Of more than 64 categories over the `likeliest`; bounds as well.
         proba: ``softmax_c [log p(c) + ELBO_c(x)]``, ``(n, K)``.
         q_c: q(c | x), ``(n, K)``.
 
@@ -114,7 +130,7 @@ def component_probabilities(model: VAE, y: Tensor, n_samples: int = COMPONENT_DR
 
 @torch.no_grad()
 def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Evaluation:
-    """L, L* and the category posteriors of rows ``(n, F)``, all categories summed exactly.
+    """L, L* and the category posteriors of rows ``(n, F)``, categories summed exactly (of many, the `likeliest`).
 
     Args:
         n_samples: draws of z behind each ELBO_c. L is unbiased for any number; L* is from above less biased with
@@ -122,19 +138,23 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Eval
         stream: another one gives other draws.
     """
     parts = []
-    for batch in batches(y, model.n_categories):
+    for batch in batches(y, min(model.n_categories, EVALUATED)):
         q, p = model.encode(batch), model.latent()
-        categories = Exact()(q.logits)
+        q_c = q.logits.exp()
+        q, categories = likeliest(q)
         given = mean_terms(model, batch, q, p, categories.c, n_samples, stream)
         terms = average(given, categories, q, p)
-        proba, q_c = category_posterior(given, p), q.logits.exp()
+        tight = elbo_tight(given, p, categories.c)
+        proba = torch.zeros_like(q_c).scatter_(
+            -1, categories.c.expand_as(given.elbo), category_posterior(given, p, categories.c)
+        )
         if model.n_components != model.n_categories:
             proba = q_c = component_probabilities(model, batch, stream=stream)
         parts.append(
             (
                 *terms,
                 terms.elbo,
-                elbo_tight(given, p),
+                tight,
                 proba,
                 q_c,
             )
@@ -181,9 +201,8 @@ def validate(
 def latent_means(model: VAE, y: Tensor) -> np.ndarray:
     """Posterior mean of z, ``sum_c q(c|x) E_{q(z|x,c)} z``: ``(n, D)``."""
     means = []
-    for batch in batches(y, model.n_categories):
-        q = model.encode(batch)
-        categories = Exact()(q.logits)
+    for batch in batches(y, min(model.n_categories, EVALUATED)):
+        q, categories = likeliest(model.encode(batch))
         means.append((categories.weights.unsqueeze(-1) * q.given(categories.c).mean).sum(1))
     return torch.cat(means).numpy(force=True)
 

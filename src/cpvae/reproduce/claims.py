@@ -1,0 +1,227 @@
+"""What the paper claims, each claim judged by a rule on result files: reproduced, partly, not, or not run yet.
+
+The rules are written before the results: each says what would have to hold, and the evidence gives the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
+SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
+CLOSE = 0.02  # total variation below which a density counts as recovered
+GOOD_COVERAGE = 0.75  # of what real rows beside real rows reach, from which on generations count as good
+
+Cells = Mapping[str, dict[str, Any]]  # by name of the row; only those with results
+Densities = Mapping[str, dict[str, Any]]  # results of the synthetic data, by name of the row
+
+
+class Verdict(NamedTuple):
+    """How a claim stands, and the numbers behind it."""
+
+    status: str
+    evidence: str
+
+
+class Claim(NamedTuple):
+    """A claim of the paper, where it is made, and what judges it."""
+
+    text: str
+    where: str
+    judge: Callable[[Cells, Densities, dict[str, Any]], Verdict]
+
+
+class Missing(KeyError):
+    """A run that a rule needs is not there."""
+
+
+def _get(cells: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    if name not in cells:
+        raise Missing(name)
+    return cells[name]
+
+
+def _bound(cells: Cells, name: str) -> float:
+    return float(_get(cells, name)["measured"])
+
+
+def _share(held: Sequence[bool]) -> str:
+    return REPRODUCED if all(held) else PARTLY if any(held) else NOT
+
+
+def _names(model: str, data: str) -> list[str]:
+    return [f"{data}-{model}-k{k}" for k in SIZES[data]]
+
+
+def below_vae_and_mg(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """-L of CP is below that of VAE and of MG in each of the five columns."""
+    held, told = [], []
+    for data, sizes in SIZES.items():
+        for k in sizes:
+            cp = _bound(cells, f"{data}-cpvae-k{k}")
+            others = _bound(cells, f"{data}-vae"), _bound(cells, f"{data}-mog-k{k}")
+            held += [cp < other for other in others]
+            told.append(f"{data} K={k}: CP {cp:.2f}, VAE {others[0]:.2f}, MG {others[1]:.2f}")
+    return Verdict(_share(held), "; ".join(told))
+
+
+def best_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """-L of CP at K = 10 on MNIST is below that of all others."""
+    names = ("mnist-vae", "mnist-mog-k10", "mnist-vamp-k10", "mnist-hvae", "mnist-hvae-vamp-k10")
+    cp, others = _bound(cells, "mnist-cpvae-k10"), {name: _bound(cells, name) for name in names}
+    told = ", ".join(f"{name.removeprefix('mnist-')} {value:.2f}" for name, value in others.items())
+    return Verdict(_share([cp < value for value in others.values()]), f"CP {cp:.2f}; {told}")
+
+
+def vamp_otherwise(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """In the other columns HVP has the lowest -L of all, and VP a lower one than CP."""
+    held, told = [], []
+    for data, k in (("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500)):
+        values = {model: _bound(cells, f"{data}-{model}-k{k}") for model in ("cpvae", "mog", "vamp", "hvae-vamp")}
+        values |= {model: _bound(cells, f"{data}-{model}") for model in ("vae", "hvae")}
+        held += [values["hvae-vamp"] == min(values.values()), values["vamp"] < values["cpvae"]]
+        told.append(f"{data} K={k}: HVP {values['hvae-vamp']:.2f}, VP {values['vamp']:.2f}, CP {values['cpvae']:.2f}")
+    return Verdict(_share(held), "; ".join(told))
+
+
+def published_bounds(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """The valid -L of CP on MNIST is at or below the published figure."""
+    held, told = [], []
+    for name in _names("cpvae", "mnist"):
+        value, known = _bound(cells, name), float(paper["table1"][name])
+        held.append(value <= known)
+        told.append(f"{name}: {value:.2f}, published {known:.2f}")
+    return Verdict(_share(held), "; ".join(told))
+
+
+def accuracy(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """The median over seeds of the accuracy at K = 10, mapped one to one on training rows, reaches the published."""
+    cell, known = _get(cells, "mnist-default"), float(paper["text"]["mnist-cpvae-k10"])
+    value = cell["accuracy_median"]
+    text = (
+        f"median {value:.1%} of {len(cell['seeds'])} seeds, worst {cell['accuracy_worst']:.1%}; published {known:.1%}"
+    )
+    if "mnist-no-start" in cells:
+        text += f"; from no start, as the paper describes it, {cells['mnist-no-start']['accuracy_median']:.1%}"
+    return Verdict(REPRODUCED if value >= known else NOT, text)
+
+
+def _variation(densities: Densities, name: str) -> float:
+    found = _get(densities, name)["density"]
+    return float(found.get("aggregated", found["prior"])["total_variation"])
+
+
+def both_modes(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """CP's density is within 0.02 of the true one in total variation, for 2 and for 150 categories."""
+    values = {k: _variation(densities, f"synthetic-cpvae-k{k}") for k in (2, 150)}
+    told = ", ".join(f"K={k}: {value:.3f}" for k, value in values.items())
+    return Verdict(_share([value < CLOSE for value in values.values()]), f"total variation, {told}")
+
+
+def others_struggle(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """With 2 components MG and VP are further than CP from the true density, and nearer with 150 than with 2."""
+    held, told = [], []
+    cp = _variation(densities, "synthetic-cpvae-k2")
+    for model in ("mog", "vamp"):
+        few, many = (_variation(densities, f"synthetic-{model}-k{k}") for k in (2, 150))
+        held += [few > cp and few > CLOSE, many < few]
+        told.append(f"{model}: {few:.3f} with 2, {many:.3f} with 150")
+    return Verdict(_share(held), f"CP with 2: {cp:.3f}; {'; '.join(told)}")
+
+
+def excess_ignored(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """Of 150 categories some are dead, and with c from q(c) the density is nearer than with uniform c."""
+    result = _get(densities, "synthetic-cpvae-k150")
+    weighed, uniform = (result["density"][name]["total_variation"] for name in ("aggregated", "prior"))
+    text = f"{result['dead']} of 150 dead; total variation {weighed:.3f} with q(c), {uniform:.3f} uniform"
+    return Verdict(_share([result["dead"] > 0, weighed < uniform]), text)
+
+
+def reconstructions_alike(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """Reconstruction errors with and without the learned prior differ by less than a tenth."""
+    one, plain = (_get(cells, name)["reconstruction_mse"] for name in ("mnist-cpvae-k1", "mnist-vae"))
+    return Verdict(
+        REPRODUCED if abs(one - plain) < 0.1 * max(one, plain) else NOT,
+        f"mean squared error a pixel: learned prior {one:.4f}, fixed {plain:.4f}",
+    )
+
+
+def prior_helps(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """With one category, the learned prior gives a lower Fréchet distance and a higher coverage."""
+    one, plain = (_get(cells, name) for name in ("mnist-cpvae-k1", "mnist-vae"))
+    held = [one["frechet_distance"] < plain["frechet_distance"], one["coverage"] > plain["coverage"]]
+    told = [f"Fréchet {one['frechet_distance']:.1f} against {plain['frechet_distance']:.1f}"]
+    told.append(f"coverage {one['coverage']:.2f} against {plain['coverage']:.2f}")
+    return Verdict(_share(held), ", ".join(told))
+
+
+def categories_are_digits(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """Rows of one category of CP are of one digit (mean purity 0.9 or more); those of a pseudo-input of VP are not."""
+    cp, vp = (_get(cells, name)["purity"] for name in ("mnist-cpvae-k10", "mnist-vamp-k10"))
+    return Verdict(_share([cp >= 0.9, vp < 0.9]), f"mean purity: CP {cp:.1%}, VP {vp:.1%}")
+
+
+def good_for_any_number(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """CP's coverage is the same for every K within 0.1 and never below 0.75 of the best of all methods."""
+    held, told = [], []
+    for data in SIZES:
+        values = [_get(cells, name)["coverage"] for name in _names("cpvae", data)]
+        best = max(cell["coverage"] for name, cell in cells.items() if name.startswith(f"{data}-") and cell["coverage"])
+        held += [max(values) - min(values) < 0.1, min(values) >= GOOD_COVERAGE * best]
+        told.append(f"{data}: coverage {', '.join(f'{v:.2f}' for v in values)} (best of all methods {best:.2f})")
+    return Verdict(_share(held), "; ".join(told))
+
+
+def others_fail_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """At K = 10 MG, VP and HVP have a lower coverage and a larger Fréchet distance than CP, and miss digits."""
+    cp = _get(cells, "mnist-cpvae-k10")
+    held, told = [], [f"CP: Fréchet {cp['frechet_distance']:.1f}, coverage {cp['coverage']:.2f}"]
+    for model in ("mog", "vamp", "hvae-vamp"):
+        cell = _get(cells, f"mnist-{model}-k10")
+        held += [cell["coverage"] < cp["coverage"], cell["frechet_distance"] > cp["frechet_distance"]]
+        held.append(cell["classes_covered"] < 10)
+        told.append(
+            f"{model}: Fréchet {cell['frechet_distance']:.1f}, coverage {cell['coverage']:.2f}, "
+            f"{cell['classes_covered']:.0f} of 10 digits"
+        )
+    return Verdict(_share(held), "; ".join(told))
+
+
+def vamp_improves(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """VP's Fréchet distance falls from K to K, and HVP's is below it at each."""
+    vp = [_get(cells, name)["frechet_distance"] for name in _names("vamp", "mnist")]
+    hvp = [_get(cells, name)["frechet_distance"] for name in _names("hvae-vamp", "mnist")]
+    held = [vp[0] > vp[1] > vp[2], *(a < b for a, b in zip(hvp, vp, strict=True))]
+    told = [f"{name} {', '.join(f'{v:.1f}' for v in values)}" for name, values in (("VP", vp), ("HVP", hvp))]
+    return Verdict(_share(held), f"Fréchet at K = 10, 150, 500: {'; '.join(told)}")
+
+
+CLAIMS = (
+    Claim("CP recovers both modes, whatever the number of categories", "Figure 3", both_modes),
+    Claim("MG and VP have difficulties with few components, less with many", "Figure 3", others_struggle),
+    Claim("CP ignores excess categories; sampled by q(c) they do no harm", "Figure 4", excess_ignored),
+    Claim("Reconstructions are similarly good with and without a learned prior", "Figure 5", reconstructions_alike),
+    Claim("Generations are better with the learned prior", "Figure 6", prior_helps),
+    Claim("A category of CP is a digit; a pseudo-input of VP is a mix of digits", "Figure 7", categories_are_digits),
+    Claim("94.6 % of the images are in the category of their digit", "section 5.2", accuracy),
+    Claim("The bounds of CP on MNIST: 84.76, 86.84, 88.63", "Table 1", published_bounds),
+    Claim("CP has better bounds than VAE and MG in all cases", "Table 1", below_vae_and_mg),
+    Claim("CP is the best of all at MNIST, K = 10", "Table 1", best_at_ten),
+    Claim("Otherwise the VampPrior, above all with two levels, is the best", "Table 1", vamp_otherwise),
+    Claim("CP generates well whatever the number of categories", "Figures 8, 9", good_for_any_number),
+    Claim("All others fail with 10 components and collapse to a few digits", "Figure 8", others_fail_at_ten),
+    Claim("VP improves with the number of components; HVP is better than VP", "Figures 8, 9", vamp_improves),
+)
+
+
+def verdicts(cells: Cells, densities: Densities, paper: dict[str, Any]) -> list[tuple[Claim, Verdict]]:
+    """Every claim with how it stands; one whose runs are missing is open."""
+    found = []
+    for claim in CLAIMS:
+        try:
+            verdict = claim.judge(cells, densities, paper)
+        except Missing as error:
+            verdict = Verdict(OPEN, f"no result of {error.args[0]} yet")
+        found.append((claim, verdict))
+    return found

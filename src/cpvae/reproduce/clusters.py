@@ -1,0 +1,117 @@
+"""Target `accuracy`: clusters of MNIST without labels, seed by seed, and of data that no recipe was chosen on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cpvae import figures
+from cpvae.checkpoints import read_json, write_atomic
+from cpvae.reproduce.pages import ROOT_OF_PAGES, rendered
+from cpvae.reproduce.rows import Row
+from cpvae.reproduce.running import AGREEMENT, results_of
+
+PAGE = Path("docs", "clusters.md")
+OTHERS = Path("clusters", "other")  # in the folder of results: data that no recipe was chosen on
+
+
+def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
+    """A line of the table for each row with results."""
+    for row in rows:
+        found = results_of(row, results)
+        if not found:
+            continue
+        accuracy = np.array([one["test"]["accuracy"] for one in found])
+        bound = np.array([one["test"]["negative_elbo"] for one in found])
+        path = results / row.group / f"{row.name}-{AGREEMENT}.json"
+        pairs = read_json(path, "a result")["ari"] if path.exists() else []
+        yield {
+            "row": row.name,
+            "about": row.about,
+            "dataset": row.dataset,
+            "components": row.components,
+            "published": None,
+            "measured": float(np.median(accuracy)),
+            "seeds": [one["seed"] for one in found],
+            "accuracy_median": float(np.median(accuracy)),
+            "accuracy_worst": float(accuracy.min()),
+            "accuracy_best": float(accuracy.max()),
+            "negative_elbo_median": float(np.median(bound)),
+            "negative_elbo_range": [float(bound.min()), float(bound.max())],
+            "calibration_error_worst": max(one["test"]["calibration_error"] for one in found),
+            "components_used": float(np.median([one["test"]["components_used"] for one in found])),
+            "component_groups": [one["test"]["component_groups"] for one in found if "component_groups" in one["test"]],
+            "ari_median": float(np.median(pairs)) if pairs else None,
+            "ari_worst": min(pairs) if pairs else None,
+            "seconds_median": float(np.median([one["seconds"]["start"] + one["seconds"]["training"] for one in found])),
+            "files": [str(row.result(results, one["seed"]).relative_to(results)) for one in found],
+        }
+
+
+def table(rows: Sequence[Row], results: Path) -> str:
+    """The cells as Markdown, each row with its result files."""
+    lines = [
+        "| recipe | seeds | accuracy: median | worst | best | -L: median (range), nats | calibration error, worst "
+        "| ARI of two seeds: median, worst | in use, groups | minutes of a thread | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row, cell in zip((row for row in rows if results_of(row, results)), cells(rows, results), strict=True):
+        stable = "" if cell["ari_median"] is None else f"{cell['ari_median']:.3f}, {cell['ari_worst']:.3f}"
+        groups = sorted(set(cell["component_groups"]))
+        low, high = cell["negative_elbo_range"]
+        links = " ".join(
+            f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
+        )
+        lines.append(
+            f"| **{row.label}**: {cell['about']} | {len(cell['seeds'])} | {cell['accuracy_median']:.4f} "
+            f"| {cell['accuracy_worst']:.4f} | {cell['accuracy_best']:.4f} "
+            f"| {cell['negative_elbo_median']:.2f} ({low:.2f} to {high:.2f}) | {cell['calibration_error_worst']:.4f} "
+            f"| {stable} | {cell['components_used']:.0f}{''.join(f', {n}' for n in groups)} "
+            f"| {cell['seconds_median'] / 60:.1f} | {links} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def others(results: Path) -> str:
+    """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none."""
+    paths = sorted((results / OTHERS).glob("*.json"))
+    found = [read_json(path, "a result") for path in paths]
+    if not found:
+        return ""
+    methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
+    head = ["data", "rows", "K", *methods, "seeds", "judged on", ""]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for one, path in zip(found, paths, strict=True):
+        accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
+        shown = [f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in accuracy.values()]
+        judged_on = "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
+        seeds = len(accuracy[methods[0]])
+        line = [one["dataset"], f"{one['train']:,}", str(one["n_components"]), *shown, str(seeds), judged_on]
+        lines.append(f"| {' | '.join(line)} | [file]({ROOT_OF_PAGES}/results/{OTHERS.as_posix()}/{path.name}) |")
+    return "\n".join(lines) + "\n"
+
+
+def body(rows: Sequence[Row], results: Path) -> str:
+    """All tables of the page."""
+    other = others(results)
+    note = "Other data, with the defaults at the commit that each file names; accuracy: mean (worst to best).\n\n"
+    return table(rows, results) + (f"\n{note}{other}" if other else "")
+
+
+def render(rows: Sequence[Row], results: Path, root: Path) -> list[Path]:
+    """Write the tables into their page, and beside it how far the probabilities of the first row can be believed."""
+    page = root / PAGE
+    if not page.exists():  # its text is written by hand
+        return []
+    write_atomic(page, rendered(page.read_text(), body(rows, results)))
+    found = results_of(rows[0], results)
+    if not found:
+        return [page]
+    bins = [tuple(np.array(one["calibration"][name]) for name in ("rows", "confidence", "accuracy")) for one in found]
+    title = f"{rows[0].dataset}, {rows[0].label}: {len(found)} seeds, test rows"
+    picture = page.with_name(f"{page.stem}-calibration.png")
+    figures.save(figures.reliability(bins, title), picture)  # type: ignore[arg-type]
+    return [page, picture]

@@ -1,0 +1,140 @@
+"""What is fitted: one TOML file a row, in a folder of `experiments/`, and the published numbers beside them.
+
+    about = "what it is, in a line"
+    dataset = "mnist"
+    model = "cpvae"
+    seeds = 3                      # fitted with 0, 1, 2
+    serves = ["table1", "fig8"]    # targets of `cpvae reproduce` that need it
+    [params]                       # of the estimator
+    n_components = 10
+
+`order`, a number, puts rows of a table into an order other than that of their names.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cpvae.errors import InputError, nearest
+
+PAPER = "paper.toml"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: arguments, the same for all of its seeds.
+
+    Attributes:
+        group: the folder of its file, of its runs and of its results.
+        name: of the file.
+    """
+
+    group: str
+    name: str
+    about: str
+    dataset: str
+    model: str
+    seeds: int
+    serves: tuple[str, ...]
+    order: float = 0.0
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Row:
+        """The row of a file.
+
+        Raises:
+            InputError: it is not what a row is made of.
+        """
+        try:
+            text = tomllib.loads(path.read_text())
+            params = {name: tuple(v) if isinstance(v, list) else v for name, v in text.get("params", {}).items()}
+            return cls(
+                path.parent.name,
+                path.stem,
+                str(text["about"]),
+                str(text["dataset"]),
+                str(text["model"]),
+                int(text["seeds"]),
+                tuple(map(str, text["serves"])),
+                float(text.get("order", 0.0)),
+                params,
+            )
+        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path} is no row of an experiment ({error}); restore it from the checkout") from error
+
+    @property
+    def components(self) -> int | None:
+        """K, where the model has components."""
+        return self.params.get("n_components")
+
+    @property
+    def label(self) -> str:
+        """Its name without that of the data.
+
+        >>> Row("clusters", "mnist-default", "", "mnist", "cpvae", 1, ()).label
+        'default'
+        """
+        return self.name.removeprefix(f"{self.dataset}-")
+
+    def run(self, seed: int) -> str:
+        """The name of a run's folder and of its result file.
+
+        >>> Row("table1", "mnist-vae", "", "mnist", "vae", 1, ()).run(2)
+        'mnist-vae-seed2'
+        """
+        return f"{self.name}-seed{seed}"
+
+    def result(self, results: Path, seed: int) -> Path:
+        """Its result file."""
+        return results / self.group / f"{self.run(seed)}.json"
+
+
+def read_rows(experiments: Path) -> list[Row]:
+    """All rows, by folder, order and name.
+
+    Raises:
+        InputError: no such folder, or a file in it that is no row.
+    """
+    paths = sorted(experiments.glob("*/*.toml"))
+    if not paths:
+        raise InputError(
+            f"{experiments} holds no experiments; run this in a checkout of cpvae, or say where they are with "
+            "--experiments"
+        )
+    return sorted((Row.read(path) for path in paths), key=lambda row: (row.group, row.order, row.name))
+
+
+def serving(rows: Iterable[Row], target: str) -> list[Row]:
+    """Those that a target needs."""
+    return [row for row in rows if target in row.serves]
+
+
+def named(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """Those of these names, with or without that of their data set.
+
+    Raises:
+        InputError: there is none of a name.
+    """
+    known = [name for row in rows for name in (row.name, row.label)]
+    for name in names:
+        if name not in known:
+            raise InputError(f"no row {name!r}{nearest(name, known)}")
+    return [row for row in rows if row.name in names or row.label in names]
+
+
+def published(experiments: Path) -> dict[str, Any]:
+    """The paper's numbers, each table of them by name of the row.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = experiments / PAPER
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {error}; restore it from the checkout") from error

@@ -1,0 +1,157 @@
+"""Fits of rows, side by side: each in a run folder, so that it goes on where it was stopped, each with a result file.
+
+What has its result file is not fitted again.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import torch
+
+from cpvae import metrics, runs
+from cpvae.checkpoints import read_json, write_atomic, write_json
+from cpvae.commands import fit_run, load_data
+from cpvae.errors import FitWarning
+from cpvae.estimators import load
+from cpvae.evidence import evidence
+from cpvae.reproduce.measures import CATEGORIES, MEASURES, Fitted
+from cpvae.reproduce.rows import Row
+from cpvae.restarts import here, one_thread
+
+AGREEMENT = "agreement"
+PRODUCTS = 40  # in a measurement of speed
+
+
+class Job(NamedTuple):
+    """One seed of a row."""
+
+    row: Row
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its run folder and its result file."""
+        return self.row.run(self.seed)
+
+
+def missing(rows: Sequence[Row], results: Path) -> list[Job]:
+    """What has no result file yet: one seed of all rows after the other."""
+    return [
+        Job(row, seed)
+        for seed in range(max((row.seeds for row in rows), default=0))
+        for row in rows
+        if seed < row.seeds and not row.result(results, seed).exists()
+    ]
+
+
+def reproduce(
+    jobs: Sequence[Job],
+    folder: Path,
+    results: Path,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Fit, measure, and write the result files.
+
+    Args:
+        folder: of the run folders; interrupted ones are resumed.
+        results: of the result files.
+        n_jobs: fits side by side, one thread each; None is one for each core, and one where there is a GPU.
+
+    Raises:
+        InputError: as `cpvae fit`.
+    """
+    if not jobs:
+        return
+    for dataset in dict.fromkeys(job.row.dataset for job in jobs):
+        load_data(dataset, None, progress)  # fetched once, and refused before any work
+    progress(f"{len(jobs)} fits; each has a folder in {folder}, a result in {results}")
+    tasks = (here(run)(job, folder, results) for job in jobs)
+    n_jobs = min(side_by_side(n_jobs), len(jobs))
+    for done, said in enumerate(joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks), 1):
+        progress(f"{done}/{len(jobs)} {said}")
+
+
+def side_by_side(n_jobs: int | None) -> int:
+    """How many fits at a time: as asked, else one for each core, and one where there is a GPU."""
+    return n_jobs or (1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1))
+
+
+def run(job: Job, folder: Path, results: Path) -> str:
+    """One fit and its result file; returns a line that says how it went."""
+    row, seed = job
+    place = folder / row.group / job.name
+    began = time.perf_counter()
+    with one_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FitWarning)
+        rate = speed()
+        data = load_data(row.dataset, None, None)
+        params = {**row.params, "random_state": seed}
+        resume = (place / runs.CONFIG).exists()
+        fitted = fit_run(data, row.dataset, None, row.model, params, place, resume, quiet=True)
+        picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
+        fit = Fitted(load(place), data, place, row.serves, picture)
+        measured: dict[str, Any] = {}
+        for measure in MEASURES[row.group]:
+            measured |= measure(fit)
+        seconds = {"start": fitted["start_seconds"], "training": fitted["training_seconds"]}
+        if not resume:
+            seconds["all"] = round(time.perf_counter() - began, 1)
+        result = {
+            **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}"),
+            "row": row.name,
+            "dataset": data.name,
+            "model": row.model,
+            "seed": seed,
+            "params": params,
+            "epochs": fitted["epochs"],
+            "stopped": fitted["stopped"],
+            "seconds": seconds,
+            "gigaflops": round(rate, 1),
+            **measured,
+            "warnings": [str(one.message) for one in caught if issubclass(one.category, FitWarning)],
+        }
+    if picture is not None and "picture" not in measured and (place / runs.SAMPLES).exists():
+        write_atomic(row.result(results, seed).with_suffix(".png"), (place / runs.SAMPLES).read_bytes())
+    write_json(row.result(results, seed), result)
+    test = result["test"]
+    accuracy = f", accuracy {test['accuracy']:.4f}" if "accuracy" in test else ""
+    return f"{job.name}: -L {test['negative_elbo']:.2f}{accuracy}"
+
+
+def speed() -> float:
+    """Matrix products of a step, done now on the threads this process has: 10^9 operations a second."""
+    x, w = torch.rand(200, 784), torch.rand(784, 600)
+    x @ w
+    began = time.perf_counter()
+    for _ in range(PRODUCTS):
+        x @ w
+    return PRODUCTS * 2 * 200 * 784 * 600 / (time.perf_counter() - began) / 1e9
+
+
+def results_of(row: Row, results: Path) -> list[dict[str, Any]]:
+    """The result files of a row that are there, by seed."""
+    paths = [row.result(results, seed) for seed in range(row.seeds)]
+    return [read_json(path, "a result") for path in paths if path.exists()]
+
+
+def agreement(row: Row, folder: Path, results: Path) -> None:
+    """The adjusted Rand index of every two seeds' categories of the test rows: how stable they are, without labels."""
+    found = {seed: folder / row.group / row.run(seed) / CATEGORIES for seed in range(row.seeds)}
+    known = {seed: np.load(path) for seed, path in found.items() if path.exists()}
+    if len(known) < 2:
+        return
+    pairs = [metrics.ari(a, b) for a, b in combinations(known.values(), 2)]
+    write_json(
+        results / row.group / f"{row.name}-{AGREEMENT}.json",
+        {"row": row.name, "seeds": list(known), "ari": [round(pair, 5) for pair in pairs]},
+    )

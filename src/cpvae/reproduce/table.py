@@ -1,0 +1,172 @@
+"""Table 1 of the paper, and the ablation: each cell from its result files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cpvae.reproduce.pages import ROOT_OF_PAGES
+from cpvae.reproduce.rows import Row
+from cpvae.reproduce.running import results_of
+
+METHODS = ("CP", "VAE", "MG", "VP", "HVAE", "HVP")
+MODELS = dict(zip(("cpvae", "vae", "mog", "vamp", "hvae", "hvae-vamp"), METHODS, strict=True))
+COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
+SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
+
+
+def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """A cell for each row, also for those without a result; nats a test row.
+
+    `measured` is the mean over seeds of -L, eq. (7), with the p(c) of the fit.
+    """
+    for row in rows:
+        found = results_of(row, results)
+        cell: dict[str, Any] = {
+            "row": row.name,
+            "about": row.about,
+            "dataset": found[0]["dataset"] if found else row.dataset,
+            "model": row.model,
+            "components": row.components,
+            "published": paper.get(row.name),
+            "measured": None,
+            "seeds": [one["seed"] for one in found],
+            "files": [str(row.result(results, one["seed"]).relative_to(results)) for one in found],
+        }
+        if found:
+            cell |= {"measured": _mean(found, "test", "negative_elbo"), **_details(found)}
+        yield cell
+
+
+def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    seconds = [one["seconds"]["start"] + one["seconds"]["training"] for one in found]
+    details = {
+        "sd": _sd(found, "test", "negative_elbo"),
+        "negative_elbo_se": _mean(found, "test", "negative_elbo_se"),
+        "negative_elbo_tight": _mean(found, "test", "negative_elbo_tight"),
+        "negative_elbo_same_rows": _mean(found, "importance_weighted", "negative_elbo"),
+        "negative_log_likelihood": _mean(found, "importance_weighted", "negative_log_likelihood"),
+        "negative_log_likelihood_se": _mean(found, "importance_weighted", "negative_log_likelihood_se"),
+        "importance_samples": _mean(found, "importance_weighted", "samples"),
+        "importance_rows": _mean(found, "importance_weighted", "rows"),
+        "relaxed_not_a_bound": _mean(found, "relaxed_not_a_bound", "1.0", "value"),
+        "accuracy": _mean(found, "test", "accuracy"),
+        "components_used": _mean(found, "test", "components_used"),
+        "epochs": float(np.mean([one["epochs"] for one in found])),
+        "seconds": float(np.median(seconds)),
+        "device": found[0]["device"],
+    }
+    details["reconstruction_mse"] = _mean(found, "reconstruction_mse")
+    for name in ("purity", "classes_covered", "coverage", "frechet_distance"):
+        details[name] = _mean(found, "judged", name)
+    for name in ("uniform", "empirical"):
+        change = _mean(found, "change_by_weights", name)
+        details[f"negative_elbo_{name}"] = None if change is None else _mean(found, "test", "negative_elbo") + change
+    return details
+
+
+def _values(found: Sequence[dict[str, Any]], *path: str) -> list[float]:
+    values = []
+    for one in found:
+        value: Any = one
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            values.append(float(value))
+    return values
+
+
+def _mean(found: Sequence[dict[str, Any]], *path: str) -> Any:
+    """Over seeds; None where no result has it."""
+    values = _values(found, *path)
+    return float(np.mean(values)) if values else None
+
+
+def _sd(found: Sequence[dict[str, Any]], *path: str) -> float | None:
+    values = _values(found, *path)
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def overview(cells: Sequence[dict[str, Any]]) -> str:
+    """The paper's table as Markdown: measured, and published in brackets."""
+    by_place = {(_data(cell), MODELS[cell["model"]], cell["components"]): cell for cell in cells}
+    named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in COLUMNS)
+    lines = [f"| -L, nats | {named} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for model, method in MODELS.items():
+        shown = []
+        for data, k in COLUMNS:
+            single = model in SINGLE
+            cell = by_place.get((data, method, None if single else k))
+            first = next(n for name, n in COLUMNS if name == data) == k
+            shown.append("" if cell is None or (single and not first) else _shown(cell))
+        lines.append(f"| {method} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _data(cell: dict[str, Any]) -> str:
+    return str(cell["row"]).split("-")[0]
+
+
+def _shown(cell: dict[str, Any]) -> str:
+    published = "" if cell["published"] is None else f" ({cell['published']:.2f})"
+    if cell["measured"] is None:
+        return f"…{published}"
+    spread = "" if cell["sd"] is None else f" ± {cell['sd']:.2f}"
+    return f"**{cell['measured']:.2f}**{spread}{published}"
+
+
+def details(cells: Sequence[dict[str, Any]]) -> str:
+    """Every cell with results, all its figures and its files, as Markdown."""
+    lines = [
+        "| cell | -L | -L* | -L, rows of NLL | NLL | -L, empirical p(c) | relaxed c: not a bound | accuracy | purity | "
+        "coverage | Fréchet | in use | epochs | minutes of a thread | seeds |",
+        "|---" * 15 + "|",
+    ]
+    for cell in cells:
+        if cell["measured"] is None:
+            continue
+        empirical = cell["negative_elbo_empirical"]
+        figures = [
+            _number(cell["measured"], 2) + ("" if cell["sd"] is None else f" ± {cell['sd']:.2f}"),
+            _number(cell["negative_elbo_tight"], 2),
+            _number(cell["negative_elbo_same_rows"], 2),
+            _number(cell["negative_log_likelihood"], 2),
+            _number(empirical, 2),
+            _number(cell["relaxed_not_a_bound"], 2),
+            _number(cell["accuracy"], 3),
+            _number(cell["purity"], 3),
+            _number(cell["coverage"], 3),
+            _number(cell["frechet_distance"], 1),
+            _number(cell["components_used"], 0),
+            _number(cell["epochs"], 0),
+            _number(cell["seconds"] / 60, 1),
+        ]
+        lines.append(f"| {cell['row']} | {' | '.join(figures)} | {links(cell)} |")
+    return "\n".join(lines) + "\n"
+
+
+def links(cell: dict[str, Any]) -> str:
+    """The result files of a cell, by seed, from a page in docs/."""
+    return " ".join(
+        f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -> str:
+    """What each change does to the bound beside the unchanged model, as Markdown."""
+    lines = ["| change | -L | nats beside the default | relaxed c: not a bound | accuracy | seeds |", "|---" * 6 + "|"]
+    for cell in ([baseline] if baseline else []) + list(cells):
+        if cell["measured"] is None:
+            continue
+        beside = "" if baseline is None or cell is baseline else f"{cell['measured'] - baseline['measured']:+.2f}"
+        figures = [_number(cell["measured"], 2), beside, _number(cell["relaxed_not_a_bound"], 2)]
+        figures.append(_number(cell["accuracy"], 3))
+        lines.append(f"| {cell['about']} | {' | '.join(figures)} | {links(cell)} |")
+    return "\n".join(lines) + "\n"

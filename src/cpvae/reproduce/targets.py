@@ -1,0 +1,109 @@
+"""What can be reproduced, by name: the rows a target needs, and what is written from their results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from cpvae.checkpoints import read_json, write_atomic
+from cpvae.errors import InputError, nearest
+from cpvae.reproduce import clusters, table
+from cpvae.reproduce.claims import verdicts
+from cpvae.reproduce.drawing import FIGURES, draw
+from cpvae.reproduce.rows import Row, published, serving
+from cpvae.reproduce.running import results_of
+
+TARGETS = {
+    "accuracy": "clusters of MNIST without labels, seed by seed",
+    "table1": "bounds and likelihoods of all methods",
+    "fig3": "densities of the synthetic data",
+    "fig4": "what becomes of categories there are too many of",
+    "fig5": "reconstructions with and without a learned prior",
+    "fig6": "new rows with and without a learned prior",
+    "fig7": "new rows of each category",
+    "fig8": "new digits of all methods",
+    "fig9": "new characters of all methods",
+    "ablation": "what each ingredient does to the bound",
+    "all": "everything above, and the page of claims",
+}
+PAGE = Path("docs", "reproduction.md")
+BASELINE = "mnist-cpvae-k10"  # which the rows of the ablation stand beside
+
+
+def rows_for(target: str, rows: Sequence[Row]) -> list[Row]:
+    """Those a target needs.
+
+    Raises:
+        InputError: an unknown target.
+    """
+    if target not in TARGETS:
+        raise InputError(f"nothing by the name of {target!r} to reproduce{nearest(target, TARGETS)}")
+    if target == "all":
+        return list(rows)
+    needed = serving(rows, target)
+    if target == "ablation":
+        needed += [row for row in rows if row.name == BASELINE]
+    return needed
+
+
+def cells_for(target: str, rows: Sequence[Row], results: Path, experiments: Path) -> list[dict[str, Any]]:
+    """A list of cells: row, dataset, components, published, measured, seeds, files, and what else there is of each."""
+    bounds = published(experiments)["table1"]
+    found: list[dict[str, Any]] = []
+    for group in dict.fromkeys(row.group for row in rows_for(target, rows)):
+        own = [row for row in rows_for(target, rows) if row.group == group]
+        found += clusters.cells(own, results) if group == "clusters" else table.cells(own, results, bounds)
+    return found
+
+
+def render(target: str, rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> list[Path]:
+    """Write what a target's results give, under the checkout `root`; the files written."""
+    written: list[Path] = []
+    if target in ("accuracy", "all"):
+        written += clusters.render(serving(rows, "accuracy"), results, root)
+    for name in FIGURES:
+        if target in (name, "all"):
+            written += draw(name, serving(rows, name), results, root)
+    write_atomic(root / PAGE, page(rows, results, experiments, root))
+    return [*written, root / PAGE]
+
+
+def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> str:
+    """The page of the reproduction, from results alone."""
+    paper = published(experiments)
+    in_table = serving(rows, "table1")
+    cells = list(table.cells(in_table, results, paper["table1"]))
+    others = list(table.cells(rows_for("fig5", rows), results, paper["table1"]))
+    of_clusters = list(clusters.cells(serving(rows, "accuracy"), results))
+    known = {cell["row"]: cell for cell in [*others, *cells, *of_clusters] if cell["measured"] is not None}
+    densities = {}
+    for row in serving(rows, "fig3"):
+        if row.result(results, 0).exists():
+            densities[row.name] = read_json(row.result(results, 0), "a result")
+    claims = verdicts(known, densities, paper)
+    changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string(files("cpvae.reproduce").joinpath("reproduction.md.j2").read_text("utf-8"))
+    return template.render(
+        claims=claims,
+        count={status: sum(v.status == status for _, v in claims) for status in {v.status for _, v in claims}},
+        overview=table.overview([cell for cell in cells if cell["row"] in paper["table1"]]),
+        beyond=[cell for cell in cells if cell["row"] not in paper["table1"] and cell["measured"] is not None],
+        details=table.details(cells),
+        ablation=table.ablation(changed, known.get(BASELINE)) if any(c["measured"] for c in changed) else "",
+        done=sum(cell["measured"] is not None for cell in cells),
+        cells=len(cells),
+        figures=[(name, TARGETS[name]) for name in FIGURES if drawn_there(name, rows, results)],
+        devices=sorted({one["device"] for row in in_table for one in results_of(row, results)}),
+    )
+
+
+def drawn_there(name: str, rows: Sequence[Row], results: Path) -> bool:
+    """Whether there are results of which a figure is drawn."""
+    return any(row.result(results, 0).exists() for row in serving(rows, name))
