@@ -9,18 +9,31 @@ import pytest
 import torch
 from scipy import stats
 from scipy.special import logsumexp
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
+from torch.distributions import (
+    Categorical,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    kl_divergence,
+)
 
+from cpvae import recipes
 from cpvae.bounds import elbo, terms_given
 from cpvae.distributions import (
+    CategoricalFullNormal,
     CategoricalNormal,
+    Categories,
     Continuous,
     Exact,
     Relaxed,
+    RelaxedTwice,
     StraightThrough,
     diagonal_normal,
     entropy,
 )
+from cpvae.likelihoods import Bernoulli
+from cpvae.nn import Dense
 from cpvae.priors import Conditional, StandardNormal
 from cpvae.schedules import constant, exponential
 
@@ -256,7 +269,7 @@ def test_exact_is_the_weighted_average_of_the_categories(pixels):
 @pytest.mark.parametrize("expectation", [StraightThrough(constant(0.7))], ids=["straight-through"])
 def test_one_draw_is_a_corner_with_the_right_probability(expectation, agree):
     logits = torch.tensor([1.0, 0.0, -2.0]).double().log_softmax(-1)
-    c, weights = expectation(logits.expand(50_000, 3), 0)
+    c, weights, _ = expectation(logits.expand(50_000, 3), 0)
     if not c.is_floating_point():
         c = torch.nn.functional.one_hot(c, 3).double()
     assert torch.allclose(c.sort(-1).values, torch.tensor([0.0, 0.0, 1.0]).double(), rtol=0, atol=1e-15)
@@ -337,3 +350,74 @@ def test_the_step_reaches_the_temperature(pixels):
 
     elbo(pixels().model, pixels().y, StraightThrough(temperature), step=17)
     assert seen == [17]
+
+
+# ---------------------------------------------------------------- full covariance
+
+
+def full(k: int = 4, dim: int = 3) -> CategoricalFullNormal:
+    factor = torch.randn(k, dim, dim, dtype=torch.float64).tril()
+    factor.diagonal(dim1=-2, dim2=-1).abs_().add_(0.3)
+    return CategoricalFullNormal(torch.randn(k).double(), torch.randn(k, dim).double(), factor)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_full_covariance_agrees_with_torch(shared):
+    """Divergence from a diagonal posterior and density, against `MultivariateNormal`, one category at a time."""
+    torch.manual_seed(3)
+    p = full()
+    c = torch.arange(4).unsqueeze(0) if shared else torch.randint(4, (6, 4))
+    q = diagonal_normal(torch.randn(6, 4, 3).double(), torch.rand(6, 4, 3).double() + 0.1)
+    z = torch.randn(6, 4, 3).double()
+    kl, log_p = p.kl_given(q, z, c), p.log_prob_given(z, c)
+    for i in range(6):
+        for m in range(4):
+            k = int(c.expand(6, 4)[i, m])
+            theirs = MultivariateNormal(p.loc[k], precision_matrix=p.factor[k] @ p.factor[k].T)
+            own = MultivariateNormal(q.mean[i, m], torch.diag(q.base_dist.scale[i, m] ** 2))
+            assert kl[i, m].item() == pytest.approx(kl_divergence(own, theirs).item(), rel=1e-9)
+            assert log_p[i, m].item() == pytest.approx(theirs.log_prob(z[i, m]).item(), rel=1e-9)
+
+
+def test_full_covariance_with_a_diagonal_factor_is_the_diagonal_one():
+    torch.manual_seed(4)
+    scale = torch.rand(4, 3).double() + 0.2
+    plain = CategoricalNormal(torch.zeros(4).double(), torch.randn(4, 3).double(), scale)
+    p = CategoricalFullNormal(plain.logits, plain.loc, torch.diag_embed(1 / scale))
+    q = diagonal_normal(torch.randn(5, 4, 3).double(), torch.rand(5, 4, 3).double() + 0.1)
+    z, c = q.sample(), torch.arange(4).unsqueeze(0)
+    torch.testing.assert_close(p.kl_given(q, z, c), plain.kl_given(q, z, c))
+    torch.testing.assert_close(p.log_prob_given(z, c), plain.log_prob_given(z, c))
+    torch.testing.assert_close(p.scale, scale)
+
+
+def test_moments_of_samples_are_those_of_the_full_covariance():
+    """Sampled and divergent by the same numbers: a factor taken for its inverse or transpose shows here."""
+    torch.manual_seed(5)
+    p = full()
+    for k in range(4):
+        z = p.sample(torch.full((200_000,), k)).numpy()
+        covariance = torch.linalg.inv(p.factor[k] @ p.factor[k].T).numpy()
+        spread = np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose(z.mean(0), p.loc[k].numpy(), atol=0.02 * spread.max())
+        np.testing.assert_allclose(
+            np.cov(z.T) / np.outer(spread, spread), covariance / np.outer(spread, spread), atol=0.03
+        )
+        np.testing.assert_allclose(p.scale[k].numpy(), spread, rtol=1e-9)
+
+
+def test_two_relaxed_draws_differ_and_the_decoder_sees_the_second():
+    torch.manual_seed(6)
+    logits = torch.zeros(50, 4).log_softmax(-1)
+    found = RelaxedTwice(constant(1.0))(logits)
+    assert found.decoded is not None
+    assert found.decoded.shape == found.c.shape == (50, 1, 4)
+    assert (found.c - found.decoded).abs().max() > 0.3
+    torch.testing.assert_close(found.decoded.sum(-1), torch.ones(50, 1))
+    assert Relaxed(constant(1.0))(logits).decoded is None
+    seen = []
+    model = recipes.cpvae(Bernoulli(5), 4, 2, Dense((6,)))
+    model.decoder.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    three = Categories(found.c[:3], found.weights[:3], found.decoded[:3])
+    elbo(model, torch.bernoulli(torch.rand(3, 5)), lambda logits, step: three)
+    torch.testing.assert_close(seen[0], found.decoded[:3])

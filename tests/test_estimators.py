@@ -83,6 +83,53 @@ def test_weights_are_the_aggregated_posterior_and_prior_sampling_is_uniform(imag
     np.testing.assert_allclose(np.bincount(uniform, minlength=4) / 4000, 0.25, atol=0.03)
 
 
+def test_full_covariances_are_learned_kept_and_sampled(tmp_path):
+    """Off the diagonal too, after a start that sets them diagonal; the file gives the same model."""
+    x, labels = blobs()
+    model = CPVAE(3, covariance_type="full", **{**QUICK, "max_epochs": 40}).fit(x)
+    prior = model.model_.prior
+    assert prior.lower.tril(-1).abs().max() > 1e-2
+    groups = [np.bincount(model.predict(x)[labels == k], minlength=3) for k in range(3)]
+    assert sum(max(group) for group in groups) > 0.95 * len(x)
+    z = prior.components().sample(torch.full((20_000,), 1)).detach()
+    np.testing.assert_allclose(z.std(0), model.scales_[1], rtol=0.03)
+    model.save(tmp_path / "model")
+    same = load(tmp_path / "model")
+    np.testing.assert_array_equal(same.score_samples(x), model.score_samples(x))
+    assert same.covariance_type == "full"
+
+
+def test_choices_of_the_released_code(tmp_path):
+    """Each does what its name says, and nothing is left of it by default."""
+    x = load_digits().images[:300] / 16
+    few = {**QUICK, "max_epochs": 3}
+    model = CPVAE(4, released=("fixed-prior", "elu-logits"), **few).fit(x)
+    prior = model.model_.prior
+    assert not prior.loc.requires_grad
+    np.testing.assert_array_equal(model.scales_, 1.0)  # also after a start, which sets those that are learned
+    free = CPVAE(4, **few).fit(x)
+    assert np.abs(free.scales_ - 1).max() > 0.05
+    y = torch.cat(list(model._observed(x)))
+    for fitted, bent in ((model, True), (free, False)):
+        posterior = fitted.model_.posterior
+        posterior.logits.weight.data.mul_(50)
+        spread = (lambda q: (q.max(1).values - q.min(1).values).max())(fitted.model_.encode(y).logits)
+        top = posterior.logits(posterior.encoder(y)).max(1).values
+        assert bool((spread <= top.max() + 1).all()) == bent
+    twice = CPVAE(4, released=("two-draws",), expectation="relaxed", **few).fit(x)
+    once = CPVAE(4, expectation="relaxed", **few).fit(x)
+    assert twice.history_[-1]["train_relaxed_not_a_bound"] != once.history_[-1]["train_relaxed_not_a_bound"]
+    for wrong, said in (
+        ({"released": ("fixed",)}, "did you mean 'fixed-prior'"),
+        ({"released": "fixed-prior"}, "in a tuple"),
+        ({"released": ("two-draws",)}, "expected 'relaxed'"),
+        ({"released": ("fixed-prior",), "covariance_type": "full"}, "expected 'diag'"),
+        ({"covariance_type": "tied"}, "covariance_type='tied'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            CPVAE(4, **wrong).fit(x)
+
+
 @pytest.mark.parametrize("weights", ["uniform", "empirical", "learned"])
 def test_weights_of_categories(weights):
     x, _ = blobs()

@@ -52,7 +52,15 @@ class TermsGivenC(NamedTuple):
         return self.log_px - self.kl_z
 
 
-def terms_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor | None = None) -> TermsGivenC:
+def terms_given(
+    model: VAE,
+    y: Tensor,
+    q: Joint,
+    p: Latent,
+    c: Tensor,
+    noise: Tensor | None = None,
+    decoded: Tensor | None = None,
+) -> TermsGivenC:
     """log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
 
     Args:
@@ -60,10 +68,12 @@ def terms_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Te
         q, p: posterior and prior.
         c: indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``.
         noise: standard normal, ``(B, 1, D)`` or ``(B, M, D)``; None draws it.
+        decoded: the categories for the decoder, where they are others than `c`: then this is no term of a bound.
     """
     q_z = q.given(c)
     z = reparametrise(q_z, noise)
-    return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
+    decoded = c if decoded is None else decoded
+    return TermsGivenC(model.likelihood.log_prob(model.decoder(z, decoded), y), p.kl_given(q_z, z, c))
 
 
 class Draw(NamedTuple):
@@ -112,7 +122,8 @@ def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0
     """
     q, p = model.encode(y) if q is None else q, model.latent()
     categories = expectation(q.logits, step)
-    return average(terms_given(model, y, q, p, categories.c), categories, q, p)
+    given = terms_given(model, y, q, p, categories.c, decoded=categories.decoded)
+    return average(given, categories, q, p)
 
 
 def elbo_assigned(model: VAE, y: Tensor, c: Tensor, q: Joint | None = None) -> tuple[Terms, Tensor]:

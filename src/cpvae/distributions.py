@@ -33,6 +33,7 @@ from torch.distributions import (
     Distribution,
     Independent,
     MixtureSameFamily,
+    MultivariateNormal,
     Normal,
     kl_divergence,
     register_kl,
@@ -147,6 +148,70 @@ class CategoricalNormal(Distribution):
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]  # a draw of z needs its category
         """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
         return self.given(k).sample()
+
+
+class CategoricalFullNormal(CategoricalNormal):
+    """p(c) N(z; loc_c, (A_c A_c')^-1): Gaussians with full covariance (footnote 3 of the paper).
+
+    Parametrised by the Cholesky factor of the precision, so that density and divergence take no solve.
+
+    Args:
+        logits: unnormalised log p(c), ``(K,)``.
+        loc: means, ``(K, D)``.
+        factor: A, lower triangular with a positive diagonal, ``(K, D, D)``.
+
+    Attributes:
+        scale: the standard deviation of each coordinate, ``(K, D)``.
+
+    >>> p = CategoricalFullNormal(torch.zeros(1), torch.zeros(1, 2), torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]))
+    >>> p.scale.tolist()
+    [[0.5, 1.0]]
+    """
+
+    def __init__(self, logits: Tensor, loc: Tensor, factor: Tensor):
+        self.factor = factor
+        with torch.no_grad():  # to be looked at; no bound is made of it
+            inverse = torch.linalg.solve_triangular(factor, torch.eye(loc.shape[-1]).to(factor), upper=False)
+            scale = inverse.square().sum(-2).sqrt()
+        super().__init__(logits, loc, scale)
+
+    def _at(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Means ``(..., M, D)`` and factors ``(..., M, D, D)`` of categories."""
+        dim = self.loc.shape[-1]
+        return select(self.loc, c), select(self.factor.flatten(1), c).unflatten(-1, (dim, dim))
+
+    def components(self) -> Any:
+        """All K Gaussians: batch shape ``(K,)``, event shape ``(D,)``."""
+        return MultivariateNormal(self.loc, precision_matrix=self.factor @ self.factor.mT, validate_args=False)
+
+    def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
+        """KL(q(z | x, c) || p(z | c)) in closed form for a diagonal q, ``(B, M)``."""
+        loc, factor = self._at(c)
+        own = q.base_dist
+        trace = (own.scale.square() * factor.square().sum(-1)).sum(-1)
+        whitened = _times(own.loc - loc, factor).square().sum(-1)
+        spread = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + own.scale.log().sum(-1)
+        return 0.5 * (trace + whitened - loc.shape[-1]) - spread
+
+    def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
+        """log p(z | c), ``(B, M)``."""
+        loc, factor = self._at(c)
+        whitened = _times(z - loc, factor).square().sum(-1)
+        constant = 0.5 * z.shape[-1] * math.log(2 * math.pi)
+        return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - 0.5 * whitened - constant
+
+    def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]
+        """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
+        loc, factor = self._at(k)
+        noise = torch.randn_like(loc).unsqueeze(-1)
+        return loc + torch.linalg.solve_triangular(factor.mT, noise, upper=True).squeeze(-1)
+
+
+def _times(difference: Tensor, factor: Tensor) -> Tensor:
+    """A' (z - loc): ``(B, M, D)`` and ``(B or 1, M, D, D)`` or without B -> ``(B, M, D)``."""
+    if factor.dim() == 4 and len(factor) == 1:  # the same categories for all rows: one product for each
+        return torch.einsum("bmi,mij->bmj", difference, factor[0])
+    return torch.einsum("...i,...ij->...j", difference, factor)
 
 
 @register_kl(CategoricalNormal, CategoricalNormal)
@@ -356,10 +421,12 @@ class Categories(NamedTuple):
     """The categories at which an expectation over q(c | x) is evaluated, and their weights.
 
     `c` are indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``; `weights` ``(B, M)`` add up to one.
+    `decoded` are those that the decoder sees, where they are not the same (`RelaxedTwice`).
     """
 
     c: Tensor
     weights: Tensor
+    decoded: Tensor | None = None
 
 
 class Expectation(Protocol):
@@ -434,6 +501,15 @@ class Relaxed(StraightThrough):
     """One Gumbel-softmax draw. What is computed with it is not a bound on log p(x)."""
 
     hard: bool = False
+
+
+@dataclass(frozen=True)
+class RelaxedTwice(Relaxed):
+    """Two Gumbel-softmax draws, one for the encoder and the prior and one for the decoder, as in the released code."""
+
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
+        first, second = super().__call__(logits, step), super().__call__(logits, step)
+        return first._replace(decoded=second.c)
 
 
 def entropy(logits: Tensor) -> Tensor:

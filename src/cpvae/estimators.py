@@ -17,7 +17,7 @@ from cpvae.arguments import between, one_of
 from cpvae.augment import AUGMENTS, Augment
 from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import described, load_tensors
-from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
+from cpvae.distributions import Exact, Expectation, Relaxed, RelaxedTwice, StraightThrough, SumAndSample
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start, choose
 from cpvae.models import VAE as VAEModule
@@ -49,6 +49,7 @@ class CPVAE(Clusterer):
         schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
             "categorical", "count" or "ignore"; columns without names are "0", "1", ...
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
+        covariance_type: of p(z | c): "diag" (the paper) or "full" (its footnote 3).
         expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories
             and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
             a bound). "auto" is exact up to 4 components, sum-and-sample up to 20, straight-through beyond.
@@ -68,6 +69,9 @@ class CPVAE(Clusterer):
         warmup_epochs: the weight of both KL terms grows from 0 to 1 over these.
         patience: epochs without a better validation bound after which training stops.
         precision: of the matrix products in training, "float32" or "bfloat16" (faster where the hardware has it).
+        released: choices of the authors' released code that the paper's text does not have, to see what they do:
+            "fixed-prior" (the Gaussians of p(z | c) stay where they begin), "elu-logits" (those of q(c | x) are never
+            below -1), "two-draws" (encoder and decoder see two relaxed draws of c; with expectation "relaxed").
         validation_fraction: share of the rows kept for the validation bound, when none are given.
         device: "auto", "cpu", "cuda", ...
         random_state: fixes everything.
@@ -99,7 +103,10 @@ class CPVAE(Clusterer):
     part_name = "categories"
     remedy = "refit with n_init=5 and without init='random', or with fewer components"
     EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
+    RELEASED: ClassVar[tuple[str, ...]] = ("fixed-prior", "elu-logits", "two-draws")
     weights: str
+    covariance_type: str
+    released: tuple[str, ...]
     expectation: str
     temperature: tuple[float, float]
     init: str
@@ -117,6 +124,7 @@ class CPVAE(Clusterer):
         noise: float | None = None,
         schema: dict[str, str] | None = None,
         weights: str = "uniform",
+        covariance_type: str = "diag",
         expectation: str = "auto",
         temperature: tuple[float, float] = (1.0, 0.5),
         init: str = "auto",
@@ -130,6 +138,7 @@ class CPVAE(Clusterer):
         warmup_epochs: int | None = None,
         patience: int | None = None,
         precision: str = "float32",
+        released: tuple[str, ...] = (),
         validation_fraction: float = 0.1,
         device: str = "auto",
         random_state: RandomState = None,
@@ -140,7 +149,9 @@ class CPVAE(Clusterer):
     def _check_params(self) -> None:
         super()._check_params()
         one_of("weights", self.weights, ("uniform", "empirical", "learned"))
+        one_of("covariance_type", self.covariance_type, ("diag", "full"))
         one_of("expectation", self.expectation, self.EXPECTATIONS)
+        self._check_released()
         one_of("init", self.init, ("auto", *STARTS))
         one_of("augment", self.augment, ("auto", "none", *AUGMENTS))
         between("consistency", self.consistency, 0.0, math.inf, lowest=True)
@@ -149,9 +160,30 @@ class CPVAE(Clusterer):
         for value in self.temperature:
             between("temperature", value, 0.0, math.inf)
 
+    def _check_released(self) -> None:
+        if not isinstance(self.released, (tuple, list)):
+            raise InputError(f"released={self.released!r}: expected some of {', '.join(self.RELEASED)}, in a tuple")
+        for choice in self.released:
+            one_of("released", choice, self.RELEASED)
+        if "two-draws" in self.released and self.expectation != "relaxed":
+            raise InputError(
+                f"released 'two-draws' with expectation={self.expectation!r}: expected 'relaxed', of which two draws "
+                "are taken; give it, or leave 'two-draws' out"
+            )
+        if "fixed-prior" in self.released and self.covariance_type == "full":
+            raise InputError("released 'fixed-prior' with covariance_type='full': expected 'diag'; give it")
+
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        weights = self.weights
-        return recipes.cpvae(likelihood, self.n_components, self.latent_dim, self._network(), weights)  # type: ignore[arg-type]
+        return recipes.cpvae(
+            likelihood,
+            self.n_components,
+            self.latent_dim,
+            self._network(),
+            self.weights,  # type: ignore[arg-type]
+            full_covariance=self.covariance_type == "full",
+            fixed_prior="fixed-prior" in self.released,
+            elu_logits="elu-logits" in self.released,
+        )
 
     def _expectation(self, total_steps: int) -> Expectation:
         name = self.expectation
@@ -164,7 +196,9 @@ class CPVAE(Clusterer):
         first, last = self.temperature
         rate = max(0.0, math.log(first / last)) / max(1, total_steps // 2)
         schedule = exponential(first, rate, last)
-        return Relaxed(schedule) if name == "relaxed" else StraightThrough(schedule)
+        if name == "relaxed":
+            return RelaxedTwice(schedule) if "two-draws" in self.released else Relaxed(schedule)
+        return StraightThrough(schedule)
 
     def _start(self) -> Start:
         return choose(self.image_shape_ is not None) if self.init == "auto" else STARTS[self.init]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
+from torch.nn import functional as F
 
 from cpvae.distributions import Chain, Joint, diagonal_normal
 from cpvae.nn import GatedLinear, Linear
@@ -55,12 +56,13 @@ class ConditionalPosterior(nn.Module):
         encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
         latent_dim: dimensions of z.
         n_categories: K.
+        elu: bend the logits of q(c | x) so that none is below -1, as the released code does.
     """
 
-    def __init__(self, encoder: nn.Module, latent_dim: int, n_categories: int):
+    def __init__(self, encoder: nn.Module, latent_dim: int, n_categories: int, elu: bool = False):
         super().__init__()
         self.encoder = encoder
-        self.n_categories = n_categories
+        self.n_categories, self.elu = n_categories, elu
         width: int = encoder.out_features  # type: ignore[assignment]
         self.logits = Linear(width, n_categories)
         self.join = GatedLinear(width, width, n_categories)
@@ -68,8 +70,9 @@ class ConditionalPosterior(nn.Module):
 
     def forward(self, y: Tensor) -> Joint:
         h = self.encoder(y)
+        logits = F.elu(self.logits(h)) if self.elu else self.logits(h)
         return Joint(
-            logits=self.logits(h).log_softmax(-1),
+            logits=logits.log_softmax(-1),
             given=lambda c: self.head(self.join(h.unsqueeze(-2), c)),
         )
 

@@ -12,7 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cpvae.distributions import CategoricalNormal, Continuous, Latent, Marginal, TwoLevel, diagonal_normal, top_level
+from cpvae.distributions import (
+    CategoricalFullNormal,
+    CategoricalNormal,
+    Continuous,
+    Latent,
+    Marginal,
+    TwoLevel,
+    diagonal_normal,
+    top_level,
+)
 
 Weights = Literal["uniform", "empirical", "learned"]
 
@@ -59,10 +68,12 @@ class Conditional(ComponentPrior):
         latent_dim: D.
         weights: p(c). "uniform" is the paper's; "learned" trains it; "empirical" is uniform while the model trains and
             is set to the aggregated posterior (eq. 14) after it.
+        fixed: the Gaussians stay where they begin, as in the released code.
     """
 
-    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform", fixed: bool = False):
         super().__init__(n_components)
+        self.fixed = fixed
         self.weights = weights
         # Means one scale apart, so that categories differ from the first step on.
         self.loc = nn.Parameter(
@@ -70,6 +81,8 @@ class Conditional(ComponentPrior):
         )
         self.log_scale = nn.Parameter(torch.zeros(n_components, latent_dim))
         self.logits = nn.Parameter(torch.zeros(n_components), requires_grad=weights == "learned")
+        for parameter in (self.loc, self.log_scale):
+            parameter.requires_grad_(not fixed)
 
     @property
     def scale(self) -> Tensor:
@@ -98,6 +111,29 @@ class Conditional(ComponentPrior):
         """Replace the Gaussians: `loc` and `scale` ``(K, D)``."""
         self.loc.copy_(loc)
         self.log_scale.copy_(scale.log())
+
+
+class FullConditional(Conditional):
+    """The same with full covariances, by the Cholesky factors of the precisions (footnote 3 of the paper).
+
+    `log_scale` is minus the logarithm of a factor's diagonal: the standard deviation of each coordinate given those
+    before it. Covariances begin diagonal.
+    """
+
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
+        super().__init__(n_components, latent_dim, weights)
+        self.lower = nn.Parameter(torch.zeros(n_components, latent_dim, latent_dim))
+
+    def components(self) -> CategoricalFullNormal:
+        """p(c) p(z | c)."""
+        factor = self.lower.tril(-1) + torch.diag_embed((-self.log_scale).exp())
+        return CategoricalFullNormal(self.logits, self.loc, factor)
+
+    @torch.no_grad()
+    def set_components(self, loc: Tensor, scale: Tensor) -> None:
+        """Replace the Gaussians by diagonal ones: `loc` and `scale` ``(K, D)``."""
+        super().set_components(loc, scale)
+        self.lower.zero_()
 
 
 class Mixture(Conditional):

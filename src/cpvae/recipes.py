@@ -8,7 +8,7 @@ from cpvae.likelihoods import Likelihood
 from cpvae.models import VAE
 from cpvae.nn import Dense, Network
 from cpvae.posteriors import ConditionalPosterior, NormalNetwork, NormalPosterior, TwoLevelPosterior
-from cpvae.priors import Conditional, Mixture, StandardNormal, TwoLevelPrior, Vamp, Weights
+from cpvae.priors import Conditional, FullConditional, Mixture, StandardNormal, TwoLevelPrior, Vamp, Weights
 
 PAPER = Dense((300, 300))
 
@@ -24,11 +24,18 @@ def cpvae(
     latent_dim: int = 40,
     network: Network = PAPER,
     weights: Weights = "uniform",
+    full_covariance: bool = False,
+    fixed_prior: bool = False,
+    elu_logits: bool = False,
 ) -> VAE:
     """CP-VAE, eqs. (3)-(8); with one component the learnable-prior VAE of eq. (15)."""
-    posterior = ConditionalPosterior(network.encoder(likelihood.n_inputs), latent_dim, n_components)
+    posterior = ConditionalPosterior(network.encoder(likelihood.n_inputs), latent_dim, n_components, elu_logits)
     decoder = network.decoder(latent_dim, likelihood.n_outputs, n_components)
-    prior = Conditional(n_components, latent_dim, weights)
+    prior = (
+        FullConditional(n_components, latent_dim, weights)
+        if full_covariance
+        else Conditional(n_components, latent_dim, weights, fixed_prior)
+    )
     return VAE(posterior, prior, decoder, likelihood, latent_dim)
 
 

@@ -507,7 +507,7 @@ class _Run:
         For given assignments this is the exact maximiser of the bound over the prior (the M-step of the start).
         """
         prior = self.model.prior
-        if not isinstance(prior, Conditional) or self.start is None:
+        if not isinstance(prior, Conditional) or prior.fixed or self.start is None:
             return
         shape = prior.loc.shape
         count = torch.zeros(shape[0], 1, device=self.device)
