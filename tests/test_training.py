@@ -399,6 +399,17 @@ def test_resuming_with_other_data_or_arguments_is_refused(tmp_path):
         CPVAE(4, **FIT).fit(X[:399], out=tmp_path / "run", resume=True)
 
 
+def test_a_run_from_before_an_option_was_there_goes_on_with_its_default(tmp_path):
+    fit_in(tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    del config["params"]["covariance_type"]
+    path.write_text(json.dumps(config))
+    assert fit_in(tmp_path / "run", resume=True).n_iter_ > 0
+    with pytest.raises(InputError, match=r"another params \(covariance_type: diag there, full asked\)"):
+        fit_in(tmp_path / "run", resume=True, covariance_type="full")
+
+
 def test_a_finished_run_is_opened_not_trained_again(tmp_path):
     fit_in(tmp_path / "run")
     before = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns

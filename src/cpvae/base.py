@@ -212,7 +212,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
             if self.schema_ is not None:
                 config["schema"] = self.schema_.as_dict()
-            found = world().first(lambda: runs.begin(folder, config, resume))
+            found = world().first(lambda: runs.begin(folder, config, resume, type(self)()._config()["params"]))
             if found["status"] == "finished":
                 return self._open(folder / runs.MODEL)
             seeds = found["seeds"]

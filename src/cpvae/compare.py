@@ -297,7 +297,8 @@ def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], pa
             rows = found["data"]  # a table with a schema is compared as its fit begins
             if isinstance(x, np.ndarray) and estimator.likelihood != "columns":
                 rows = fingerprint(x.reshape(len(x), -1))
-            runs.check_same(folder, found, {**estimator._config(), "data": rows})
+            defaults = type(estimator)()._config()["params"]
+            runs.check_same(folder, found, {**estimator._config(), "data": rows}, defaults)
         else:
             runs.check_folder(folder, resume=False)
 

@@ -102,11 +102,12 @@ def check_folder(folder: Path, resume: bool) -> None:
     check_writable(folder / CONFIG)
 
 
-def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
+def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str, Any]) -> dict[str, Any]:
     """Claim a folder for a run, or find the run that is to go on there.
 
     Args:
         config: must have ``"estimator"``, ``"params"`` and ``"data"``, by which a resumed run is recognised.
+        defaults: as for `check_same`.
 
     Returns:
         The configuration on the disk: `config`, or when resumed the one of the first session.
@@ -124,23 +125,26 @@ def begin(folder: Path, config: dict[str, Any], resume: bool) -> dict[str, Any]:
             raise
         return config
     found = read_config(folder)
-    check_same(folder, found, config)
+    check_same(folder, found, config, defaults)
     return found
 
 
-def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
+def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Refuse to go on with a run as if it were another.
 
     Args:
         found, asked: configurations.
+        defaults: of the arguments; one that came after the run began has its default there.
 
     Raises:
         InputError: another estimator, other arguments or other rows.
     """
+    params = found.get("params")
+    began = {**found, "params": {**defaults, **params} if isinstance(params, dict) else params}
     for key in ("estimator", "params", "data"):
-        if found.get(key) != asked[key]:
+        if began.get(key) != asked[key]:
             raise InputError(
-                f"{folder} holds a run with another {key} ({_difference(found.get(key), asked[key])}); "
+                f"{folder} holds a run with another {key} ({_difference(began.get(key), asked[key])}); "
                 "resume with what it began with, or choose another folder"
             )
 
