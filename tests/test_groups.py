@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from cpvae import CPVAE, InputError, MoGVAE
-from cpvae.datasets import make_synthetic
+from cpvae.datasets import Dataset, Split, make_synthetic
+from cpvae.evaluation import evaluate
 from cpvae.groups import join, overlaps
+from cpvae.report import write_report
 
 
 def test_an_overlap_is_twice_the_share_put_to_the_wrong_one():
@@ -84,3 +88,23 @@ def test_a_mixture_over_z_has_groups_too_and_nonsense_is_refused(many):
         many.groups(least=0)
     with pytest.raises(InputError, match="n_samples=0"):
         many.overlaps(n_samples=0)
+
+
+def test_the_report_says_how_many_groups_there_are(many, tmp_path):
+    x, _ = make_synthetic(500, random_state=2)
+    page = write_report(many, x, data_name="synthetic", path=tmp_path / "report.html").read_text()
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert re.search(r"groups of categories 2\b", text)
+    plain = MoGVAE(2, latent_dim=2, hidden=(8,), max_epochs=1, random_state=0).fit(x)
+    assert "groups of" not in write_report(plain, x, data_name="s", path=tmp_path / "two.html").read_text()
+
+
+def test_accuracy_of_groups_is_that_of_sources_found_in_pieces(many):
+    """Eight categories can have two sources right only in part, their two groups wholly."""
+    x, source = make_synthetic(2000, random_state=3)
+    splits = {"train": Split(x[:1000], source[:1000]), "test": Split(x[1000:], source[1000:])}
+    found = evaluate(many, Dataset("two", splits, None, None, ""), "test")
+    assert found["component_groups"] == 2
+    assert found["accuracy_groups"] > 0.99
+    assert found["accuracy"] < 0.9  # one to one, six categories have no source left
+    assert found["accuracy_majority"] > 0.99

@@ -40,8 +40,10 @@ def test_the_commands_run(tmp_path):
     _, *groups = blocks("sh")
     (kinds,) = blocks("json")
     (tmp_path / "kinds.json").write_text(kinds)
+    for name in ("experiments", "results"):  # of a checkout
+        (tmp_path / name).symlink_to(ROOT / name)
     lines = [line for group in groups for line in group.strip().splitlines()]
-    assert len(lines) == 5 + 1 + 2 + 1
+    assert len(lines) == 5 + 1 + 2 + 1 + 2
     for line in lines:
         done = run(["bash", "-c", line], tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -54,6 +56,7 @@ def test_the_commands_run(tmp_path):
         "new.csv",
         "runs/choice/choice.png",
         "runs/compare/comparison.html",
+        "docs/reproduction.md",
     ):
         assert (tmp_path / name).stat().st_size > 100, name
 
@@ -88,6 +91,8 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
     [
         "docs/mathematics.md",
         "docs/comparison.md",
+        "docs/reproduction.md",
+        "docs/clusters.md",
         "docs/benchmarks.md",
         "docs/large.md",
         "CONTRIBUTING.md",
