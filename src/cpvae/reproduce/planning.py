@@ -89,6 +89,8 @@ class Plan:
         text = f"{len(self.jobs)} fits, {self.n_jobs} at a time"
         if whole:
             text += f": about {duration(whole)} on this machine"
+        if whole and unknown:
+            text += f" for {len(self.jobs) - len(unknown)} of them"
         if unknown:
             text += f"; no result tells how long {unknown[0]} takes"
             text += f", nor {len(unknown) - 1} more" if len(unknown) > 1 else ""
