@@ -53,43 +53,6 @@ def fits() -> list[str]:
     return lines
 
 
-def categories_in_use() -> list[str]:
-    """One line for each data set: on how many seeds the default start keeps every category."""
-    lines = [
-        "| data | seeds with all categories in use | validation accuracy, mean and range | file |",
-        "|---|---|---|---|",
-    ]
-    for path in sorted((ROOT / "results" / "categories_in_use").glob("*.json")):
-        result = read(path)
-        runs = result["runs"]
-        scores = [run["accuracy"] for run in runs]
-        epochs = ", ".join(sorted({f"{run['epochs']} epochs" for run in runs}))
-        lines.append(
-            f"| {result['dataset']}, K={result['n_components']}, {epochs} "
-            f"| {result['all_in_use']} of {len(runs)} "
-            f"| {sum(scores) / len(scores):.3f} ({min(scores):.3f} to {max(scores):.3f}) "
-            f"| [{path.stem}]({path.relative_to(ROOT)}) |"
-        )
-    return lines
-
-
-def synthetic() -> list[str]:
-    """One line for each number of categories on the paper's two-Gaussian mixture."""
-    lines = [
-        "| synthetic | KS distance to fresh data, c from q(c) | c from uniform p(c) | categories in use | file |",
-        "|---|---|---|---|---|",
-    ]
-    for path in sorted((ROOT / "results" / "synthetic").glob("*.json")):
-        result = read(path)
-        lines.append(
-            f"| K={result['n_components']} "
-            f"| {result['ks']['aggregated']:.4f} | {result['ks']['prior']:.4f} "
-            f"| {result['components_used']} "
-            f"| [{path.stem}]({path.relative_to(ROOT)}) |"
-        )
-    return lines
-
-
 def step(*names: str) -> list[str]:
     """Training steps as ratios to a plain loop, and to the matrix products alone, in the same run."""
     result = result_of("step")
@@ -145,7 +108,7 @@ def rendered(readme: str) -> str:
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
-    parts = ["\n".join(lines) for lines in (fits(), categories_in_use(), synthetic(), mixed_tables()) if len(lines) > 2]
+    parts = ["\n".join(lines) for lines in (fits(), mixed_tables()) if len(lines) > 2]
     others = ["\n".join(step(*IN_README)), *comparisons("digits")]
     return between(readme, "\n\n".join([*parts, notes, *others]).replace("{}/", "results/"))
 

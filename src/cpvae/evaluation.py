@@ -14,7 +14,7 @@ from cpvae.errors import InputError, nearest
 from cpvae.inference import EVALUATED, components_used, standard_error
 
 MAPPED = 640_000  # categories of training rows behind a mapping to labels: 64,000 rows for ten, 10,000 for many
-DECOMPOSED = 2_000  # rows in the n-by-n sum of eq. (13)
+DECOMPOSED, PAIRS = 2_000, 400_000_000  # rows in the n-by-n sum of eq. (13), fewer where K n^2 would be more than that
 
 
 def choose_split(data: Dataset, name: str | None) -> str:
@@ -57,7 +57,7 @@ def evaluate(
     split = some_rows(data.splits[split_name], n_rows)
     X = as_table(split.x, data.feature_names)
     values = model.evaluate(X)
-    few = as_table(some_rows(split, DECOMPOSED).x, data.feature_names)
+    few = as_table(some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components) ** 0.5))).x, data.feature_names)
     parts = model.decompose(few)
     result: dict[str, Any] = {
         "model": model.name,

@@ -44,6 +44,8 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
             "calibration_error_worst": max(one["test"]["calibration_error"] for one in found),
             "components_used": float(np.median([one["test"]["components_used"] for one in found])),
             "component_groups": [one["test"]["component_groups"] for one in found if "component_groups" in one["test"]],
+            "accuracy_groups": [one["test"]["accuracy_groups"] for one in found if "accuracy_groups" in one["test"]],
+            "accuracy_majority": [one["test"]["accuracy_majority"] for one in found],
             "ari_median": float(np.median(pairs)) if pairs else None,
             "ari_worst": min(pairs) if pairs else None,
             "seconds_median": float(np.median([one["seconds"]["start"] + one["seconds"]["training"] for one in found])),
@@ -60,7 +62,6 @@ def table(rows: Sequence[Row], results: Path) -> str:
     ]
     for row, cell in zip((row for row in rows if results_of(row, results)), cells(rows, results), strict=True):
         stable = "" if cell["ari_median"] is None else f"{cell['ari_median']:.3f}, {cell['ari_worst']:.3f}"
-        groups = sorted(set(cell["component_groups"]))
         low, high = cell["negative_elbo_range"]
         links = " ".join(
             f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
@@ -69,10 +70,23 @@ def table(rows: Sequence[Row], results: Path) -> str:
             f"| **{row.label}**: {cell['about']} | {len(cell['seeds'])} | {cell['accuracy_median']:.4f} "
             f"| {cell['accuracy_worst']:.4f} | {cell['accuracy_best']:.4f} "
             f"| {cell['negative_elbo_median']:.2f} ({low:.2f} to {high:.2f}) | {cell['calibration_error_worst']:.4f} "
-            f"| {stable} | {cell['components_used']:.0f}{''.join(f', {n}' for n in groups)} "
+            f"| {stable} | {_groups(cell)} "
             f"| {cell['seconds_median'] / 60:.1f} | {links} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _groups(cell: dict[str, Any]) -> str:
+    """How many categories are in use and how many groups they form; what these are worth where that is another number."""
+    text = f"{cell['components_used']:.0f}"
+    found = cell["component_groups"]
+    if not found:
+        return text
+    text += f", {'/'.join(str(n) for n in sorted(set(found)))}"
+    if min(found) < cell["components_used"]:
+        text += f" (accuracy: groups {np.median(cell['accuracy_groups']):.3f}, "
+        text += f"majority {np.median(cell['accuracy_majority']):.3f})"
+    return text
 
 
 def others(results: Path) -> str:
@@ -94,19 +108,32 @@ def others(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def body(rows: Sequence[Row], results: Path) -> str:
-    """All tables of the page."""
-    other = others(results)
+def sources(rows: Sequence[Row], results: Path) -> str:
+    """How many groups CP-VAE finds in the paper's mixture of two sources, as Markdown; empty if none."""
+    lines = []
+    for row in rows:
+        for one in results_of(row, results) if row.model == "cpvae" else []:
+            test = one["test"]
+            link = f"[file]({ROOT_OF_PAGES}/results/{row.group}/{row.run(one['seed'])}.json)"
+            lines.append(f"| {row.components} | {test['components_used']} | {test['component_groups']} | {link} |\n")
+    head = "Groups in the paper's synthetic data, two sources:\n\n| K | in use | groups | |\n|---|---|---|---|\n"
+    return head + "".join(lines) if lines else ""
+
+
+def body(rows: Sequence[Row], synthetic: Sequence[Row], results: Path) -> str:
+    """All tables of the page: rows of the clusters of MNIST, and of the synthetic data."""
     note = "Other data, with the defaults at the commit that each file names; accuracy: mean (worst to best).\n\n"
-    return table(rows, results) + (f"\n{note}{other}" if other else "")
+    other = others(results)
+    parts = [table(rows, results), note + other if other else "", sources(synthetic, results)]
+    return "\n".join(part for part in parts if part)
 
 
-def render(rows: Sequence[Row], results: Path, root: Path) -> list[Path]:
+def render(rows: Sequence[Row], synthetic: Sequence[Row], results: Path, root: Path) -> list[Path]:
     """Write the tables into their page, and beside it how far the probabilities of the first row can be believed."""
     page = root / PAGE
     if not page.exists():  # its text is written by hand
         return []
-    write_atomic(page, rendered(page.read_text(), body(rows, results)))
+    write_atomic(page, rendered(page.read_text(), body(rows, synthetic, results)))
     found = results_of(rows[0], results)
     if not found:
         return [page]

@@ -64,7 +64,7 @@ def render(target: str, rows: Sequence[Row], results: Path, experiments: Path, r
     """Write what a target's results give, under the checkout `root`; the files written."""
     written: list[Path] = []
     if target in ("accuracy", "all"):
-        written += clusters.render(serving(rows, "accuracy"), results, root)
+        written += clusters.render(serving(rows, "accuracy"), serving(rows, "fig4"), results, root)
     for name in FIGURES:
         if target in (name, "all"):
             written += draw(name, serving(rows, name), results, root)
