@@ -77,7 +77,7 @@ def table(rows: Sequence[Row], results: Path) -> str:
 
 
 def _groups(cell: dict[str, Any]) -> str:
-    """How many categories are in use and how many groups they form; what these are worth where that is another number."""
+    """How many categories are in use, and how many groups they form with what accuracy, where that is fewer."""
     text = f"{cell['components_used']:.0f}"
     found = cell["component_groups"]
     if not found:
