@@ -264,6 +264,7 @@ def test_claims_about_densities_follow_the_distances():
         return {
             "density": {"aggregated": {"total_variation": aggregated}, "prior": {"total_variation": uniform}},
             "dead": dead,
+            "total_variation_of_true_rows": 0.013,
         }
 
     near, far = density(0.01, 0.2, 30), density(0.3, 0.3)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
 SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
-CLOSE = 0.02  # total variation below which a density counts as recovered
+CLOSE = 0.03  # total variation below which a density counts as recovered; that of as many true rows is about 0.013
 GOOD_COVERAGE = 0.75  # of what real rows beside real rows reach, from which on generations count as good
 
 Cells = Mapping[str, dict[str, Any]]  # by name of the row; only those with results
@@ -113,10 +113,12 @@ def _variation(densities: Densities, name: str) -> float:
 
 
 def both_modes(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """CP's density is within 0.02 of the true one in total variation, for 2 and for 150 categories."""
+    """CP's density is within 0.03 of the true one in total variation, for 2 and for 150 categories."""
     values = {k: _variation(densities, f"synthetic-cpvae-k{k}") for k in (2, 150)}
     told = ", ".join(f"K={k}: {value:.3f}" for k, value in values.items())
-    return Verdict(_share([value < CLOSE for value in values.values()]), f"total variation, {told}")
+    chance = _get(densities, "synthetic-cpvae-k2")["total_variation_of_true_rows"]
+    text = f"total variation, {told}; of as many true rows: {chance:.3f}"
+    return Verdict(_share([value < CLOSE for value in values.values()]), text)
 
 
 def others_struggle(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
