@@ -79,6 +79,9 @@ def test_of_many_categories_the_likeliest_give_bounds(grey, monkeypatch, evaluat
     np.testing.assert_allclose(cut.proba.sum(1), 1.0, atol=1e-9)
     assert ((cut.proba > 0) <= mask.numpy().astype(bool)).all()
     np.testing.assert_array_equal(cut.q_c, whole.q_c)
+    with torch.no_grad():
+        means = model.encode(grey).given(torch.arange(20).unsqueeze(0)).mean
+    np.testing.assert_allclose(latent_means(model, grey), (weights.unsqueeze(-1) * means).sum(1).numpy(), atol=1e-9)
 
 
 def test_log_likelihood_is_a_function_of_the_row(grey):

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from cpvae import InputError, cli, datasets, load
 from cpvae.commands import make_estimator
 from cpvae.metrics import ari
-from cpvae.reproduce import claims, clusters, running, table, targets
+from cpvae.reproduce import claims, clusters, pages, running, table, targets
 from cpvae.reproduce.drawing import draw, drawn
 from cpvae.reproduce.measures import BINS, CATEGORIES
 from cpvae.reproduce.planning import Plan, duration, seconds_of
@@ -32,6 +32,7 @@ hidden = [16]
 latent_dim = 3
 max_epochs = 2
 """
+ONE = "about = 'x'\ndataset = 'digits'\nmodel = 'vae'\nserves = ['all']\n"
 ROOT = Path(__file__).parents[1]
 
 
@@ -124,7 +125,7 @@ def test_a_lost_result_is_made_from_its_run_without_training(done):
 
 def test_a_cell_of_the_table_has_all_that_is_asked_of_it(done):
     found = {
-        cell["row"]: cell for cell in targets.cells_for("table1", rows_of(done), done / "results", done / "experiments")
+        cell["row"]: cell for cell in targets.cells_for(rows_of(done, "table1"), done / "results", done / "experiments")
     }
     cell, plain = found["digits-cpvae-k10"], found["digits-vae"]
     assert (cell["published"], plain["published"]) == (21.5, None)
@@ -172,8 +173,9 @@ def test_images_of_the_figures_are_bytes_from_black_to_white(done):
     images = found["digits-cpvae-k10"].images
     assert images["samples"].shape == (36, 8, 8)
     assert images["components"].shape == (10, 8, 8, 8)
+    assert images["largest"].tolist() == list(range(10))
     assert images["rows"].shape == images["reconstructions"].shape == (12, 8, 8)
-    assert all(array.dtype == np.uint8 for array in images.values())
+    assert all(array.dtype == np.uint8 for name, array in images.items() if name != "largest")
     assert images["samples"].max() > 100
     assert "components" not in found["digits-vae"].images
     assert 0 < found["digits-vae"].result["reconstruction_mse"] < 0.25
@@ -199,7 +201,7 @@ def test_everything_is_written_without_runs_and_data(done, tmp_path, monkeypatch
         shutil.copytree(done / name, tmp_path / name)
     monkeypatch.setenv("CPVAE_DATA", str(tmp_path / "nothing"))
     rows = read_rows(tmp_path / "experiments")
-    written = targets.render("all", rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+    written = targets.render(rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
     names = {path.relative_to(tmp_path).as_posix() for path in written}
     assert {"docs/reproduction.md"} | {
         f"docs/figures/fig{n}{suffix}" for n in (3, 4, 5, 7, 8) for suffix in (".png", ".pdf")
@@ -207,9 +209,8 @@ def test_everything_is_written_without_runs_and_data(done, tmp_path, monkeypatch
     page = (tmp_path / "docs" / "reproduction.md").read_text()
     value = result_of(done, "digits-cpvae-k10")["test"]["negative_elbo"]
     assert f"| digits-cpvae-k10 | {value:.2f} |" in page
-    assert "15.0" not in page.split("## Table 1")[0]
     before = {path: path.read_bytes() for path in written}
-    targets.render("all", rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+    targets.render(rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
     assert {path: path.read_bytes() for path in written} == before  # the same bytes again
 
 
@@ -259,6 +260,23 @@ def test_claims_follow_the_figures():
     assert claims.categories_are_digits(cells, {}, {}).status == claims.REPRODUCED
 
 
+def test_claims_are_judged_with_all_that_the_checkout_fits():
+    """Every row has a result: no claim is open, and cells of other groups, with other figures, do no harm."""
+    rows, paper = read_rows(ROOT / "experiments"), published(ROOT / "experiments")
+    cells = {row.name: cell_of(accuracy=0.9, reconstruction_mse=0.03) for row in rows if row.group == "table1"}
+    for row in serving(rows, "accuracy"):
+        cells[row.name] = {"row": row.name, "accuracy_median": 0.98, "seeds": [0], "measured": 0.98}
+    shown = {"density": {name: {"total_variation": 0.02} for name in ("aggregated", "prior")}, "dead": 3}
+    densities = {row.name: {**shown, "total_variation_of_true_rows": 0.01} for row in serving(rows, "fig3")}
+    found = claims.verdicts(cells, densities, paper)
+    assert claims.OPEN not in {verdict.status for _, verdict in found}
+    cells["mnist-vamp-k10"]["purity"] = None  # a result without a judge
+    again = {claim.text: verdict.status for claim, verdict in claims.verdicts(cells, densities, paper)}
+    assert [text for text, status in again.items() if status == claims.OPEN] == [
+        "A category of CP is a digit; a pseudo-input of VP is a mix of digits"
+    ]
+
+
 def test_claims_about_densities_follow_the_distances():
     def density(aggregated: float, uniform: float, dead: int = 0) -> dict:
         return {
@@ -286,7 +304,8 @@ def test_a_claim_without_a_run_is_open():
 def result_with(results: Path, row: Row, seconds: float, rate: float, seed: int = 0) -> None:
     path = row.result(results, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"seconds": {"start": 0, "training": 1, "all": seconds}, "gigaflops": rate}))
+    result = {"seed": seed, "seconds": {"start": 0, "training": 1, "all": seconds}, "gigaflops": rate}
+    path.write_text(json.dumps({**result, "test": {}, "device": "cpu"}))
 
 
 def some(name: str, model: str, k: int | None, seeds: int = 1) -> Row:
@@ -326,18 +345,107 @@ def test_a_budget_holds_first_seeds_before_second_ones_and_cheap_before_dear(tmp
     assert chosen(None) == [job.name for job in jobs]
     assert chosen(130) == ["mnist-vae-seed0", "mnist-vae-seed1"]
     assert chosen(370) == ["mnist-vae-seed0", "mnist-mog-k10-seed0"]
-    with pytest.raises(InputError, match="shortest fit takes 1 minutes"):
+    with pytest.raises(InputError, match="shortest fit takes about 1 min"):
         chosen(30)
     lines = Plan(jobs, [dear, cheap], tmp_path, 2, 60).lines()
     assert lines[0] == "2 fits, 2 at a time: about 1 min on this machine"
-    assert lines[1].startswith("left for later: mnist-mog-k10-seed0")
+    assert lines[1].startswith("left for later: table1/mnist-mog-k10-seed0")
+    # side by side the whole takes as long as the longest, and no longer one is taken than there is time for
+    assert Plan(jobs, [dear, cheap], tmp_path, 16, None).seconds == pytest.approx(300)
+    assert [job.name for job in Plan(jobs, [dear, cheap], tmp_path, 2, 100).jobs] == [
+        "mnist-vae-seed0",
+        "mnist-vae-seed1",
+    ]
     assert duration(3700) == "1 h 02 min"
+
+
+def test_without_any_result_a_budget_takes_one_fit_for_each_place(tmp_path):
+    rows = [some(f"mnist-mog-k{k}", "mog", k) for k in (2, 3, 4, 5)]
+    plan = Plan(missing(rows, tmp_path), rows, tmp_path, 2, 60)
+    assert len(plan.jobs) == 2
+    assert "no result tells how long mnist-mog-k2-seed0 takes, nor 1 more" in plan.lines()[0]
+
+
+def test_rows_of_the_same_name_have_costs_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("cpvae.reproduce.planning.speed", lambda: 10.0)
+    one, other = (Row(group, "mnist-exact", "", "mnist", "cpvae", 2, ("all",)) for group in ("clusters", "ablation"))
+    result_with(tmp_path, one, 6000, 10.0)
+    result_with(tmp_path, other, 60, 10.0)
+    plan = Plan(missing([one, other], tmp_path), [one, other], tmp_path, 1, None)
+    assert plan.costs == [pytest.approx(6000), pytest.approx(60)]
 
 
 # ---------------------------------------------------------------- files and the command
 
 
-@pytest.mark.parametrize("text", ["dataset = ", "model = 'cpvae'\nseeds = 2", "about = 'x'\nseeds = 'many'"])
+def test_damaged_results_and_numbers_are_refused_in_one_line(done, tmp_path):
+    for name in ("experiments", "results"):
+        shutil.copytree(done / name, tmp_path / name)
+    rows = read_rows(tmp_path / "experiments")
+
+    def said() -> str:
+        with pytest.raises(InputError) as refused:
+            targets.render(rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+        return str(refused.value)
+
+    images = tmp_path / "results" / "table1" / "digits-vae-seed0.npz"
+    images.write_bytes(b"PK")
+    assert "restore it from the checkout" in said()
+    shutil.copy(done / "results" / "table1" / "digits-vae-seed0.npz", images)
+    result = tmp_path / "results" / "table1" / "digits-vae-seed0.json"
+    for text in ("{}", "{", "[1]"):
+        result.write_text(text)
+        assert "is no result; restore it from the checkout, or delete it" in said()
+    shutil.copy(done / "results" / "table1" / "digits-vae-seed0.json", result)
+    for content in (b"[text]\n", b"\xff", b"table1 = 3\n[text]\n"):
+        (tmp_path / "experiments" / "paper.toml").write_bytes(content)
+        assert "does not hold the published numbers" in said()
+    with pytest.raises(InputError, match="no part between"):
+        pages.rendered("a page without marks", "new")
+
+
+def test_agreement_is_not_written_from_some_of_the_seeds(done, tmp_path):
+    shutil.copytree(done / "results", tmp_path / "results")
+    path = tmp_path / "results" / "clusters" / "digits-kmeans-agreement.json"
+    before, name = path.read_bytes(), "digits-kmeans-seed1"
+    shutil.copytree(done / "runs" / "clusters" / name, tmp_path / "runs" / "clusters" / name)
+    running.agreement(row_of(done, "digits-kmeans"), tmp_path / "runs", tmp_path / "results")
+    assert path.read_bytes() == before
+
+
+def test_an_argument_taken_out_of_a_row_is_not_resumed_with(tmp_path):
+    """The fit goes on as the row says or not at all; the other fits are not held up."""
+    of = tmp_path / "experiments"
+    write(of / "synthetic", "synthetic-vae", ["fig3"], "batch_size = 500", model="vae")
+    (row,) = read_rows(of)
+    running.reproduce(missing([row], tmp_path / "r"), tmp_path / "runs", tmp_path / "r", n_jobs=1)
+    row.result(tmp_path / "r", 0).unlink()
+    write(of / "synthetic", "synthetic-vae", ["fig3"], model="vae")
+    write(of / "synthetic", "synthetic-vae-other", ["fig3"], "batch_size = 500", model="vae")
+    rows = read_rows(of)
+    with pytest.raises(InputError, match=r"1 of 2 fits were refused.*batch_size: 500 there, None asked"):
+        running.reproduce(missing(rows, tmp_path / "r"), tmp_path / "runs", tmp_path / "r", n_jobs=1)
+    assert [row.result(tmp_path / "r", 0).exists() for row in rows] == [False, True]
+
+
+def test_a_figure_of_the_methods_without_components_alone(done, tmp_path):
+    row = Row("synthetic", "synthetic-vae", "", "synthetic", "vae", 1, ("fig3",))
+    path = row.result(tmp_path / "results", 0)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(result_of(done, "synthetic-mog-k3")))
+    assert len(draw("fig3", [row], tmp_path / "results", tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dataset = ",
+        "model = 'cpvae'\nseeds = 2",
+        "about = 'x'\nseeds = 'many'",
+        ONE.replace("['all']", "'all'"),
+        ONE + "seeds = 0",
+    ],
+)
 def test_a_damaged_row_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "table1").mkdir()
     (tmp_path / "table1" / "bad.toml").write_text(text)
@@ -371,7 +479,7 @@ def test_pages_and_figures_of_the_checkout_are_what_its_results_give(tmp_path):
     (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / clusters.PAGE, tmp_path / clusters.PAGE)
     rows = read_rows(tmp_path / "experiments")
-    written = targets.render("all", rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
+    written = targets.render(rows, tmp_path / "results", tmp_path / "experiments", tmp_path)
     for path in written:
         committed = ROOT / path.relative_to(tmp_path)
         assert committed.exists(), committed
@@ -393,6 +501,18 @@ def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
         cli.main()
     assert stopped.value.code == 0
     assert "every fit has its result" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--plan", "--json", "--results", "none"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["jobs"]) == 7
+    assert {"row", "group", "seed", "seconds"} == set(said["jobs"][0])
+    monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--render", "--results", "elsewhere/results"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 0
+    assert "no pages are written" in capsys.readouterr().err
 
 
 def test_other_data_stand_beside_their_peers(tmp_path):

@@ -500,12 +500,16 @@ def reproduce(
     needed = targets.rows_for(target, rows)
     if row:
         needed = named(needed, row)
+    if render and plan:
+        raise InputError("--render and --plan: expected one of them; leave one out")
     if not render:
         n_jobs = running.side_by_side(jobs)
         ahead = planning.Plan(running.missing(needed, results), rows, results, n_jobs, budget and 60 * budget)
         for line in ahead.lines():
             say(line)
         if plan:
+            if as_json:
+                put_json(ahead.as_dict())
             return
         try:
             running.reproduce(ahead.jobs, folder, results, n_jobs=n_jobs, progress=say)
@@ -514,11 +518,12 @@ def reproduce(
             raise typer.Exit(130) from error
         for one in needed:
             running.agreement(one, folder, results)
-    written = targets.render(target, rows, results, experiments, experiments.parent)
     if as_json:
-        put_json(targets.cells_for(target, rows, results, experiments))
+        put_json(targets.cells_for(needed, results, experiments))
+    if results.resolve().parent != experiments.resolve().parent:
+        say(f"{results} and {experiments} are not of one checkout: no pages are written")
         return
-    for path in written:
+    for path in targets.render(rows, results, experiments, experiments.parent):
         say(f"wrote {path}")
 
 

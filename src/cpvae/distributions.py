@@ -171,7 +171,8 @@ class CategoricalFullNormal(CategoricalNormal):
     def __init__(self, logits: Tensor, loc: Tensor, factor: Tensor):
         self.factor = factor
         with torch.no_grad():  # to be looked at; no bound is made of it
-            inverse = torch.linalg.solve_triangular(factor, torch.eye(loc.shape[-1]).to(factor), upper=False)
+            eye = torch.eye(loc.shape[-1], dtype=factor.dtype, device=factor.device)
+            inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
             scale = inverse.square().sum(-2).sqrt()
         super().__init__(logits, loc, scale)
 
@@ -179,6 +180,11 @@ class CategoricalFullNormal(CategoricalNormal):
         """Means ``(..., M, D)`` and factors ``(..., M, D, D)`` of categories."""
         dim = self.loc.shape[-1]
         return select(self.loc, c), select(self.factor.flatten(1), c).unflatten(-1, (dim, dim))
+
+    def given(self, c: Tensor) -> Any:
+        """p(z | c), as there."""
+        loc, factor = self._at(c)
+        return MultivariateNormal(loc, precision_matrix=factor @ factor.mT, validate_args=False)
 
     def components(self) -> Any:
         """All K Gaussians: batch shape ``(K,)``, event shape ``(D,)``."""

@@ -35,6 +35,7 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
             "components": row.components,
             "published": None,
             "measured": float(np.median(accuracy)),
+            "unit": "accuracy",
             "seeds": [one["seed"] for one in found],
             "accuracy_median": float(np.median(accuracy)),
             "accuracy_worst": float(accuracy.min()),

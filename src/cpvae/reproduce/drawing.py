@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cpvae import figures
-from cpvae.checkpoints import read_json
+from cpvae.errors import InputError
 from cpvae.figures import FAINT, INK, NEW, ROWS, blank, mosaic, styled
 from cpvae.reproduce.measures import BINS
 from cpvae.reproduce.rows import Row
+from cpvae.reproduce.running import result_in
 from cpvae.reproduce.table import MODELS
 
 FOLDER = Path("docs", "figures")
@@ -45,10 +47,17 @@ def drawn(rows: Sequence[Row], results: Path) -> list[Drawn]:
         if path.exists():
             images: dict[str, np.ndarray] = {}
             if path.with_suffix(".npz").exists():
-                with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-                    images = dict(file)
-            found.append(Drawn(row, read_json(path, "a result"), images))
+                images = _images(path.with_suffix(".npz"))
+            found.append(Drawn(row, result_in(path), images))
     return found
+
+
+def _images(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path}: {error}; restore it from the checkout") from error
 
 
 @styled
@@ -56,7 +65,7 @@ def fig3(found: Sequence[Drawn]) -> Figure | None:
     """Histograms of what each method generates beside the true density, for 2 and 150 components."""
     if not found:
         return None
-    sizes = sorted({one.row.components for one in found if one.row.components})
+    sizes = sorted({one.row.components for one in found if one.row.components}) or [1]
     methods = [m for m in MODELS.values() if any(one.method == m for one in found)]
     figure = blank(9.0, 1.0 + 1.7 * len(sizes), layout="constrained")
     panels = figure.subplots(len(sizes), len(methods), sharex=True, sharey=True, squeeze=False)
@@ -160,7 +169,7 @@ def fig7(found: Sequence[Drawn]) -> Figure | None:
         height = groups.shape[2]
         axes.imshow(mosaic(groups.reshape(-1, *groups.shape[2:]), groups.shape[1], 2), interpolation="nearest")
         axes.set_axis_off()
-        for k, share in enumerate(shares[: len(groups)]):
+        for k, share in enumerate(shares[j] for j in one.images["largest"]):
             text = axes.text(-2, (height + 2) * k + height / 2, f"{share:.0%}", ha="right", va="center", fontsize=8.5)
             text.set_color(INK if share >= PURE else figures.COLOURS[2])
         mean = one.result["judged"]["purity"]

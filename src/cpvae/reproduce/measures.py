@@ -21,11 +21,11 @@ from cpvae.base import Clusterer, DeepMixture, as_table
 from cpvae.bounds import elbo
 from cpvae.checkpoints import write_atomic
 from cpvae.datasets import Dataset, make_synthetic
-from cpvae.distributions import Relaxed
+from cpvae.distributions import RelaxedTwice
 from cpvae.estimators import CPVAE
 from cpvae.evaluation import evaluate, some_rows
 from cpvae.figures import pixels
-from cpvae.inference import component_probabilities, standard_error
+from cpvae.inference import EVALUATED, component_probabilities, standard_error
 from cpvae.judge import judge_for
 from cpvae.quality import judge_model
 from cpvae.schedules import constant
@@ -102,16 +102,16 @@ def likelihood(fit: Fitted) -> dict[str, Any]:
 
 @torch.no_grad()
 def relaxed(fit: Fitted) -> dict[str, Any]:
-    """What the released code prints in place of the bound: eq. (7) at a relaxed c, which is no bound.
+    """What the released code prints in place of the bound: eq. (7) at relaxed draws of c, which is no bound.
 
-    c is then a point inside the simplex, drawn by Gumbel-softmax, at which encoder, decoder and prior are evaluated.
+    They are points inside the simplex, drawn by Gumbel-softmax: one for encoder and prior, another for the decoder.
     """
     if not isinstance(fit.model, CPVAE) or fit.model.n_components == 1:
         return {}
     model, found = fit.model.model_, {}
     torch.manual_seed(0)
     for temperature in TEMPERATURES:
-        expectation = Relaxed(constant(temperature))
+        expectation = RelaxedTwice(constant(temperature))
         values = []
         for batch in fit.model._observed(fit.rows("test")):
             for y in batch.split(1000):
@@ -125,7 +125,8 @@ def relaxed(fit: Fitted) -> dict[str, Any]:
 def weights(fit: Fitted) -> dict[str, Any]:
     """By how much -L of the test rows changes under another p(c) than the model's own: uniform, and empirical.
 
-    p(c) enters L through KL(q(c | x) || p(c)) alone. Empirical is q(c) of the training rows.
+    p(c) enters L through KL(q(c | x) || p(c)) alone. Empirical is q(c) of the training rows. Also what
+    q(c | x) gives to categories that the bounds leave out (`cpvae.inference.likeliest`), as a share.
     """
     if not isinstance(fit.model, CPVAE):
         return {}
@@ -136,7 +137,10 @@ def weights(fit: Fitted) -> dict[str, Any]:
         "uniform": torch.full_like(own, -math.log(len(own))),
         "empirical": torch.from_numpy(fit.model.weights_).to(own).clamp_min(1e-6).log(),
     }
-    return {"change_by_weights": {name: -float((q @ (log_p - own)).mean()) for name, log_p in others.items()}}
+    changes = {name: -float((q @ (log_p - own)).mean()) for name, log_p in others.items()}
+    left_out = 1 - q.topk(min(EVALUATED, len(own)), dim=1).values.sum(1)
+    shares = {"mean": max(0.0, float(left_out.mean())), "largest": max(0.0, float(left_out.max()))}
+    return {"change_by_weights": changes, "left_out_of_q_c": shares}
 
 
 def judged(fit: Fitted) -> dict[str, Any]:
@@ -154,6 +158,7 @@ def pictures(fit: Fitted) -> dict[str, Any]:
     kept = {"samples": pixels(model.sample(DRAWN, mean=True)[0])}
     if "fig7" in fit.serves and isinstance(model, Clusterer):
         largest = np.sort(np.argsort(-model.weights_, kind="stable")[:COMPONENTS_DRAWN])
+        kept["largest"] = largest.astype(np.int16)
         kept["components"] = np.stack([pixels(model.sample(DRAWN_EACH, int(k), mean=True)[0]) for k in largest])
     if "fig5" in fit.serves:
         few = some_rows(fit.data.splits["test"], RECONSTRUCTED).x

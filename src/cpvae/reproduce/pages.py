@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cpvae.errors import InputError
+
 MARKS = "<!-- results -->\n", "<!-- /results -->"
 ROOT_OF_PAGES = ".."  # from a page in docs/
 
@@ -12,5 +14,10 @@ def rendered(page: str, body: str) -> str:
     >>> rendered("a <!-- results -->\\nold <!-- /results --> z", "new ")
     'a <!-- results -->\\nnew <!-- /results --> z'
     """
-    before, rest = page.split(MARKS[0])
-    return before + MARKS[0] + body + MARKS[1] + rest.split(MARKS[1])[1]
+    before, begin, rest = page.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise InputError(
+            f"the page has no part between {MARKS[0].strip()!r} and {MARKS[1]!r}; restore it from the checkout"
+        )
+    return before + begin + body + end + after

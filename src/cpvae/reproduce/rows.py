@@ -21,7 +21,8 @@ from typing import Any
 
 from cpvae.errors import InputError, nearest
 
-PAPER = "paper.toml"
+PAPER, TABLES = "paper.toml", ("table1", "text")
+GROUPS = ("ablation", "clusters", "synthetic", "table1")  # folders of experiments and of results
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Row:
         try:
             text = tomllib.loads(path.read_text())
             params = {name: tuple(v) if isinstance(v, list) else v for name, v in text.get("params", {}).items()}
+            if not isinstance(text["serves"], list) or not text["serves"] or int(text["seeds"]) < 1:
+                raise ValueError("serves must be a list of targets, seeds at least 1")
+            if path.parent.name not in GROUPS:
+                raise ValueError(f"its folder is none of {', '.join(GROUPS)}")
             return cls(
                 path.parent.name,
                 path.stem,
@@ -127,7 +132,7 @@ def named(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
     return [row for row in rows if row.name in names or row.label in names]
 
 
-def published(experiments: Path) -> dict[str, Any]:
+def published(experiments: Path) -> dict[str, dict[str, float]]:
     """The paper's numbers, each table of them by name of the row.
 
     Raises:
@@ -135,6 +140,9 @@ def published(experiments: Path) -> dict[str, Any]:
     """
     path = experiments / PAPER
     try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: {error}; restore it from the checkout") from error
+        found = tomllib.loads(path.read_text())
+        return {table: {str(name): float(value) for name, value in found[table].items()} for table in TABLES}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:  # TOML's own error is a ValueError
+        raise InputError(
+            f"{path} does not hold the published numbers ({error}); restore it from the checkout"
+        ) from error

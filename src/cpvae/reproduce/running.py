@@ -5,9 +5,11 @@ What has its result file is not fitted again.
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +17,14 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from cpvae import metrics, runs
-from cpvae.checkpoints import read_json, write_atomic, write_json
-from cpvae.commands import fit_run, load_data
-from cpvae.errors import FitWarning
+from cpvae.checkpoints import write_atomic, write_json
+from cpvae.commands import fit_run, load_data, make_estimator
+from cpvae.errors import FitWarning, InputError
 from cpvae.estimators import load
-from cpvae.evidence import evidence
+from cpvae.evidence import commit, evidence
 from cpvae.reproduce.measures import CATEGORIES, MEASURES, Fitted
 from cpvae.reproduce.rows import Row
 from cpvae.restarts import here, one_thread
@@ -75,15 +78,35 @@ def reproduce(
     for dataset in dict.fromkeys(job.row.dataset for job in jobs):
         load_data(dataset, None, progress)  # fetched once, and refused before any work
     progress(f"{len(jobs)} fits; each has a folder in {folder}, a result in {results}")
-    tasks = (here(run)(job, folder, results) for job in jobs)
+    tasks = (here(attempt)(job, folder, results) for job in jobs)
     n_jobs = min(side_by_side(n_jobs), len(jobs))
-    for done, said in enumerate(joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks), 1):
-        progress(f"{done}/{len(jobs)} {said}")
+    refused = []
+    try:
+        for done, (said, well) in enumerate(joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks), 1):
+            progress(f"{done}/{len(jobs)} {said}")
+            refused += [] if well else [said]
+    except TerminatedWorkerError as error:
+        raise InputError(
+            "the process of a fit was killed, most likely for want of memory; what is finished has its result; say the "
+            "same again with fewer --jobs to go on"
+        ) from error
+    if refused:
+        raise InputError(
+            f"{len(refused)} of {len(jobs)} fits were refused, the others are done; the first: {refused[0]}"
+        )
 
 
 def side_by_side(n_jobs: int | None) -> int:
     """How many fits at a time: as asked, else one for each core, and one where there is a GPU."""
     return n_jobs or (1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1))
+
+
+def attempt(job: Job, folder: Path, results: Path) -> tuple[str, bool]:
+    """`run`, and whether it went well: one fit that is refused does not hold up the others."""
+    try:
+        return run(job, folder, results), True
+    except InputError as error:
+        return f"{job.name}: {error}", False
 
 
 def run(job: Job, folder: Path, results: Path) -> str:
@@ -96,8 +119,14 @@ def run(job: Job, folder: Path, results: Path) -> str:
         rate = speed()
         data = load_data(row.dataset, None, None)
         params = {**row.params, "random_state": seed}
+        asked = {
+            **make_estimator(row.model, {}).get_params(),
+            **params,
+        }  # what is not said is as by default, resumed too
         resume = (place / runs.CONFIG).exists()
-        fitted = fit_run(data, row.dataset, None, row.model, params, place, resume, quiet=True)
+        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True)
+        if not resume:
+            runs.note(place, commit=commit())
         picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
         fit = Fitted(load(place), data, place, row.serves, picture)
         measured: dict[str, Any] = {}
@@ -108,6 +137,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
             seconds["all"] = round(time.perf_counter() - began, 1)
         result = {
             **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}"),
+            "fit_commit": runs.read_config(place).get("commit"),
             "row": row.name,
             "dataset": data.name,
             "model": row.model,
@@ -122,7 +152,8 @@ def run(job: Job, folder: Path, results: Path) -> str:
         }
     if picture is not None and "picture" not in measured and (place / runs.SAMPLES).exists():
         write_atomic(row.result(results, seed).with_suffix(".png"), (place / runs.SAMPLES).read_bytes())
-    write_json(row.result(results, seed), result)
+    # JSON has no infinity: a fit that diverged has its result too, and says so in its warnings
+    write_json(row.result(results, seed), json.loads(json.dumps(result), parse_constant=lambda name: None))
     test = result["test"]
     accuracy = f", accuracy {test['accuracy']:.4f}" if "accuracy" in test else ""
     return f"{job.name}: -L {test['negative_elbo']:.2f}{accuracy}"
@@ -141,15 +172,33 @@ def speed() -> float:
 def results_of(row: Row, results: Path) -> list[dict[str, Any]]:
     """The result files of a row that are there, by seed."""
     paths = [row.result(results, seed) for seed in range(row.seeds)]
-    return [read_json(path, "a result") for path in paths if path.exists()]
+    return [result_in(path) for path in paths if path.exists()]
+
+
+def result_in(path: Path) -> dict[str, Any]:
+    """A result file.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    result: Any = None
+    with suppress(OSError, ValueError):
+        result = json.loads(path.read_text())
+    if not isinstance(result, dict) or not {"seed", "seconds", "test", "device"} <= set(result):
+        raise InputError(f"{path} is no result; restore it from the checkout, or delete it to have it fitted again")
+    return result
 
 
 def agreement(row: Row, folder: Path, results: Path) -> None:
-    """The adjusted Rand index of every two seeds' categories of the test rows: how stable they are, without labels."""
-    found = {seed: folder / row.group / row.run(seed) / CATEGORIES for seed in range(row.seeds)}
-    known = {seed: np.load(path) for seed, path in found.items() if path.exists()}
-    if len(known) < 2:
-        return
+    """The adjusted Rand index of every two seeds' categories of the test rows: how stable they are, without labels.
+
+    Written when the runs of all seeds with results are at hand.
+    """
+    seeds = [seed for seed in range(row.seeds) if row.result(results, seed).exists()]
+    paths = [folder / row.group / row.run(seed) / CATEGORIES for seed in seeds]
+    if len(seeds) < 2 or not all(path.exists() for path in paths):
+        return  # of seeds fitted elsewhere the result file is known, their categories are not
+    known = {seed: np.load(path) for seed, path in zip(seeds, paths, strict=True)}
     pairs = [metrics.ari(a, b) for a, b in combinations(known.values(), 2)]
     write_json(
         results / row.group / f"{row.name}-{AGREEMENT}.json",

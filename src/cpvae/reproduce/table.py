@@ -33,6 +33,7 @@ def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterat
             "components": row.components,
             "published": paper.get(row.name),
             "measured": None,
+            "unit": "nats",
             "seeds": [one["seed"] for one in found],
             "files": [str(row.result(results, one["seed"]).relative_to(results)) for one in found],
         }

@@ -9,13 +9,13 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from cpvae.checkpoints import read_json, write_atomic
+from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError, nearest
 from cpvae.reproduce import clusters, table
 from cpvae.reproduce.claims import verdicts
-from cpvae.reproduce.drawing import FIGURES, draw
+from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
 from cpvae.reproduce.rows import Row, published, serving
-from cpvae.reproduce.running import results_of
+from cpvae.reproduce.running import result_in, results_of
 
 TARGETS = {
     "accuracy": "clusters of MNIST without labels, seed by seed",
@@ -50,24 +50,24 @@ def rows_for(target: str, rows: Sequence[Row]) -> list[Row]:
     return needed
 
 
-def cells_for(target: str, rows: Sequence[Row], results: Path, experiments: Path) -> list[dict[str, Any]]:
-    """A list of cells: row, dataset, components, published, measured, seeds, files, and what else there is of each."""
+def cells_for(rows: Sequence[Row], results: Path, experiments: Path) -> list[dict[str, Any]]:
+    """A list of cells: row, dataset, components, published, measured, seeds, files, and what else there is of each.
+
+    `measured` is an accuracy for the rows of clusters and -L in nats for all others, as `unit` says.
+    """
     bounds = published(experiments)["table1"]
     found: list[dict[str, Any]] = []
-    for group in dict.fromkeys(row.group for row in rows_for(target, rows)):
-        own = [row for row in rows_for(target, rows) if row.group == group]
+    for group in dict.fromkeys(row.group for row in rows):
+        own = [row for row in rows if row.group == group]
         found += clusters.cells(own, results) if group == "clusters" else table.cells(own, results, bounds)
     return found
 
 
-def render(target: str, rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> list[Path]:
-    """Write what a target's results give, under the checkout `root`; the files written."""
-    written: list[Path] = []
-    if target in ("accuracy", "all"):
-        written += clusters.render(serving(rows, "accuracy"), serving(rows, "fig4"), results, root)
+def render(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> list[Path]:
+    """Write all that the results give, figures before the page that shows them, under `root`; the files written."""
+    written = clusters.render(serving(rows, "accuracy"), serving(rows, "fig4"), results, root)
     for name in FIGURES:
-        if target in (name, "all"):
-            written += draw(name, serving(rows, name), results, root)
+        written += draw(name, serving(rows, name), results, root)
     write_atomic(root / PAGE, page(rows, results, experiments, root))
     return [*written, root / PAGE]
 
@@ -83,8 +83,10 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     densities = {}
     for row in serving(rows, "fig3"):
         if row.result(results, 0).exists():
-            densities[row.name] = read_json(row.result(results, 0), "a result")
+            densities[row.name] = result_in(row.result(results, 0))
     claims = verdicts(known, densities, paper)
+    overview = [cell for cell in cells if cell["row"] in paper["table1"]]
+    beyond = [cell for cell in cells if cell["row"] not in paper["table1"]]
     changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -93,17 +95,13 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     return template.render(
         claims=claims,
         count={status: sum(v.status == status for _, v in claims) for status in {v.status for _, v in claims}},
-        overview=table.overview([cell for cell in cells if cell["row"] in paper["table1"]]),
-        beyond=[cell for cell in cells if cell["row"] not in paper["table1"] and cell["measured"] is not None],
-        details=table.details(cells),
+        overview=table.overview(overview),
+        details=table.details(overview),
+        beyond=table.details(beyond) if any(cell["measured"] is not None for cell in beyond) else "",
+        about_beyond="; ".join(f"`{cell['row']}`: {cell['about']}" for cell in beyond),
         ablation=table.ablation(changed, known.get(BASELINE)) if any(c["measured"] for c in changed) else "",
-        done=sum(cell["measured"] is not None for cell in cells),
-        cells=len(cells),
-        figures=[(name, TARGETS[name]) for name in FIGURES if drawn_there(name, rows, results)],
+        done=sum(cell["measured"] is not None for cell in overview),
+        cells=len(overview),
+        figures=[(name, TARGETS[name]) for name in FIGURES if (root / FOLDER / f"{name}.png").exists()],
         devices=sorted({one["device"] for row in in_table for one in results_of(row, results)}),
     )
-
-
-def drawn_there(name: str, rows: Sequence[Row], results: Path) -> bool:
-    """Whether there are results of which a figure is drawn."""
-    return any(row.result(results, 0).exists() for row in serving(rows, name))
