@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.base import COLLAPSED, Clusterer, DeepMixture
+from cpvae.groups import in_use
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
 
 STABLE = 0.8  # mean adjusted Rand index of restarts below which a reader is warned
@@ -114,7 +115,7 @@ def vague(information: float, n_components: int, remedy: str = Clusterer.remedy)
 
 def small_categories(weights: np.ndarray) -> Finding | None:
     """Categories with less than a tenth of an even share."""
-    small = np.flatnonzero(weights < 0.1 / len(weights))
+    small = np.flatnonzero(~in_use(weights))
     if not len(small):
         return None
     some = ", ".join(str(k) for k in small[:10]) + (", …" if len(small) > 10 else "")

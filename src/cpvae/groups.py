@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not in use
 OVERLAP = 0.2  # from which two are one group: of rows of one or the other, a tenth would be put to the wrong one
 
 
@@ -23,6 +24,16 @@ def draws_each(n_components: int) -> int:
     (200, 40, 20)
     """
     return max(20, min(200, 20_000 // n_components))
+
+
+def in_use(shares: np.ndarray) -> np.ndarray:
+    """Which components have a tenth of an even share of the rows or more: ``(K,)`` numbers that add up to one.
+
+    >>> in_use(np.array([0.5, 0.48, 0.02, 0.0])).tolist()
+    [True, True, False, False]
+    """
+    used: np.ndarray = shares >= LEAST_SHARE / len(shares)
+    return used
 
 
 def overlaps(proba: Sequence[np.ndarray]) -> np.ndarray:
@@ -48,8 +59,6 @@ def overlaps(proba: Sequence[np.ndarray]) -> np.ndarray:
 def join(overlap: np.ndarray, weights: np.ndarray, least: float = OVERLAP) -> np.ndarray:
     """A group for each component in use, the group of most weight first; -1 where a component is not in use.
 
-    In use is what has at least a tenth of an even share.
-
     Args:
         overlap: ``(K, K)``; weights: share of the rows, ``(K,)``.
         least: overlap from which two components are joined.
@@ -62,7 +71,7 @@ def join(overlap: np.ndarray, weights: np.ndarray, least: float = OVERLAP) -> np
     >>> join(overlap, np.array([0.4, 0.35, 0.25, 0.0]))
     array([ 1,  0,  0, -1])
     """
-    used = weights >= 0.1 / len(weights)
+    used = in_use(weights)
     _, part = connected_components(overlap[np.ix_(used, used)] >= least, directed=False)
     order = np.argsort(-np.bincount(part, weights[used]), kind="stable")
     found = np.full(len(weights), -1)

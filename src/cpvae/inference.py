@@ -34,6 +34,7 @@ from cpvae.distributions import (
     log_normal_pairs,
     top_level,
 )
+from cpvae.groups import in_use
 from cpvae.models import VAE
 from cpvae.rownoise import row_keys, row_normal, row_uniform
 
@@ -240,8 +241,8 @@ def components_used(counts: Sequence[int] | np.ndarray) -> int:
     >>> components_used([500, 490, 10, 0])
     2
     """
-    total, least = sum(counts), 0.1 / len(counts)
-    return sum(bool(count and count >= least * total) for count in counts)
+    total = sum(counts)
+    return int(in_use(np.asarray(counts) / total).sum()) if total else 0
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from cpvae.base import Clusterer, DeepMixture
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
 from cpvae.findings import findings, percent
-from cpvae.groups import OVERLAP
+from cpvae.groups import OVERLAP, in_use
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
 from cpvae.schema import KINDS, Schema, as_frame
 
@@ -346,7 +346,7 @@ def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAW
         most: at most so many.
     """
     order = np.argsort(-weights, kind="stable")
-    worth = weights >= 0.1 / len(weights)
+    worth = in_use(weights)
     if counts.sum() >= len(weights):
         worth &= counts > 0
     return order[worth[order]][:most]

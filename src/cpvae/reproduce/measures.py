@@ -25,6 +25,7 @@ from cpvae.distributions import RelaxedTwice
 from cpvae.estimators import CPVAE
 from cpvae.evaluation import evaluate, some_rows
 from cpvae.figures import pixels
+from cpvae.groups import in_use
 from cpvae.inference import EVALUATED, component_probabilities, standard_error
 from cpvae.judge import judge_for
 from cpvae.quality import judge_model
@@ -40,7 +41,6 @@ DRAWN, DRAWN_EACH, COMPONENTS_DRAWN, RECONSTRUCTED = 36, 8, 10, 12  # images kep
 FRESH = 1234  # seed of synthetic rows that no fit saw
 BINS = np.linspace(0.0, 1.0, 101)  # of the histograms of the synthetic data
 TRUTH = ((0.3, 0.05), (0.7, 0.05))  # location and scale of its two sources
-IN_USE = 0.1  # of an even share of the rows, from which on a category is not dead
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def density(fit: Fitted) -> dict[str, Any]:
     result["total_variation_of_true_rows"] = _variation(truth[:, 0], exact)  # what chance alone gives
     if isinstance(fit.model, CPVAE):
         result["weights"] = np.sort(fit.model.weights_)[::-1].round(6).tolist()
-        result["dead"] = int((fit.model.weights_ < IN_USE / fit.model.n_components).sum())
+        result["dead"] = int((~in_use(fit.model.weights_)).sum())
     return result
 
 
