@@ -63,6 +63,9 @@ def test_of_many_categories_the_likeliest_give_bounds(grey, monkeypatch, evaluat
     model = small(n_components=20, latent_dim=3)
     whole = evaluate(model, grey, 2)
     monkeypatch.setattr(inference, "EVALUATED", evaluated)
+    same = evaluate(model, grey, 2)  # no row of this model is sure of so few categories
+    np.testing.assert_allclose(same.elbo, whole.elbo, rtol=0, atol=1e-9)
+    monkeypatch.setattr(inference, "LEFT_OUT", 1.0)
     cut = evaluate(model, grey, 2)
     q = torch.from_numpy(whole.q_c)
     kept = q.topk(evaluated).indices
@@ -82,6 +85,23 @@ def test_of_many_categories_the_likeliest_give_bounds(grey, monkeypatch, evaluat
     with torch.no_grad():
         means = model.encode(grey).given(torch.arange(20).unsqueeze(0)).mean
     np.testing.assert_allclose(latent_means(model, grey), (weights.unsqueeze(-1) * means).sum(1).numpy(), atol=1e-9)
+
+
+def test_rows_that_are_sure_of_few_categories_are_cut_and_others_are_not(grey, monkeypatch):
+    """In the order of the rows, each as if it were evaluated alone."""
+    model = small(n_components=20)
+    model.posterior.logits.weight.data.mul_(30.0)
+    whole = evaluate(model, grey, 2)
+    monkeypatch.setattr(inference, "EVALUATED", 3)
+    sure = np.sort(whole.q_c, 1)[:, -3:].sum(1) > 1 - inference.LEFT_OUT
+    assert 5 < sure.sum() < 55
+    cut, means = evaluate(model, grey, 2), latent_means(model, grey)
+    np.testing.assert_allclose(cut.elbo[~sure], whole.elbo[~sure], rtol=0, atol=1e-9)
+    assert ((cut.proba > 0).sum(1) == np.where(sure, 3, 20)).all()
+    for i in range(0, 60, 7):
+        alone = evaluate(model, grey[i : i + 1], 2)
+        np.testing.assert_allclose(alone.elbo_tight, cut.elbo_tight[i : i + 1], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(latent_means(model, grey[i : i + 1]), means[i : i + 1], atol=1e-9)
 
 
 def test_log_likelihood_is_a_function_of_the_row(grey):

@@ -41,7 +41,8 @@ from cpvae.rownoise import row_keys, row_normal, row_uniform
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
 COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixture over z
 FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest counts
-EVALUATED = 64  # categories of a row at most: of more, those that q(c | x) holds for likely
+EVALUATED = 64  # categories of a row, of more than that, where q(c | x) leaves no more than this to the others:
+LEFT_OUT = 1e-3
 NEVER = -100.0  # log-probability of a category left out
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
@@ -51,18 +52,34 @@ def batches(y: Tensor, n_categories: int) -> Iterator[Tensor]:
     yield from y.split(max(1, DECODED_AT_ONCE // n_categories))
 
 
-def likeliest(q: Joint) -> tuple[Joint, Categories]:
-    """The categories to evaluate for each row, and the posterior over them: all, or of many the 64 likeliest.
+def likeliest(q: Joint, n: int) -> tuple[Joint, Categories]:
+    """The n categories of each row that q(c | x) holds for likeliest, and the posterior over them; all if there are n.
 
-    The posterior cut to them is a posterior too, so what is computed with it is a bound; it differs from the whole one
-    by what q(c | x) gives to all others, as a rule nothing. The cost does not grow with K.
+    The posterior cut to them and normalised is a posterior too, so what is computed with it is a bound.
     """
-    if q.logits.shape[-1] <= EVALUATED:
+    if q.logits.shape[-1] <= n:
         return q, Exact()(q.logits)
-    values, c = q.logits.topk(EVALUATED, dim=-1)
+    values, c = q.logits.topk(n, dim=-1)
     values = values.log_softmax(-1)
     cut = torch.full_like(q.logits, NEVER).scatter_(-1, c, values.clamp_min(NEVER))
     return Joint(cut, q.given), Categories(c, values.exp())
+
+
+def alike(model: VAE, y: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Rows ``(n, F)`` in parts that fit in memory: their indices, and at how many categories they are to be evaluated.
+
+    At all of them up to 64. Of more, at the 64 likeliest where these have nearly all of q(c | x), as they do where
+    categories are found: the cost of a row does not grow with K then. Other rows are evaluated at all categories.
+    """
+    k, index = model.n_categories, torch.arange(len(y), device=y.device)
+    groups = [(index, k)]
+    if k > EVALUATED:
+        held = [model.encode(part).logits.exp().topk(EVALUATED).values.sum(-1) for part in y.split(DECODED_AT_ONCE)]
+        sure = torch.cat(held) > 1 - LEFT_OUT
+        groups = [(index[sure], EVALUATED), (index[~sure], k)]
+    for rows, n in groups:
+        if len(rows):
+            yield from ((part, n) for part in rows.split(max(1, DECODED_AT_ONCE // n)))
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ class Evaluation:
 
     Attributes:
         log_px, kl_c, kl_z: the parts of L, ``(n,)``.
-        elbo: L, ``(n,)``; elbo_tight: L*, ``(n,)``. Of more than 64 categories over the `likeliest`; bounds as well.
+        elbo: L, ``(n,)``; elbo_tight: L*, ``(n,)``. Of more than 64 categories see `alike`.
         proba: ``softmax_c [log p(c) + ELBO_c(x)]``, ``(n, K)``.
         q_c: q(c | x), ``(n, K)``.
 
@@ -131,18 +148,19 @@ def component_probabilities(model: VAE, y: Tensor, n_samples: int = COMPONENT_DR
 
 @torch.no_grad()
 def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Evaluation:
-    """L, L* and the category posteriors of rows ``(n, F)``, categories summed exactly (of many, the `likeliest`).
+    """L, L* and the category posteriors of rows ``(n, F)``, categories summed exactly (of many see `alike`).
 
     Args:
         n_samples: draws of z behind each ELBO_c. L is unbiased for any number; L* is from above less biased with
             more, and in expectation below log p(x) with any.
         stream: another one gives other draws.
     """
-    parts = []
-    for batch in batches(y, min(model.n_categories, EVALUATED)):
+    parts, places = [], []
+    for rows, n in alike(model, y):
+        batch = y[rows]
         q, p = model.encode(batch), model.latent()
         q_c = q.logits.exp()
-        q, categories = likeliest(q)
+        q, categories = likeliest(q, n)
         given = mean_terms(model, batch, q, p, categories.c, n_samples, stream)
         terms = average(given, categories, q, p)
         tight = elbo_tight(given, p, categories.c)
@@ -160,7 +178,9 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Eval
                 q_c,
             )
         )
-    return Evaluation(*(torch.cat(column).numpy(force=True) for column in zip(*parts, strict=True)))
+        places.append(rows)
+    order = torch.cat(places).argsort()
+    return Evaluation(*(torch.cat(column)[order].numpy(force=True) for column in zip(*parts, strict=True)))
 
 
 def draw_categories(y: Tensor, q: Joint) -> Categories:
@@ -201,11 +221,12 @@ def validate(
 @torch.no_grad()
 def latent_means(model: VAE, y: Tensor) -> np.ndarray:
     """Posterior mean of z, ``sum_c q(c|x) E_{q(z|x,c)} z``: ``(n, D)``."""
-    means = []
-    for batch in batches(y, min(model.n_categories, EVALUATED)):
-        q, categories = likeliest(model.encode(batch))
+    means, places = [], []
+    for rows, n in alike(model, y):
+        q, categories = likeliest(model.encode(y[rows]), n)
         means.append((categories.weights.unsqueeze(-1) * q.given(categories.c).mean).sum(1))
-    return torch.cat(means).numpy(force=True)
+        places.append(rows)
+    return torch.cat(means)[torch.cat(places).argsort()].numpy(force=True)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from cpvae.estimators import CPVAE
 from cpvae.evaluation import evaluate, some_rows
 from cpvae.figures import pixels
 from cpvae.groups import in_use
-from cpvae.inference import EVALUATED, component_probabilities, standard_error
+from cpvae.inference import EVALUATED, LEFT_OUT, component_probabilities, standard_error
 from cpvae.judge import judge_for
 from cpvae.quality import judge_model
 from cpvae.schedules import constant
@@ -125,8 +125,8 @@ def relaxed(fit: Fitted) -> dict[str, Any]:
 def weights(fit: Fitted) -> dict[str, Any]:
     """By how much -L of the test rows changes under another p(c) than the model's own: uniform, and empirical.
 
-    p(c) enters L through KL(q(c | x) || p(c)) alone. Empirical is q(c) of the training rows. Also what
-    q(c | x) gives to categories that the bounds leave out (`cpvae.inference.likeliest`), as a share.
+    p(c) enters L through KL(q(c | x) || p(c)) alone. Empirical is q(c) of the training rows. Also the
+    share of rows for which all of many categories are summed (`cpvae.inference.alike`).
     """
     if not isinstance(fit.model, CPVAE):
         return {}
@@ -139,8 +139,7 @@ def weights(fit: Fitted) -> dict[str, Any]:
     }
     changes = {name: -float((q @ (log_p - own)).mean()) for name, log_p in others.items()}
     left_out = 1 - q.topk(min(EVALUATED, len(own)), dim=1).values.sum(1)
-    shares = {"mean": max(0.0, float(left_out.mean())), "largest": max(0.0, float(left_out.max()))}
-    return {"change_by_weights": changes, "left_out_of_q_c": shares}
+    return {"change_by_weights": changes, "rows_of_all_categories": float((left_out >= LEFT_OUT).double().mean())}
 
 
 def judged(fit: Fitted) -> dict[str, Any]:
