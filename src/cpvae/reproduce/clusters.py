@@ -10,7 +10,7 @@ import numpy as np
 
 from cpvae import figures
 from cpvae.checkpoints import read_json, write_atomic
-from cpvae.reproduce.pages import ROOT_OF_PAGES, rendered
+from cpvae.reproduce.pages import ROOT_OF_PAGES, links, rendered
 from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import AGREEMENT, results_of
 
@@ -64,15 +64,12 @@ def table(rows: Sequence[Row], results: Path) -> str:
     for row, cell in zip((row for row in rows if results_of(row, results)), cells(rows, results), strict=True):
         stable = "" if cell["ari_median"] is None else f"{cell['ari_median']:.3f}, {cell['ari_worst']:.3f}"
         low, high = cell["negative_elbo_range"]
-        links = " ".join(
-            f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
-        )
         lines.append(
             f"| **{row.label}**: {cell['about']} | {len(cell['seeds'])} | {cell['accuracy_median']:.4f} "
             f"| {cell['accuracy_worst']:.4f} | {cell['accuracy_best']:.4f} "
             f"| {cell['negative_elbo_median']:.2f} ({low:.2f} to {high:.2f}) | {cell['calibration_error_worst']:.4f} "
             f"| {stable} | {_groups(cell)} "
-            f"| {cell['seconds_median'] / 60:.1f} | {links} |"
+            f"| {cell['seconds_median'] / 60:.1f} | {links(cell)} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cpvae.errors import InputError
 
 MARKS = "<!-- results -->\n", "<!-- /results -->"
 ROOT_OF_PAGES = ".."  # from a page in docs/
+
+
+def links(cell: dict[str, Any]) -> str:
+    """The result files of a cell, by seed, from a page in docs/."""
+    return " ".join(
+        f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
+    )
 
 
 def rendered(page: str, body: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.reproduce.pages import ROOT_OF_PAGES
+from cpvae.reproduce.pages import links
 from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import results_of
 
@@ -147,13 +147,6 @@ def details(cells: Sequence[dict[str, Any]]) -> str:
         ]
         lines.append(f"| {cell['row']} | {' | '.join(figures)} | {links(cell)} |")
     return "\n".join(lines) + "\n"
-
-
-def links(cell: dict[str, Any]) -> str:
-    """The result files of a cell, by seed, from a page in docs/."""
-    return " ".join(
-        f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
-    )
 
 
 def _number(value: float | None, digits: int) -> str:
