@@ -19,6 +19,7 @@ from cpvae.reproduce.measures import BINS, CATEGORIES
 from cpvae.reproduce.planning import Plan, duration, seconds_of
 from cpvae.reproduce.rows import Row, named, published, read_rows, serving
 from cpvae.reproduce.running import Job, missing
+from cpvae.reproduce.verification import FILE, choose, compare, verified, verify
 
 ROW = """
 about = "{about}"
@@ -511,6 +512,61 @@ def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
         cli.main()
     assert stopped.value.code == 0
     assert "no pages are written" in capsys.readouterr().err
+
+
+def test_results_measured_again_are_the_same_from_weights_and_from_arguments(done, tmp_path):
+    """Of one row the run is there, of the other it is fitted again; the result files stay as they are."""
+    jobs = [Job(row_of(done, "digits-cpvae-k10"), 0), Job(row_of(done, "digits-vae"), 0)]
+    shutil.copytree(done / "runs" / "table1" / jobs[0].name, tmp_path / "table1" / jobs[0].name)
+    kept = {path: path.read_bytes() for path in (done / "results").glob("*/*.json")}
+    found = verify(jobs, tmp_path, done / "results", n_jobs=1)
+    assert [one.fitted_again for one in found] == [False, True]
+    assert all(one.same for one in found)
+    assert min(one.figures for one in found) > 50
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert verified(done / "results")["compared"] == [one.as_dict() for one in found]
+    (done / "results" / FILE).unlink()
+
+
+def test_a_figure_that_is_not_what_the_weights_give_is_named(done, tmp_path, capsys, monkeypatch):
+    shutil.copytree(done, tmp_path / "checkout")
+    monkeypatch.chdir(tmp_path / "checkout")
+    path = row_of(done, "digits-vae").result(Path("results"), 0)
+    result = json.loads(path.read_text())
+    result["test"]["negative_elbo"] += 0.01
+    path.write_text(json.dumps(result))
+    monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "table1", "--row", "vae", "--verify", "9", "--json"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    said = capsys.readouterr()
+    assert "test negative_elbo differs by 0.0" in said.err
+    assert [(one["name"], one["same"]) for one in json.loads(said.out)] == [("table1/digits-vae-seed0", False)]
+    assert "0 of 1 results the same" in Path("docs", "reproduction.md").read_text()
+
+
+def test_results_are_compared_figure_by_figure():
+    a = {"test": {"n": 100, "elbo": -80.0, "k": [1, 2]}, "seconds": 1, "device": "a"}
+    assert compare("a", a, {**a, "seconds": 2, "device": "b"})[1:] == (4, 0.0, "", False)
+    assert compare("a", a, {**a, "test": {**a["test"], "elbo": -80.004}}).same
+    worse = compare("a", a, {**a, "test": {**a["test"], "elbo": -80.8}})
+    assert (worse.same, worse.where, worse.difference) == (False, "test elbo", pytest.approx(0.01))
+    lost = compare("a", a, {**a, "test": {"n": 100, "k": [1, 2]}})
+    assert (lost.same, lost.where, lost.as_dict()["difference"]) == (False, "test elbo", None)
+    assert not compare("a", {"test": {}}, a).same
+
+
+def test_what_to_verify_is_chosen_among_results(done, tmp_path):
+    rows = rows_of(done)
+    assert {job.name for job in choose(rows, done / "results", 100)} == {
+        path.stem for path in (done / "results").glob("*/*-seed*.json")
+    }
+    assert len(choose(rows, done / "results", 3)) == 3
+    assert len({tuple(job.name for job in choose(rows, done / "results", 1)) for _ in range(50)}) > 1
+    with pytest.raises(InputError, match="no result in .* to verify"):
+        choose(rows, tmp_path, 3)
+    (tmp_path / FILE).write_text("{")
+    assert verified(tmp_path) is None
 
 
 def test_other_data_stand_beside_their_peers(tmp_path):

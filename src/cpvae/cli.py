@@ -473,6 +473,10 @@ def reproduce(
         bool, typer.Option("--render", help="Only write tables and figures, from the results there are.")
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing and how long it takes.")] = False,
+    verify: Annotated[
+        int | None,
+        typer.Option(help="Only measure so many results again, chosen at random, and compare.", min=1),
+    ] = None,
     budget: Annotated[
         float | None,
         typer.Option(help="Minutes; the fits of most value that they hold.", show_default="no limit", min=0.1),
@@ -493,16 +497,28 @@ def reproduce(
 
     Say it again to go on where it stopped.
     """
-    from cpvae.reproduce import planning, running, targets
+    from cpvae.reproduce import planning, running, targets, verification
     from cpvae.reproduce.rows import named, read_rows
 
     rows = read_rows(experiments)
     needed = targets.rows_for(target, rows)
     if row:
         needed = named(needed, row)
-    if render and plan:
-        raise InputError("--render and --plan: expected one of them; leave one out")
-    if not render:
+    only = [name for name, given in (("--render", render), ("--plan", plan), ("--verify", verify)) if given]
+    if len(only) > 1:
+        raise InputError(f"{' and '.join(only)}: expected one of them; leave the others out")
+    compared: list[verification.Comparison] = []
+    if verify:
+        try:
+            compared = verification.verify(
+                verification.choose(needed, results, verify), folder, results, n_jobs=jobs, progress=say
+            )
+        except KeyboardInterrupt as error:
+            say("stopped; fits go on where they were when the same command is said again")
+            raise typer.Exit(130) from error
+        for comparison in compared:
+            say(comparison.line())
+    elif not render:
         n_jobs = running.side_by_side(jobs)
         ahead = planning.Plan(running.missing(needed, results), rows, results, n_jobs, budget and 60 * budget)
         for line in ahead.lines():
@@ -519,12 +535,14 @@ def reproduce(
         for one in needed:
             running.agreement(one, folder, results)
     if as_json:
-        put_json(targets.cells_for(needed, results, experiments))
-    if results.resolve().parent != experiments.resolve().parent:
+        put_json([one.as_dict() for one in compared] or targets.cells_for(needed, results, experiments))
+    if results.resolve().parent == experiments.resolve().parent:
+        for path in targets.render(rows, results, experiments, experiments.parent):
+            say(f"wrote {path}")
+    else:
         say(f"{results} and {experiments} are not of one checkout: no pages are written")
-        return
-    for path in targets.render(rows, results, experiments, experiments.parent):
-        say(f"wrote {path}")
+    if not all(one.same for one in compared):
+        raise typer.Exit(1)
 
 
 @data_app.command("list")

@@ -16,6 +16,7 @@ from cpvae.reproduce.claims import verdicts
 from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
 from cpvae.reproduce.rows import Row, published, serving
 from cpvae.reproduce.running import result_in, results_of
+from cpvae.reproduce.verification import verified
 
 TARGETS = {
     "accuracy": "clusters of MNIST without labels, seed by seed",
@@ -103,5 +104,6 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         done=sum(cell["measured"] is not None for cell in overview),
         cells=len(overview),
         figures=[(name, TARGETS[name]) for name in FIGURES if (root / FOLDER / f"{name}.png").exists()],
+        verified=verified(results),
         devices=sorted({one["device"] for row in in_table for one in results_of(row, results)}),
     )

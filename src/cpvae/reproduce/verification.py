@@ -1,0 +1,150 @@
+"""Results measured again and compared: from the weights in their run folders, or from new fits of the same arguments.
+
+Everything that a result file tells of a model is compared; what it tells of the machine and the time is not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cpvae.checkpoints import write_json
+from cpvae.errors import InputError
+from cpvae.evidence import evidence
+from cpvae.reproduce.rows import Row
+from cpvae.reproduce.running import Job, reproduce, result_in
+
+FILE = "verification.json"
+OF_THE_MACHINE = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
+SAME = 1e-4  # relative to a figure, or to 1 for those below it
+
+
+class Comparison(NamedTuple):
+    """A result beside the same measured again.
+
+    Attributes:
+        figures: how many were compared.
+        difference: the largest, relative to the figure, or to 1 for those below it; infinite for what is no number.
+        where: the figure that differs most; empty if none does.
+        fitted_again: whether there was no run folder, so that the weights are new as well.
+    """
+
+    name: str
+    figures: int
+    difference: float
+    where: str
+    fitted_again: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether all figures agree."""
+        return self.difference <= SAME
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON, which has no infinity."""
+        difference = self.difference if math.isfinite(self.difference) else None
+        return {**self._asdict(), "difference": difference, "same": self.same}
+
+    def line(self) -> str:
+        """In print."""
+        how = "fitted and measured again" if self.fitted_again else "measured again"
+        text = f"{self.name}, {how}: {self.figures} figures"
+        return f"{text} the same" if self.same else f"{text}, {self.where} differs by {self.difference:.2g}"
+
+
+def verified(results: Path) -> dict[str, Any] | None:
+    """What the last verification found, or None; a file that is damaged is none.
+
+    Keys ``compared``, a list of `Comparison.as_dict`, and those of `cpvae.evidence.evidence`.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads((results / FILE).read_text())
+        _ = [one["name"] for one in found["compared"]]
+        return dict(found)
+    return None
+
+
+def choose(rows: Sequence[Row], results: Path, n: int) -> list[Job]:
+    """Results that are there, `n` of them at random, or all.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [Job(row, seed) for row in rows for seed in range(row.seeds) if row.result(results, seed).exists()]
+    if not found:
+        raise InputError(f"no result in {results} to verify; fit something first, by the same command without --verify")
+    chosen = np.random.default_rng().choice(len(found), min(n, len(found)), replace=False)
+    return [found[i] for i in sorted(chosen)]
+
+
+def verify(
+    jobs: Sequence[Job],
+    folder: Path,
+    results: Path,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> list[Comparison]:
+    """Measure these results again, compare them with their files, and keep what was found in ``verification.json``.
+
+    Args:
+        folder: of the run folders. What has none is fitted again.
+        results: of the result files, which stay as they are.
+        n_jobs: as `cpvae.reproduce.running.reproduce`.
+
+    Raises:
+        InputError: as `cpvae fit`, and for a damaged result.
+    """
+    before = [result_in(job.row.result(results, job.seed)) for job in jobs]
+    again = [not (folder / job.row.group / job.name).exists() for job in jobs]
+    with TemporaryDirectory() as place:
+        reproduce(jobs, folder, Path(place), n_jobs=n_jobs, progress=progress)
+        after = [result_in(job.row.result(Path(place), job.seed)) for job in jobs]
+    found = [
+        compare(f"{job.row.group}/{job.name}", a, b, fitted_again)
+        for job, a, b, fitted_again in zip(jobs, before, after, again, strict=True)
+    ]
+    compared = [one.as_dict() for one in found]
+    write_json(results / FILE, {**evidence(f"cpvae reproduce all --verify {len(jobs)}"), "compared": compared})
+    return found
+
+
+def compare(name: str, before: dict[str, Any], after: dict[str, Any], fitted_again: bool = False) -> Comparison:
+    """Two results of the same row and seed, figure by figure.
+
+    >>> compare("a", {"test": {"elbo": 1.0}, "seconds": 5}, {"test": {"elbo": 1.5}, "seconds": 9})
+    Comparison(name='a', figures=1, difference=0.5, where='test elbo', fitted_again=False)
+    """
+    a, b = (dict(_figures({k: v for k, v in one.items() if k not in OF_THE_MACHINE})) for one in (before, after))
+    largest, where = 0.0, ""
+    for key in [*a, *(key for key in b if key not in a)]:
+        difference = _difference(a[key], b[key]) if key in a and key in b else math.inf
+        if difference > largest:
+            largest, where = difference, key
+    return Comparison(name, len(a), largest, where, fitted_again)
+
+
+def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What a result holds, by the keys that lead to it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield path, value
+    else:
+        for key, part in items:
+            yield from _figures(part, f"{path} {key}".strip())
+
+
+def _difference(a: Any, b: Any) -> float:
+    """0 for what is equal; of numbers relative to the first one, or to 1 for one below that."""
+    if a == b:
+        return 0.0
+    if not all(isinstance(x, int | float) for x in (a, b)):
+        return math.inf
+    return abs(a - b) / max(1.0, abs(a))
