@@ -26,6 +26,7 @@ from cpvae.initialisation import STARTS, AutoencoderCode, ClusteredStart, Random
 from cpvae.likelihoods import Bernoulli
 from cpvae.nn import Dense
 from cpvae.rows import Rows
+from cpvae.runs import LOCK, held
 from cpvae.schedules import constant
 from cpvae.training import CHECKPOINT, HISTORY, EpochRecord, Interrupted, Settings, train
 
@@ -278,6 +279,37 @@ def test_killed_at_ten_random_moments_and_resumed_the_weights_are_the_same(tmp_p
             assert_nothing_half_written(folder)
     fit_in(folder, resume=True)
     assert_same_run(tmp_path / "whole", folder)
+
+
+def test_a_folder_is_for_one_process_at_a_time_and_free_when_that_is_killed(tmp_path):
+    folder = tmp_path / "run"
+    child = os.fork()
+    if child == 0:
+        os.close(1), os.close(2)
+        fit_in(folder, max_epochs=100_000)
+        os._exit(0)
+    while not (folder / HISTORY).exists():
+        time.sleep(0.001)
+    for resume in (False, True):
+        with pytest.raises(InputError, match="another process is fitting into .*run; wait"):
+            fit_in(folder, resume, max_epochs=100_000)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with held(folder):
+        pass
+    assert not (folder / LOCK).exists()
+    assert (folder / HISTORY).exists()
+
+
+def test_a_folder_that_was_only_asked_for_is_not_left_behind(tmp_path):
+    with pytest.raises(InputError):
+        CPVAE(4, **{**FIT, "max_epochs": 3}).fit(X, out=tmp_path / "new" / "run", resume=False, X_valid=X[:, :2])
+    with held(tmp_path / "run"):
+        assert (tmp_path / "run" / LOCK).exists()
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        fit_in(tmp_path / "file")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

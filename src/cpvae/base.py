@@ -12,6 +12,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -208,30 +209,32 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         likelihood.check(valid)
 
         folder = None if out is None else Path(out)
-        if folder is not None:
-            config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
-            if self.schema_ is not None:
-                config["schema"] = self.schema_.as_dict()
-            found = world().first(lambda: runs.begin(folder, config, resume, type(self)()._config()["params"]))
-            if found["status"] == "finished":
-                return self._open(folder / runs.MODEL)
-            seeds = found["seeds"]
-        reporter = reporter or (Terminal() if self.verbose and world().is_main else Silent())
-        try:
-            restarts = [self._restart(i, seed, rows, likelihood, folder, resume) for i, seed in enumerate(seeds)]
-            fits = run_all(restarts, rows, valid, reporter)
-        except Exception:
-            if folder is not None and world().is_main:
-                runs.release(folder)
-            raise
-        finally:
-            reporter.close()
-        self.start_seconds_ = sum(outcome.start_seconds for _, outcome in fits)
-        best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
-        self.stability_ = self._stability([model for model, _ in fits], valid)
-        self._finish(rows, *fits[best], seeds[best])
-        if folder is not None:
-            world().first(lambda: self._leave(folder, seeds, best, device))
+        with ExitStack() as claim:
+            if folder is not None:
+                config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
+                if self.schema_ is not None:
+                    config["schema"] = self.schema_.as_dict()
+                world().first(lambda: claim.enter_context(runs.held(folder)))
+                found = world().first(lambda: runs.begin(folder, config, resume, type(self)()._config()["params"]))
+                if found["status"] == "finished":
+                    return self._open(folder / runs.MODEL)
+                seeds = found["seeds"]
+            reporter = reporter or (Terminal() if self.verbose and world().is_main else Silent())
+            try:
+                restarts = [self._restart(i, seed, rows, likelihood, folder, resume) for i, seed in enumerate(seeds)]
+                fits = run_all(restarts, rows, valid, reporter)
+            except Exception:
+                if folder is not None and world().is_main:
+                    runs.release(folder)
+                raise
+            finally:
+                reporter.close()
+            self.start_seconds_ = sum(outcome.start_seconds for _, outcome in fits)
+            best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
+            self.stability_ = self._stability([model for model, _ in fits], valid)
+            self._finish(rows, *fits[best], seeds[best])
+            if folder is not None:
+                world().first(lambda: self._leave(folder, seeds, best, device))
         return self
 
     def _stability(self, models: Sequence[VAEModule], valid: Rows) -> float | None:

@@ -154,12 +154,13 @@ def fit_run(
     resume: bool,
     quiet: bool,
     say: Callable[[str], None] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fit, and leave in the run folder the model, its metrics and a picture of samples; returns the metrics.
 
-    Unless `quiet`, `say` is told what the columns of a table were taken for. A resumed run goes on with the options it
-    began with; one that is given again must be the same. Of several processes the first returns metrics, the others
-    nothing.
+    Unless `quiet`, `say` is told what the columns of a table were taken for. `about` is kept with the run. A resumed
+    run goes on with the options it began with; one that is given again must be the same. Of several processes the
+    first returns metrics, the others nothing.
     """
     defaults: dict[str, Any] = {"random_state": 0}
     if resume:
@@ -179,7 +180,7 @@ def fit_run(
         X_valid=rows_of(data, judged) if judged == "valid" else None,
         out=out,
         resume=resume,
-        about={"source": source, "labels": labels, "dataset": data.name},
+        about={"source": source, "labels": labels, "dataset": data.name, **(about or {})},
     )
     if not is_main():
         return {}

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import platform
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sklearn
 import torch
+from filelock import FileLock, Timeout
 
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
@@ -23,6 +25,7 @@ from cpvae.training import CHECKPOINT, HISTORY
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
+LOCK = ".lock"  # held by the process that fits into the folder
 RESTARTS = "restart-*"  # folders of a run with several restarts, each with a history and a checkpoint
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 
@@ -100,6 +103,35 @@ def check_folder(folder: Path, resume: bool) -> None:
                 f"{folder} is no run but holds a {name}, which would be overwritten; choose another folder"
             )
     check_writable(folder / CONFIG)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """A folder for this process alone while it fits into it; made if it does not exist, and taken away if left empty.
+
+    The lock goes with the process, however that ends. On a file system without locks there is none.
+
+    Raises:
+        InputError: another process has it.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"another process is fitting into {folder}; wait until it ends, or choose another folder"
+        ) from error
+    except (OSError, ValueError, NotImplementedError):
+        pass  # what cannot be written is refused by `begin`, in words
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            (folder / LOCK).unlink(missing_ok=True)
+            lock.release()
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
 
 def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str, Any]) -> dict[str, Any]:

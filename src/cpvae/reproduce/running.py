@@ -124,9 +124,8 @@ def run(job: Job, folder: Path, results: Path) -> str:
             **params,
         }  # what is not said is as by default, resumed too
         resume = (place / runs.CONFIG).exists()
-        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True)
-        if not resume:
-            runs.note(place, commit=commit())
+        about = {"commit": commit()}
+        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about)
         picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
         fit = Fitted(load(place), data, place, row.serves, picture)
         measured: dict[str, Any] = {}
@@ -137,7 +136,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
             seconds["all"] = round(time.perf_counter() - began, 1)
         result = {
             **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}"),
-            "fit_commit": runs.read_config(place).get("commit"),
+            "fit_commit": runs.read_config(place)["about"].get("commit"),  # of its first session
             "row": row.name,
             "dataset": data.name,
             "model": row.model,
