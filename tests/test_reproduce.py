@@ -16,7 +16,7 @@ from cpvae.metrics import ari
 from cpvae.reproduce import claims, clusters, pages, running, table, targets
 from cpvae.reproduce.drawing import draw, drawn
 from cpvae.reproduce.measures import BINS, CATEGORIES
-from cpvae.reproduce.planning import Plan, duration, seconds_of
+from cpvae.reproduce.planning import Costs, Plan, duration
 from cpvae.reproduce.rows import Row, named, published, read_rows, serving
 from cpvae.reproduce.running import Job, missing
 from cpvae.reproduce.verification import FILE, choose, compare, verified, verify
@@ -305,7 +305,7 @@ def test_a_claim_without_a_run_is_open():
 def result_with(results: Path, row: Row, seconds: float, rate: float, seed: int = 0) -> None:
     path = row.result(results, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    result = {"seed": seed, "seconds": {"start": 0, "training": 1, "all": seconds}, "gigaflops": rate}
+    result = {"seed": seed, "epochs": 100, "seconds": {"start": 0, "training": 1, "all": seconds}, "gigaflops": rate}
     path.write_text(json.dumps({**result, "test": {}, "device": "cpu"}))
 
 
@@ -321,15 +321,29 @@ def test_seconds_are_those_of_the_nearest_result_at_the_speed_of_this_machine(tm
     )
     asked = some("mnist-mog-k500", "mog", 500)
     rows = [few, many, other, asked]
-    assert seconds_of(asked, rows, tmp_path, 10.0) is None
+    assert Costs(rows, tmp_path, 10.0).seconds(asked) is None
     result_with(tmp_path, few, 100, 10.0)
-    assert seconds_of(asked, rows, tmp_path, 10.0) == pytest.approx(100)
-    assert seconds_of(asked, rows, tmp_path, 5.0) == pytest.approx(200)  # half as fast
+    assert Costs(rows, tmp_path, 10.0).seconds(asked) == pytest.approx(100)
+    assert Costs(rows, tmp_path, 5.0).seconds(asked) == pytest.approx(200)  # half as fast
     result_with(tmp_path, many, 300, 10.0)
-    assert seconds_of(asked, rows, tmp_path, 10.0) == pytest.approx(300)
-    assert seconds_of(other, rows, tmp_path, 10.0) is None
+    assert Costs(rows, tmp_path, 10.0).seconds(asked) == pytest.approx(300)
+    assert Costs(rows, tmp_path, 10.0).seconds(other) is None
     result_with(tmp_path, asked, 50, 10.0)
-    assert seconds_of(asked, rows, tmp_path, 10.0) == pytest.approx(50)
+    assert Costs(rows, tmp_path, 10.0).seconds(asked) == pytest.approx(50)
+
+
+def test_a_fit_of_more_epochs_or_another_network_costs_what_that_does(tmp_path):
+    """Results are of 100 epochs."""
+    plain, conv = some("mnist-mog-k10", "mog", 10), some("mnist-mog-k10-conv", "mog", 10)
+    conv.params["network"] = "conv"
+    result_with(tmp_path, plain, 100, 10.0)
+    result_with(tmp_path, conv, 900, 10.0)
+    long, other = some("mnist-mog-k10-long", "mog", 10), some("mnist-mog-k150-conv", "mog", 150)
+    long.params["max_epochs"] = 400
+    other.params["network"] = "conv"
+    of = Costs([plain, conv, long, other], tmp_path, 10.0)
+    assert of.seconds(long) == pytest.approx(400)
+    assert of.seconds(other) == pytest.approx(900)
 
 
 def test_a_budget_holds_first_seeds_before_second_ones_and_cheap_before_dear(tmp_path, monkeypatch):
@@ -563,7 +577,7 @@ def test_what_to_verify_is_chosen_among_results(done, tmp_path):
     }
     assert len(choose(rows, done / "results", 3)) == 3
     assert len({tuple(job.name for job in choose(rows, done / "results", 1)) for _ in range(50)}) > 1
-    with pytest.raises(InputError, match="no result in .* to verify"):
+    with pytest.raises(InputError, match=r"no result in .* to verify"):
         choose(rows, tmp_path, 3)
     (tmp_path / FILE).write_text("{")
     assert verified(tmp_path) is None

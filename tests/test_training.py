@@ -291,7 +291,7 @@ def test_a_folder_is_for_one_process_at_a_time_and_free_when_that_is_killed(tmp_
     while not (folder / HISTORY).exists():
         time.sleep(0.001)
     for resume in (False, True):
-        with pytest.raises(InputError, match="another process is fitting into .*run; wait"):
+        with pytest.raises(InputError, match=r"another process is fitting into .*run; wait"):
             fit_in(folder, resume, max_epochs=100_000)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -18,35 +18,57 @@ from cpvae.restarts import one_thread
 SAME_SPEED = 1.0  # ratio for results that do not say how fast their machine was
 
 
-def seconds_of(row: Row, rows: Sequence[Row], results: Path, rate: float) -> float | None:
-    """What a fit of a row will take on one thread, with its measurements; None where no result tells.
-
-    From results of the row itself, else of the model on the same data with the nearest number of components, else of
-    the same model on other data.
+class Costs:
+    """What fits take on one thread, with their measurements, as far as results tell.
 
     Args:
+        rows: those whose results are looked at.
+        results: of the result files.
         rate: 10^9 operations a second of one thread of this machine (`cpvae.reproduce.running.speed`).
     """
 
-    def known(other: Row) -> list[float]:
-        found = [_seconds(result, rate) for result in results_of(other, results)]
-        return [value for value in found if value is not None]
+    def __init__(self, rows: Sequence[Row], results: Path, rate: float):
+        self.rate = rate
+        self.known: list[tuple[Row, float, float]] = []  # with the middle of its seconds and of its epochs
+        for row in rows:
+            found = [(self._seconds(result), result["epochs"]) for result in results_of(row, results)]
+            told = [(seconds, epochs) for seconds, epochs in found if seconds]
+            if told:
+                seconds, epochs = np.median(told, axis=0)
+                self.known.append((row, float(seconds), float(epochs)))
 
-    def distance(other: Row) -> tuple[bool, bool, float]:
-        sizes = [math.log(one.components or 1) for one in (row, other)]
-        return other.dataset != row.dataset, other.group != row.group, abs(sizes[0] - sizes[1])
+    def _seconds(self, result: dict[str, Any]) -> float:
+        seconds = result["seconds"]
+        whole = seconds.get("all", seconds.get("start", 0.0) + seconds.get("training", 0.0))
+        return float(whole * (result["gigaflops"] / self.rate if "gigaflops" in result else SAME_SPEED))
 
-    alike = [other for other in rows if other.model == row.model and known(other)]
-    if not alike:
-        return None
-    nearest = row if known(row) else min(alike, key=distance)
-    return float(np.median(known(nearest)))
+    def seconds(self, row: Row) -> float | None:
+        """Of one fit of a row; None where no result tells.
 
+        From results of the row itself, else of the same model where the rest is most alike: the data, the network, the
+        preset, the folder, the number of components. Where the row says how many epochs, so many times as long.
+        """
 
-def _seconds(result: dict[str, Any], rate: float) -> float | None:
-    seconds = result["seconds"]
-    whole = seconds.get("all", seconds.get("start", 0.0) + seconds.get("training", 0.0))
-    return whole * (result["gigaflops"] / rate if "gigaflops" in result else SAME_SPEED) or None
+        def distance(of: tuple[Row, float, float]) -> tuple[bool, bool, bool, bool, float]:
+            other = of[0]
+            sizes = [math.log(one.components or 1) for one in (row, other)]
+            network, preset = (other.params.get(key) != row.params.get(key) for key in ("network", "preset"))
+            return (
+                other.dataset != row.dataset,
+                network,
+                preset,
+                other.group != row.group,
+                abs(sizes[0] - sizes[1]),
+            )
+
+        for other, seconds, _ in self.known:
+            if other == row:
+                return seconds
+        alike = [one for one in self.known if one[0].model == row.model]
+        if not alike:
+            return None
+        _, seconds, epochs = min(alike, key=distance)
+        return seconds * row.params.get("max_epochs", epochs) / max(1.0, epochs)
 
 
 class Plan:
@@ -63,7 +85,8 @@ class Plan:
         with one_thread():
             rate = speed()
         self.n_jobs = max(1, min(n_jobs, len(jobs)))
-        costs = [seconds_of(job.row, rows, results, rate) for job in jobs]
+        of = Costs(rows, results, rate)
+        costs = [of.seconds(job.row) for job in jobs]
         chosen = list(range(len(jobs))) if budget is None else self._affordable(jobs, costs, budget)
         self.jobs = [jobs[i] for i in chosen]
         self.left = [job for i, job in enumerate(jobs) if i not in chosen]

@@ -183,7 +183,7 @@ def result_in(path: Path) -> dict[str, Any]:
     result: Any = None
     with suppress(OSError, ValueError):
         result = json.loads(path.read_text())
-    if not isinstance(result, dict) or not {"seed", "seconds", "test", "device"} <= set(result):
+    if not isinstance(result, dict) or not {"seed", "epochs", "seconds", "test", "device"} <= set(result):
         raise InputError(f"{path} is no result; restore it from the checkout, or delete it to have it fitted again")
     return result
 
