@@ -56,6 +56,38 @@ SplitName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
 
+# What several commands take of a fit; None leaves it to the estimator.
+Epochs = Annotated[int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")]
+LatentDim = Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")]
+Hidden = Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")]
+NetworkName = Annotated[
+    str | None, typer.Option("--network", help="dense, or conv (convolutions, for images).", show_default="dense")
+]
+Preset = Annotated[str | None, typer.Option(help="How to train: fast or paper.", show_default="fast")]
+Precision = Annotated[
+    str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
+]
+LikelihoodName = Annotated[
+    str | None,
+    typer.Option(
+        "--likelihood",
+        help="bernoulli (ink), gaussian (measurements), columns (of a table, each after its kind) or auto.",
+        show_default="auto",
+    ),
+]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        metavar="FILE.json",
+        help='What columns of a table hold: {"age": "count", "city": "categorical", "size": "numeric", '
+        '"id": "ignore"}.',
+        show_default="inferred from their cells",
+        callback=expand,
+    ),
+]
+Jobs = Annotated[int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)]
+
 
 def say(text: str) -> None:
     """A line for the user, on standard error; of several processes the first one speaks."""
@@ -89,32 +121,15 @@ def fit(
         int | None,
         typer.Option("--components", "-k", help="Categories, or components of the prior.", show_default="10"),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")
-    ] = None,
+    epochs: Epochs = None,
     seed: Annotated[int | None, typer.Option(help="Fixes everything.", show_default="0")] = None,
     restarts: Annotated[
         int | None, typer.Option(help="Fits; the best validation bound is kept.", show_default="1")
     ] = None,
-    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
-    hidden: Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")] = None,
-    likelihood: Annotated[
-        str | None,
-        typer.Option(
-            help="bernoulli (ink), gaussian (measurements), columns (of a table, each after its kind) or auto.",
-            show_default="auto",
-        ),
-    ] = None,
-    schema: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.json",
-            help='What columns of a table hold: {"age": "count", "city": "categorical", "size": "numeric", '
-            '"id": "ignore"}.',
-            show_default="inferred from their cells",
-            callback=expand,
-        ),
-    ] = None,
+    latent_dim: LatentDim = None,
+    hidden: Hidden = None,
+    likelihood: LikelihoodName = None,
+    schema: SchemaFile = None,
     noise: Annotated[
         float | None,
         typer.Option(help="Gaussian noise, in standard deviations of the columns.", show_default="learned"),
@@ -146,14 +161,12 @@ def fit(
     consistency: Annotated[
         float | None, typer.Option(help="Weight of the copies' agreement beside the bound.", show_default="20")
     ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="dense, or conv (convolutions, for images).", show_default="dense")
-    ] = None,
+    network: NetworkName = None,
     prior: Annotated[str | None, typer.Option(help="Of vae and hvae.", show_default="normal")] = None,
     pseudo_inputs: Annotated[
         str | None, typer.Option(help="Of vamp and hvae-vamp, how they begin: rows or random.", show_default="rows")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="How to train: fast or paper.", show_default="fast")] = None,
+    preset: Preset = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Rows in a step.", show_default="the preset's: 100, or 200 of 20,000 rows on")
     ] = None,
@@ -166,9 +179,7 @@ def fit(
         int | None,
         typer.Option(help="Stop after so many epochs without a better validation bound.", show_default="50"),
     ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
-    ] = None,
+    precision: Precision = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto.", show_default="auto")] = None,
     labels: Labels = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
@@ -177,7 +188,7 @@ def fit(
 ) -> None:
     """Fit a model to rows without labels, and leave it in a run folder."""
     from cpvae import runs
-    from cpvae.commands import fit_run, load_data, make_estimator, read_schema
+    from cpvae.commands import fit_run, load_data, make_estimator
 
     given = {
         "n_components": components,
@@ -186,9 +197,9 @@ def fit(
         "n_init": restarts,
         "latent_dim": latent_dim,
         "network": network,
-        "hidden": None if hidden is None else parse_widths(hidden),
+        "hidden": hidden,
         "likelihood": likelihood,
-        "schema": None if schema is None else read_schema(schema),
+        "schema": schema,
         "noise": noise,
         "weights": weights,
         "expectation": expectation,
@@ -205,7 +216,7 @@ def fit(
         "precision": precision,
         "device": device,
     }
-    params = {name: value for name, value in given.items() if value is not None}
+    params = arguments(given)
     runs.check_folder(out, resume)
     if not resume:
         make_estimator(model or "cpvae", params)._check_params()  # before data are fetched or read
@@ -329,28 +340,18 @@ def compare(
         Path | None,
         typer.Option(help="Folder for runs and tables.", callback=expand, show_default="runs/compare-DATA"),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")
-    ] = None,
-    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
-    preset: Annotated[str | None, typer.Option(help="How to train: fast or paper.", show_default="fast")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="dense, or conv (convolutions, for images).", show_default="dense")
-    ] = None,
-    hidden: Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")] = None,
-    likelihood: Annotated[str | None, typer.Option(help="bernoulli, gaussian or auto.", show_default="auto")] = None,
-    schema: Annotated[
-        Path | None, typer.Option(help="A JSON file of what columns hold, as for fit.", callback=expand)
-    ] = None,
+    epochs: Epochs = None,
+    latent_dim: LatentDim = None,
+    preset: Preset = None,
+    precision: Precision = None,
+    network: NetworkName = None,
+    hidden: Hidden = None,
+    likelihood: LikelihoodName = None,
+    schema: SchemaFile = None,
     split: SplitName = None,
     importance_samples: Annotated[int, typer.Option(help="Behind each NLL.", min=1)] = 500,
     importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
-    jobs: Annotated[
-        int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
-    ] = None,
+    jobs: Jobs = None,
     backend: Annotated[
         str | None, typer.Option(help="Of joblib: loky, dask, ray, ...", show_default="loky: processes here")
     ] = None,
@@ -361,7 +362,7 @@ def compare(
 
     Run it again to go on where it stopped, or to add models, components and seeds.
     """
-    from cpvae.commands import dataset_name, read_schema
+    from cpvae.commands import dataset_name
     from cpvae.compare import PAGE, Protocol, backend_of, markdown
     from cpvae.compare import compare as compare_models
 
@@ -371,9 +372,9 @@ def compare(
         "precision": precision,
         "latent_dim": latent_dim,
         "network": network,
-        "hidden": None if hidden is None else parse_widths(hidden),
+        "hidden": hidden,
         "likelihood": likelihood,
-        "schema": None if schema is None else read_schema(schema),
+        "schema": schema,
     }
     out = out or Path("runs") / f"compare-{dataset_name(data)}"
     protocol = Protocol(split, importance_samples, importance_rows)
@@ -386,7 +387,7 @@ def compare(
                 seeds,
                 out,
                 labels=labels,
-                params={name: value for name, value in given.items() if value is not None},
+                params=arguments(given),
                 protocol=protocol,
                 n_jobs=jobs,
                 progress=say,
@@ -413,20 +414,12 @@ def choose(
         Path | None,
         typer.Option(help="Folder for runs and result.", callback=expand, show_default="runs/choose-DATA"),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")
-    ] = None,
-    latent_dim: Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
-    ] = None,
-    likelihood: Annotated[str | None, typer.Option(help="bernoulli, gaussian or auto.", show_default="auto")] = None,
-    schema: Annotated[
-        Path | None, typer.Option(help="A JSON file of what columns hold, as for fit.", callback=expand)
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
-    ] = None,
+    epochs: Epochs = None,
+    latent_dim: LatentDim = None,
+    precision: Precision = None,
+    likelihood: LikelihoodName = None,
+    schema: SchemaFile = None,
+    jobs: Jobs = None,
     labels: Labels = None,
     as_json: Json = False,
 ) -> None:
@@ -435,7 +428,7 @@ def choose(
     Test rows are left alone. Say it again to go on where it stopped.
     """
     from cpvae import choice
-    from cpvae.commands import choose_number, dataset_name, load_data, read_schema
+    from cpvae.commands import choose_number, dataset_name, load_data
 
     out = out or Path("runs") / f"choose-{dataset_name(data)}"
     given = {
@@ -443,9 +436,9 @@ def choose(
         "latent_dim": latent_dim,
         "precision": precision,
         "likelihood": likelihood,
-        "schema": None if schema is None else read_schema(schema),
+        "schema": schema,
     }
-    params = {name: value for name, value in given.items() if value is not None}
+    params = arguments(given)
     numbers = parse_numbers("--components", components)
     try:
         found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
@@ -488,9 +481,7 @@ def reproduce(
     folder: Annotated[Path, typer.Option("--runs", help="Folder of the fits.", callback=expand)] = Path(
         "runs", "reproduce"
     ),
-    jobs: Annotated[
-        int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)
-    ] = None,
+    jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
     """Reproduce the paper, or a part of it, from a checkout: fit what has no result yet, write tables and figures.
@@ -614,9 +605,16 @@ def check_out(path: Path, known: tuple[str, ...]) -> None:
     check_writable(path)
 
 
-def parse_widths(text: str) -> tuple[int, ...]:
-    """ "300,300" to (300, 300)."""
-    return parse_numbers("--hidden", text, "300,300")
+def arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Of an estimator, from options: those that were given, widths and schema read."""
+    from cpvae.commands import read_schema
+
+    params = {name: value for name, value in given.items() if value is not None}
+    if "hidden" in params:
+        params["hidden"] = parse_numbers("--hidden", params["hidden"], "300,300")
+    if "schema" in params:
+        params["schema"] = read_schema(params["schema"])
+    return params
 
 
 def parse_numbers(option: str, text: str, such_as: str = "10,50") -> tuple[int, ...]:
