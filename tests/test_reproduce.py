@@ -215,6 +215,27 @@ def test_everything_is_written_without_runs_and_data(done, tmp_path, monkeypatch
     assert {path: path.read_bytes() for path in written} == before  # the same bytes again
 
 
+def test_the_ablation_says_nats_beside_the_first_and_what_the_released_code_would_print(done, tmp_path):
+    for name in ("experiments", "results"):
+        shutil.copytree(done / name, tmp_path / name)
+    of = tmp_path / "experiments"
+    write(of / "table1", "mnist-cpvae-k10", ["table1"], "n_components = 10")
+    write(of / "ablation", "mnist-released", ["ablation"], "n_components = 10")
+    (of / "paper.toml").write_text("[table1]\nmnist-cpvae-k10 = 84.76\n[text]\nmnist-cpvae-k10 = 0.5\n")
+    result = result_of(done, "digits-cpvae-k10")
+    for group, name, bound in (("table1", "mnist-cpvae-k10", 88.0), ("ablation", "mnist-released", 90.5)):
+        result["test"]["negative_elbo"] = bound
+        result["relaxed_not_a_bound"] = {"1.0": {"value": bound - 3}, "0.5": {"value": bound - 2}}
+        (tmp_path / "results" / group).mkdir(exist_ok=True)
+        (tmp_path / "results" / group / f"{name}-seed0.json").write_text(json.dumps(result))
+    text = targets.page(read_rows(of), tmp_path / "results", of, tmp_path)
+    assert "| about mnist-released | 90.50 | +2.50 | 87.50 | 88.50 |" in text
+    assert "| about mnist-cpvae-k10 | 88.00 |  | 85.00 | 86.00 |" in text
+    said = " ".join(text.split())
+    assert "has a valid -L of 90.50; that code would print 87.50 at temperature 1 and 88.50 at 0.5" in said
+    assert "Published for K = 10: 84.76." in said
+
+
 def test_a_figure_without_results_is_not_drawn(tmp_path):
     row = Row("table1", "mnist-vae", "", "mnist", "vae", 1, ("fig8",))
     assert draw("fig8", [row], tmp_path / "results", tmp_path) == []
