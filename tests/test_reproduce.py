@@ -282,6 +282,17 @@ def test_claims_follow_the_figures():
     assert claims.categories_are_digits(cells, {}, {}).status == claims.REPRODUCED
 
 
+def test_the_claim_of_accuracy_holds_in_part_where_it_needs_a_start():
+    paper = {"text": {"mnist-cpvae-k10": 0.946}}
+    cells = {"mnist-cpvae-k10": cell_of(accuracy=0.97)}
+    assert claims.accuracy(cells, {}, paper).status == claims.REPRODUCED
+    cells["mnist-no-start"] = {"accuracy_median": 0.11, "seeds": [0]}
+    verdict = claims.accuracy(cells, {}, paper)
+    assert (verdict.status, "without a start, 1 seed(s): 11.0%" in verdict.evidence) == (claims.PARTLY, True)
+    cells["mnist-cpvae-k10"]["accuracy"] = 0.9
+    assert claims.accuracy(cells, {}, paper).status == claims.NOT
+
+
 def test_claims_are_judged_with_all_that_the_checkout_fits():
     """Every row has a result: no claim is open, and cells of other groups, with other figures, do no harm."""
     rows, paper = read_rows(ROOT / "experiments"), published(ROOT / "experiments")

@@ -103,13 +103,15 @@ def published_bounds(cells: Cells, densities: Densities, paper: dict[str, Any]) 
 
 
 def accuracy(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """CP at K = 10 in Table 1 has the published accuracy, mapped one to one on training rows."""
+    """CP at K = 10 has the published accuracy, mapped one to one on training rows: with a start, and as in the paper."""
     value, known = _get(cells, "mnist-cpvae-k10", "accuracy"), float(paper["text"]["mnist-cpvae-k10"])
-    text = f"{value:.1%} with a clustering start, published {known:.1%}"
+    text, held = f"{value:.1%} with a clustering start, published {known:.1%}", [value >= known]
     for name, what in (("mnist-default", "with copies beside the bound"), ("mnist-no-start", "without a start")):
         if name in cells:
             text += f"; {what}, {len(cells[name]['seeds'])} seed(s): {cells[name]['accuracy_median']:.1%}"
-    return Verdict(REPRODUCED if value >= known else NOT, text)
+    if "mnist-no-start" in cells:
+        held.append(cells["mnist-no-start"]["accuracy_median"] >= known)
+    return Verdict(_share(held), text)
 
 
 def _variation(densities: Densities, name: str, weights: str = "") -> float:
