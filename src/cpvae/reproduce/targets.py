@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError, nearest
 from cpvae.reproduce import clusters, table
-from cpvae.reproduce.claims import verdicts
+from cpvae.reproduce.claims import NOT, OWN, REPRODUCED, verdicts
 from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
 from cpvae.reproduce.rows import Row, published, serving
 from cpvae.reproduce.running import result_in, results_of
@@ -96,6 +96,8 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     template = environment.from_string(files("cpvae.reproduce").joinpath("reproduction.md.j2").read_text("utf-8"))
     return template.render(
         claims=claims,
+        own=verdicts(known, densities, paper, OWN),
+        words={REPRODUCED: "holds", NOT: "does not hold"},  # of a claim that is not the paper's
         count={status: sum(v.status == status for _, v in claims) for status in {v.status for _, v in claims}},
         overview=table.overview(overview),
         details=table.details(overview),
