@@ -10,7 +10,7 @@ import numpy as np
 
 from cpvae import figures
 from cpvae.checkpoints import read_json, write_atomic
-from cpvae.reproduce.pages import ROOT_OF_PAGES, links, rendered
+from cpvae.reproduce.pages import ROOT_OF_PAGES, cell_of, links, rendered
 from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import AGREEMENT, results_of
 
@@ -29,14 +29,8 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
         path = results / row.group / f"{row.name}-{AGREEMENT}.json"
         pairs = read_json(path, "a result")["ari"] if path.exists() else []
         yield {
-            "row": row.name,
-            "about": row.about,
-            "dataset": row.dataset,
-            "components": row.components,
-            "published": None,
+            **cell_of(row, found, results, "accuracy"),
             "measured": float(np.median(accuracy)),
-            "unit": "accuracy",
-            "seeds": [one["seed"] for one in found],
             "accuracy_median": float(np.median(accuracy)),
             "accuracy_worst": float(accuracy.min()),
             "accuracy_best": float(accuracy.max()),
@@ -50,7 +44,6 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
             "ari_median": float(np.median(pairs)) if pairs else None,
             "ari_worst": min(pairs) if pairs else None,
             "seconds_median": float(np.median([one["seconds"]["start"] + one["seconds"]["training"] for one in found])),
-            "files": [str(row.result(results, one["seed"]).relative_to(results)) for one in found],
         }
 
 

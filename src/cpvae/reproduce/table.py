@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.reproduce.pages import links
+from cpvae.reproduce.pages import cell_of, links
 from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import results_of
 
@@ -25,18 +25,7 @@ def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterat
     """
     for row in rows:
         found = results_of(row, results)
-        cell: dict[str, Any] = {
-            "row": row.name,
-            "about": row.about,
-            "dataset": found[0]["dataset"] if found else row.dataset,
-            "model": row.model,
-            "components": row.components,
-            "published": paper.get(row.name),
-            "measured": None,
-            "unit": "nats",
-            "seeds": [one["seed"] for one in found],
-            "files": [str(row.result(results, one["seed"]).relative_to(results)) for one in found],
-        }
+        cell = cell_of(row, found, results, "nats", paper.get(row.name))
         if found:
             cell |= {"measured": _mean(found, "test", "negative_elbo"), **_details(found)}
         yield cell
