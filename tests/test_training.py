@@ -26,7 +26,7 @@ from cpvae.initialisation import STARTS, AutoencoderCode, ClusteredStart, Random
 from cpvae.likelihoods import Bernoulli
 from cpvae.nn import Dense
 from cpvae.rows import Rows
-from cpvae.runs import LOCK, held
+from cpvae.runs import held
 from cpvae.schedules import constant
 from cpvae.training import CHECKPOINT, HISTORY, EpochRecord, Interrupted, Settings, train
 
@@ -285,31 +285,50 @@ def test_a_folder_is_for_one_process_at_a_time_and_free_when_that_is_killed(tmp_
     folder = tmp_path / "run"
     child = os.fork()
     if child == 0:
-        os.close(1), os.close(2)
-        fit_in(folder, max_epochs=100_000)
-        os._exit(0)
-    while not (folder / HISTORY).exists():
-        time.sleep(0.001)
-    for resume in (False, True):
-        with pytest.raises(InputError, match=r"another process is fitting into .*run; wait"):
-            fit_in(folder, resume, max_epochs=100_000)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    with held(folder):
-        pass
-    assert not (folder / LOCK).exists()
+        try:
+            os.close(1), os.close(2)
+            fit_in(folder, max_epochs=100_000)
+        finally:
+            os._exit(1)
+    try:
+        until = time.monotonic() + 60
+        while not (folder / HISTORY).exists():
+            assert time.monotonic() < until
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
+            time.sleep(0.001)
+        for resume in (False, True):
+            with pytest.raises(InputError, match=r"another process is fitting into .*run; wait"):
+                fit_in(folder, resume)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    with pytest.raises(InputError, match="a run with another params"):  # now it is the run that is in the way
+        fit_in(folder, resume=True)
     assert (folder / HISTORY).exists()
 
 
-def test_a_folder_that_was_only_asked_for_is_not_left_behind(tmp_path):
-    with pytest.raises(InputError):
-        CPVAE(4, **{**FIT, "max_epochs": 3}).fit(X, out=tmp_path / "new" / "run", resume=False, X_valid=X[:, :2])
-    with held(tmp_path / "run"):
-        assert (tmp_path / "run" / LOCK).exists()
-    assert not (tmp_path / "run").exists()
+def test_a_folder_that_was_claimed_for_nothing_is_not_left_behind(tmp_path, monkeypatch):
+    def refuse(*arguments: object) -> None:
+        raise InputError("no")
+
+    monkeypatch.setattr("cpvae.base.run_all", refuse)
+    with pytest.raises(InputError, match="no"):
+        fit_in(tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         fit_in(tmp_path / "file")
+    with held(tmp_path / "kept" / "run"):
+        (tmp_path / "kept" / "other").write_text("")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["other"]
+
+
+def test_a_restart_that_goes_on_without_its_parent_keeps_its_folder(tmp_path, monkeypatch):
+    """Both restarts are run side by side; of one the folder is taken."""
+    monkeypatch.setattr(restarts, "WORTH", 0)
+    monkeypatch.setattr(restarts.joblib, "effective_n_jobs", lambda n: 2)
+    with held(tmp_path / "run" / "restart-1"), pytest.raises(InputError, match=r"another process .*restart-1; wait"):
+        CPVAE(4, n_init=2, **FIT).fit(X, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

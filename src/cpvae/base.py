@@ -209,12 +209,12 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         likelihood.check(valid)
 
         folder = None if out is None else Path(out)
-        with ExitStack() as claim:
+        with ExitStack() as lock:
             if folder is not None:
                 config = {**self._config(), "data": fingerprint(array), "seeds": seeds, "about": about or {}}
                 if self.schema_ is not None:
                     config["schema"] = self.schema_.as_dict()
-                world().first(lambda: claim.enter_context(runs.held(folder)))
+                world().first(lambda: lock.enter_context(runs.held(folder)))
                 found = world().first(lambda: runs.begin(folder, config, resume, type(self)()._config()["params"]))
                 if found["status"] == "finished":
                     return self._open(folder / runs.MODEL)

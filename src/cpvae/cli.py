@@ -216,7 +216,7 @@ def fit(
         "precision": precision,
         "device": device,
     }
-    params = arguments(given)
+    params = estimator_arguments(given)
     runs.check_folder(out, resume)
     if not resume:
         make_estimator(model or "cpvae", params)._check_params()  # before data are fetched or read
@@ -387,7 +387,7 @@ def compare(
                 seeds,
                 out,
                 labels=labels,
-                params=arguments(given),
+                params=estimator_arguments(given),
                 protocol=protocol,
                 n_jobs=jobs,
                 progress=say,
@@ -438,7 +438,7 @@ def choose(
         "likelihood": likelihood,
         "schema": schema,
     }
-    params = arguments(given)
+    params = estimator_arguments(given)
     numbers = parse_numbers("--components", components)
     try:
         found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
@@ -468,8 +468,11 @@ def reproduce(
     plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing and how long it takes.")] = False,
     verify: Annotated[
         int | None,
-        typer.Option(help="Only measure so many results again, chosen at random, and compare.", min=1),
+        typer.Option(
+            help="Only measure so many results again, chosen at random, and compare; exit 1 if one differs.", min=1
+        ),
     ] = None,
+    seed: Annotated[int, typer.Option(help="Other seeds choose other results for --verify.", min=0)] = 0,
     budget: Annotated[
         float | None,
         typer.Option(help="Minutes; the fits of most value that they hold.", show_default="no limit", min=0.1),
@@ -498,22 +501,25 @@ def reproduce(
     only = [name for name, given in (("--render", render), ("--plan", plan), ("--verify", verify)) if given]
     if len(only) > 1:
         raise InputError(f"{' and '.join(only)}: expected one of them; leave the others out")
+    if budget and (render or verify):
+        raise InputError(f"--budget and {only[0]}: nothing is planned with {only[0]}; leave --budget out")
     compared: list[verification.Comparison] = []
     if verify:
+        words = ["cpvae", "reproduce", target, *(word for name in row or [] for word in ("--row", name))]
+        command = shlex.join([*words, "--verify", str(verify), "--seed", str(seed)])
+        chosen = verification.choose(needed, results, verify, seed)
         try:
-            compared = verification.verify(
-                verification.choose(needed, results, verify), folder, results, n_jobs=jobs, progress=say
-            )
+            compared = verification.verify(chosen, folder, results, command, n_jobs=jobs, progress=say)
         except KeyboardInterrupt as error:
-            say("stopped; fits go on where they were when the same command is said again")
+            say("stopped; to go on, say the same command again")
             raise typer.Exit(130) from error
-        for comparison in compared:
-            say(comparison.line())
     elif not render:
         n_jobs = running.side_by_side(jobs)
         ahead = planning.Plan(running.missing(needed, results), rows, results, n_jobs, budget and 60 * budget)
         for line in ahead.lines():
             say(line)
+        if ahead.jobs and not plan:
+            say(f"each fit has a folder in {folder}, a result in {results}")
         if plan:
             if as_json:
                 put_json(ahead.as_dict())
@@ -605,7 +611,7 @@ def check_out(path: Path, known: tuple[str, ...]) -> None:
     check_writable(path)
 
 
-def arguments(given: dict[str, Any]) -> dict[str, Any]:
+def estimator_arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Of an estimator, from options: those that were given, widths and schema read."""
     from cpvae.commands import read_schema
 
@@ -637,7 +643,7 @@ def show(value: Any) -> str:
 
 
 def main() -> NoReturn:
-    """Entry point: exit 0; 2 with one line for bad usage or input; 130 after Ctrl-C."""
+    """Entry point: exit 0; 1 if `--verify` finds a difference; 2 with a line for bad usage or input; 130 by Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
     warnings.showwarning = _show_warning
     # click's own base class, wherever this version of typer keeps it

@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from cpvae.initialisation import Start, Task
 from cpvae.models import VAE
 from cpvae.progress import Reporter, Silent
 from cpvae.rows import Rows
+from cpvae.runs import held
 from cpvae.training import CHECKPOINT, HISTORY, Interrupted, Outcome, Settings, train
 
 P = ParamSpec("P")
@@ -180,8 +181,12 @@ def _side_by_side(
 
 
 def _run_apart(i: int, restart: Restart, rows: Rows, valid: Rows) -> tuple[int, tuple[VAE, Outcome], list[str]]:
-    """One restart in a process of its own, with what it warned of."""
-    with one_thread(), warnings.catch_warnings(record=True) as caught:
+    """One restart in a process of its own, with what it warned of.
+
+    It has its folder for itself: should the process that asked for it be killed, this one goes on for a while.
+    """
+    alone = nullcontext() if restart.folder is None else held(restart.folder)
+    with alone, one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         fit = restart.run(rows, valid, Silent())
     return i, fit, [str(warning.message) for warning in caught if issubclass(warning.category, FitWarning)]

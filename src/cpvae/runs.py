@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sklearn
 import torch
-from filelock import FileLock, Timeout
 
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.checkpoints import FORMAT_VERSION, check_version, check_writable, read_json, write_json
 from cpvae.errors import InputError
+from cpvae.locks import alone
 from cpvae.training import CHECKPOINT, HISTORY
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
-LOCK = ".lock"  # held by the process that fits into the folder
 RESTARTS = "restart-*"  # folders of a run with several restarts, each with a history and a checkpoint
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 
@@ -107,31 +106,29 @@ def check_folder(folder: Path, resume: bool) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """A folder for this process alone while it fits into it; made if it does not exist, and taken away if left empty.
-
-    The lock goes with the process, however that ends. On a file system without locks there is none.
+    """A folder for this process alone while it fits into it; made if it does not exist, and not left behind empty.
 
     Raises:
         InputError: another process has it.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            f"another process is fitting into {folder}; wait until it ends, or choose another folder"
-        ) from error
-    except (OSError, ValueError, NotImplementedError):
-        pass  # what cannot be written is refused by `begin`, in words
-    try:
-        yield
-    finally:
-        if lock.is_locked:
-            (folder / LOCK).unlink(missing_ok=True)
-            lock.release()
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+    made: list[Path] = []
+    with ExitStack() as lock:
+        try:
+            made = [place for place in (folder, *folder.parents) if not place.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(alone(folder, wait=False))
+        except BlockingIOError as error:
+            raise InputError(
+                f"another process is fitting into {folder}; wait until it ends, or choose another folder"
+            ) from error
+        except (OSError, ValueError):
+            pass  # what cannot be used is refused by `begin`, in words
+        try:
+            yield
+        finally:
+            for place in made:
+                with suppress(OSError):  # not empty: something was left there
+                    place.rmdir()
 
 
 def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,6 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import numpy as np
 from cpvae.datasets.checks import input_error, reading
 from cpvae.datasets.images import SUFFIXES
 from cpvae.datasets.records import Array
+from cpvae.locks import alone
 
 LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs several times as many
 ROWS_AT_ONCE = 2**14
@@ -100,7 +99,9 @@ def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...
     target = folder / f"{which}-{state}.npy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / f"{which}.lock"):
+        lock = folder / f"{which}.lock"
+        lock.touch()
+        with alone(lock):  # others wait, and find what the first has made
             if not target.exists():
                 for old in folder.glob(f"{which}-*.npy"):  # of the files as they were
                     old.unlink()
@@ -178,14 +179,3 @@ def _is_number(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """A block that one process of this machine is in at a time, so that others find what the first has made."""
-    with path.open("w") as file:
-        with suppress(ImportError):  # no such locks on Windows: there each process makes its own
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

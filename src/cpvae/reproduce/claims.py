@@ -6,10 +6,14 @@ Each rule says what would have to hold, and the evidence gives the numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
+PAPERS = "mnist-cpvae-k10-paper"  # the row that is fitted by the paper's text, without a start
 SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
+SAME = 0.5  # nats within which two bounds count as the same: two standard errors of a mean over test rows
+ENOUGH = 0.95  # of another method's work, from which on a fit counts as given the same time
 CLOSE = 0.03  # total variation below which a density counts as recovered; that of as many true rows is about 0.013
 
 Cells = Mapping[str, dict[str, Any]]  # by name of the row; only those with results
@@ -24,7 +28,7 @@ class Verdict(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim of the paper, where it is made, and what judges it."""
+    """A claim, where it is made or seen, and what judges it."""
 
     text: str
     where: str
@@ -53,8 +57,10 @@ def _bound(cells: Cells, name: str) -> float:
     return float(_get(cells, name, "measured"))
 
 
-def _share(held: Sequence[bool]) -> str:
-    return REPRODUCED if all(held) else PARTLY if any(held) else NOT
+def _share(held: Sequence[bool], evidence: str) -> Verdict:
+    """How many of a rule's conditions hold: all, some, none."""
+    status = REPRODUCED if all(held) else PARTLY if any(held) else NOT
+    return Verdict(status, f"{evidence} ({sum(held)} of {len(held)} conditions)" if len(held) > 1 else evidence)
 
 
 def _names(model: str, data: str) -> list[str]:
@@ -70,7 +76,7 @@ def below_vae_and_mg(cells: Cells, densities: Densities, paper: dict[str, Any]) 
             others = _bound(cells, f"{data}-vae"), _bound(cells, f"{data}-mog-k{k}")
             held += [cp < other for other in others]
             told.append(f"{data} K={k}: CP {cp:.2f}, VAE {others[0]:.2f}, MG {others[1]:.2f}")
-    return Verdict(_share(held), "; ".join(told))
+    return _share(held, "; ".join(told))
 
 
 def best_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -78,7 +84,7 @@ def best_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Ve
     names = ("mnist-vae", "mnist-mog-k10", "mnist-vamp-k10", "mnist-hvae", "mnist-hvae-vamp-k10")
     cp, others = _bound(cells, "mnist-cpvae-k10"), {name: _bound(cells, name) for name in names}
     told = ", ".join(f"{name.removeprefix('mnist-')} {value:.2f}" for name, value in others.items())
-    return Verdict(_share([cp < value for value in others.values()]), f"CP {cp:.2f}; {told}")
+    return _share([cp < value for value in others.values()], f"CP {cp:.2f}; {told}")
 
 
 def vamp_otherwise(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -89,29 +95,32 @@ def vamp_otherwise(cells: Cells, densities: Densities, paper: dict[str, Any]) ->
         values |= {model: _bound(cells, f"{data}-{model}") for model in ("vae", "hvae")}
         held += [values["hvae-vamp"] == min(values.values()), values["vamp"] < values["cpvae"]]
         told.append(f"{data} K={k}: HVP {values['hvae-vamp']:.2f}, VP {values['vamp']:.2f}, CP {values['cpvae']:.2f}")
-    return Verdict(_share(held), "; ".join(told))
+    return _share(held, "; ".join(told))
 
 
 def published_bounds(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """The valid -L of CP on MNIST is at or below the published figure."""
+    """The valid -L of CP on MNIST is the published figure, within half a nat."""
     held, told = [], []
     for name in _names("cpvae", "mnist"):
         value, known = _bound(cells, name), float(paper["table1"][name])
-        held.append(value <= known)
-        told.append(f"{name}: {value:.2f}, published {known:.2f}")
-    return Verdict(_share(held), "; ".join(told))
+        held.append(abs(value - known) <= SAME)
+        how = "the same" if held[-1] else "better" if value < known else "worse"
+        told.append(f"{name}: {value:.2f}, published {known:.2f}: {how}")
+    return _share(held, "; ".join(told))
 
 
 def accuracy(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """CP at K = 10 has the published accuracy, mapped one to one on training rows, with a start and without one."""
-    value, known = _get(cells, "mnist-cpvae-k10", "accuracy"), float(paper["text"]["mnist-cpvae-k10"])
-    text, held = f"{value:.1%} with a clustering start, published {known:.1%}", [value >= known]
-    for name, what in (("mnist-default", "with copies beside the bound"), ("mnist-no-start", "without a start")):
-        if name in cells:
-            text += f"; {what}, {len(cells[name]['seeds'])} seed(s): {cells[name]['accuracy_median']:.1%}"
-    if "mnist-no-start" in cells:
-        held.append(cells["mnist-no-start"]["accuracy_median"] >= known)
-    return Verdict(_share(held), text)
+    """CP at K = 10 has the published accuracy, one to one by training rows, with a start and by the paper's text."""
+    known = float(paper["text"]["mnist-cpvae-k10"])
+    names = {"with a clustering start": "mnist-cpvae-k10", "as the paper's text has it": PAPERS}
+    values = {how: float(_get(cells, name, "accuracy")) for how, name in names.items()}
+    told = [f"{how}: {value:.1%}" for how, value in values.items()]
+    if "mnist-default" in cells:
+        found = cells["mnist-default"]
+        told.append(
+            f"with copies beside the bound, median of {len(found['seeds'])} seeds: {found['accuracy_median']:.1%}"
+        )
+    return _share([value >= known for value in values.values()], f"published {known:.1%}; {'; '.join(told)}")
 
 
 def _variation(densities: Densities, name: str, weights: str = "") -> float:
@@ -127,7 +136,7 @@ def both_modes(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Ver
     told = ", ".join(f"K={k}: {value:.3f}" for k, value in values.items())
     chance = _get(densities, "synthetic-cpvae-k2", "total_variation_of_true_rows")
     text = f"total variation, {told}; of as many true rows: {chance:.3f}"
-    return Verdict(_share([value < CLOSE for value in values.values()]), text)
+    return _share([value < CLOSE for value in values.values()], text)
 
 
 def others_struggle(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -138,16 +147,22 @@ def others_struggle(cells: Cells, densities: Densities, paper: dict[str, Any]) -
         few, many = (_variation(densities, f"synthetic-{model}-k{k}") for k in (2, 150))
         held += [few > cp and few > CLOSE, many < few]
         told.append(f"{model}: {few:.3f} with 2, {many:.3f} with 150")
-    return Verdict(_share(held), f"CP with 2: {cp:.3f}; {'; '.join(told)}")
+    return _share(held, f"CP with 2: {cp:.3f}; {'; '.join(told)}")
 
 
 def excess_ignored(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """Of 150 categories a tenth or more are dead; the density is the true one with c from q(c), a worse one without."""
+    """Of 150 categories a tenth or more are dead, the density is the true one with c from q(c), and theirs a worse one.
+
+    A worse density with c uniform counts only where categories are dead: shares that are uneven make it worse as well.
+    """
     name = "synthetic-cpvae-k150"
     weighed, uniform = (_variation(densities, name, weights) for weights in ("aggregated", "prior"))
     dead = _get(densities, name, "dead")
-    text = f"{dead} of 150 dead; total variation {weighed:.3f} with q(c), {uniform:.3f} uniform"
-    return Verdict(_share([dead >= 15, weighed < CLOSE, uniform > weighed + CLOSE / 2]), text)
+    text = (
+        f"{dead} of 150 dead (a share below a tenth of an even one); total variation {weighed:.3f} with q(c), "
+        f"{uniform:.3f} uniform"
+    )
+    return _share([dead >= 15, weighed < CLOSE, dead > 0 and uniform > weighed + CLOSE / 2], text)
 
 
 def reconstructions_alike(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -165,14 +180,17 @@ def prior_helps(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Ve
     coverage = [_get(cells, name, "coverage") for name in ("mnist-cpvae-k1", "mnist-vae")]
     held = [distance[0] < 0.9 * distance[1], coverage[0] > coverage[1]]
     text = f"Fréchet {distance[0]:.1f} against {distance[1]:.1f}, coverage {coverage[0]:.2f} against {coverage[1]:.2f}"
-    return Verdict(_share(held), text)
+    return _share(held, text)
 
 
 def categories_are_digits(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """Rows of a category of CP are of one digit (mean purity at least 0.9); of a pseudo-input of VP a tenth fewer."""
-    cp, vp = (_get(cells, name, "purity") for name in ("mnist-cpvae-k10", "mnist-vamp-k10"))
-    text = f"mean purity: CP {cp:.1%}, VP {vp:.1%}"
-    return Verdict(NOT if cp < 0.9 else REPRODUCED if vp <= cp - 0.1 else PARTLY, text)
+    """The mean purity of CP's categories is 0.9 at least, with a start and by the paper's text; VP's is 0.1 less."""
+    cp, plain, vp = (_get(cells, name, "purity") for name in ("mnist-cpvae-k10", PAPERS, "mnist-vamp-k10"))
+    text = (
+        f"mean purity: CP from a clustering start {cp:.1%}, as the paper's text has it {plain:.1%}, VP, whose "
+        f"pseudo-inputs start as training rows, {vp:.1%}"
+    )
+    return _share([cp >= 0.9, plain >= 0.9, vp <= cp - 0.1], text)
 
 
 def good_for_any_number(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -185,11 +203,11 @@ def good_for_any_number(cells: Cells, densities: Densities, paper: dict[str, Any
         best = max(_get(cells, name, "coverage") for name in names)
         held += [max(values) - min(values) < 0.1, min(values) >= 0.9 * best]
         told.append(f"{data}: coverage {', '.join(f'{v:.2f}' for v in values)} (best of the others {best:.2f})")
-    return Verdict(_share(held), "; ".join(told))
+    return _share(held, "; ".join(told))
 
 
 def others_fail_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """At K = 10 MG, VP and HVP have a lower coverage and a larger Fréchet distance than CP, and miss digits."""
+    """At K = 10 MG, VP and HVP have a coverage a tenth below CP's, a Fréchet a tenth above it, and miss digits."""
     names = {"CP": "mnist-cpvae-k10"} | {m: f"mnist-{m}-k10" for m in ("mog", "vamp", "hvae-vamp")}
     distance, coverage, classes = (
         {method: _get(cells, name, key) for method, name in names.items()}
@@ -197,41 +215,55 @@ def others_fail_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]
     )
     held = []
     for method in list(names)[1:]:
-        held += [coverage[method] < coverage["CP"], distance[method] > distance["CP"], classes[method] < 10]
+        held += [
+            coverage[method] < 0.9 * coverage["CP"],
+            distance[method] > 1.1 * distance["CP"],
+            classes[method] < 10,
+        ]
     told = (f"{m}: Fréchet {distance[m]:.1f}, coverage {coverage[m]:.2f}, {classes[m]:.0f} of 10 digits" for m in names)
-    return Verdict(_share(held), "; ".join(told))
+    return _share(held, "; ".join(told))
 
 
 def vamp_improves(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """VP's Fréchet distance falls from K to K, and HVP's is below it at each."""
-    vp = [_get(cells, name, "frechet_distance") for name in _names("vamp", "mnist")]
-    hvp = [_get(cells, name, "frechet_distance") for name in _names("hvae-vamp", "mnist")]
-    held = [vp[0] > vp[1] > vp[2], *(a < b for a, b in zip(hvp, vp, strict=True))]
-    told = [f"{name} {', '.join(f'{v:.1f}' for v in values)}" for name, values in (("VP", vp), ("HVP", hvp))]
-    return Verdict(_share(held), f"Fréchet at K = 10, 150, 500: {'; '.join(told)}")
+    """On both data VP's Fréchet distance falls from K to K, and HVP's is below it at each."""
+    held, told = [], []
+    for data, sizes in SIZES.items():
+        vp, hvp = ([_get(cells, n, "frechet_distance") for n in _names(m, data)] for m in ("vamp", "hvae-vamp"))
+        held += [a > b for a, b in pairwise(vp)] + [b < a for a, b in zip(vp, hvp, strict=True)]
+        shown = (f"{name} {', '.join(f'{v:.1f}' for v in values)}" for name, values in (("VP", vp), ("HVP", hvp)))
+        told.append(f"{data}, K = {', '.join(map(str, sizes))}: {'; '.join(shown)}")
+    return _share(held, f"Fréchet: {'. '.join(told)}")
 
 
 def no_worse_with_size(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """-L of CP on MNIST at 150 and at 500 categories is at most 0.1 nats above that at 10."""
+    """-L of CP on MNIST at 150 and at 500 categories is not above that at 10."""
     values = [_bound(cells, name) for name in _names("cpvae", "mnist")]
     known = [float(paper["table1"][name]) for name in _names("cpvae", "mnist")]
     told = f"{', '.join(f'{v:.2f}' for v in values)}; published {', '.join(f'{v:.2f}' for v in known)}"
-    return Verdict(_share([value <= values[0] + 0.1 for value in values[1:]]), told)
+    return _share([value <= values[0] for value in values[1:]], told)
+
+
+def at_or_below_published(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """The valid -L of CP on MNIST is at or below the published figure."""
+    pairs = [(_bound(cells, name), float(paper["table1"][name])) for name in _names("cpvae", "mnist")]
+    return _share([a <= b for a, b in pairs], ", ".join(f"{a:.2f} ({b:.2f})" for a, b in pairs))
 
 
 def below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """VAE, MG and VP with twice the epochs, which takes as long as CP at K = 10 does, have a higher -L."""
-    cp = _bound(cells, "mnist-cpvae-k10")
+    """VAE, MG and VP given as much work as CP at K = 10 takes, its start included, have a higher -L."""
     names = {"VAE": "mnist-vae-long", "MG": "mnist-mog-k10-long", "VP": "mnist-vamp-k10-long"}
-    others = {method: _bound(cells, name) for method, name in names.items()}
-    minutes = [_get(cells, name, "seconds") / 60 for name in ("mnist-cpvae-k10", *names.values())]
-    told = ", ".join(f"{method} {value:.2f}" for method, value in others.items())
-    text = f"CP {cp:.2f}, {told}; minutes of a thread, in this order: {', '.join(f'{m:.0f}' for m in minutes)}"
-    return Verdict(_share([cp < value for value in others.values()]), text)
+    cp, others = _bound(cells, "mnist-cpvae-k10"), {method: _bound(cells, name) for method, name in names.items()}
+    work = {n: _get(cells, n, "seconds") * _get(cells, n, "gigaflops") for n in ("mnist-cpvae-k10", *names.values())}
+    given = {method: work[name] / work["mnist-cpvae-k10"] for method, name in names.items()}
+    told = ", ".join(f"{m} {others[m]:.2f} with {given[m]:.0%} of its time" for m in names)
+    enough = all(share >= ENOUGH for share in given.values())
+    verdict = _share([cp < value for value in others.values()], f"CP {cp:.2f}; {told}")
+    return verdict if enough else Verdict(OPEN, f"not enough time given: {verdict.evidence}")
 
 
 # What the paper does not claim, and this library does.
 OWN = (
+    Claim("The valid bounds of CP are at or below the published ones", "Table 1", at_or_below_published),
     Claim("The bound of CP gets no worse with more categories", "Table 1", no_worse_with_size),
     Claim("VAE, MG and VP given the time that CP takes stay behind it", "Table 1", below_with_the_same_time),
 )
@@ -248,7 +280,7 @@ CLAIMS = (
     Claim("CP is the best of all at MNIST, K = 10", "Table 1", best_at_ten),
     Claim("Otherwise the VampPrior, above all with two levels, is the best", "Table 1", vamp_otherwise),
     Claim("CP generates well whatever the number of categories", "Figures 8, 9", good_for_any_number),
-    Claim("All others fail with 10 components and collapse to a few digits", "Figure 8", others_fail_at_ten),
+    Claim("MG, VP and HVP fail with 10 components and collapse to a few digits", "Figure 8", others_fail_at_ten),
     Claim("VP improves with the number of components; HVP is better than VP", "Figures 8, 9", vamp_improves),
 )
 

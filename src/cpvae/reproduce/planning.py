@@ -46,20 +46,14 @@ class Costs:
         """Of one fit of a row; None where no result tells.
 
         From results of the row itself, else of the same model where the rest is most alike: the data, the network, the
-        preset, the folder, the number of components. Where the row says how many epochs, so many times as long.
+        preset, the epochs, the folder, the number of components. Where the row says how many epochs, so much longer.
         """
 
-        def distance(of: tuple[Row, float, float]) -> tuple[bool, bool, bool, bool, float]:
+        def distance(of: tuple[Row, float, float]) -> tuple[bool, list[bool], bool, float]:
             other = of[0]
+            unlike = [other.params.get(key) != row.params.get(key) for key in ("network", "preset", "max_epochs")]
             sizes = [math.log(one.components or 1) for one in (row, other)]
-            network, preset = (other.params.get(key) != row.params.get(key) for key in ("network", "preset"))
-            return (
-                other.dataset != row.dataset,
-                network,
-                preset,
-                other.group != row.group,
-                abs(sizes[0] - sizes[1]),
-            )
+            return other.dataset != row.dataset, unlike, other.group != row.group, abs(sizes[0] - sizes[1])
 
         for other, seconds, _ in self.known:
             if other == row:
@@ -85,8 +79,8 @@ class Plan:
         with one_thread():
             rate = speed()
         self.n_jobs = max(1, min(n_jobs, len(jobs)))
-        of = Costs(rows, results, rate)
-        costs = [of.seconds(job.row) for job in jobs]
+        expected = Costs(rows, results, rate)
+        costs = [expected.seconds(job.row) for job in jobs]
         chosen = list(range(len(jobs))) if budget is None else self._affordable(jobs, costs, budget)
         self.jobs = [jobs[i] for i in chosen]
         self.left = [job for i, job in enumerate(jobs) if i not in chosen]

@@ -77,7 +77,6 @@ def reproduce(
         return
     for dataset in dict.fromkeys(job.row.dataset for job in jobs):
         load_data(dataset, None, progress)  # fetched once, and refused before any work
-    progress(f"{len(jobs)} fits; each has a folder in {folder}, a result in {results}")
     tasks = (here(attempt)(job, folder, results) for job in jobs)
     n_jobs = min(side_by_side(n_jobs), len(jobs))
     refused = []
@@ -131,12 +130,13 @@ def run(job: Job, folder: Path, results: Path) -> str:
         measured: dict[str, Any] = {}
         for measure in MEASURES[row.group]:
             measured |= measure(fit)
+        config = runs.read_config(place)
         seconds = {"start": fitted["start_seconds"], "training": fitted["training_seconds"]}
         if not resume:
             seconds["all"] = round(time.perf_counter() - began, 1)
         result = {
             **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}"),
-            "fit_commit": runs.read_config(place)["about"].get("commit"),  # of its first session
+            "fit_commit": config["about"].get("commit") or config.get("commit"),  # of its first session
             "row": row.name,
             "dataset": data.name,
             "model": row.model,

@@ -1,6 +1,6 @@
 """Results measured again and compared: from the weights in their run folders, or from new fits of the same arguments.
 
-Everything that a result file tells of a model is compared; what it tells of the machine and the time is not.
+Every figure in a result file is compared; what it tells of arguments, machine and time is not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cpvae import runs
 from cpvae.checkpoints import write_json
 from cpvae.errors import InputError
 from cpvae.evidence import evidence
@@ -22,8 +23,10 @@ from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import Job, reproduce, result_in
 
 FILE = "verification.json"
-OF_THE_MACHINE = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
-SAME = 1e-4  # relative to a figure, or to 1 for those below it
+FINISHED = "finished"
+NO_FIGURES = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
+NO_FIGURES |= {"row", "recipe", "dataset", "model", "seed", "params", "stopped", "picture"}
+SAME = 1e-4  # relative to a figure, or to 1 for those below it; counts have to be equal
 
 
 class Comparison(NamedTuple):
@@ -65,14 +68,14 @@ def verified(results: Path) -> dict[str, Any] | None:
     Keys ``compared``, a list of `Comparison.as_dict`, and those of `cpvae.evidence.evidence`.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads((results / FILE).read_text())
-        _ = [one["name"] for one in found["compared"]]
-        return dict(found)
+        found = dict(json.loads((results / FILE).read_text()))
+        _ = found["command"], [(one["name"], one["same"], int(one["figures"])) for one in found["compared"]]
+        return found
     return None
 
 
-def choose(rows: Sequence[Row], results: Path, n: int) -> list[Job]:
-    """Results that are there, `n` of them at random, or all.
+def choose(rows: Sequence[Row], results: Path, n: int, seed: int) -> list[Job]:
+    """Results that are there, `n` of them at random, or all; another seed chooses others.
 
     Raises:
         InputError: there is none.
@@ -80,7 +83,7 @@ def choose(rows: Sequence[Row], results: Path, n: int) -> list[Job]:
     found = [Job(row, seed) for row in rows for seed in range(row.seeds) if row.result(results, seed).exists()]
     if not found:
         raise InputError(f"no result in {results} to verify; fit something first, by the same command without --verify")
-    chosen = np.random.default_rng().choice(len(found), min(n, len(found)), replace=False)
+    chosen = np.random.default_rng(seed).choice(len(found), min(n, len(found)), replace=False)
     return [found[i] for i in sorted(chosen)]
 
 
@@ -88,6 +91,7 @@ def verify(
     jobs: Sequence[Job],
     folder: Path,
     results: Path,
+    command: str,
     *,
     n_jobs: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
@@ -95,37 +99,51 @@ def verify(
     """Measure these results again, compare them with their files, and keep what was found in ``verification.json``.
 
     Args:
-        folder: of the run folders. What has none is fitted again.
+        folder: of the run folders. What has no finished run there is fitted again.
         results: of the result files, which stay as they are.
+        command: that asked for it, for the record.
         n_jobs: as `cpvae.reproduce.running.reproduce`.
 
     Raises:
-        InputError: as `cpvae fit`, and for a damaged result.
+        InputError: a damaged result; as `cpvae fit`, after what could be compared is.
     """
     before = [result_in(job.row.result(results, job.seed)) for job in jobs]
-    again = [not (folder / job.row.group / job.name).exists() for job in jobs]
+    again = [not _finished(folder / job.row.group / job.name) for job in jobs]
+    found, refused = [], None
     with TemporaryDirectory() as place:
-        reproduce(jobs, folder, Path(place), n_jobs=n_jobs, progress=progress)
-        after = [result_in(job.row.result(Path(place), job.seed)) for job in jobs]
-    found = [
-        compare(f"{job.row.group}/{job.name}", a, b, fitted_again)
-        for job, a, b, fitted_again in zip(jobs, before, after, again, strict=True)
-    ]
-    compared = [one.as_dict() for one in found]
-    write_json(results / FILE, {**evidence(f"cpvae reproduce all --verify {len(jobs)}"), "compared": compared})
+        try:
+            reproduce(jobs, folder, Path(place), n_jobs=n_jobs, progress=progress)
+        except InputError as error:
+            refused = error
+        for job, first, fitted_again in zip(jobs, before, again, strict=True):
+            path = job.row.result(Path(place), job.seed)
+            if path.exists():
+                found.append(compare(f"{job.row.group}/{job.name}", first, result_in(path), fitted_again))
+                progress(found[-1].line())
+    if found:
+        write_json(results / FILE, {**evidence(command), "compared": [one.as_dict() for one in found]})
+    if refused is not None:
+        raise refused
     return found
 
 
+def _finished(place: Path) -> bool:
+    """Whether a run folder holds the weights of a finished fit."""
+    with suppress(InputError):
+        return bool(runs.read_config(place)["status"] == FINISHED)
+    return False
+
+
 def compare(name: str, before: dict[str, Any], after: dict[str, Any], fitted_again: bool = False) -> Comparison:
-    """Two results of the same row and seed, figure by figure.
+    """Two results of the same row and seed, figure by figure; figures that only the later one has are left out.
 
     >>> compare("a", {"test": {"elbo": 1.0}, "seconds": 5}, {"test": {"elbo": 1.5}, "seconds": 9})
     Comparison(name='a', figures=1, difference=0.5, where='test elbo', fitted_again=False)
     """
-    a, b = (dict(_figures({k: v for k, v in one.items() if k not in OF_THE_MACHINE})) for one in (before, after))
+    a, b = (dict(_figures({k: v for k, v in one.items() if k not in NO_FIGURES})) for one in (before, after))
     largest, where = 0.0, ""
-    for key in [*a, *(key for key in b if key not in a)]:
-        difference = _difference(a[key], b[key]) if key in a and key in b else math.inf
+    for key in a:
+        difference = _difference(a[key], b[key]) if key in b else math.inf
         if difference > largest:
             largest, where = difference, key
     return Comparison(name, len(a), largest, where, fitted_again)
@@ -145,6 +163,6 @@ def _difference(a: Any, b: Any) -> float:
     """0 for what is equal; of numbers relative to the first one, or to 1 for one below that."""
     if a == b:
         return 0.0
-    if not all(isinstance(x, int | float) for x in (a, b)):
+    if not (isinstance(a, float) and isinstance(b, int | float)):  # counts, words, what was not to be had
         return math.inf
     return abs(a - b) / max(1.0, abs(a))
