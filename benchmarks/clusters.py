@@ -1,4 +1,4 @@
-"""Clusters of data that no recipe was chosen on: CP-VAE with its defaults beside scikit-learn's KMeans and mixture.
+"""Clusters of data other than MNIST's digits: CP-VAE with its defaults beside scikit-learn's KMeans and mixture.
 
     python benchmarks/clusters.py --data iris --out results/clusters/other/iris.json
 

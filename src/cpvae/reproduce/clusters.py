@@ -1,4 +1,4 @@
-"""Target `accuracy`: clusters of MNIST without labels, seed by seed, and of data that no recipe was chosen on."""
+"""Target `accuracy`: clusters of MNIST without labels, seed by seed, and of other data beside scikit-learn's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import AGREEMENT, results_of
 
 PAGE = Path("docs", "clusters.md")
-OTHERS = Path("clusters", "other")  # in the folder of results: data that no recipe was chosen on
+OTHERS = Path("clusters", "other")  # in the folder of results
 
 
 def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
@@ -107,7 +107,10 @@ def sources(rows: Sequence[Row], results: Path) -> str:
             test = one["test"]
             link = f"[file]({ROOT_OF_PAGES}/results/{row.group}/{row.run(one['seed'])}.json)"
             lines.append(f"| {row.components} | {test['components_used']} | {test['component_groups']} | {link} |\n")
-    head = "Groups in the paper's synthetic data, two sources:\n\n| K | in use | groups | |\n|---|---|---|---|\n"
+    head = (
+        "Groups in the paper's synthetic data, two sources; in use is what is the likeliest category of many a row:\n\n"
+        "| K | in use | groups | |\n|---|---|---|---|\n"
+    )
     return head + "".join(lines) if lines else ""
 
 
