@@ -180,9 +180,10 @@ def fig7(found: Sequence[Drawn]) -> Figure | None:
 
 @styled
 def fig8(found: Sequence[Drawn]) -> Figure | None:
-    """New rows of every method, a line for each, a column for each number of components."""
+    """New rows of every method: a line for each, a column for each number of components; first those without any."""
     shown = [one for one in found if "samples" in one.images]
-    lines = [[one for one in shown if one.method == method] for method in MODELS.values()]
+    lines = [[one for one in shown if one.row.components is None]]
+    lines += [[one for one in shown if one.method == method and one.row.components] for method in MODELS.values()]
     sizes = sorted({one.row.components for one in shown if one.row.components})
     return _grids([line for line in lines if line], _with_components, sizes)
 
