@@ -216,6 +216,15 @@ def test_everything_is_written_without_runs_and_data(done, tmp_path, monkeypatch
     assert {path: path.read_bytes() for path in written} == before  # the same bytes again
 
 
+def test_the_standard_error_is_the_largest_of_each_data_set():
+    cells = [
+        {"measured": 1.0, "dataset": data, "negative_elbo_se": error}
+        for data, error in (("mnist", 0.2), ("mnist", 0.3), ("omniglot", 0.5))
+    ]
+    cells.append({"measured": None, "dataset": "other"})
+    assert table.errors(cells) == "mnist 0.30, omniglot 0.50"
+
+
 def test_the_ablation_says_nats_beside_the_first_and_what_the_released_code_would_print(done, tmp_path):
     for name in ("experiments", "results"):
         shutil.copytree(done / name, tmp_path / name)

@@ -112,6 +112,15 @@ def _shown(cell: dict[str, Any]) -> str:
     return f"{cell['measured']:.2f}{spread}{published}"
 
 
+def errors(cells: Sequence[dict[str, Any]]) -> str:
+    """The largest standard error of a figure over the test rows, for each data set with results."""
+    known: dict[str, float] = {}
+    for cell in cells:
+        if cell["measured"] is not None:
+            known[cell["dataset"]] = max(known.get(cell["dataset"], 0.0), cell["negative_elbo_se"])
+    return ", ".join(f"{data} {value:.2f}" for data, value in known.items()) or "none yet"
+
+
 def details(cells: Sequence[dict[str, Any]]) -> str:
     """Every cell with results, all its figures and its files, as Markdown."""
     lines = [

@@ -100,6 +100,7 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         words={REPRODUCED: "holds", NOT: "does not hold"},  # of a claim that is not the paper's
         count={status: sum(v.status == status for _, v in claims) for status in {v.status for _, v in claims}},
         overview=table.overview(overview),
+        errors=table.errors(overview),
         details=table.details(overview),
         beyond=table.details(beyond) if any(cell["measured"] is not None for cell in beyond) else "",
         about_beyond="; ".join(f"`{cell['row']}`: {cell['about']}" for cell in beyond),
