@@ -421,7 +421,9 @@ def test_a_fit_of_more_epochs_or_another_network_costs_what_that_does(tmp_path):
     long, other = some("mnist-mog-k10-long", "mog", 10), some("mnist-mog-k150-conv", "mog", 150)
     long.params["max_epochs"] = 400
     other.params["network"] = "conv"
-    short = Row("clusters", "mnist-short", "", "mnist", "mog", 1, ("accuracy",), 0.0, {"max_epochs": 60})
+    short = Row(
+        "clusters", "mnist-short", "", "mnist", "mog", 1, ("accuracy",), 0.0, {"n_components": 10, "max_epochs": 60}
+    )
     result_with(tmp_path, short, 50, 10.0)
     usual = Row("ablation", "mnist-usual", "", "mnist", "mog", 1, ("ablation",), 0.0, {"n_components": 10})
     expected = Costs([short, plain, conv, long, other, usual], tmp_path, 10.0)
