@@ -216,7 +216,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                     config["schema"] = self.schema_.as_dict()
                 world().first(lambda: lock.enter_context(runs.held(folder)))
                 found = world().first(lambda: runs.begin(folder, config, resume, type(self)()._config()["params"]))
-                if found["status"] == "finished":
+                if found["status"] == runs.FINISHED:
                     return self._open(folder / runs.MODEL)
                 seeds = found["seeds"]
             reporter = reporter or (Terminal() if self.verbose and world().is_main else Silent())
@@ -321,7 +321,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             folder / runs.CONFIG,
             {
                 **config,
-                "status": "finished",
+                "status": runs.FINISHED,
                 "device": str(device),
                 "seed": seeds[best],
                 "stopped": self.stopped_,

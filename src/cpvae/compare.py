@@ -322,7 +322,7 @@ def run_job(
     asked = {**asdict(protocol), "judge": judge is not None, "data": rows, "judged_as": JUDGED_AS}
     kept = folder / EVALUATION
     resume = (folder / runs.CONFIG).exists()
-    if kept.exists() and resume and runs.read_config(folder)["status"] == "finished":
+    if kept.exists() and resume and runs.read_config(folder)["status"] == runs.FINISHED:
         before = read_json(kept, "the evaluation of a run")
         if before.get("protocol") == asked and isinstance(before.get("values"), dict):
             return dict(before["values"])

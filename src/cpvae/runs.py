@@ -25,6 +25,7 @@ from cpvae.training import CHECKPOINT, HISTORY
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
+FINISHED = "finished"  # the status of a run whose model is there
 RESTARTS = "restart-*"  # folders of a run with several restarts, each with a history and a checkpoint
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 

@@ -23,7 +23,6 @@ from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import Job, reproduce, result_in
 
 FILE = "verification.json"
-FINISHED = "finished"
 NO_FIGURES = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
 NO_FIGURES |= {"row", "recipe", "dataset", "model", "seed", "params", "stopped", "picture"}
 SAME = 1e-4  # relative to a figure, or to 1 for those below it; counts have to be equal
@@ -130,7 +129,7 @@ def verify(
 def _finished(place: Path) -> bool:
     """Whether a run folder holds the weights of a finished fit."""
     with suppress(InputError):
-        return bool(runs.read_config(place)["status"] == FINISHED)
+        return bool(runs.read_config(place)["status"] == runs.FINISHED)
     return False
 
 
