@@ -23,7 +23,7 @@ from sklearn import datasets as embedded
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cpvae import CPVAE, metrics
@@ -60,8 +60,9 @@ def task(name: str) -> Task:
         return Task(pca.transform(flat[0]), whole.train_labels, pca.transform(flat[1]), whole.test_labels)
     if name in ("digits", "mnist", "mnist-static"):
         found = load(name)
-        train, test = found.splits["train"], found.splits["test"]
-        return Task(train.x[:ROWS], train.y[:ROWS], test.x, test.y, found.likelihood or "auto")
+        rows = {name: (np.asarray(split.x), np.asarray(split.y)) for name, split in found.splits.items()}
+        (x, y), given = rows["train"], found.likelihood or "auto"
+        return Task(x[:ROWS], y[:ROWS], *rows["test"], likelihood=given)
     with np.load(data_root() / "omniglot" / "omniglot_28x28_gray.npz") as file:
         names = [str(one) for one in file["alphabet_names"]]
         if name not in names:
@@ -71,7 +72,7 @@ def task(name: str) -> Task:
     return Task(x, y, x, y)
 
 
-def peer(method: str, is_image: bool, k: int, seed: int) -> object:
+def peer(method: str, is_image: bool, k: int, seed: int) -> Pipeline:
     """A pipeline of scikit-learn."""
     before = [] if is_image else [StandardScaler()]
     if method == "KMeans":
@@ -99,10 +100,10 @@ def main() -> None:
                 categories = model.predict(given.train), model.predict(given.test)
                 extra = {"epochs": model.n_iter_, "start_seconds": round(model.start_seconds_, 1)}
             else:
-                model = peer(method, is_image, k, seed)
+                pipeline = peer(method, is_image, k, seed)
                 flat = [x.reshape(len(x), -1) / top for x in (given.train, given.test)]
-                model.fit(flat[0])
-                categories = model.predict(flat[0]), model.predict(flat[1])
+                pipeline.fit(flat[0])
+                categories = pipeline.predict(flat[0]), pipeline.predict(flat[1])
             mapping = metrics.hungarian_mapping(given.train_labels, categories[0])
             accuracy = metrics.accuracy(given.test_labels, categories[1], mapping)
             ari = metrics.ari(given.test_labels, categories[1])

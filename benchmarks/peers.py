@@ -54,7 +54,7 @@ def pythae(components: int = 0) -> Any:
     except ImportError:
         return None
 
-    class Encoder(BaseEncoder):
+    class Encoder(BaseEncoder):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.layers = encoder()
@@ -63,7 +63,7 @@ def pythae(components: int = 0) -> Any:
             loc, log_var = self.layers(y.reshape(len(y), -1)).chunk(2, -1)
             return ModelOutput(embedding=loc, log_covariance=log_var)
 
-    class Decoder(BaseDecoder):
+    class Decoder(BaseDecoder):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.layers = decoder()

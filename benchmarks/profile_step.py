@@ -73,7 +73,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    x = load("mnist").splits["train"].x.reshape(-1, 784)
+    x = np.asarray(load("mnist").splits["train"].x).reshape(-1, 784)
     likelihood = Bernoulli(784, 255.0)
     sides: dict[str, Callable[[], dict[str, float]]] = {
         "VAE": lambda: shares(recipes.vae(likelihood), x, Exact()),

@@ -14,6 +14,7 @@ import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -75,11 +76,8 @@ def sides(features: int, k: int, width: int) -> tuple[Callable[[], None], Callab
             model.zero_grad()
 
     def together() -> torch.Tensor:
-        usual, products.prefers_onednn = products.prefers_onednn, lambda: False  # its products cannot be batched
-        try:
+        with mock.patch.object(products, "prefers_onednn", return_value=False):  # its products cannot be batched
             return vmap(lambda p, b, x: functional_call(base, (p, b), (x,)))(parameters, buffers, ys)
-        finally:
-            products.prefers_onednn = usual
 
     def stacked() -> None:
         together().sum().backward()

@@ -147,7 +147,7 @@ def prepare(mine: bool, threads: int) -> None:
     """In the process of one party: its contestants."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    x = torch.from_numpy(load("mnist").splits["train"].x.reshape(-1, 784))
+    x = torch.from_numpy(np.asarray(load("mnist").splits["train"].x).reshape(-1, 784))
     PREPARED.update({name: one for name, one in contestants(x).items() if name.startswith("cpvae") == mine})
 
 
@@ -171,7 +171,7 @@ def main() -> None:
     bounds: dict[str, list[float]] = {}
     spawn = get_context("spawn")
     with ExitStack() as stack:
-        sides = {}
+        sides: dict[str, ProcessPoolExecutor] = {}
         for mine in (False, True):
             pool = stack.enter_context(ProcessPoolExecutor(1, spawn, prepare, (mine, args.threads)))
             sides |= dict.fromkeys(pool.submit(names).result(), pool)

@@ -45,10 +45,10 @@ def dense(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.n
     return (x_train - loc) / scale, (x_test - loc) / scale
 
 
-def peer(make: Callable[[int], KMeans | GaussianMixture], k: int) -> Clusterer:
+def peer(model: KMeans | GaussianMixture) -> Clusterer:
     def run(train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         x_train, x_test = dense(Schema.infer(train), train, test)
-        fitted = make(k).fit(x_train)
+        fitted = model.fit(x_train)
         return fitted.predict(x_train), fitted.predict(x_test)
 
     return run
@@ -59,6 +59,7 @@ def start_alone(k: int, seed: int) -> Clusterer:
         schema = Schema.infer(train)
         x = [schema.encode(rows) for rows in (train, test)]
         likelihood = likelihoods.build("columns", Rows(x[0]), False, schema=schema)
+        assert isinstance(likelihood, likelihoods.Columns)
         tables = [latent_classes.table_of(likelihood, likelihood.to_model(torch.from_numpy(rows))) for rows in x]
         classes = latent_classes.fit(tables[0], k, np.random.RandomState(seed))
         first, second = (latent_classes.log_joint(table, classes).argmax(1) for table in tables)
@@ -90,10 +91,8 @@ def main() -> None:
         contestants = {
             "CP-VAE": cpvae(k, seed, args.epochs),
             "latent classes": start_alone(k, seed),
-            "KMeans": peer(lambda k, seed=seed: KMeans(k, n_init=10, random_state=seed), k),
-            "GaussianMixture": peer(
-                lambda k, seed=seed: GaussianMixture(k, n_init=10, reg_covar=1e-3, random_state=seed), k
-            ),
+            "KMeans": peer(KMeans(k, n_init=10, random_state=seed)),
+            "GaussianMixture": peer(GaussianMixture(k, n_init=10, reg_covar=1e-3, random_state=seed)),
         }
         for name, run in contestants.items():
             began = time.perf_counter()

@@ -133,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     warnings.simplefilter("ignore", FitWarning)
-    x = load("mnist").splits["train"].x.reshape(-1, 784)
+    x = np.asarray(load("mnist").splits["train"].x).reshape(-1, 784)
     given: dict[str, Any] = {"likelihood": "bernoulli", "max_epochs": 1, "random_state": 0}
     images = x[:5000].reshape(-1, 1, 28, 28)
     vae, cp = VAE(**given).fit(images), CPVAE(10, init="random", **given).fit(images)
