@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ MODELS = dict(zip(("cpvae", "vae", "mog", "vamp", "hvae", "hvae-vamp"), METHODS,
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
 SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
+Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
 
 
 def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterator[dict[str, Any]]:
@@ -123,59 +124,66 @@ def errors(cells: Sequence[dict[str, Any]]) -> str:
 
 def details(cells: Sequence[dict[str, Any]]) -> str:
     """Every cell with results, all its figures and its files, as Markdown."""
-    lines = [
-        "| cell | -L | -L* | -L, rows of NLL | NLL | -L, empirical p(c) | relaxed c: not a bound | accuracy | "
-        "majority | purity | coverage | Fréchet | in use | epochs | minutes of a thread | seeds |",
-        "|---" * 16 + "|",
-    ]
-    for cell in cells:
-        if cell["measured"] is None:
-            continue
-        empirical = cell["negative_elbo_empirical"]
-        figures = [
-            _number(cell["measured"], 2) + ("" if cell["sd"] is None else f" ± {cell['sd']:.2f}"),
-            _number(cell["negative_elbo_tight"], 2),
-            _number(cell["negative_elbo_same_rows"], 2),
-            _number(cell["negative_log_likelihood"], 2),
-            _number(empirical, 2),
-            _number(cell["relaxed_not_a_bound"], 2),
-            _number(cell["accuracy"] if cell["components"] == ONE_TO_ONE else None, 3),
-            _number(cell["accuracy_majority"], 3),
-            _number(cell["purity"], 3),
-            _number(cell["coverage"], 3),
-            _number(cell["frechet_distance"], 1),
-            _number(cell["components_used"], 0),
-            _number(cell["epochs"], 0),
-            _number(cell["seconds"] / 60, 1),
-        ]
-        lines.append(f"| {cell['row']} | {' | '.join(figures)} | {links(cell)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    return _lines(
+        cells,
+        {
+            "cell": lambda cell: cell["row"],
+            "-L": lambda cell: _figure("measured")(cell) + ("" if cell["sd"] is None else f" ± {cell['sd']:.2f}"),
+            "-L*": _figure("negative_elbo_tight"),
+            "-L, rows of NLL": _figure("negative_elbo_same_rows"),
+            "NLL": _figure("negative_log_likelihood"),
+            "-L, empirical p(c)": _figure("negative_elbo_empirical"),
+            "relaxed c: not a bound": _figure("relaxed_not_a_bound"),
+            "accuracy": lambda cell: _figure("accuracy", 3)(cell) if cell["components"] == ONE_TO_ONE else "",
+            "majority": _figure("accuracy_majority", 3),
+            "purity": _figure("purity", 3),
+            "coverage": _figure("coverage", 3),
+            "Fréchet": _figure("frechet_distance", 1),
+            "in use": _figure("components_used", 0),
+            "epochs": _figure("epochs", 0),
+            "minutes of a thread": _minutes,
+            "seeds": links,
+        },
+    )
 
 
 def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -> str:
     """What each change does to the bound beside the unchanged model, as Markdown."""
+
+    def beside(cell: dict[str, Any]) -> str:
+        return "" if baseline is None or cell is baseline else f"{cell['measured'] - baseline['measured']:+.2f}"
+
+    return _lines(
+        ([baseline] if baseline else []) + list(cells),
+        {
+            "change": lambda cell: cell["about"],
+            "-L": _figure("measured"),
+            "nats beside the first": beside,
+            "relaxed c: not a bound": _figure("relaxed_not_a_bound"),
+            "at temperature 0.5": _figure("relaxed_colder_not_a_bound"),
+            "-L, empirical p(c)": _figure("negative_elbo_empirical"),
+            "accuracy": _figure("accuracy", 3),
+            "in use": _figure("components_used", 0),
+            "epochs": _figure("epochs", 0),
+            "minutes of a thread": _minutes,
+            "seeds": links,
+        },
+    )
+
+
+def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
+    """A Markdown table: a line for each cell with results, columns by their headings."""
     lines = [
-        "| change | -L | nats beside the first | relaxed c: not a bound | at temperature 0.5 | -L, empirical p(c) | "
-        "accuracy | in use | epochs | minutes of a thread | seeds |",
-        "|---" * 11 + "|",
+        list(columns),
+        *([show(cell) for show in columns.values()] for cell in cells if cell["measured"] is not None),
     ]
-    for cell in ([baseline] if baseline else []) + list(cells):
-        if cell["measured"] is None:
-            continue
-        figures = [
-            _number(cell["measured"], 2),
-            "" if baseline is None or cell is baseline else f"{cell['measured'] - baseline['measured']:+.2f}",
-            _number(cell["relaxed_not_a_bound"], 2),
-            _number(cell["relaxed_colder_not_a_bound"], 2),
-            _number(cell["negative_elbo_empirical"], 2),
-            _number(cell["accuracy"], 3),
-            _number(cell["components_used"], 0),
-            _number(cell["epochs"], 0),
-            _number(cell["seconds"] / 60, 1),
-        ]
-        lines.append(f"| {cell['about']} | {' | '.join(figures)} | {links(cell)} |")
-    return "\n".join(lines) + "\n"
+    text = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([text[0], "|---" * len(columns) + "|", *text[1:]]) + "\n"
+
+
+def _figure(key: str, digits: int = 2) -> Column:
+    return lambda cell: "" if cell[key] is None else f"{cell[key]:.{digits}f}"
+
+
+def _minutes(cell: dict[str, Any]) -> str:
+    return f"{cell['seconds'] / 60:.1f}"
