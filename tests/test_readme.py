@@ -107,6 +107,20 @@ def test_links_between_documents_lead_somewhere(path):
         assert (ROOT / path).parent.joinpath(target).exists(), target
 
 
+@pytest.mark.parametrize(
+    "path", sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+)
+def test_lines_of_a_table_have_as_many_cells_as_its_heading(path):
+    cells = None
+    for line in (ROOT / path).read_text().splitlines():
+        if not line.startswith("|"):
+            cells = None
+            continue
+        found = len(re.findall(r"(?<!\\)\|", line))
+        cells = cells or found
+        assert found == cells, line
+
+
 def test_the_results_in_the_readme_are_those_of_the_result_files():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import render

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.stats import ks_2samp, norm, wasserstein_distance
 
-from cpvae import metrics
+from cpvae import metrics, runs
 from cpvae.base import Clusterer, DeepMixture, as_table
 from cpvae.bounds import elbo
 from cpvae.checkpoints import write_atomic
@@ -149,6 +149,15 @@ def judged(fit: Fitted) -> dict[str, Any]:
     return {"judged": found}
 
 
+def sheet(fit: Fitted) -> dict[str, Any]:
+    """The sheet of samples that a fit of images drew, beside the result."""
+    if fit.picture is None or not (fit.place / runs.SAMPLES).exists():
+        return {}
+    path = fit.picture.with_suffix(".png")
+    write_atomic(path, (fit.place / runs.SAMPLES).read_bytes())
+    return {"picture": path.name}
+
+
 def pictures(fit: Fitted) -> dict[str, Any]:
     """Images for the figures, as bytes: new rows; of Figure 7 those of each component; of Figure 5 reconstructions."""
     if fit.picture is None:
@@ -215,7 +224,7 @@ def _variation(rows: np.ndarray, exact: np.ndarray) -> float:
 
 # What is measured of the rows in each folder of `experiments/`.
 MEASURES: dict[str, tuple[Measure, ...]] = {
-    "clusters": (test, calibration),
+    "clusters": (test, calibration, sheet),
     "table1": (test, likelihood, relaxed, weights, reconstruction, judged, pictures),
     "ablation": (test, relaxed, weights),
     "synthetic": (test, density),

@@ -20,7 +20,7 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from cpvae import metrics, runs
-from cpvae.checkpoints import write_atomic, write_json
+from cpvae.checkpoints import write_json
 from cpvae.commands import fit_run, load_data, make_estimator
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators import load
@@ -149,8 +149,6 @@ def run(job: Job, folder: Path, results: Path) -> str:
             **measured,
             "warnings": [str(one.message) for one in caught if issubclass(one.category, FitWarning)],
         }
-    if picture is not None and "picture" not in measured and (place / runs.SAMPLES).exists():
-        write_atomic(row.result(results, seed).with_suffix(".png"), (place / runs.SAMPLES).read_bytes())
     # JSON has no infinity: a fit that diverged has its result too, and says so in its warnings
     write_json(row.result(results, seed), json.loads(json.dumps(result), parse_constant=lambda name: None))
     test = result["test"]

@@ -17,6 +17,7 @@ MODELS = dict(zip(("cpvae", "vae", "mog", "vamp", "hvae", "hvae-vamp"), METHODS,
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
 SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
+BAR = r"\|"  # in Markdown, a bar that ends no cell
 Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
 
 
@@ -177,7 +178,7 @@ def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
         list(columns),
         *([show(cell) for show in columns.values()] for cell in cells if cell["measured"] is not None),
     ]
-    text = [f"| {' | '.join(line)} |" for line in lines]
+    text = [f"| {' | '.join(one.replace('|', BAR) for one in line)} |" for line in lines]
     return "\n".join([text[0], "|---" * len(columns) + "|", *text[1:]]) + "\n"
 
 
