@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
 PAPERS = "mnist-cpvae-k10-paper"  # the row that is fitted by the paper's text, without a start
+LONG = "-long"  # ends the name of a row that is another one with more steps
 SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
 SAME = 0.5  # nats within which two bounds count as the same: two standard errors of a mean over test rows
 ENOUGH = 0.95  # of another method's work, from which on a fit counts as given the same time
@@ -244,14 +245,19 @@ def no_worse_with_size(cells: Cells, densities: Densities, paper: dict[str, Any]
 
 
 def at_or_below_published(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """The valid -L of CP on MNIST is at or below the published figure."""
-    pairs = [(_bound(cells, name), float(paper["table1"][name])) for name in _names("cpvae", "mnist")]
-    return _share([a <= b for a, b in pairs], ", ".join(f"{a:.2f} ({b:.2f})" for a, b in pairs))
+    """The valid -L of CP on MNIST, trained longer where there is such a fit, is at or below the published figure."""
+    held, told = [], []
+    for name in _names("cpvae", "mnist"):
+        longest = name + LONG if name + LONG in cells else name
+        value, known = _bound(cells, longest), float(paper["table1"][name])
+        held.append(value <= known)
+        told.append(f"{value:.2f} after {_get(cells, longest, 'epochs'):.0f} epochs ({known:.2f})")
+    return _share(held, ", ".join(told))
 
 
 def below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
     """VAE, MG and VP given as much work as CP at K = 10 takes, its start included, have a higher -L."""
-    names = {"VAE": "mnist-vae-long", "MG": "mnist-mog-k10-long", "VP": "mnist-vamp-k10-long"}
+    names = {"VAE": f"mnist-vae{LONG}", "MG": f"mnist-mog-k10{LONG}", "VP": f"mnist-vamp-k10{LONG}"}
     cp, others = _bound(cells, "mnist-cpvae-k10"), {method: _bound(cells, name) for method, name in names.items()}
     work = {n: _get(cells, n, "seconds") * _get(cells, n, "gigaflops") for n in ("mnist-cpvae-k10", *names.values())}
     given = {method: work[name] / work["mnist-cpvae-k10"] for method, name in names.items()}
@@ -261,11 +267,27 @@ def below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str
     return verdict if enough else Verdict(OPEN, f"not enough time given: {verdict.evidence}")
 
 
+def below_trained_longer(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """-L of CP on MNIST is below that of VAE, MG and VP, all of them trained longer."""
+    held, told = [], []
+    for k in SIZES["mnist"]:
+        cp = _bound(cells, f"mnist-cpvae-k{k}{LONG}")
+        others = {
+            "VAE": _bound(cells, f"mnist-vae{LONG}"),
+            "MG": _bound(cells, f"mnist-mog-k{k}{LONG}"),
+            "VP": _bound(cells, f"mnist-vamp-k{k}{LONG}"),
+        }
+        held += [cp < other for other in others.values()]
+        told.append(f"K={k}: CP {cp:.2f}, " + ", ".join(f"{method} {value:.2f}" for method, value in others.items()))
+    return _share(held, "; ".join(told))
+
+
 # What the paper does not claim, and this library does.
 OWN = (
     Claim("The valid bounds of CP are at or below the published ones", "Table 1", at_or_below_published),
     Claim("The bound of CP gets no worse with more categories", "Table 1", no_worse_with_size),
     Claim("VAE, MG and VP given the time that CP takes stay behind it", "Table 1", below_with_the_same_time),
+    Claim("All trained longer, VAE, MG and VP stay behind CP", "Table 1", below_trained_longer),
 )
 CLAIMS = (
     Claim("CP recovers both modes, whatever the number of categories", "Figure 3", both_modes),

@@ -87,18 +87,21 @@ def _sd(found: Sequence[dict[str, Any]], *path: str) -> float | None:
 
 
 def overview(cells: Sequence[dict[str, Any]]) -> str:
-    """The paper's table as Markdown: measured, and published in brackets."""
+    """The paper's table as Markdown: measured, and in brackets published, or the epochs of what the paper lacks."""
     by_place = {(_data(cell), MODELS[cell["model"]], cell["components"]): cell for cell in cells}
-    named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in COLUMNS)
-    lines = [f"| -L, nats | {named} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    known = {data for data, _, _ in by_place}
+    columns = [(data, k) for data, k in COLUMNS if data in known]
+    named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in columns)
+    lines = [f"| -L, nats | {named} |", "|---" * (len(columns) + 1) + "|"]
     for model, method in MODELS.items():
         shown = []
-        for data, k in COLUMNS:
+        for data, k in columns:
             single = model in SINGLE
             cell = by_place.get((data, method, None if single else k))
-            first = next(n for name, n in COLUMNS if name == data) == k
+            first = next(n for name, n in columns if name == data) == k
             shown.append("" if cell is None or (single and not first) else _shown(cell))
-        lines.append(f"| {method} | {' | '.join(shown)} |")
+        if any(shown):
+            lines.append(f"| {method} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -111,7 +114,7 @@ def _shown(cell: dict[str, Any]) -> str:
     if cell["measured"] is None:
         return f"…{published}"
     spread = "" if cell["sd"] is None else f" ± {cell['sd']:.2f}"
-    return f"{cell['measured']:.2f}{spread}{published}"
+    return f"{cell['measured']:.2f}{spread}" + (published or f" ({cell['epochs']:.0f} epochs)")
 
 
 def errors(cells: Sequence[dict[str, Any]]) -> str:

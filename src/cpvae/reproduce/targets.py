@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError, nearest
 from cpvae.reproduce import clusters, table
-from cpvae.reproduce.claims import NOT, OWN, REPRODUCED, verdicts
+from cpvae.reproduce.claims import LONG, NOT, OWN, REPRODUCED, verdicts
 from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
 from cpvae.reproduce.rows import Row, published, serving
 from cpvae.reproduce.running import result_in, results_of
@@ -103,6 +103,8 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         errors=table.errors(overview),
         details=table.details(overview),
         beyond=[cell for cell in beyond if cell["measured"] is not None],
+        long=[cell for cell in beyond if cell["row"].endswith(LONG) and cell["measured"] is not None],
+        overview_long=table.overview([cell for cell in beyond if cell["row"].endswith(LONG)]),
         details_beyond=table.details(beyond),
         not_yet=[cell["row"] for cell in beyond if cell["measured"] is None],
         ablation=table.ablation(changed, known.get(BASELINE)) if any(c["measured"] for c in changed) else "",
