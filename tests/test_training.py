@@ -409,11 +409,11 @@ def test_restarts_side_by_side_are_those_in_turn_to_the_bit(tmp_path, request):
 
 @pytest.mark.usefixtures("_two_at_a_time")
 def test_restarts_side_by_side_stop_and_go_on(tmp_path):
-    folder = tmp_path / "stopped"
+    folder, before = tmp_path / "stopped", signal.getsignal(signal.SIGTERM)
 
     with stopped_at(folder / "restart-1" / CHECKPOINT, signal.SIGTERM):
         CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
     CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder, resume=True)
     CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=tmp_path / "whole")
     assert_same_run(tmp_path / "whole", folder)
