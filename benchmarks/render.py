@@ -234,7 +234,8 @@ def scaling() -> list[str]:
         lines.append(
             f"| {name} | {sizes[0]:,} to {sizes[-1]:,} | {line['growth']:.1f} times | {line['exponent']:.2f} |"
         )
-    source = f"One thread, medians of {result['rounds']} rounds: [scaling]({{}}/scaling.json)."
+    how = "a single round" if result["rounds"] == 1 else f"medians of {result['rounds']} rounds"
+    source = f"One thread, {how}: [scaling]({{}}/scaling.json)."
     return [*lines, "", source, "", "![cost against each size](scaling.png)"]
 
 

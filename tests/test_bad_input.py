@@ -326,6 +326,7 @@ OPTIONS = [
     ("--likelihood", "bernouli", "did you mean 'bernoulli'?"),
     ("--weights", "unifrm", "did you mean 'uniform'?"),
     ("--expectation", "exct", "did you mean 'exact'?"),
+    ("--covariance", "ful", "did you mean 'full'?"),
     ("--init", "autoencodr", "did you mean 'autoencoder'?"),
     ("--model", "cpvea", "did you mean 'cpvae'?"),
     ("--compnents", 3, "--components"),

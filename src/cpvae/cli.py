@@ -137,6 +137,10 @@ def fit(
     weights: Annotated[
         str | None, typer.Option(help="p(c): uniform, empirical or learned.", show_default="uniform")
     ] = None,
+    covariance: Annotated[
+        str | None,
+        typer.Option(help="Of p(z|c): diag (the paper), or full, with better bounds.", show_default="diag"),
+    ] = None,
     expectation: Annotated[
         str | None,
         typer.Option(
@@ -202,6 +206,7 @@ def fit(
         "schema": schema,
         "noise": noise,
         "weights": weights,
+        "covariance_type": covariance,
         "expectation": expectation,
         "init": init,
         "augment": augment,

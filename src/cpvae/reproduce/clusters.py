@@ -106,10 +106,11 @@ def sources(rows: Sequence[Row], results: Path) -> str:
         for one in results_of(row, results) if row.model == "cpvae" else []:
             test = one["test"]
             link = f"[file]({ROOT_OF_PAGES}/results/{row.group}/{row.run(one['seed'])}.json)"
-            lines.append(f"| {row.components} | {test['components_used']} | {test['component_groups']} | {link} |\n")
+            found = f"{test['components_used']} | {test['component_groups']}"
+            lines.append(f"| {row.about}, K = {row.components} | {found} | {link} |\n")
     head = (
         "Groups in the paper's synthetic data, two sources; in use is what is the likeliest category of many a row:\n\n"
-        "| K | in use | groups | |\n|---|---|---|---|\n"
+        "| | in use | groups | |\n|---|---|---|---|\n"
     )
     return head + "".join(lines) if lines else ""
 

@@ -18,9 +18,8 @@ from cpvae import figures
 from cpvae.errors import InputError
 from cpvae.figures import FAINT, INK, NEW, ROWS, blank, mosaic, styled
 from cpvae.reproduce.measures import BINS
-from cpvae.reproduce.rows import Row
+from cpvae.reproduce.rows import METHODS, Row
 from cpvae.reproduce.running import result_in
-from cpvae.reproduce.table import MODELS
 
 FOLDER = Path("docs", "figures")
 PURE = 0.8  # purity from which a caption of Figure 7 is not marked
@@ -36,7 +35,7 @@ class Drawn(NamedTuple):
     @property
     def method(self) -> str:
         """As the paper calls it."""
-        return MODELS[self.row.model]
+        return METHODS[self.row.model]
 
 
 def drawn(rows: Sequence[Row], results: Path) -> list[Drawn]:
@@ -66,7 +65,7 @@ def fig3(found: Sequence[Drawn]) -> Figure | None:
     if not found:
         return None
     sizes = sorted({one.row.components for one in found if one.row.components}) or [1]
-    methods = [m for m in MODELS.values() if any(one.method == m for one in found)]
+    methods = [m for m in METHODS.values() if any(one.method == m for one in found)]
     figure = blank(9.0, 1.0 + 1.7 * len(sizes), layout="constrained")
     panels = figure.subplots(len(sizes), len(methods), sharex=True, sharey=True, squeeze=False)
     for i, k in enumerate(sizes):
@@ -100,23 +99,22 @@ def fig4(found: Sequence[Drawn]) -> Figure | None:
     most = [one for one in found if (one.row.components or 0) > 2]
     if not most:
         return None
-    result = most[0].result
-    weights, k = np.array(result["weights"]), len(result["weights"])
-    figure = blank(9.0, 2.7, layout="constrained")
-    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.1, 1, 1]})
-    left.stairs(weights, np.arange(k + 1), fill=True, color=NEW, alpha=0.8)
-    left.axhline(1 / k, color=FAINT, linewidth=0.8)
-    left.text(k, 1 / k, "even share", ha="right", va="bottom", fontsize=8, color=INK)
-    left.set_xlabel("categories, by weight")
-    left.set_ylabel("q(c)")
-    share = result["dead"] / k
-    left.set_title(f"{result['dead']} of {k} categories dead ({share:.0%})", fontsize=8.5)
-    _density(middle, result["exact"], result["density"]["aggregated"], "c from q(c)")
-    _density(right, result["exact"], result["density"]["prior"], "c uniform, 1/K")
-    for axes in (middle, right):
-        axes.set_xlabel("x")
-    middle.sharey(right)
-    figure.legend(*middle.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure = blank(9.0, 0.3 + 2.4 * len(most), layout="constrained")
+    panels = figure.subplots(len(most), 3, gridspec_kw={"width_ratios": [1.1, 1, 1]}, squeeze=False)
+    for one, (left, middle, right) in zip(most, panels, strict=True):
+        result, k = one.result, len(one.result["weights"])
+        left.stairs(np.array(result["weights"]), np.arange(k + 1), fill=True, color=NEW, alpha=0.8)
+        left.axhline(1 / k, color=FAINT, linewidth=0.8)
+        left.text(k, 1 / k, "even share", ha="right", va="bottom", fontsize=8, color=INK)
+        left.set_ylabel("q(c)")
+        share = result["dead"] / k
+        left.set_title(f"{one.row.about}\n{result['dead']} of {k} categories dead ({share:.0%})", fontsize=8.5)
+        _density(middle, result["exact"], result["density"]["aggregated"], "c from q(c)")
+        _density(right, result["exact"], result["density"]["prior"], "c uniform, 1/K")
+        middle.sharey(right)
+    for axes, name in zip(panels[-1], ("categories, by weight", "x", "x"), strict=True):
+        axes.set_xlabel(name)
+    figure.legend(*panels[0, 1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
 
 
@@ -183,7 +181,7 @@ def fig8(found: Sequence[Drawn]) -> Figure | None:
     """New rows of every method: a line for each, a column for each number of components; first those without any."""
     shown = [one for one in found if "samples" in one.images]
     lines = [[one for one in shown if one.row.components is None]]
-    lines += [[one for one in shown if one.method == method and one.row.components] for method in MODELS.values()]
+    lines += [[one for one in shown if one.method == method and one.row.components] for method in METHODS.values()]
     sizes = sorted({one.row.components for one in shown if one.row.components})
     return _grids([line for line in lines if line], _with_components, sizes)
 

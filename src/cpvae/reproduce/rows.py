@@ -24,6 +24,9 @@ from cpvae.errors import InputError, nearest
 PAPER, TABLES = "paper.toml", ("table1", "text")
 GROUPS = ("ablation", "clusters", "synthetic", "table1")  # folders of experiments and of results
 
+# What the paper calls the models.
+METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP"}
+
 
 @dataclass(frozen=True)
 class Row:

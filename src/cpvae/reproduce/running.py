@@ -205,5 +205,10 @@ def agreement(row: Row, folder: Path, results: Path) -> None:
     pairs = [metrics.ari(a, b) for a, b in combinations(known.values(), 2)]
     write_json(
         results / row.group / f"{row.name}-{AGREEMENT}.json",
-        {"row": row.name, "seeds": list(known), "ari": [round(pair, 5) for pair in pairs]},
+        {
+            **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}"),
+            "row": row.name,
+            "seeds": list(known),
+            "ari": [round(pair, 5) for pair in pairs],
+        },
     )

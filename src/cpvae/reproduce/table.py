@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from cpvae.reproduce.pages import cell_of, links
-from cpvae.reproduce.rows import Row
+from cpvae.reproduce.rows import METHODS, Row
 from cpvae.reproduce.running import results_of
 
-METHODS = ("CP", "VAE", "MG", "VP", "HVAE", "HVP")
-MODELS = dict(zip(("cpvae", "vae", "mog", "vamp", "hvae", "hvae-vamp"), METHODS, strict=True))
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
 SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
@@ -56,7 +54,7 @@ def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "device": found[0]["device"],
     }
     details["reconstruction_mse"] = _mean(found, "reconstruction_mse")
-    for name in ("purity", "classes_covered", "coverage", "frechet_distance"):
+    for name in ("purity", "classes_covered", "coverage", "frechet_distance", "frechet_distance_se"):
         details[name] = _mean(found, "judged", name)
     for name in ("uniform", "empirical"):
         change = _mean(found, "change_by_weights", name)
@@ -88,12 +86,12 @@ def _sd(found: Sequence[dict[str, Any]], *path: str) -> float | None:
 
 def overview(cells: Sequence[dict[str, Any]]) -> str:
     """The paper's table as Markdown: measured, and in brackets published, or the epochs of what the paper lacks."""
-    by_place = {(_data(cell), MODELS[cell["model"]], cell["components"]): cell for cell in cells}
+    by_place = {(_data(cell), METHODS[cell["model"]], cell["components"]): cell for cell in cells}
     known = {data for data, _, _ in by_place}
     columns = [(data, k) for data, k in COLUMNS if data in known]
     named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in columns)
     lines = [f"| -L, nats | {named} |", "|---" * (len(columns) + 1) + "|"]
-    for model, method in MODELS.items():
+    for model, method in METHODS.items():
         shown = []
         for data, k in columns:
             single = model in SINGLE

@@ -33,6 +33,7 @@ TARGETS = {
 }
 PAGE = Path("docs", "reproduction.md")
 BASELINE = "mnist-cpvae-k10"  # which the rows of the ablation stand beside
+RANDOM, EARLY = "-random", "early_stopping"  # how such rows' names end; why a fit stopped before its last epoch
 RELEASED = "mnist-released"  # the row of the ablation that is trained as the released code trains
 
 
@@ -83,12 +84,14 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     of_clusters = list(clusters.cells(serving(rows, "accuracy"), results))
     known = {cell["row"]: cell for cell in [*others, *cells, *of_clusters] if cell["measured"] is not None}
     densities = {}
-    for row in serving(rows, "fig3"):
-        if row.result(results, 0).exists():
+    for row in rows:
+        if row.group == "synthetic" and row.result(results, 0).exists():
             densities[row.name] = result_in(row.result(results, 0))
     claims = verdicts(known, densities, paper)
     overview = [cell for cell in cells if cell["row"] in paper["table1"]]
     beyond = [cell for cell in cells if cell["row"] not in paper["table1"]]
+    fits = [one for row in in_table if row.name in paper["table1"] for one in results_of(row, results)]
+    early = [one for one in fits if one["stopped"] == EARLY]
     changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -102,6 +105,15 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         overview=table.overview(overview),
         errors=table.errors(overview),
         details=table.details(overview),
+        fits=len(fits),
+        early=len(early),
+        early_sets=sorted({one["dataset"] for one in early}),
+        rates=(min(one["gigaflops"] for one in fits), max(one["gigaflops"] for one in fits)) if fits else (0, 0),
+        random_starts=[
+            (known[name], known[name.removesuffix(RANDOM)])
+            for name in known
+            if name.endswith(RANDOM) and name.removesuffix(RANDOM) in known
+        ],
         beyond=[cell for cell in beyond if cell["measured"] is not None],
         long=[cell for cell in beyond if cell["row"].endswith(LONG) and cell["measured"] is not None],
         overview_long=table.overview([cell for cell in beyond if cell["row"].endswith(LONG)]),
