@@ -105,7 +105,8 @@ def fig4(found: Sequence[Drawn]) -> Figure | None:
         result, k = one.result, len(one.result["weights"])
         left.stairs(np.array(result["weights"]), np.arange(k + 1), fill=True, color=NEW, alpha=0.8)
         left.axhline(1 / k, color=FAINT, linewidth=0.8)
-        left.text(k, 1 / k, "even share", ha="right", va="bottom", fontsize=8, color=INK)
+        behind = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
+        left.text(k - 1, 0.9 / k, "even share", ha="right", va="top", fontsize=8, color=INK, bbox=behind)
         left.set_ylabel("q(c)")
         share = result["dead"] / k
         left.set_title(f"{one.row.about}\n{result['dead']} of {k} categories dead ({share:.0%})", fontsize=8.5)
