@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from cpvae.reproduce.rows import METHODS
+from cpvae.reproduce.rows import FULL, LONG, METHODS
 
 REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
 PAPERS = "mnist-cpvae-k10-paper"  # the row that is fitted by the paper's text, without a start
-LONG = "-long"  # ends the name of a row that is another one with more steps
-FULL = "-full"  # of one that has full covariances and more steps
 SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
 SAME = 0.5  # nats within which two bounds count as the same: two standard errors of a mean over test rows
 ENOUGH = 0.95  # of another method's work, from which on a fit counts as given the same time

@@ -24,6 +24,8 @@ from cpvae.errors import InputError, nearest
 PAPER, TABLES = "paper.toml", ("table1", "text")
 GROUPS = ("ablation", "clusters", "synthetic", "table1")  # folders of experiments and of results
 
+# How names of rows end that are another row, but for:
+LONG, FULL, RANDOM = "-long", "-full", "-random"  # more steps; more steps and full covariances; no start
 # What the paper calls the models.
 METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP"}
 

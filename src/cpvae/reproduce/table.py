@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.reproduce.pages import cell_of, links
-from cpvae.reproduce.rows import METHODS, Row
+from cpvae.reproduce.rows import FULL, METHODS, Row
 from cpvae.reproduce.running import results_of
 
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
@@ -86,21 +86,25 @@ def _sd(found: Sequence[dict[str, Any]], *path: str) -> float | None:
 
 def overview(cells: Sequence[dict[str, Any]]) -> str:
     """The paper's table as Markdown: measured, and in brackets published, or the epochs of what the paper lacks."""
-    by_place = {(_data(cell), METHODS[cell["model"]], cell["components"]): cell for cell in cells}
+    by_place = {(_data(cell), _line(cell), cell["components"]): cell for cell in cells}
     known = {data for data, _, _ in by_place}
     columns = [(data, k) for data, k in COLUMNS if data in known]
     named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in columns)
     lines = [f"| -L, nats | {named} |", "|---" * (len(columns) + 1) + "|"]
-    for model, method in METHODS.items():
-        shown = []
+    for line in sorted({line for _, line, _ in by_place}, key=lambda line: (list(METHODS).index(line[0]), line[1])):
+        method, single, shown = METHODS[line[0]] + line[1], line[0] in SINGLE, []
         for data, k in columns:
-            single = model in SINGLE
-            cell = by_place.get((data, method, None if single else k))
+            cell = by_place.get((data, line, None if single else k))
             first = next(n for name, n in columns if name == data) == k
             shown.append("" if cell is None or (single and not first) else _shown(cell))
         if any(shown):
             lines.append(f"| {method} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
+
+
+def _line(cell: dict[str, Any]) -> tuple[str, str]:
+    """The model, and what is added to its name in the line of the table that a cell is in."""
+    return cell["model"], ", full covariances" if str(cell["row"]).endswith(FULL) else ""
 
 
 def _data(cell: dict[str, Any]) -> str:

@@ -12,9 +12,9 @@ from jinja2 import Environment, StrictUndefined
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError, nearest
 from cpvae.reproduce import clusters, table
-from cpvae.reproduce.claims import LONG, NOT, OWN, REPRODUCED, verdicts
+from cpvae.reproduce.claims import NOT, OWN, REPRODUCED, verdicts
 from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
-from cpvae.reproduce.rows import Row, published, serving
+from cpvae.reproduce.rows import FULL, LONG, RANDOM, Row, published, serving
 from cpvae.reproduce.running import result_in, results_of
 from cpvae.reproduce.verification import verified
 
@@ -33,7 +33,7 @@ TARGETS = {
 }
 PAGE = Path("docs", "reproduction.md")
 BASELINE = "mnist-cpvae-k10"  # which the rows of the ablation stand beside
-RANDOM, EARLY = "-random", "early_stopping"  # how such rows' names end; why a fit stopped before its last epoch
+EARLY = "early_stopping"  # why a fit stopped before its last epoch
 RELEASED = "mnist-released"  # the row of the ablation that is trained as the released code trains
 
 
@@ -90,6 +90,7 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     claims = verdicts(known, densities, paper)
     overview = [cell for cell in cells if cell["row"] in paper["table1"]]
     beyond = [cell for cell in cells if cell["row"] not in paper["table1"]]
+    longer = [cell for cell in beyond if cell["row"].endswith((LONG, FULL))]
     fits = [one for row in in_table if row.name in paper["table1"] for one in results_of(row, results)]
     early = [one for one in fits if one["stopped"] == EARLY]
     changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
@@ -115,8 +116,8 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
             if name.endswith(RANDOM) and name.removesuffix(RANDOM) in known
         ],
         beyond=[cell for cell in beyond if cell["measured"] is not None],
-        long=[cell for cell in beyond if cell["row"].endswith(LONG) and cell["measured"] is not None],
-        overview_long=table.overview([cell for cell in beyond if cell["row"].endswith(LONG)]),
+        long=[cell for cell in longer if cell["measured"] is not None],
+        overview_long=table.overview(longer),
         details_beyond=table.details(beyond),
         not_yet=[cell["row"] for cell in beyond if cell["measured"] is None],
         ablation=table.ablation(changed, known.get(BASELINE)) if any(c["measured"] for c in changed) else "",
