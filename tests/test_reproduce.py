@@ -261,6 +261,12 @@ def test_the_overview_has_measured_and_published_side_by_side(tmp_path):
     lines = table.overview(cells).splitlines()
     assert lines[2].split("|")[1:3] == [" CP ", " 87.12 ± 0.05 (84.76) "]
     assert lines[3].split("|")[1:4] == [" VAE ", " … (88.75) ", "  "]  # one cell for each data set
+    longer = [
+        {**cells[0], "published": None, "epochs": 360.0, "row": f"mnist-cpvae-k10{end}"} for end in ("-long", "-full")
+    ]
+    lines = table.overview(longer).splitlines()
+    assert [line.split("|")[1] for line in lines[2:]] == [" CP ", " CP, full covariances "]
+    assert "(360 epochs)" in lines[3]
 
 
 # ---------------------------------------------------------------- claims

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from cpvae.reproduce.rows import FULL, LONG, METHODS
+from cpvae.reproduce.rows import FULL, LONG, METHODS, RANDOM
 
 REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
 PAPERS = "mnist-cpvae-k10-paper"  # the row that is fitted by the paper's text, without a start
 SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
 SAME = 0.5  # nats within which two bounds count as the same: two standard errors of a mean over test rows
 ENOUGH = 0.95  # of another method's work, from which on a fit counts as given the same time
-STARTS = {"": "", " without a start": "-random"}  # how it is told, and how such rows' names end
+STARTS = {"": "", " without a start": RANDOM}  # how it is told, and how such rows' names end
 CLOSE = 0.03  # total variation below which a density counts as recovered; that of as many true rows is about 0.013
 
 Cells = Mapping[str, dict[str, Any]]  # by name of the row; only those with results

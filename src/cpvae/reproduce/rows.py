@@ -25,7 +25,7 @@ PAPER, TABLES = "paper.toml", ("table1", "text")
 GROUPS = ("ablation", "clusters", "synthetic", "table1")  # folders of experiments and of results
 
 # How names of rows end that are another row, but for:
-LONG, FULL, RANDOM = "-long", "-full", "-random"  # more steps; more steps and full covariances; no start
+LONG, FULL, RANDOM = "-long", "-full", "-random"  # more steps; more steps and full covariances; begun at random
 # What the paper calls the models.
 METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP"}
 

@@ -91,7 +91,8 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     overview = [cell for cell in cells if cell["row"] in paper["table1"]]
     beyond = [cell for cell in cells if cell["row"] not in paper["table1"]]
     longer = [cell for cell in beyond if cell["row"].endswith((LONG, FULL))]
-    fits = [one for row in in_table if row.name in paper["table1"] for one in results_of(row, results)]
+    found = {row.name: results_of(row, results) for row in in_table}
+    fits = [one for name in found if name in paper["table1"] for one in found[name]]
     early = [one for one in fits if one["stopped"] == EARLY]
     changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
     environment = Environment(
@@ -127,7 +128,7 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         cells=len(overview),
         figures=[(name, TARGETS[name]) for name in FIGURES if (root / FOLDER / f"{name}.png").exists()],
         verified=verified(results),
-        devices=sorted({one["device"] for row in in_table for one in results_of(row, results)}),
+        devices=sorted({one["device"] for of_row in found.values() for one in of_row}),
     )
 
 
