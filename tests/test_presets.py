@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, captured
 from cpvae.captured import EAGER, Captured
+from cpvae.distributions import Exact, SumAndSample
 from cpvae.estimators import MODELS
 from cpvae.presets import PRESETS, settings, start_epochs
 from cpvae.training import Settings
@@ -135,3 +136,8 @@ def test_the_temperature_of_a_recorded_step_comes_from_a_tensor():
     expectation = CPVAE(3, expectation="straight-through", temperature=(1.0, 0.5))._expectation(100)
     for step in (0, 20, 90):
         assert float(expectation.temperature(torch.tensor(float(step)))) == pytest.approx(expectation.temperature(step))
+
+
+@pytest.mark.parametrize(("n_components", "expected"), [(2, Exact), (4, Exact), (5, SumAndSample), (500, SumAndSample)])
+def test_training_sums_over_few_categories_and_samples_the_rest_of_many(n_components, expected):
+    assert type(CPVAE(n_components)._expectation(100)) is expected

@@ -26,7 +26,7 @@ from cpvae.rows import Rows
 from cpvae.schedules import exponential
 from cpvae.training import Settings
 
-EXACT_UP_TO, SUMMED_UP_TO = 4, 20  # categories to which expectation="auto" is exact, and "sum-and-sample"
+EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
 RandomState = int | np.random.RandomState | None
 
@@ -52,7 +52,7 @@ class CPVAE(Clusterer):
         covariance_type: of p(z | c): "diag" (the paper) or "full" (its footnote 3).
         expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories
             and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
-            a bound). "auto" is exact up to 4 components, sum-and-sample up to 20, straight-through beyond.
+            a bound). "auto" is exact up to 4 components and sum-and-sample beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
         init: how categories get rows of their own before the bound decides, a name in `cpvae.initialisation.STARTS`;
             "auto" goes by the kind of data (`cpvae.initialisation.choose`); "random" starts from nothing and mostly
@@ -187,7 +187,7 @@ class CPVAE(Clusterer):
 
     def _expectation(self, total_steps: int) -> Expectation:
         name = self.expectation
-        if name == "auto" and self.n_components <= SUMMED_UP_TO:
+        if name == "auto":
             name = "exact" if self.n_components <= EXACT_UP_TO else "sum-and-sample"
         if name == "exact":
             return Exact()
