@@ -296,16 +296,26 @@ def at_or_below_published(cells: Cells, densities: Densities, paper: dict[str, A
     return _share(held, "; ".join(told))
 
 
-def below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """VAE, MG and VP given as much work as CP at K = 10 takes, its start included, have a higher -L."""
+def _below_with_the_time_of(name: str, cells: Cells) -> Verdict:
+    """VAE, MG and VP given as much work as a fit of CP at K = 10 takes, its start included, have a higher -L."""
     names = {"VAE": f"mnist-vae{LONG}", "MG": f"mnist-mog-k10{LONG}", "VP": f"mnist-vamp-k10{LONG}"}
-    cp, others = _bound(cells, "mnist-cpvae-k10"), {method: _bound(cells, name) for method, name in names.items()}
-    work = {n: _get(cells, n, "seconds") * _get(cells, n, "gigaflops") for n in ("mnist-cpvae-k10", *names.values())}
-    given = {method: work[name] / work["mnist-cpvae-k10"] for method, name in names.items()}
+    cp, others = _bound(cells, name), {method: _bound(cells, other) for method, other in names.items()}
+    work = {n: _get(cells, n, "seconds") * _get(cells, n, "gigaflops") for n in (name, *names.values())}
+    given = {method: work[other] / work[name] for method, other in names.items()}
     told = ", ".join(f"{m} {others[m]:.2f} with {given[m]:.0%} of its time" for m in names)
     enough = all(share >= ENOUGH for share in given.values())
     verdict = _share([cp < value for value in others.values()], f"CP {cp:.2f}; {told}")
     return verdict if enough else Verdict(OPEN, f"not enough time given: {verdict.evidence}")
+
+
+def below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """VAE, MG and VP given the time of CP as in the table have a higher -L."""
+    return _below_with_the_time_of("mnist-cpvae-k10", cells)
+
+
+def full_below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
+    """VAE, MG and VP given the time of CP with full covariances, which they do not have, have a higher -L."""
+    return _below_with_the_time_of("mnist-full-covariance", cells)
 
 
 def below_trained_longer(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -340,6 +350,11 @@ OWN = (
     Claim("The valid bounds of CP are at or below the published ones", "Table 1", at_or_below_published),
     Claim("The bound of CP gets no worse with more categories", "Table 1", no_worse_with_size),
     Claim("VAE, MG and VP given the time that CP takes stay behind it", "Table 1", below_with_the_same_time),
+    Claim(
+        "The same beside CP with full covariances, which they have not",
+        "footnote 3",
+        full_below_with_the_same_time,
+    ),
     Claim("All trained longer, VAE, MG and VP stay behind CP", "Table 1", below_trained_longer),
     Claim("A stronger decoder has a better bound, and the learned prior still pays", "section 4", stronger_decoder),
 )

@@ -81,8 +81,9 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     in_table = serving(rows, "table1")
     cells = list(table.cells(in_table, results, paper["table1"]))
     others = list(table.cells(rows_for("fig5", rows), results, paper["table1"]))
+    changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
     of_clusters = list(clusters.cells(serving(rows, "accuracy"), results))
-    known = {cell["row"]: cell for cell in [*others, *cells, *of_clusters] if cell["measured"] is not None}
+    known = {cell["row"]: cell for cell in [*changed, *others, *cells, *of_clusters] if cell["measured"] is not None}
     densities = {}
     for row in rows:
         if row.group == "synthetic" and row.result(results, 0).exists():
@@ -94,7 +95,6 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     found = {row.name: results_of(row, results) for row in in_table}
     fits = [one for name in found if name in paper["table1"] for one in found[name]]
     early = [one for one in fits if one["stopped"] == EARLY]
-    changed = list(table.cells(serving(rows, "ablation"), results, paper["table1"]))
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
