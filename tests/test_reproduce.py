@@ -269,6 +269,32 @@ def test_the_overview_has_measured_and_published_side_by_side(tmp_path):
     assert "(360 epochs)" in lines[3]
 
 
+def test_every_figure_of_a_cell_is_a_mean_over_seeds_with_its_spread(tmp_path):
+    row = Row("table1", "mnist-cpvae-k10", "", "mnist", "cpvae", 3, (), 0.0, {"n_components": 10})
+    (tmp_path / "table1").mkdir()
+    for seed, (bound, change, nll) in enumerate([(87.0, 0.5, 83.0), (88.0, 0.25, 85.0)]):
+        result = {
+            "row": row.name,
+            "seed": seed,
+            "epochs": 120,
+            "device": "cpu",
+            "seconds": {"start": 60.0, "training": 60.0},
+            "test": {"negative_elbo": bound, "accuracy": 0.9, "components_used": 10},
+            "change_by_weights": {"empirical": change},
+            "importance_weighted": {"negative_log_likelihood": nll},
+            "judged": {"frechet_distance": 8.0 + seed, "coverage": 0.9} if seed else None,
+        }
+        row.result(tmp_path, seed).write_text(json.dumps(result))
+    (cell,) = table.cells([row], tmp_path, {})
+    assert (cell["measured"], cell["sd"], cell["seeds"]) == (87.5, pytest.approx(0.5**0.5), [0, 1])
+    line = [text.strip() for text in table.details([cell]).splitlines()[-1].split("|")[1:-1]]
+    assert line[1] == "87.50 ± 0.71"
+    assert "84.00 ± 1.41" in line
+    assert "87.88 ± 0.53" in line  # -L with empirical p(c), seed by seed
+    assert "9.0" in line  # one seed of two was judged
+    assert "10" in line  # a number of things has no spread in print
+
+
 # ---------------------------------------------------------------- claims
 
 

@@ -19,23 +19,29 @@ from cpvae.errors import InputError
 from cpvae.figures import FAINT, INK, NEW, ROWS, blank, mosaic, styled
 from cpvae.reproduce.measures import BINS
 from cpvae.reproduce.rows import METHODS, Row
-from cpvae.reproduce.running import result_in
+from cpvae.reproduce.running import result_in, results_of
+from cpvae.reproduce.table import mean_and_sd, values, with_spread
 
 FOLDER = Path("docs", "figures")
 PURE = 0.8  # purity from which a caption of Figure 7 is not marked
 
 
 class Drawn(NamedTuple):
-    """The first seed of a row: its result, and the images that lie beside it."""
+    """The first seed of a row: its result, the images that lie beside it, and the results of all its seeds."""
 
     row: Row
     result: dict[str, Any]
     images: dict[str, np.ndarray]
+    seeds: list[dict[str, Any]]
 
     @property
     def method(self) -> str:
         """As the paper calls it."""
         return METHODS[self.row.model]
+
+    def told(self, form: str, *path: str) -> str:
+        """The figure to which the keys lead in a result, in print: mean and spread over the seeds."""
+        return with_spread(*mean_and_sd(values(self.seeds, *path)), form)
 
 
 def drawn(rows: Sequence[Row], results: Path) -> list[Drawn]:
@@ -47,7 +53,7 @@ def drawn(rows: Sequence[Row], results: Path) -> list[Drawn]:
             images: dict[str, np.ndarray] = {}
             if path.with_suffix(".npz").exists():
                 images = _images(path.with_suffix(".npz"))
-            found.append(Drawn(row, result_in(path), images))
+            found.append(Drawn(row, result_in(path), images, results_of(row, results)))
     return found
 
 
@@ -127,7 +133,7 @@ def fig5(found: Sequence[Drawn]) -> Figure | None:
         return None
     lines = [("test rows", shown[0].images["rows"])]
     for one in shown:
-        text = f"{_learned(one)}\nerror {one.result['reconstruction_mse']:.4f}"
+        text = f"{_learned(one)}\nerror {one.told('.4f', 'reconstruction_mse')}"
         lines.append((text, one.images["reconstructions"]))
     figure = blank(7.6, 0.55 * len(lines) + 0.3)
     _lines(figure, [images for _, images in lines], [text for text, _ in lines], margin=0.24)
@@ -171,9 +177,11 @@ def fig7(found: Sequence[Drawn]) -> Figure | None:
         for k, share in enumerate(shares[j] for j in one.images["largest"]):
             text = axes.text(-2, (height + 2) * k + height / 2, f"{share:.0%}", ha="right", va="center", fontsize=8.5)
             text.set_color(INK if share >= PURE else figures.COLOURS[2])
-        mean = one.result["judged"]["purity"]
+        mean = f"mean purity {one.result['judged']['purity']:.1%}"
+        if len(one.seeds) > 1:
+            mean += f"; of {len(one.seeds)} seeds {one.told('.1%', 'judged', 'purity')}"
         part = "category" if one.row.model == "cpvae" else "pseudo-input"
-        axes.set_title(f"{one.method}: a line for each {part}, with its purity\nmean purity {mean:.1%}")
+        axes.set_title(f"{one.method}: a line for each {part}, with its purity\n{mean}")
     return figure
 
 
@@ -199,15 +207,15 @@ def _grids(lines: Sequence[Sequence[Drawn]], name: Callable[[Drawn], str], sizes
     if not any(lines):
         return None
     columns = len(sizes) or max(map(len, lines))
-    figure = blank(2.3 * columns + 0.2, 2.75 * len(lines), layout="constrained")
+    figure = blank(2.3 * columns + 0.2, 2.9 * len(lines), layout="constrained")
     panels = figure.subplots(len(lines), columns, squeeze=False)
     for axes in panels.ravel():
         axes.set_axis_off()
     for i, line in enumerate(lines):
         for j, one in enumerate(line):
             place = sizes.index(one.row.components) if sizes and one.row.components else j
-            judged = one.result["judged"]
-            text = f"{name(one)}\nFréchet {judged['frechet_distance']:.1f}, coverage {judged['coverage']:.2f}"
+            distance, coverage = one.told(".1f", "judged", "frechet_distance"), one.told(".2f", "judged", "coverage")
+            text = f"{name(one)}\nFréchet {distance}\ncoverage {coverage}"
             panels[i, place].imshow(mosaic(one.images["samples"], 6, 2), interpolation="nearest")
             panels[i, place].set_title(text, fontsize=8.5)
     return figure

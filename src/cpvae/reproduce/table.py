@@ -16,6 +16,30 @@ COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("om
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
 SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
 BAR = r"\|"  # in Markdown, a bar that ends no cell
+SHOWN = {  # what a cell has of its results beside seconds, and the keys that lead to it
+    "measured": ("test", "negative_elbo"),
+    "negative_elbo_se": ("test", "negative_elbo_se"),
+    "negative_elbo_tight": ("test", "negative_elbo_tight"),
+    "negative_elbo_same_rows": ("importance_weighted", "negative_elbo"),
+    "negative_log_likelihood": ("importance_weighted", "negative_log_likelihood"),
+    "negative_log_likelihood_se": ("importance_weighted", "negative_log_likelihood_se"),
+    "importance_samples": ("importance_weighted", "samples"),
+    "importance_rows": ("importance_weighted", "rows"),
+    "relaxed_not_a_bound": ("relaxed_not_a_bound", "1.0", "value"),
+    "relaxed_colder_not_a_bound": ("relaxed_not_a_bound", "0.5", "value"),
+    "accuracy": ("test", "accuracy"),
+    "accuracy_majority": ("test", "accuracy_majority"),
+    "components_used": ("test", "components_used"),
+    "epochs": ("epochs",),
+    "gigaflops": ("gigaflops",),
+    "reconstruction_mse": ("reconstruction_mse",),
+    "purity": ("judged", "purity"),
+    "classes_covered": ("judged", "classes_covered"),
+    "coverage": ("judged", "coverage"),
+    "frechet_distance": ("judged", "frechet_distance"),
+    "frechet_distance_se": ("judged", "frechet_distance_se"),
+}
+WEIGHTS = ("uniform", "empirical")  # p(c) of which a result has the change of -L
 Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
 
 
@@ -27,61 +51,58 @@ def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterat
     for row in rows:
         found = results_of(row, results)
         cell = cell_of(row, found, results, "nats", paper.get(row.name))
-        if found:
-            cell |= {"measured": _mean(found, "test", "negative_elbo"), **_details(found)}
-        yield cell
+        yield cell | (_details(found) if found else {})
 
 
 def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of what a cell shows; in `spread`, where there are several seeds, the standard deviations."""
+    told = {name: values(found, *path) for name, path in SHOWN.items()}
+    for name in WEIGHTS:
+        weighed = [one for one in found if values([one], "change_by_weights", name)]
+        told[f"negative_elbo_{name}"] = [
+            one["test"]["negative_elbo"] + one["change_by_weights"][name] for one in weighed
+        ]
+    over = {name: mean_and_sd(of_seeds) for name, of_seeds in told.items()}
     seconds = [one["seconds"]["start"] + one["seconds"]["training"] for one in found]
-    details = {
-        "sd": _sd(found, "test", "negative_elbo"),
-        "negative_elbo_se": _mean(found, "test", "negative_elbo_se"),
-        "negative_elbo_tight": _mean(found, "test", "negative_elbo_tight"),
-        "negative_elbo_same_rows": _mean(found, "importance_weighted", "negative_elbo"),
-        "negative_log_likelihood": _mean(found, "importance_weighted", "negative_log_likelihood"),
-        "negative_log_likelihood_se": _mean(found, "importance_weighted", "negative_log_likelihood_se"),
-        "importance_samples": _mean(found, "importance_weighted", "samples"),
-        "importance_rows": _mean(found, "importance_weighted", "rows"),
-        "relaxed_not_a_bound": _mean(found, "relaxed_not_a_bound", "1.0", "value"),
-        "relaxed_colder_not_a_bound": _mean(found, "relaxed_not_a_bound", "0.5", "value"),
-        "accuracy": _mean(found, "test", "accuracy"),
-        "accuracy_majority": _mean(found, "test", "accuracy_majority"),
-        "components_used": _mean(found, "test", "components_used"),
-        "epochs": float(np.mean([one["epochs"] for one in found])),
+    return {
+        **{name: mean for name, (mean, _) in over.items()},
+        "spread": {name: sd for name, (_, sd) in over.items() if sd is not None},
+        "sd": over["measured"][1],
         "seconds": float(np.median(seconds)),
-        "gigaflops": _mean(found, "gigaflops"),
         "device": found[0]["device"],
     }
-    details["reconstruction_mse"] = _mean(found, "reconstruction_mse")
-    for name in ("purity", "classes_covered", "coverage", "frechet_distance", "frechet_distance_se"):
-        details[name] = _mean(found, "judged", name)
-    for name in ("uniform", "empirical"):
-        change = _mean(found, "change_by_weights", name)
-        details[f"negative_elbo_{name}"] = None if change is None else _mean(found, "test", "negative_elbo") + change
-    return details
 
 
-def _values(found: Sequence[dict[str, Any]], *path: str) -> list[float]:
-    values = []
+def values(found: Sequence[dict[str, Any]], *path: str) -> list[float]:
+    """The figure to which the keys lead, of the results that have it."""
+    told = []
     for one in found:
         value: Any = one
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
-            values.append(float(value))
-    return values
+            told.append(float(value))
+    return told
 
 
-def _mean(found: Sequence[dict[str, Any]], *path: str) -> Any:
-    """Over seeds; None where no result has it."""
-    values = _values(found, *path)
-    return float(np.mean(values)) if values else None
+def mean_and_sd(of_seeds: Sequence[float]) -> tuple[float | None, float | None]:
+    """None where there are no figures, and for the second where there is one.
+
+    >>> mean_and_sd([1.0, 3.0]), mean_and_sd([2.0]), mean_and_sd([])
+    ((2.0, 1.4142135623730951), (2.0, None), (None, None))
+    """
+    if not of_seeds:
+        return None, None
+    return float(np.mean(of_seeds)), float(np.std(of_seeds, ddof=1)) if len(of_seeds) > 1 else None
 
 
-def _sd(found: Sequence[dict[str, Any]], *path: str) -> float | None:
-    values = _values(found, *path)
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+def with_spread(mean: float | None, sd: float | None, form: str) -> str:
+    """In print.
+
+    >>> with_spread(87.318, 0.0512, ".2f"), with_spread(0.9, None, ".1%"), with_spread(None, None, ".2f")
+    ('87.32 ± 0.05', '90.0%', '')
+    """
+    return "" if mean is None else f"{mean:{form}}" + ("" if sd is None else f" ± {sd:{form}}")
 
 
 def overview(cells: Sequence[dict[str, Any]]) -> str:
@@ -115,8 +136,7 @@ def _shown(cell: dict[str, Any]) -> str:
     published = "" if cell["published"] is None else f" ({cell['published']:.2f})"
     if cell["measured"] is None:
         return f"…{published}"
-    spread = "" if cell["sd"] is None else f" ± {cell['sd']:.2f}"
-    return f"{cell['measured']:.2f}{spread}" + (published or f" ({cell['epochs']:.0f} epochs)")
+    return with_spread(cell["measured"], cell["sd"], ".2f") + (published or f" ({cell['epochs']:.0f} epochs)")
 
 
 def errors(cells: Sequence[dict[str, Any]]) -> str:
@@ -134,7 +154,7 @@ def details(cells: Sequence[dict[str, Any]]) -> str:
         cells,
         {
             "cell": lambda cell: cell["row"],
-            "-L": lambda cell: _figure("measured")(cell) + ("" if cell["sd"] is None else f" ± {cell['sd']:.2f}"),
+            "-L": _figure("measured"),
             "-L*": _figure("negative_elbo_tight"),
             "-L, rows of NLL": _figure("negative_elbo_same_rows"),
             "NLL": _figure("negative_log_likelihood"),
@@ -188,7 +208,8 @@ def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
 
 
 def _figure(key: str, digits: int = 2) -> Column:
-    return lambda cell: "" if cell[key] is None else f"{cell[key]:.{digits}f}"
+    """Its mean, and its spread unless it is a number of things."""
+    return lambda cell: with_spread(cell[key], cell["spread"].get(key) if digits else None, f".{digits}f")
 
 
 def _minutes(cell: dict[str, Any]) -> str:
