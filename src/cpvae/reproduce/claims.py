@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cpvae.reproduce.rows import FULL, LONG, METHODS, RANDOM
+from cpvae.reproduce.table import of_same_seeds
 
 REPRODUCED, PARTLY, NOT, OPEN = "reproduced", "partly", "not reproduced", "not run yet"
 PAPERS = "mnist-cpvae-k10-paper"  # the row that is fitted by the paper's text, without a start
@@ -297,15 +298,20 @@ def at_or_below_published(cells: Cells, densities: Densities, paper: dict[str, A
 
 
 def _below_with_the_time_of(name: str, cells: Cells) -> Verdict:
-    """VAE, MG and VP given as much work as a fit of CP at K = 10 takes, its start included, have a higher -L."""
-    names = {"VAE": f"mnist-vae{LONG}", "MG": f"mnist-mog-k10{LONG}", "VP": f"mnist-vamp-k10{LONG}"}
-    cp, others = _bound(cells, name), {method: _bound(cells, other) for method, other in names.items()}
-    work = {n: _get(cells, n, "seconds") * _get(cells, n, "gigaflops") for n in (name, *names.values())}
-    given = {method: work[other] / work[name] for method, other in names.items()}
-    told = ", ".join(f"{m} {others[m]:.2f} with {given[m]:.0%} of its time" for m in names)
-    enough = all(share >= ENOUGH for share in given.values())
-    verdict = _share([cp < value for value in others.values()], f"CP {cp:.2f}; {told}")
-    return verdict if enough else Verdict(OPEN, f"not enough time given: {verdict.evidence}")
+    """VAE, MG and VP given as much work as a fit of CP at K = 10 takes, its start included, have a higher -L.
+
+    By the seeds that all have: a fit that shared its machine with more than others did would count for more work.
+    """
+    names = {"CP": name, "VAE": f"mnist-vae{LONG}", "MG": f"mnist-mog-k10{LONG}", "VP": f"mnist-vamp-k10{LONG}"}
+    found = [{"by_seed": _get(cells, row, "by_seed")} for row in names.values()]
+    bounds, work = of_same_seeds(found, "measured"), of_same_seeds(found, "seconds", "gigaflops")
+    if bounds is None or work is None:
+        raise Missing(f"{name} with the seeds of the others")
+    given = [of / work[0] for of in work[1:]]
+    others = list(zip(list(names)[1:], bounds[1:], given, strict=True))
+    told = ", ".join(f"{method} {bound:.2f} with {share:.0%} of its time" for method, bound, share in others)
+    verdict = _share([bounds[0] < bound for bound in bounds[1:]], f"CP {bounds[0]:.2f}; {told}")
+    return verdict if min(given) >= ENOUGH else Verdict(OPEN, f"not enough time given: {verdict.evidence}")
 
 
 def below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,10 @@ def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterat
 
 
 def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds of what a cell shows; in `spread`, where there are several seeds, the standard deviations."""
+    """Means over seeds of what a cell shows; in `spread`, where there are several seeds, the standard deviations.
+
+    `by_seed` has what is compared seed by seed.
+    """
     told = {name: values(found, *path) for name, path in SHOWN.items()}
     for name in WEIGHTS:
         weighed = [one for one in found if values([one], "change_by_weights", name)]
@@ -63,12 +67,20 @@ def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
             one["test"]["negative_elbo"] + one["change_by_weights"][name] for one in weighed
         ]
     over = {name: mean_and_sd(of_seeds) for name, of_seeds in told.items()}
-    seconds = [one["seconds"]["start"] + one["seconds"]["training"] for one in found]
+    by_seed = {
+        one["seed"]: {
+            "measured": one["test"]["negative_elbo"],
+            "seconds": one["seconds"]["start"] + one["seconds"]["training"],
+            "gigaflops": one.get("gigaflops"),
+        }
+        for one in found
+    }
     return {
         **{name: mean for name, (mean, _) in over.items()},
         "spread": {name: sd for name, (_, sd) in over.items() if sd is not None},
         "sd": over["measured"][1],
-        "seconds": float(np.median(seconds)),
+        "seconds": float(np.median([one["seconds"] for one in by_seed.values()])),
+        "by_seed": by_seed,
         "device": found[0]["device"],
     }
 
@@ -174,17 +186,20 @@ def details(cells: Sequence[dict[str, Any]]) -> str:
 
 
 def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -> str:
-    """What each change does to the bound beside the unchanged model, as Markdown."""
+    """What each change does to the bound beside the unchanged model fitted with the same seeds, as Markdown."""
 
     def beside(cell: dict[str, Any]) -> str:
-        return "" if baseline is None or cell is baseline else f"{cell['measured'] - baseline['measured']:+.2f}"
+        if baseline is None or cell is baseline:
+            return ""
+        change = of_same_seeds([cell, baseline], "measured")
+        return "" if change is None else f"{change[0] - change[1]:+.2f}"
 
     return _lines(
         ([baseline] if baseline else []) + list(cells),
         {
             "change": lambda cell: cell["about"],
             "-L": _figure("measured"),
-            "nats beside the first": beside,
+            "nats beside the first, same seed": beside,
             "relaxed c: not a bound": _figure("relaxed_not_a_bound"),
             "at temperature 0.5": _figure("relaxed_colder_not_a_bound"),
             "-L, empirical p(c)": _figure("negative_elbo_empirical"),
@@ -195,6 +210,21 @@ def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -
             "seeds": links,
         },
     )
+
+
+def of_same_seeds(cells: Sequence[dict[str, Any]], *keys: str) -> list[float] | None:
+    """Of each cell the mean of a figure, or of a product of figures, over the seeds where all have it; or None.
+
+    >>> cells = [{"by_seed": {0: {"measured": 87.0}, 1: {"measured": 89.0}}}, {"by_seed": {0: {"measured": 88.0}}}]
+    >>> of_same_seeds(cells, "measured")
+    [87.0, 88.0]
+    """
+    told = [
+        {seed: math.prod(of[key] for key in keys) for seed, of in cell["by_seed"].items() if all(map(of.get, keys))}
+        for cell in cells
+    ]
+    seeds = set.intersection(*map(set, told))
+    return [float(np.mean([of[seed] for seed in seeds])) for of in told] if seeds else None
 
 
 def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
