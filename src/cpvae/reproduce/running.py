@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +31,7 @@ from cpvae.restarts import here, one_thread
 
 AGREEMENT = "agreement"
 PRODUCTS, BURSTS = 40, 5  # in a measurement of speed
+KEPT = ("train_negative_elbo", "valid_negative_elbo", "kl_c", "kl_z", "components_used", "seconds")  # of a history
 
 
 class Job(NamedTuple):
@@ -144,6 +145,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
             "params": params,
             "epochs": fitted["epochs"],
             "stopped": fitted["stopped"],
+            "history": curves(fit.model.history_),
             "seconds": seconds,
             "gigaflops": round(rate, 1),
             **measured,
@@ -154,6 +156,15 @@ def run(job: Job, folder: Path, results: Path) -> str:
     test = result["test"]
     accuracy = f", accuracy {test['accuracy']:.4f}" if "accuracy" in test else ""
     return f"{job.name}: -L {test['negative_elbo']:.2f}{accuracy}"
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """What is kept of a history: by name, its values epoch by epoch, to three decimals.
+
+    >>> curves([{"epoch": 1, "kl_c": 2.30259, "seconds": 4.1}, {"epoch": 2, "kl_c": 2.2, "seconds": 4.0}])
+    {'kl_c': [2.303, 2.2], 'seconds': [4.1, 4.0]}
+    """
+    return {name: [round(one[name], 3) for one in history] for name in KEPT if history and name in history[0]}
 
 
 def speed() -> float:

@@ -24,7 +24,7 @@ from cpvae.reproduce.running import Job, reproduce, result_in
 
 FILE = "verification.json"
 NO_FIGURES = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
-NO_FIGURES |= {"row", "recipe", "dataset", "model", "seed", "params", "stopped", "picture"}
+NO_FIGURES |= {"row", "recipe", "dataset", "model", "seed", "params", "stopped", "picture", "history"}
 SAME = 1e-4  # relative to a figure, or to 1 for those below it; counts have to be equal
 
 
