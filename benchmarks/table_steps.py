@@ -1,0 +1,66 @@
+"""One training step of each method of Table 1 as the table has it: MNIST, batch 200, products in bfloat16, one thread.
+
+    python benchmarks/table_steps.py --out results/table_steps.json
+
+In turns: each round every method makes the same number of steps, and medians over rounds are kept, all but the first
+round. The fits of the table ran beside other work, each at its own time, so the page of the reproduction takes the work
+of a fit from here: epochs times the time of a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cpvae.checkpoints import write_json
+from cpvae.commands import make_estimator
+from cpvae.datasets import load
+from cpvae.evidence import evidence
+from cpvae.likelihoods import Bernoulli
+from cpvae.reproduce.rows import Row, read_rows
+from cpvae.rows import Rows
+from cpvae.training import Settings, train
+
+BATCH, PRECISION = 200, "bfloat16"
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+PLAIN = {"n_components", "precision", "expectation", "consistency", "covariance_type"}  # all that a row here may say
+
+
+def timed(row: Row) -> bool:
+    """Whether a row is fitted as the table's are but for its number of steps, which is not asked here."""
+    table = row.group == "table1" or row.params.get("covariance_type") == "full"
+    return table and row.dataset == "mnist" and set(row.params) <= PLAIN
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    x = np.asarray(load("mnist").splits["train"].x).reshape(-1, 784)[: BATCH * args.steps]
+    likelihood = Bernoulli(784, 255.0)
+    rows, valid = Rows(x), likelihood.fixed(Rows(x[:2]))
+    settings = Settings(max_epochs=1, batch_size=BATCH, precision=PRECISION)
+    models = {}
+    for row in filter(timed, read_rows(EXPERIMENTS)):
+        estimator = make_estimator(row.model, dict(row.params))
+        models[row.name] = (estimator._module(likelihood), estimator._expectation(1))
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(args.rounds + 1):
+        for name, (model, expectation) in models.items():
+            record = train(model, rows, valid, expectation, settings).history[0]
+            seconds[name].append(record.seconds / args.steps)
+    milliseconds = {name: round(1000 * float(np.median(values[1:])), 3) for name, values in seconds.items()}
+    measured = {"batch": BATCH, "precision": PRECISION, "steps": args.steps, "rounds": args.rounds}
+    write_json(args.out, {**evidence(), **measured, "milliseconds_a_step": milliseconds})
+    for name, value in milliseconds.items():
+        print(f"{name:28} {value:7.2f} ms  {value / milliseconds['mnist-vae']:5.2f}")
+
+
+if __name__ == "__main__":
+    main()
