@@ -89,8 +89,8 @@ def table1() -> list[str]:
     return [
         table.overview(list(table.cells(rows, ROOT / "results", bounds))),
         "Table 1 of the paper: measured, and the paper's in brackets; every method with the same network, rows and "
-        "preset, CP alone with a clustering start. One seed where there is no ±. Omniglot is rebuilt: its columns "
-        "compare methods with each other alone. Likelihoods, the recipe and files: "
+        "preset, CP alone with a clustering start. ± is the standard deviation over seeds, one where there is none. "
+        "Omniglot is rebuilt: its columns compare methods with each other alone. Likelihoods, the recipe and files: "
         "[the reproduction](docs/reproduction.md).",
     ]
 

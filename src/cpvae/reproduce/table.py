@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cpvae.reproduce.pages import cell_of, links
-from cpvae.reproduce.rows import FULL, METHODS, Row
+from cpvae.reproduce.rows import FULL, LONG, METHODS, Row
 from cpvae.reproduce.running import results_of
 
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
 SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
 BAR = r"\|"  # in Markdown, a bar that ends no cell
+BOUND = ("test", "negative_elbo")
 SHOWN = {  # what a cell has of its results beside seconds, and the keys that lead to it
-    "measured": ("test", "negative_elbo"),
+    "measured": BOUND,
     "negative_elbo_se": ("test", "negative_elbo_se"),
     "negative_elbo_tight": ("test", "negative_elbo_tight"),
     "negative_elbo_same_rows": ("importance_weighted", "negative_elbo"),
@@ -40,6 +42,7 @@ SHOWN = {  # what a cell has of its results beside seconds, and the keys that le
     "frechet_distance": ("judged", "frechet_distance"),
     "frechet_distance_se": ("judged", "frechet_distance_se"),
 }
+STEPS, PLAIN = "table_steps.json", "mnist-vae"  # how long a step takes, and whose time counts as 1
 WEIGHTS = ("uniform", "empirical")  # p(c) of which a result has the change of -L
 Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
 
@@ -49,38 +52,33 @@ def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterat
 
     `measured` is the mean over seeds of -L, eq. (7), with the p(c) of the fit.
     """
+    steps = steps_of(results)
     for row in rows:
         found = results_of(row, results)
         cell = cell_of(row, found, results, "nats", paper.get(row.name))
+        cell["step"] = steps.get(row.name.removesuffix(LONG))
         yield cell | (_details(found) if found else {})
 
 
 def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds of what a cell shows; in `spread`, where there are several seeds, the standard deviations.
 
-    `by_seed` has what is compared seed by seed.
+    `by_seed` has the bound of each seed, `start_share` the seconds of the start to those of training.
     """
     told = {name: values(found, *path) for name, path in SHOWN.items()}
     for name in WEIGHTS:
-        weighed = [one for one in found if values([one], "change_by_weights", name)]
+        weighed = [one for one in found if values([one], "change_by_weights", name) and values([one], *BOUND)]
         told[f"negative_elbo_{name}"] = [
             one["test"]["negative_elbo"] + one["change_by_weights"][name] for one in weighed
         ]
     over = {name: mean_and_sd(of_seeds) for name, of_seeds in told.items()}
-    by_seed = {
-        one["seed"]: {
-            "measured": one["test"]["negative_elbo"],
-            "seconds": one["seconds"]["start"] + one["seconds"]["training"],
-            "gigaflops": one.get("gigaflops"),
-        }
-        for one in found
-    }
+    start, training = (np.array([one["seconds"][name] for one in found]) for name in ("start", "training"))
     return {
         **{name: mean for name, (mean, _) in over.items()},
         "spread": {name: sd for name, (_, sd) in over.items() if sd is not None},
-        "sd": over["measured"][1],
-        "seconds": float(np.median([one["seconds"] for one in by_seed.values()])),
-        "by_seed": by_seed,
+        "by_seed": {one["seed"]: one["test"]["negative_elbo"] for one in found if values([one], *BOUND)},
+        "seconds": float(np.median(start + training)),
+        "start_share": float(np.mean(start / training)),
         "device": found[0]["device"],
     }
 
@@ -148,14 +146,16 @@ def _shown(cell: dict[str, Any]) -> str:
     published = "" if cell["published"] is None else f" ({cell['published']:.2f})"
     if cell["measured"] is None:
         return f"…{published}"
-    return with_spread(cell["measured"], cell["sd"], ".2f") + (published or f" ({cell['epochs']:.0f} epochs)")
+    return with_spread(cell["measured"], cell["spread"].get("measured"), ".2f") + (
+        published or f" ({cell['epochs']:.0f} epochs)"
+    )
 
 
 def errors(cells: Sequence[dict[str, Any]]) -> str:
     """The largest standard error of a figure over the test rows, for each data set with results."""
     known: dict[str, float] = {}
     for cell in cells:
-        if cell["measured"] is not None:
+        if cell["measured"] is not None and cell["negative_elbo_se"] is not None:
             known[cell["dataset"]] = max(known.get(cell["dataset"], 0.0), cell["negative_elbo_se"])
     return ", ".join(f"{data} {value:.2f}" for data, value in known.items()) or "none yet"
 
@@ -179,6 +179,7 @@ def details(cells: Sequence[dict[str, Any]]) -> str:
             "Fréchet": _figure("frechet_distance", 1),
             "in use": _figure("components_used", 0),
             "epochs": _figure("epochs", 0),
+            "a step": _figure("step"),
             "minutes of a thread": _minutes,
             "seeds": links,
         },
@@ -191,8 +192,8 @@ def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -
     def beside(cell: dict[str, Any]) -> str:
         if baseline is None or cell is baseline:
             return ""
-        change = of_same_seeds([cell, baseline], "measured")
-        return "" if change is None else f"{change[0] - change[1]:+.2f}"
+        same = of_same_seeds([cell, baseline])
+        return "" if same is None else f"{same[0][0] - same[0][1]:+.2f}"
 
     return _lines(
         ([baseline] if baseline else []) + list(cells),
@@ -212,19 +213,22 @@ def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -
     )
 
 
-def of_same_seeds(cells: Sequence[dict[str, Any]], *keys: str) -> list[float] | None:
-    """Of each cell the mean of a figure, or of a product of figures, over the seeds where all have it; or None.
+def of_same_seeds(cells: Sequence[dict[str, Any]]) -> tuple[list[float], list[int]] | None:
+    """The mean bound of each cell over the seeds that all have, and these seeds; None without any.
 
-    >>> cells = [{"by_seed": {0: {"measured": 87.0}, 1: {"measured": 89.0}}}, {"by_seed": {0: {"measured": 88.0}}}]
-    >>> of_same_seeds(cells, "measured")
-    [87.0, 88.0]
+    >>> of_same_seeds([{"by_seed": {0: 87.0, 1: 89.0}}, {"by_seed": {0: 88.0}}])
+    ([87.0, 88.0], [0])
     """
-    told = [
-        {seed: math.prod(of[key] for key in keys) for seed, of in cell["by_seed"].items() if all(map(of.get, keys))}
-        for cell in cells
-    ]
-    seeds = set.intersection(*map(set, told))
-    return [float(np.mean([of[seed] for seed in seeds])) for of in told] if seeds else None
+    seeds = sorted(set.intersection(*(set(cell["by_seed"]) for cell in cells)))
+    return ([float(np.mean([cell["by_seed"][s] for s in seeds])) for cell in cells], seeds) if seeds else None
+
+
+def steps_of(results: Path) -> dict[str, float]:
+    """The time of a step of each method on MNIST beside that of VAE, timed in one run; empty without its file."""
+    with suppress(OSError, ValueError, KeyError, AttributeError, TypeError, ZeroDivisionError):
+        found = json.loads((results / STEPS).read_text())["milliseconds_a_step"]
+        return {str(name): float(value) / float(found[PLAIN]) for name, value in found.items()}
+    return {}
 
 
 def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -110,12 +111,8 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         fits=len(fits),
         early=len(early),
         early_sets=sorted({one["dataset"] for one in early}),
-        rates=(min(one["gigaflops"] for one in fits), max(one["gigaflops"] for one in fits)) if fits else (0, 0),
-        random_starts=[
-            (known[name], known[name.removesuffix(RANDOM)])
-            for name in known
-            if name.endswith(RANDOM) and name.removesuffix(RANDOM) in known
-        ],
+        chance=_chance(known.get(BASELINE)),
+        random_starts=_random_starts(known),
         beyond=[cell for cell in beyond if cell["measured"] is not None],
         long=[cell for cell in longer if cell["measured"] is not None],
         overview_long=table.overview(longer),
@@ -130,6 +127,26 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         verified=verified(results),
         devices=sorted({one["device"] for of_row in found.values() for one in of_row}),
     )
+
+
+def _random_starts(known: Mapping[str, dict[str, Any]]) -> list[tuple[str, float, float]]:
+    """Rows with another start: the name of the row beside them, and the bounds of both for the same seeds."""
+    found = []
+    for name in known:
+        beside = name.removesuffix(RANDOM)
+        if name != beside and beside in known and (same := table.of_same_seeds([known[name], known[beside]])):
+            begun, other = same[0]
+            found.append((beside, begun, other))
+    return found
+
+
+def _chance(cell: dict[str, Any] | None) -> tuple[float, float] | None:
+    """The spread of a row over its seeds, and up to what a difference of two single seeds may be chance.
+
+    That is twice the standard deviation of such a difference.
+    """
+    sd = None if cell is None else cell["spread"].get("measured")
+    return None if sd is None else (sd, 2 * math.sqrt(2) * sd)
 
 
 def _told(cell: dict[str, Any]) -> bool:
