@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from scipy.stats import norm
 
 from cpvae import InputError, cli, datasets, load
 from cpvae.commands import make_estimator
 from cpvae.metrics import ari
-from cpvae.reproduce import claims, clusters, pages, running, table, targets
+from cpvae.reproduce import claims, clusters, drawing, pages, running, table, targets
 from cpvae.reproduce.drawing import draw, drawn
 from cpvae.reproduce.measures import BINS, CATEGORIES
 from cpvae.reproduce.planning import Costs, Plan, duration
@@ -844,3 +845,19 @@ def test_the_time_of_a_step_is_told_beside_that_of_vae(tmp_path):
     assert table.steps_of(tmp_path) == {"mnist-vae": 1.0, "mnist-cpvae-k10": 2.0}
     (tmp_path / table.STEPS).write_text('{"milliseconds_a_step": {"mnist-cpvae-k10": 28.0}}')
     assert table.steps_of(tmp_path) == {}
+
+
+def test_pictures_of_the_first_seed_carry_the_figures_of_all():
+    row = Row("table1", "mnist-vamp-k10", "", "mnist", "vamp", 2, ("fig7", "fig8"), 0.0, {"n_components": 10})
+    judged = [
+        {"coverage": c, "frechet_distance": 9.0, "purity": c, "purity_by_component": [c] * 10} for c in (0.8, 0.9)
+    ]
+    seeds = [{"judged": one} for one in judged]
+    images = {"samples": np.zeros((36, 8, 8)), "components": np.zeros((10, 8, 8, 8)), "largest": np.arange(10)}
+    one = drawing.Drawn(row, seeds[0], images, seeds)
+    for figure, expected in (
+        (drawing.fig8([one]), "coverage 0.85 ± 0.07"),
+        (drawing.fig7([one]), "2 seeds 85.0% ± 7.1%"),
+    ):
+        assert figure is not None
+        assert any(expected in text.get_text() for text in figure.findobj(Text))
