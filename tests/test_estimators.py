@@ -396,3 +396,9 @@ def test_a_memory_mapped_file_larger_than_the_memory_allowed_trains(tmp_path):
 def test_importing_is_quick_and_has_no_effects():
     code = "import sys, cpvae; assert 'torch' not in sys.modules; from cpvae import CPVAE"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parent)
+
+
+def test_seconds_of_a_start_are_the_same_when_read_again(tmp_path):
+    model = CPVAE(3, init="kmeans", max_epochs=1, random_state=0).fit(load_digits().images[:200] / 16)
+    model.save(tmp_path / "model")
+    assert 0 < model.start_seconds_ == load(tmp_path / "model").start_seconds_

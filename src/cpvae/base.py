@@ -229,7 +229,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 raise
             finally:
                 reporter.close()
-            self.start_seconds_ = sum(outcome.start_seconds for _, outcome in fits)
+            self.start_seconds_ = round(sum(outcome.start_seconds for _, outcome in fits), 3)  # as it is kept
             best = min(range(self.n_init), key=lambda i: fits[i][1].best_negative_elbo)
             self.stability_ = self._stability([model for model, _ in fits], valid)
             self._finish(rows, *fits[best], seeds[best])
@@ -595,7 +595,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             "stopped": self.stopped_,
             "best_epoch": self.best_epoch_,
             "seed": self.seed_,
-            "start_seconds": round(self.start_seconds_, 3),
+            "start_seconds": self.start_seconds_,
             "stability": self.stability_,
         }
         meta = {**self._config(), "fitted": fitted, "versions": runs.versions()}
