@@ -398,6 +398,7 @@ def test_importing_is_quick_and_has_no_effects():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parent)
 
 
+@pytest.mark.filterwarnings("ignore::cpvae.FitWarning")
 def test_seconds_of_a_start_are_the_same_when_read_again(tmp_path):
     model = CPVAE(3, init="kmeans", max_epochs=1, random_state=0).fit(load_digits().images[:200] / 16)
     model.save(tmp_path / "model")
