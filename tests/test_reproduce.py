@@ -413,7 +413,7 @@ def test_claims_are_judged_with_all_that_the_checkout_fits():
     """Every row has a result: no claim is open, and cells of other groups, with other figures, do no harm."""
     rows, paper = read_rows(ROOT / "experiments"), published(ROOT / "experiments")
     cells = {
-        row.name: cell_of(accuracy=0.9, reconstruction_mse=0.03, seconds=600.0, gigaflops=90.0)
+        row.name: cell_of(accuracy=0.9, reconstruction_mse=0.03, seconds=600.0)
         for row in rows
         if row.group in ("table1", "ablation")
     }
@@ -854,7 +854,7 @@ def test_pictures_of_the_first_seed_carry_the_figures_of_all():
     ]
     seeds = [{"judged": one} for one in judged]
     images = {"samples": np.zeros((36, 8, 8)), "components": np.zeros((10, 8, 8, 8)), "largest": np.arange(10)}
-    one = drawing.Drawn(row, seeds[0], images, seeds)
+    one = drawing.Drawn(row, images, seeds)
     for figure, expected in (
         (drawing.fig8([one]), "coverage 0.85 ± 0.07"),
         (drawing.fig7([one]), "2 seeds 85.0% ± 7.1%"),

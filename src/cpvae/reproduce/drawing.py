@@ -19,7 +19,7 @@ from cpvae.errors import InputError
 from cpvae.figures import FAINT, INK, NEW, ROWS, blank, mosaic, styled
 from cpvae.reproduce.measures import BINS
 from cpvae.reproduce.rows import METHODS, Row
-from cpvae.reproduce.running import result_in, results_of
+from cpvae.reproduce.running import results_of
 from cpvae.reproduce.table import mean_and_sd, values, with_spread
 
 FOLDER = Path("docs", "figures")
@@ -27,12 +27,16 @@ PURE = 0.8  # purity from which a caption of Figure 7 is not marked
 
 
 class Drawn(NamedTuple):
-    """The first seed of a row: its result, the images that lie beside it, and the results of all its seeds."""
+    """A row: the images that lie beside the result of its first seed, and the results of all its seeds."""
 
     row: Row
-    result: dict[str, Any]
     images: dict[str, np.ndarray]
     seeds: list[dict[str, Any]]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Of the first seed, whose images are drawn."""
+        return self.seeds[0]
 
     @property
     def method(self) -> str:
@@ -53,7 +57,7 @@ def drawn(rows: Sequence[Row], results: Path) -> list[Drawn]:
             images: dict[str, np.ndarray] = {}
             if path.with_suffix(".npz").exists():
                 images = _images(path.with_suffix(".npz"))
-            found.append(Drawn(row, result_in(path), images, results_of(row, results)))
+            found.append(Drawn(row, images, results_of(row, results)))
     return found
 
 

@@ -34,7 +34,6 @@ SHOWN = {  # what a cell has of its results beside seconds, and the keys that le
     "accuracy_majority": ("test", "accuracy_majority"),
     "components_used": ("test", "components_used"),
     "epochs": ("epochs",),
-    "gigaflops": ("gigaflops",),
     "reconstruction_mse": ("reconstruction_mse",),
     "purity": ("judged", "purity"),
     "classes_covered": ("judged", "classes_covered"),
