@@ -12,7 +12,7 @@ from cpvae import CPVAE, InputError, MoGVAE
 from cpvae.datasets import Dataset, Split, make_synthetic
 from cpvae.evaluation import evaluate
 from cpvae.groups import join, overlaps
-from cpvae.report import write_report
+from cpvae.report.page import write_report
 
 
 def test_an_overlap_is_twice_the_share_put_to_the_wrong_one():

@@ -17,12 +17,15 @@ import pytest
 import torch
 from PIL import Image
 
-from cpvae import findings, report
+from cpvae import findings, runs
 from cpvae.base import DeepMixture
 from cpvae.datasets import load
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators import CPVAE, VAE
 from cpvae.inference import standard_error
+from cpvae.report.categories import category
+from cpvae.report.page import render, write_report
+from cpvae.report.shown import categories_to_draw, look_at, nearest_rows
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -135,9 +138,7 @@ def check_page(text: str) -> Page:
 
 def test_page_of_images(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     x, y = digits
-    path = report.write_report(
-        digits_model, x, labels=y, data_name="digits", rows_name="test", path=tmp_path / "r.html"
-    )
+    path = write_report(digits_model, x, labels=y, data_name="digits", rows_name="test", path=tmp_path / "r.html")
     assert path == tmp_path / "r.html"
     page = check_page(path.read_text())
     assert "Measured on 360 test rows" in page.text
@@ -153,12 +154,12 @@ def test_page_of_images(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarra
 
 
 def test_the_page_is_the_same_each_time(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarray]) -> None:
-    pages = {report.render(digits_model, digits[0], data_name="d", labels=digits[1]) for _ in range(2)}
+    pages = {render(digits_model, digits[0], data_name="d", labels=digits[1]) for _ in range(2)}
     assert len(pages) == 1
 
 
 def test_images_on_the_page_are_the_rows(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarray]) -> None:
-    page = check_page(report.render(digits_model, digits[0], data_name="digits"))
+    page = check_page(render(digits_model, digits[0], data_name="digits"))
     seen = 0
     for image in page.having("img"):
         found = re.fullmatch(r"row (\d+)", str(image["alt"]))
@@ -173,7 +174,7 @@ def test_images_on_the_page_are_the_rows(digits_model: CPVAE, digits: tuple[np.n
 def test_page_of_a_table_escapes_everything(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     frame, y = table
     labels = np.array([EVIL, "b & c", "</td>"])[y]
-    text = report.render(table_model, frame, data_name=EVIL, labels=labels, rows_name=EVIL, run=f"/tmp/{EVIL} x")
+    text = render(table_model, frame, data_name=EVIL, labels=labels, rows_name=EVIL, run=f"/tmp/{EVIL} x")
     page = check_page(text)
     assert "<script" not in text
     assert page.text.count(EVIL) > 5
@@ -185,7 +186,7 @@ def test_page_of_a_table_escapes_everything(table_model: CPVAE, table: tuple[pd.
 def test_page_of_one_column() -> None:
     x = np.concatenate([np.random.RandomState(0).normal(m, 0.1, 100) for m in (0, 3)])[:, None]
     model = quiet(CPVAE(2, **SMALL | {"latent_dim": 1}), x)
-    page = check_page(report.render(model, x, data_name="one", feature_names=["height"]))
+    page = check_page(render(model, x, data_name="one", feature_names=["height"]))
     assert "height" in page.text
     assert "one line for each category" in page.text
 
@@ -193,7 +194,7 @@ def test_page_of_one_column() -> None:
 @pytest.mark.parametrize("features", [1, 5, 40, 400])
 def test_page_of_a_plain_vae_of_tables(features: int) -> None:
     x = np.random.RandomState(0).normal(size=(60, features))
-    page = check_page(report.render(quiet(VAE(**SMALL), x), x, data_name="noise", labels=np.zeros(60)))
+    page = check_page(render(quiet(VAE(**SMALL), x), x, data_name="noise", labels=np.zeros(60)))
     assert "The model has no categories" in page.text
     for word in ("Category", "accuracy", "KL(c)", "entropy"):
         assert word not in page.text
@@ -202,7 +203,7 @@ def test_page_of_a_plain_vae_of_tables(features: int) -> None:
 
 def test_page_of_a_plain_vae_of_images(digits: tuple[np.ndarray, np.ndarray]) -> None:
     model = quiet(VAE(**SMALL | {"latent_dim": 1}), digits[0])
-    page = check_page(report.render(model, digits[0], data_name="digits"))
+    page = check_page(render(model, digits[0], data_name="digits"))
     assert "Map of the code" not in page.text
     alts = [str(image["alt"]) for image in page.having("img")]
     assert sum(alt.startswith("reconstruction of row") for alt in alts) == 8
@@ -211,7 +212,7 @@ def test_page_of_a_plain_vae_of_images(digits: tuple[np.ndarray, np.ndarray]) ->
 
 def test_page_of_colour_images() -> None:
     x = np.random.RandomState(0).rand(30, 3, 120, 100)
-    page = check_page(text := report.render(quiet(VAE(**SMALL), x), x, data_name="colour"))
+    page = check_page(text := render(quiet(VAE(**SMALL), x), x, data_name="colour"))
     sizes = [
         Image.open(io.BytesIO(base64.b64decode(str(image["src"]).split(",")[1]))).size for image in page.having("img")
     ]
@@ -222,7 +223,7 @@ def test_page_of_colour_images() -> None:
 
 def test_page_of_one_category(digits: tuple[np.ndarray, np.ndarray]) -> None:
     model = quiet(CPVAE(1, **SMALL), digits[0][:50])
-    assert "There is a single category" in check_page(report.render(model, digits[0][:50], data_name="d")).text
+    assert "There is a single category" in check_page(render(model, digits[0][:50], data_name="d")).text
 
 
 def test_page_of_150_categories_stays_short(digits: tuple[np.ndarray, np.ndarray]) -> None:
@@ -230,9 +231,9 @@ def test_page_of_150_categories_stays_short(digits: tuple[np.ndarray, np.ndarray
     model = quiet(CPVAE(150, **SMALL, init="random"), x)
     model.model_.prior.aggregated.copy_(torch.full((150,), 1 / 150))
     model._set_mixture()
-    shown = report.look_at(model, x[:140], None, None, 5000)  # fewer rows than categories
-    assert len(report.categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=150))) == 30
-    text = report.render(model, x[:140], data_name="digits")
+    shown = look_at(model, x[:140], None, None, 5000)  # fewer rows than categories
+    assert len(categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=150))) == 30
+    text = render(model, x[:140], data_name="digits")
     page = check_page(text)
     assert len(page.having("article")) == 30
     assert "The 30 largest are shown; 120 more in use, 80 % of the rows, are left out." in page.text
@@ -240,9 +241,9 @@ def test_page_of_150_categories_stays_short(digits: tuple[np.ndarray, np.ndarray
 
 
 def test_large_data_are_sampled(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
-    page = check_page(report.render(table_model, table[0], data_name="t", max_rows=50))
+    page = check_page(render(table_model, table[0], data_name="t", max_rows=50))
     assert "Measured on 50 of 180 rows, drawn at random." in page.text
-    shown = report.look_at(table_model, table[0], table[1], None, 50)
+    shown = look_at(table_model, table[0], table[1], None, 50)
     assert len(np.unique(shown.index)) == 50
     assert np.allclose(shown.values, table[0].to_numpy()[shown.index])
     assert shown.labels is not None
@@ -252,23 +253,23 @@ def test_large_data_are_sampled(table_model: CPVAE, table: tuple[pd.DataFrame, n
 def test_arrays_for_a_model_fitted_with_names_and_the_reverse(
     table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]
 ) -> None:
-    assert report.look_at(table_model, table[0].to_numpy(), None, None, 9).names == list(table[0].columns)
+    assert look_at(table_model, table[0].to_numpy(), None, None, 9).names == list(table[0].columns)
     nameless = quiet(VAE(**SMALL), table[0].to_numpy())
-    assert report.look_at(nameless, table[0], None, None, 9).names[1] == "column 1"
-    assert report.look_at(nameless, table[0], None, list("abcd"), 9).names == list("abcd")
+    assert look_at(nameless, table[0], None, None, 9).names[1] == "column 1"
+    assert look_at(nameless, table[0], None, list("abcd"), 9).names == list("abcd")
 
 
 def test_bad_input(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"labels of shape \(3,\) for 180 rows: expected \(180,\)"):
-        report.render(table_model, table[0], data_name="t", labels=[1, 2, 3])
+        render(table_model, table[0], data_name="t", labels=[1, 2, 3])
     with pytest.raises(InputError, match=r"rows of shape \(2,\): expected the 4 columns the model was fitted on"):
-        report.render(table_model, np.zeros((5, 2)), data_name="t")
+        render(table_model, np.zeros((5, 2)), data_name="t")
     with pytest.raises(InputError, match="cannot write"):
-        report.write_report(table_model, table[0], data_name="t", path="/proc/none/report.html")
+        write_report(table_model, table[0], data_name="t", path="/proc/none/report.html")
 
 
 def test_measurements_are_not_taken_for_labels(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
-    page = report.render(table_model, table[0], data_name="t", labels=np.random.RandomState(0).rand(180))
+    page = render(table_model, table[0], data_name="t", labels=np.random.RandomState(0).rand(180))
     assert "accuracy" not in page
 
 
@@ -277,8 +278,8 @@ def test_commands_of_a_run(digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         model = CPVAE(3, **SMALL, init="random").fit(digits[0], out=run, about={"source": "digits"})
-    config = report.runs.read_config(run)
-    path = report.write_report(model, digits[0], data_name="digits", config=config, path=run / "report.html")
+    config = runs.read_config(run)
+    path = write_report(model, digits[0], data_name="digits", config=config, path=run / "report.html")
     page = check_page(path.read_text())
     assert f"cpvae sample '{run}' --component {model.weights_.argmax()} -n 64 --out new.png" in page.text
     assert f"cpvae cluster '{run}' digits --out labels.csv" in page.text
@@ -292,27 +293,27 @@ def test_nearest_rows_are_nearest(digits_model: CPVAE, digits: tuple[np.ndarray,
     x = digits[0]
     z, categories = digits_model.transform(x), digits_model.predict(x)
     k = int(np.bincount(categories).argmax())
-    near = report.nearest_rows(z, categories, k, digits_model.means_[k], digits_model.scales_[k], 8)
+    near = nearest_rows(z, categories, k, digits_model.means_[k], digits_model.scales_[k], 8)
     distance = (((z - digits_model.means_[k]) / digits_model.scales_[k]) ** 2).sum(1)
     assert np.all(categories[near] == k)
     assert np.all(np.diff(distance[near]) >= 0)
     others = np.setdiff1d(np.flatnonzero(categories == k), near)
     assert distance[others].min() >= distance[near].max()
-    shown = report.look_at(digits_model, x, None, None, 5000)
-    assert report.category(digits_model, shown, k).nearest == near.tolist()
+    shown = look_at(digits_model, x, None, None, 5000)
+    assert category(digits_model, shown, k).nearest == near.tolist()
 
 
 def test_the_scale_of_a_category_counts() -> None:
     z = np.array([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
-    near = report.nearest_rows(z, np.array([1, 1, 0]), 1, np.zeros(2), np.array([10.0, 1.0]), 5)
+    near = nearest_rows(z, np.array([1, 1, 0]), 1, np.zeros(2), np.array([10.0, 1.0]), 5)
     assert near.tolist() == [0, 1]
 
 
 def test_categories_to_draw() -> None:
     weights, counts = np.array([0.2, 0.005, 0.5, 0.295]), np.array([3, 5, 6, 0])
-    assert report.categories_to_draw(weights, counts).tolist() == [2, 0]
-    assert report.categories_to_draw(weights, np.zeros(4, int)).tolist() == [2, 3, 0]  # no rows to tell by
-    assert report.categories_to_draw(weights, counts, most=1).tolist() == [2]
+    assert categories_to_draw(weights, counts).tolist() == [2, 0]
+    assert categories_to_draw(weights, np.zeros(4, int)).tolist() == [2, 3, 0]  # no rows to tell by
+    assert categories_to_draw(weights, counts, most=1).tolist() == [2]
 
 
 # -- warnings
@@ -414,7 +415,7 @@ def test_copies() -> None:
 
 
 def titles(model: DeepMixture, x: Any) -> list[str]:
-    shown = report.look_at(model, x, None, None, 5000)
+    shown = look_at(model, x, None, None, 5000)
     return [finding.title for finding in findings.findings(model, shown.evaluation, shown.values)]
 
 
@@ -427,7 +428,7 @@ def test_findings_of_a_fit(table_model: CPVAE, table: tuple[pd.DataFrame, np.nda
 def test_relaxed_objective_is_said_not_to_be_a_bound(table: tuple[pd.DataFrame, np.ndarray]) -> None:
     model = quiet(CPVAE(3, **SMALL, expectation="relaxed", init="random"), table[0])
     assert "What was optimised is not a bound" in titles(model, table[0])
-    assert "What was optimised is not a bound" in report.render(model, table[0], data_name="t")
+    assert "What was optimised is not a bound" in render(model, table[0], data_name="t")
 
 
 def test_collapsed_model_is_warned_of(digits_model: CPVAE, digits: tuple[np.ndarray, np.ndarray]) -> None:

@@ -25,7 +25,7 @@ from cpvae.errors import InputError, nearest
 from cpvae.estimators import ESTIMATORS, load
 from cpvae.evaluation import choose_split, evaluate
 from cpvae.likelihoods import choose
-from cpvae.report import write_report
+from cpvae.report.page import write_report
 from cpvae.schema import Schema, check_given
 
 PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")

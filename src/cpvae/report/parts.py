@@ -1,0 +1,54 @@
+"""What a page consists of, and how much of each there is room for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+SHOWN = 8  # images or rows of each kind
+FEW_COLUMNS = 12  # columns that fit side by side in a printed table
+FEW_LINES = 40  # and below each other
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the table at the top, or a key number: `meaning` says in a sentence what it tells."""
+
+    name: str
+    value: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of the page: `source` is a data URI."""
+
+    source: str
+    alt: str
+    smooth: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers in print: `rows` are a heading and its cells."""
+
+    caption: str
+    columns: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Category:
+    """What the page shows of one category."""
+
+    number: int
+    share: float
+    count: int
+    label: str
+    traits: str
+    nearest: list[int]
+    nearest_pictures: list[Picture]
+    new_pictures: list[Picture]
+    figure: Markup | None
+    table: Table | None
