@@ -12,6 +12,7 @@ import numpy as np
 from cpvae.base import COLLAPSED, Clusterer, DeepMixture
 from cpvae.groups import in_use
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
+from cpvae.training import NOT_FINITE
 
 STABLE = 0.8  # mean adjusted Rand index of restarts below which a reader is warned
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
@@ -81,7 +82,7 @@ def bound_scale(likelihood: str, features: int, history: Sequence[Mapping[str, A
 
 
 def not_finite(stopped: str, best_epoch: int) -> Finding | None:
-    if stopped != "not_finite":
+    if stopped != NOT_FINITE:
         return None
     kept = f"The weights of epoch {best_epoch} were kept." if best_epoch else "The weights are those of the start."
     return Finding(

@@ -46,6 +46,7 @@ GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 AVERAGE_EVERY = 10  # steps between updates of the moving average, in runs of a thousand steps or more
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
+ALL_EPOCHS, EARLY, NOT_FINITE = "max_epochs", "early_stopping", "not_finite"  # why training stopped: `stopped_`
 
 
 SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # from the number of steps
@@ -304,7 +305,7 @@ class _Run:
             flat.release()
         return Outcome(
             self.history,
-            progress.stopped or "max_epochs",
+            progress.stopped or ALL_EPOCHS,
             progress.best_epoch,
             -progress.best_bound,
             progress.start_seconds,
@@ -481,7 +482,7 @@ class _Run:
             # Until everything has its full weight a better bound means little: the latest weights count.
             progress.best_bound, progress.best_epoch, self.best = quality, record.epoch, self._copy_weights()
         elif record.epoch - max(progress.best_epoch, settled) >= settings.patience:
-            progress.stopped = "early_stopping"
+            progress.stopped = EARLY
         self.history.append(record)
         if self.folder is not None:
             append_line(self.folder / HISTORY, json.dumps(record.as_dict()))
@@ -491,7 +492,7 @@ class _Run:
     def _give_up(self, cause: str) -> None:
         """Stop at a value that is not finite; the weights of the best epoch so far stay."""
         progress = self.progress
-        progress.stopped = "not_finite"
+        progress.stopped = NOT_FINITE
         kept = f"the weights of epoch {progress.best_epoch}" if progress.best_epoch else "the initial weights"
         warnings.warn(
             f"training stopped in epoch {progress.epoch + 1}: {cause} became infinite or NaN; kept {kept}; "

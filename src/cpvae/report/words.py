@@ -15,6 +15,7 @@ from cpvae.findings import percent
 from cpvae.report.parts import Fact
 from cpvae.report.shown import Shown, used_categories
 from cpvae.schema import KINDS
+from cpvae.training import ALL_EPOCHS, EARLY, NOT_FINITE
 
 MODELS = {
     "CPVAE": "CP-VAE, a deep mixture model",
@@ -75,9 +76,9 @@ def _seconds(model: DeepMixture) -> float:
 def stopped_words(model: DeepMixture) -> str:
     """Why training stopped."""
     why = {
-        "max_epochs": f"it had made the {_epochs(model)} asked for",
-        "early_stopping": "the validation bound had stopped improving",
-        "not_finite": "a value became infinite or not a number",
+        ALL_EPOCHS: f"it had made the {_epochs(model)} asked for",
+        EARLY: "the validation bound had stopped improving",
+        NOT_FINITE: "a value became infinite or not a number",
     }.get(model.stopped_, str(model.stopped_))
     return f"{why}; the weights of epoch {model.best_epoch_} were kept"
 

@@ -18,6 +18,7 @@ from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
 from cpvae.reproduce.rows import FULL, LONG, RANDOM, Row, published, serving
 from cpvae.reproduce.running import result_in, results_of
 from cpvae.reproduce.verification import verified
+from cpvae.training import EARLY
 
 TARGETS = {
     "accuracy": "clusters of MNIST without labels, seed by seed",
@@ -34,7 +35,6 @@ TARGETS = {
 }
 PAGE = Path("docs", "reproduction.md")
 BASELINE = "mnist-cpvae-k10"  # which the rows of the ablation stand beside
-EARLY = "early_stopping"  # why a fit stopped before its last epoch
 RELEASED = "mnist-released"  # the row of the ablation that is trained as the released code trains
 
 
