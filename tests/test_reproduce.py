@@ -322,18 +322,25 @@ def cell_of(**values: float) -> dict:
 def test_claims_follow_the_figures():
     names = ("mnist-vae", "mnist-mog-k10", "mnist-vamp-k10", "mnist-hvae", "mnist-hvae-vamp-k10")
     cells = {"mnist-cpvae-k10": cell_of(measured=85.0), **{name: cell_of() for name in names}}
+    cells[claims.PAPERS] = cell_of(purity=0.95, measured=86.0)
     verdict = claims.best_at_ten(cells, {}, {})
     assert verdict.status == claims.REPRODUCED
     assert "CP 85.00" in verdict.evidence
+    cells["mnist-hvae"]["measured"] = 85.3
+    verdict = claims.best_at_ten(cells, {}, {})
+    assert (verdict.status, "HVAE 85.30: level" in verdict.evidence) == (claims.NOT, True)  # chance is not the best
     cells["mnist-hvae"]["measured"] = 84.0
-    assert claims.best_at_ten(cells, {}, {}).status == claims.NOT  # below four of five is not the best
-    cells[claims.PAPERS] = cell_of(purity=0.95)
+    verdict = claims.best_at_ten(cells, {}, {})  # nor is below four of five
+    assert (verdict.status, "HVAE 84.00: ahead of CP" in verdict.evidence) == (claims.NOT, True)
+    cells["mnist-hvae"]["measured"] = 100.0
+    cells["mnist-vamp-k10-random"] = cell_of(measured=84.9)  # the better of two starts counts
+    assert claims.best_at_ten(cells, {}, {}).status == claims.NOT
     assert claims.categories_are_digits(cells, {}, {}).status == claims.PARTLY  # VP is as pure
     cells["mnist-vamp-k10"]["purity"] = 0.6
     assert claims.categories_are_digits(cells, {}, {}).status == claims.REPRODUCED
-    cells[claims.PAPERS]["purity"] = 0.4
-    verdict = claims.categories_are_digits(cells, {}, {})
-    assert (verdict.status, "2 of 3 conditions" in verdict.evidence) == (claims.PARTLY, True)
+    cells[claims.PAPERS]["purity"] = 0.65
+    verdict = claims.categories_are_digits(cells, {}, {})  # neither pure nor purer than VP's by much
+    assert (verdict.status, "2 of 4 conditions" in verdict.evidence) == (claims.PARTLY, True)
     paper = {"table1": {f"mnist-cpvae-k{k}": 85.0 for k in (10, 150, 500)}}
     cells |= {f"mnist-cpvae-k{k}": cell_of(measured=v) for k, v in ((10, 85.4), (150, 86.0), (500, 84.0))}
     verdict = claims.published_bounds(cells, {}, paper)
@@ -369,24 +376,27 @@ def test_claims_of_our_own_follow_the_figures():
     cells["mnist-cpvae-k10"]["by_seed"][1] = 99.0  # a seed that the others do not have
     told = ", ".join(f"{method} 88.00 with 100% of its time" for method in ("VAE", "MG", "VP"))
     lacking = "; ".join(f"no result of mnist-mog-k{k}-long yet" for k in (150, 500))
-    lead = "the smallest lead 1.00 nats, 0 of at most 0.5 (3 of 3 conditions)"
     verdict = claims.below_with_the_same_time(cells, {}, paper)
-    assert verdict == claims.Verdict(claims.REPRODUCED, f"K=10: CP 87.00, {told} (seed 0); {lacking}; {lead}")
+    assert verdict == claims.Verdict(claims.REPRODUCED, f"K=10: CP 87.00, {told} (seed 0); {lacking}")
     more = cells | {f"mnist-{model}-k150-long": cell_of(measured=87.5, epochs=240.0) for model in ("mog", "vamp")}
     verdict = claims.below_with_the_same_time(more, {}, paper)
     assert (verdict.status, "K=150: CP 87.00, VAE 88.00 with 300%" in verdict.evidence) == (claims.REPRODUCED, True)
-    assert "the smallest lead 0.50 nats, 2 of at most 0.5 (6 of 6 conditions)" in verdict.evidence
+    assert "(2 of 2 conditions)" in verdict.evidence
+    more["mnist-vamp-k150-long"] = cell_of(
+        measured=87.3, epochs=240.0
+    )  # one that is level, and the number of categories fails
+    verdict = claims.below_with_the_same_time(more, {}, paper)
+    assert (verdict.status, "VP 87.30 with 200% of its time: level" in verdict.evidence) == (claims.PARTLY, True)
     more["mnist-mog-k150-long"]["epochs"] = 100.0
     verdict = claims.below_with_the_same_time(more, {}, paper)
     assert "no result of mnist-mog-k150-long with the time of mnist-cpvae-k150, of which it had 83%, yet" in (
         verdict.evidence
     )
-    assert "3 of 3 conditions" in verdict.evidence
     cells["mnist-full-covariance"] = cell_of(measured=88.5, step=1.5)
     verdict = claims.full_below_with_the_same_time(cells, {}, paper)
     assert (verdict.status, "VP 88.00 with 200% of its time" in verdict.evidence) == (claims.NOT, True)
     cells["mnist-vae-long"] = cell_of(measured=86.9, epochs=360.0)
-    assert claims.below_with_the_same_time(cells, {}, paper).status == claims.PARTLY
+    assert claims.below_with_the_same_time(cells, {}, paper).status == claims.NOT
     cells["mnist-vae-long"] = cell_of(measured=86.9, epochs=330.0)
     with pytest.raises(claims.Missing):
         claims.below_with_the_same_time(cells, {}, paper)
@@ -401,6 +411,7 @@ def test_claims_of_our_own_follow_the_figures():
     cells["mnist-vae-conv"]["measured"] = 84.1
     verdict = claims.stronger_decoder(cells, {}, paper)
     assert (verdict.status, "20 minutes" in verdict.evidence) == (claims.REPRODUCED, True)
+    cells["mnist-vae-long"] = cell_of(measured=86.9, epochs=360.0)
     longer = [f"mnist-{model}-k{k}-long" for model in ("mog", "vamp") for k in (10, 150, 500)]
     with pytest.raises(claims.Missing):
         claims.below_trained_longer({}, {}, paper)
@@ -408,7 +419,7 @@ def test_claims_of_our_own_follow_the_figures():
     assert (verdict.status, "no result of mnist-mog-k150-long" in verdict.evidence) == (claims.REPRODUCED, True)
     cells |= {name: cell_of(measured=86.0) for name in [*longer, "mnist-cpvae-k500-long"]}
     assert claims.below_trained_longer(cells, {}, paper).status == claims.PARTLY
-    cells["mnist-cpvae-k500-long"]["measured"] = 85.9
+    cells["mnist-cpvae-k500-long"] = cell_of(measured=85.5)
     assert claims.below_trained_longer(cells, {}, paper).status == claims.REPRODUCED
 
 
@@ -431,8 +442,9 @@ def test_claims_are_judged_with_all_that_the_checkout_fits():
         if row.group in ("table1", "ablation")
     }
     for row in serving(rows, "accuracy"):
-        cells[row.name] = {"row": row.name, "accuracy_median": 0.98, "seeds": [0], "measured": 0.98}
-    shown = {"density": {name: {"total_variation": 0.02} for name in ("aggregated", "prior")}, "dead": 3}
+        cells.setdefault(row.name, {"row": row.name, "accuracy_median": 0.98, "seeds": [0], "measured": 0.98})
+    density = {"total_variation": 0.02, "histogram": [0.1] * 10}
+    shown = {"density": dict.fromkeys(("aggregated", "prior"), density), "dead": 3, "test": {"components_used": 13}}
     densities = {row.name: {**shown, "total_variation_of_true_rows": 0.01} for row in rows if row.group == "synthetic"}
     found = claims.verdicts(cells, densities, paper) + claims.verdicts(cells, densities, paper, claims.OWN)
     assert claims.OPEN not in {verdict.status for _, verdict in found}
@@ -453,6 +465,9 @@ def test_claims_about_new_rows_follow_the_judge():
         return judge(cells, {}, {}).status
 
     assert status(claims.good_for_any_number) == claims.REPRODUCED
+    cells["omniglot-hvae-vamp-k50-random"] = cell_of(coverage=0.95)  # the better of two starts counts
+    assert status(claims.good_for_any_number) == claims.PARTLY
+    del cells["omniglot-hvae-vamp-k50-random"]
     cells["omniglot-hvae"]["frechet_distance"] = 18.0
     assert status(claims.good_for_any_number) == claims.PARTLY
     assert status(claims.others_fail_at_ten) == claims.NOT  # as good, with all digits
@@ -466,26 +481,48 @@ def test_claims_about_new_rows_follow_the_judge():
             cells[f"{data}-vamp-k{k}"]["frechet_distance"] = 30.0 - 2 * i
             cells[f"{data}-hvae-vamp-k{k}"]["frechet_distance"] = 25.0
     assert status(claims.vamp_improves) == claims.PARTLY  # 26 beside 25 may be chance
-    cells["mnist-hvae-vamp-k500"]["frechet_distance"] = 24.0
+    cells["mnist-hvae-vamp-k500-random"] = cell_of(frechet_distance=24.0)
     assert status(claims.vamp_improves) == claims.REPRODUCED
 
 
-def test_a_bound_ahead_by_little_is_told():
+def test_a_bound_ahead_by_little_is_level():
     cells = {f"{data}-{model}": cell_of(measured=90.0) for data in claims.SIZES for model in ("vae", "hvae")}
     for data, sizes in claims.SIZES.items():
         for k in sizes:
-            cells[f"{data}-cpvae-k{k}"], cells[f"{data}-mog-k{k}"] = cell_of(measured=88.0), cell_of(measured=88.2)
+            cells[f"{data}-cpvae-k{k}"], cells[f"{data}-mog-k{k}"] = cell_of(measured=88.0), cell_of(measured=88.5)
+    cells |= {claims.UNSTARTED: cell_of(measured=88.0), claims.PAPERS: cell_of(measured=87.0)}
+    assert claims.below_vae_and_mg(cells, {}, {}).status == claims.REPRODUCED
+    cells["omniglot-mog-k500"]["measured"] = 88.3
     verdict = claims.below_vae_and_mg(cells, {}, {})
-    assert (verdict.status, "lead 0.20 nats, 5 of at most 0.5" in verdict.evidence) == (claims.REPRODUCED, True)
-    cells["omniglot-mog-k500"]["measured"] = 87.9
-    assert claims.below_vae_and_mg(cells, {}, {}).status == claims.PARTLY
+    assert (verdict.status, "MG 88.30: level" in verdict.evidence) == (claims.PARTLY, True)
+    cells["omniglot-mog-k500"]["measured"] = 88.5
+    cells[claims.UNSTARTED]["measured"] = 89.0  # the paper has no start
+    verdict = claims.below_vae_and_mg(cells, {}, {})
+    assert (verdict.status, "without the start: CP 89.00, VAE 90.00, MG 88.50: ahead of CP" in verdict.evidence) == (
+        claims.PARTLY,
+        True,
+    )
+
+
+def test_other_methods_are_compared_with_the_paper_too():
+    names = (
+        "mnist-vae",
+        "mnist-hvae",
+        *(f"mnist-{m}-k{k}" for m in ("mog", "vamp", "hvae-vamp") for k in (10, 150, 500)),
+    )
+    cells, paper = {name: cell_of(measured=88.0) for name in names}, {"table1": dict.fromkeys(names, 88.4)}
+    assert claims.published_bounds_of_others(cells, {}, paper).status == claims.REPRODUCED
+    cells["mnist-mog-k500"]["measured"] = 87.0
+    verdict = claims.published_bounds_of_others(cells, {}, paper)
+    assert (verdict.status, "mog-k500: 87.00, published 88.40: better" in verdict.evidence) == (claims.PARTLY, True)
 
 
 def test_claims_about_densities_follow_the_distances():
-    def density(aggregated: float, uniform: float, dead: int = 0) -> dict:
+    def density(aggregated: float, uniform: float, dead: int = 0, **shape: list[float]) -> dict:
         return {
-            "density": {"aggregated": {"total_variation": aggregated}, "prior": {"total_variation": uniform}},
+            "density": {"aggregated": {"total_variation": aggregated, **shape}, "prior": {"total_variation": uniform}},
             "dead": dead,
+            "test": {"components_used": 13},
             "total_variation_of_true_rows": 0.013,
         }
 
@@ -496,9 +533,16 @@ def test_claims_about_densities_follow_the_distances():
     assert claims.excess_ignored({}, dict.fromkeys(names, near), {}).status == "reproduced"
     assert claims.excess_ignored({}, dict.fromkeys(names, far), {}).status == "not reproduced"
     uneven = claims.excess_ignored({}, dict.fromkeys(names, density(0.01, 0.2, 0)), {})
-    assert (uneven.status, "2 of 6 conditions" in uneven.evidence) == ("partly", True)  # worse, but not by dead ones
-    assert claims.vae_too({}, {"synthetic-vae": near}, {}).status == "reproduced"
-    assert claims.vae_too({}, {"synthetic-vae": far}, {}).status == "not reproduced"
+    assert (uneven.status, "4 of 6 conditions" in uneven.evidence) == ("partly", True)  # worse, but none is dead
+    sides, middle = [0.0, 1.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.1, 0.1]
+    for left, between, status in (
+        (sides, middle, "reproduced"),
+        (sides, [0.3, 0.1], "not reproduced"),
+        ([2 * bin for bin in sides], middle, "not reproduced"),
+        ([1.0] * 9, [1.0, 1.0], "not reproduced"),
+    ):
+        model = density(0.04, 0.04, histogram=[*left, *between, *reversed(sides)])
+        assert claims.vae_too({}, {"synthetic-vae": model, names[0]: near}, {}).status == status
 
 
 def test_a_claim_without_a_run_is_open():
