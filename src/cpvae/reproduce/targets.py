@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError, nearest
 from cpvae.reproduce import clusters, table
-from cpvae.reproduce.claims import NOT, OWN, REPRODUCED, verdicts
+from cpvae.reproduce.claims import LEVEL, NOT, OWN, REPRODUCED, SAME, verdicts
 from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
 from cpvae.reproduce.rows import FULL, LONG, RANDOM, Row, published, serving
 from cpvae.reproduce.running import result_in, results_of
@@ -96,7 +97,6 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
     longer = [cell for cell in beyond if cell["row"].endswith((LONG, FULL))]
     found = {row.name: results_of(row, results) for row in in_table}
     fits = [one for name in found if name in paper["table1"] for one in found[name]]
-    early = [one for one in fits if one["stopped"] == EARLY]
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -109,9 +109,11 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         overview=table.overview(overview),
         errors=table.errors(overview),
         details=table.details(overview),
-        fits=len(fits),
-        early=len(early),
-        early_sets=sorted({one["dataset"] for one in early}),
+        early=_ended_early(fits),
+        judges=_judges(fits),
+        level=LEVEL,
+        same=SAME,
+        **_open(known, rows, paper["table1"]),
         chance=_chance(known.get(BASELINE)),
         random_starts=_random_starts(known),
         beyond=[cell for cell in beyond if cell["measured"] is not None],
@@ -128,6 +130,47 @@ def page(rows: Sequence[Row], results: Path, experiments: Path, root: Path) -> s
         verified=verified(results),
         devices=sorted({one["device"] for of_row in found.values() for one in of_row}),
     )
+
+
+def _ended_early(fits: Sequence[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """Of each data set with fits that ended early: how many did, of how many."""
+    early = Counter(one["dataset"] for one in fits if one["stopped"] == EARLY)
+    of_set = Counter(one["dataset"] for one in fits)
+    return [(data, n, of_set[data]) for data, n in sorted(early.items())]
+
+
+def _judges(fits: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Of each data set the share of real rows that its judge is right on."""
+    return sorted({one["dataset"]: one["judged"]["judge_accuracy"] for one in fits if one.get("judged")}.items())
+
+
+def _open(known: Mapping[str, dict[str, Any]], rows: Sequence[Row], published: Mapping[str, float]) -> dict[str, Any]:
+    """The figures of what stays open: CP's lowest bounds at K = 10, and how the bound changes with K."""
+    few, many = BASELINE, BASELINE.replace("k10", "k500")
+    diagonal = [
+        row.name
+        for row in rows
+        if (row.dataset, row.model, row.components) == ("mnist", "cpvae", 10)
+        and row.params.keys().isdisjoint({"covariance_type", "network"})
+        and row.name in known
+        and row.group != "clusters"
+    ]
+    cell = known.get(few)
+    found: dict[str, Any] = {
+        "lowest": min((known[name] for name in diagonal), key=lambda cell: cell["measured"], default=None),
+        "full": known.get(few + FULL),
+        "relaxed_changes": cell and cell["relaxed_not_a_bound"] and cell["relaxed_not_a_bound"] - cell["measured"],
+        "rises": None,
+    }
+    if few in known and many in known:
+        found["rises"] = {
+            "k": 500,
+            "log": math.log(50),
+            "published": published[many] - published[few],
+            "measured": known[many]["measured"] - known[few]["measured"],
+            "used": known[many]["components_used"],
+        }
+    return found
 
 
 def _random_starts(known: Mapping[str, dict[str, Any]]) -> list[tuple[str, float, float]]:
