@@ -45,7 +45,7 @@ def main() -> None:
     rows, samples = str(args.importance_rows), str(args.importance_samples)
     few = ["--rows", rows, "--importance-samples", samples]
     weighted = json.loads(cpvae("evaluate", str(args.run), args.dataset, *few, "--json"))
-    config = read_json(args.run / "config.json", "a run")
+    config = read_json(args.run / "config.json", "a run", "fit again")
     write_json(
         args.out,
         {
@@ -55,7 +55,7 @@ def main() -> None:
             "params": config["params"],
             "test": test,
             "importance_weighted": weighted,
-            "fit": read_json(args.run / "metrics.json", "metrics"),
+            "fit": read_json(args.run / "metrics.json", "metrics", "fit again"),
         },
     )
 

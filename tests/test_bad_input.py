@@ -49,6 +49,35 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_new_rows_of_a_table_with_a_column_called_component(tmp_path, monkeypatch):
+    """Such as one that `cpvae sample` wrote: the file has all columns, and can be read again."""
+    monkeypatch.chdir(tmp_path)
+    frame = table().rename(columns={"a": "component"})
+    frame.to_csv("numbers.csv", index=False)
+    frame.assign(region=["x", "y"] * 15).to_csv("mixed.csv", index=False)
+    for name in ("numbers", "mixed"):
+        done("fit", f"{name}.csv", "--out", name, *TINY)
+        done("sample", name, "-n", 5, "--out", f"new-{name}.csv")
+        new = pd.read_csv(f"new-{name}.csv")
+        assert [*new.columns] == ["component_", *pd.read_csv(f"{name}.csv").columns]
+        assert set(new["component_"]) <= {0, 1, 2}
+        done("fit", f"new-{name}.csv", "--out", f"again-{name}", *TINY)
+
+
+def test_a_report_on_other_rows_does_not_take_the_labels_of_the_fit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", table().to_numpy())
+    np.save("b.npy", table().to_numpy() + 1)
+    np.save("labels of a.npy", np.arange(30) % 2)
+    done("fit", "a.npy", "--labels", "labels of a.npy", "--out", "run", *TINY)
+    done("report", "run")
+    page = Path("run/report.html").read_text()
+    assert "accuracy, one-to-one" in page
+    assert "cpvae cluster run a.npy --labels &#39;labels of a.npy&#39; --out labels.csv" in page
+    done("report", "run", "--data", "b.npy")
+    assert "accuracy, one-to-one" not in Path("run/report.html").read_text()
+
+
 @pytest.fixture
 def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of all that to work in, with results that must not change; the test fails if anything of it does."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import joblib
 import numpy as np
@@ -132,3 +134,13 @@ def test_the_command_says_what_it_chose_and_where_it_is(tmp_path):
         done = CliRunner().invoke(app, [*given, *wrong, "--out", str(tmp_path / "none")])
         assert isinstance(done.exception, InputError) or done.exit_code == 2, done.output
         assert not (tmp_path / "none").exists()
+
+
+def test_a_process_that_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("cpvae.choice._fit", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(InputError) as refused:
+        choose_components(CPVAE(**SMALL), BLOBS, [1, 2], out=tmp_path, n_jobs=2)
+    assert str(refused.value) == (
+        "the process of a fit was killed, most likely for want of memory; what is finished is in "
+        f"{tmp_path}; say the same again with n_jobs=1 (--jobs 1) to go on"
+    )

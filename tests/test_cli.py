@@ -176,7 +176,26 @@ def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
     done(*shlex.split(again)[1:], "--quiet")
     whole, resumed = (load(place / name).weights_ for name in ("whole", "my run"))
     np.testing.assert_array_equal(whole, resumed)
-    assert not runs.saved(place / "my run")  # the checkpoint is gone
+    assert not (place / "my run" / training.CHECKPOINT).exists()
+
+
+@pytest.mark.filterwarnings("default::cpvae.FitWarning")
+def test_control_c_after_training_loses_neither_the_fit_nor_its_warnings(place, monkeypatch):
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    fit = ("fit", "t.csv", "--out", "run", *TINY, "--learning-rate", "0.9", "-k", "20")
+    with monkeypatch.context() as patch:
+        patch.setattr("cpvae.commands.evaluate", stop)
+        answer = call(*fit)
+    assert answer.code == 130
+    assert "the state is saved. To go on: cpvae fit t.csv --out run --resume" in answer.err
+    said = runs.read_config(place / "run")["warnings"]
+    assert all(f"warning: {text}" in answer.err for text in said)
+    assert any("categories are in use" in text for text in said)
+    done(*fit[:4], "--resume", "--quiet")
+    assert runs.read_config(place / "run")["warnings"] == said
+    assert (place / "run" / runs.METRICS).exists()
 
 
 def test_control_c_before_anything_was_written(place, monkeypatch):

@@ -295,6 +295,12 @@ def test_an_evaluation_left_by_another_fit_is_not_believed(shop):
     assert figures(json.loads(done(*AGAIN, "--json").out)) == figures(expected)
 
 
+def test_an_evaluation_that_is_damaged_is_made_again(shop):
+    expected = json.loads((shop / "printed").read_text())
+    (shop / "cmp" / "vae-seed0" / EVALUATION).write_text('{"protocol": {')
+    assert figures(json.loads(done(*AGAIN, "--json").out)) == figures(expected)
+
+
 def test_warnings_of_a_fit_stay_with_it(place, monkeypatch):
     monkeypatch.setattr(base, "COLLAPSED", 2.0)  # every fit with components warns
     arguments = ("compare", "t.npz", "--models", "vae,mog", "-k", 3, *OPTIONS, "--seeds", 1, "--jobs", 1, "--out", "c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -20,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cpvae import CPVAE, VAE, InputError, load
+from cpvae import CPVAE, VAE, FitWarning, InputError, load
 from cpvae.base import DeepMixture
 from cpvae.checkpoints import load_tensors
 from cpvae.inference import component_probabilities, evaluate
@@ -336,6 +337,10 @@ def test_the_run_folder_holds_what_the_design_names(tmp_path):
         ({"init": "autoencodr"}, "init='autoencodr' is unknown; did you mean 'autoencoder'?"),
         ({"hidden": 300}, "hidden=300: expected the widths of the hidden layers, such as (300, 300)"),
         ({"temperature": 1.0}, "temperature=1.0: expected two numbers, first and last, as (1.0, 0.5)"),
+        (
+            {"temperature": (0.5, 1.0)},
+            "temperature=(0.5, 1.0) rises: expected first and last of a falling one; swap them",
+        ),
         ({"device": "gpu9"}, "device='gpu9' cannot be used on this machine; use 'cpu' or 'auto'"),
     ],
 )
@@ -403,3 +408,29 @@ def test_seconds_of_a_start_are_the_same_when_read_again(tmp_path):
     model = CPVAE(3, init="kmeans", max_epochs=1, random_state=0).fit(load_digits().images[:200] / 16)
     model.save(tmp_path / "model")
     assert 0 < model.start_seconds_ == load(tmp_path / "model").start_seconds_
+
+
+def test_a_model_fitted_on_a_device_that_is_not_here_can_be_opened(tmp_path, table):
+    x, _ = blobs()
+    elsewhere = copy.deepcopy(table).set_params(device="cuda:99")
+    elsewhere.save(tmp_path / "model")
+    with pytest.warns(
+        FitWarning, match=r"saved with device='cuda:99', which cannot be used on this machine; device='a"
+    ):
+        found = load(tmp_path / "model")
+    assert found.device == "auto"
+    np.testing.assert_array_equal(found.predict(x), table.predict(x))
+
+
+def test_a_device_of_torch_is_kept_by_its_name(tmp_path):
+    x, _ = blobs()
+    model = CPVAE(2, **QUICK, device=torch.device("cpu")).fit(x)
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").device == "cpu"
+
+
+def test_copies_are_not_made_for_a_single_category():
+    for k, copies in ((1, False), (2, True)):
+        model = CPVAE(k)
+        model.image_shape_ = (1, 28, 28)
+        assert model._consistent() is copies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "cpvae"
 README = (ROOT / "README.md").read_text()
 
 
@@ -128,3 +130,17 @@ def test_the_results_in_the_readme_are_those_of_the_result_files():
     for name, rendered in render.PAGES.items():
         page = (ROOT / name).read_text()
         assert rendered(page) == page, f"{name}: run python benchmarks/render.py"
+
+
+def test_imports_point_from_the_bottom_of_the_list_of_files_to_its_top():
+    lines = (line for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| `"))
+    listed = [re.findall(r"`([a-z_]+)(?:\.py|/)`", line.split("|")[1]) for line in lines]
+    place = {name: i for i, names in enumerate(listed) for name in names}
+    files = [path for path in SOURCE.rglob("*.py") if not path.name.startswith("__") or path.parent != SOURCE]
+    assert {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in files} == set(place)
+    for path in files:
+        own = place[path.relative_to(SOURCE).parts[0].removesuffix(".py")]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cpvae":
+                parts = (node.module or "").split(".")[1:2] or [alias.name for alias in node.names]
+                assert all(place.get(part, -1) <= own for part in parts), (path.name, parts)

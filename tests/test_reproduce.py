@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.text import Text
 from scipy.stats import norm
 
 from cpvae import InputError, cli, datasets, load
 from cpvae.commands import make_estimator
+from cpvae.evidence import evidence
 from cpvae.metrics import ari
 from cpvae.reproduce import claims, clusters, drawing, pages, running, table, targets
 from cpvae.reproduce.drawing import draw, drawn
@@ -244,7 +246,7 @@ def test_the_ablation_says_nats_beside_the_first_and_what_the_released_code_woul
     assert "| about mnist-released | 90.50 | +2.50 | 87.50 | 88.50 |" in text
     assert "| about mnist-cpvae-k10 | 88.00 |  | 85.00 | 86.00 |" in text
     said = " ".join(text.split())
-    assert "has a valid -L of 90.50; that code would print 87.50 at temperature 1 and 88.50 at 0.5" in said
+    assert "has a valid -L of 90.50; measured as that code measures, 87.50 at temperature 1 and 88.50 at 0.5" in said
     assert "Published for K = 10: 84.76." in said
 
 
@@ -918,3 +920,18 @@ def test_pictures_of_the_first_seed_carry_the_figures_of_all():
     ):
         assert figure is not None
         assert any(expected in text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_result_says_on_what_it_was_made(monkeypatch):
+    assert evidence("said")["device"].startswith("cpu, ")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda place: f"a card at {place}")
+    assert evidence("said", "cuda:0")["device"] == "cuda, a card at cuda:0"
+    monkeypatch.setenv("PATH", "")  # no git
+    assert evidence("said")["commit"] == ""
+
+
+def test_words_and_seconds_are_no_figures_to_compare():
+    result = {"test": {"negative_elbo": 1.0, "split": "test", "seconds": 2.0}, "seconds": {"all": 5.0}}
+    again = {"test": {"negative_elbo": 1.0, "split": "valid", "seconds": 3.0}, "seconds": {"all": 9.0}}
+    found = compare("a", result, again)
+    assert (found.figures, found.difference) == (1, 0.0)

@@ -262,7 +262,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             augment=self._augment(),
             expectation=self._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size)),
             settings=settings,
-            folder=folder if folder is None or self.n_init == 1 else folder / f"restart-{i}",
+            folder=folder if folder is None or self.n_init == 1 else runs.restart(folder, i),
             resume=resume,
             label="" if self.n_init == 1 else f" (restart {i + 1}/{self.n_init})",
         )
@@ -315,7 +315,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         """The finished run: model first, status last, so that a run cut off here is only resumed."""
         self.save(folder / runs.MODEL)
         if self.n_init > 1:
-            write_atomic(folder / HISTORY, (folder / f"restart-{best}" / HISTORY).read_bytes())
+            write_atomic(folder / HISTORY, (runs.restart(folder, best) / HISTORY).read_bytes())
         config = runs.read_config(folder)
         write_json(
             folder / runs.CONFIG,
@@ -328,7 +328,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 "best_epoch": self.best_epoch_,
             },
         )
-        for path in (folder / CHECKPOINT, *folder.glob(f"restart-*/{CHECKPOINT}")):
+        for path in (folder / CHECKPOINT, *folder.glob(f"{runs.RESTARTS}/{CHECKPOINT}")):
             path.unlink(missing_ok=True)
 
     # -- rows ------------------------------------------------------------------------------------------------------
@@ -637,7 +637,16 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             likelihood = likelihoods.empty(self.likelihood_, self.n_features_in_, self.noise, self.schema_)
             self.model_ = self._module(likelihood).eval()
         self.model_.load_state_dict(tensors, assign=True)
-        self.model_.to(self._device())
+        try:
+            self.model_.to(self._device())
+        except InputError:  # fitted where there was such a device
+            warnings.warn(
+                f"saved with device={self.device!r}, which cannot be used on this machine; device='auto' from here on",
+                FitWarning,
+                stacklevel=4,
+            )
+            self.device = "auto"
+            self.model_.to(self._device())
         self._set_mixture()
 
     def _keep(self, arguments: dict[str, Any]) -> None:
@@ -734,6 +743,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, torch.device):
+        return str(value)
     return value if isinstance(value, (int, float, str, type(None))) else None
 
 

@@ -117,11 +117,11 @@ def parse(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def read_json(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
+def read_json(path: str | os.PathLike[str], expected: str, advice: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Args:
-        expected: what the file should be, for the message.
+        expected: what the file should be, and advice: what to do where it is not, for the message.
 
     Raises:
         InputError: the file is missing or not a JSON object.
@@ -129,9 +129,9 @@ def read_json(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
     try:
         value = parse(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not {expected} ({error}); give the folder that `cpvae fit` wrote") from error
+        raise InputError(f"{path} is not {expected} ({error}); {advice}") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} is not {expected}: it holds no JSON object; give the folder that `cpvae fit` wrote")
+        raise InputError(f"{path} is not {expected}: it holds no JSON object; {advice}")
     return value
 
 

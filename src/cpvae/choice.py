@@ -22,7 +22,7 @@ from cpvae.base import Clusterer, take
 from cpvae.checkpoints import write_json
 from cpvae.errors import FitWarning, InputError
 from cpvae.inference import components_used
-from cpvae.restarts import here, one_thread
+from cpvae.parallel import here, one_thread, unordered
 
 CANDIDATES = (1, 2, 5, 10, 20)
 RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
@@ -154,7 +154,12 @@ def choose_components(
         for k, s in jobs
     )
     found: dict[tuple[int, int], tuple[Clusterer, np.ndarray]] = {}
-    for fitted, elbo in joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks):
+    advice = (
+        "say the same again with n_jobs=1 (--jobs 1)"
+        if place is None
+        else (f"what is finished is in {place}; say the same again with n_jobs=1 (--jobs 1) to go on")
+    )
+    for fitted, elbo in unordered(tasks, n_jobs, "a fit", advice):
         found[fitted.n_components, fitted.random_state] = fitted, elbo
         progress(f"{len(found)}/{len(jobs)} {_name(fitted)}: -L {-elbo.mean(dtype=np.float64):.2f} on held-out rows")
     elbo = {k: np.stack([found[job][1] for job in jobs if job[0] == k]).astype(np.float64) for k in numbers}

@@ -151,7 +151,7 @@ def fit(
     init: Annotated[
         str | None,
         typer.Option(
-            help="How categories begin: umap, autoencoder, gmm, kmeans, random or auto.",
+            help="How categories begin: umap, autoencoder, rows, gmm, kmeans, random or auto.",
             show_default="auto: by the data",
         ),
     ] = None,

@@ -7,6 +7,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,13 +176,14 @@ def fit_run(
         if schema is not None:
             tell(schema, say)
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
-    estimator.fit(
-        rows,
-        X_valid=rows_of(data, judged) if judged == "valid" else None,
-        out=out,
-        resume=resume,
-        about={"source": source, "labels": labels, "dataset": data.name, **(about or {})},
-    )
+    with runs.warnings_noted(out) if is_main() else nullcontext():
+        estimator.fit(
+            rows,
+            X_valid=rows_of(data, judged) if judged == "valid" else None,
+            out=out,
+            resume=resume,
+            about={"source": source, "labels": labels, "dataset": data.name, **(about or {})},
+        )
     if not is_main():
         return {}
     summary = evaluate(estimator, data, judged, n_rows=JUDGED_ROWS)
@@ -309,13 +311,13 @@ def sample_rows(
         values = rows if model.schema_ is None else model.schema_.encode(rows)
         np.savez_compressed(buffer, x=values, component=categories)
         write_atomic(out, buffer.getvalue())
-    elif model.schema_ is not None:
-        rows.insert(0, "component", categories, allow_duplicates=True)
-        write_atomic(out, rows.to_csv(index=False))
     else:
         names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
-        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names))
-        frame.insert(0, "component", categories)
+        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names)) if model.schema_ is None else rows
+        first = "component"
+        while first in frame.columns:  # of the table
+            first += "_"
+        frame.insert(0, first, categories)
         write_atomic(out, frame.to_csv(index=False))
 
 
@@ -345,10 +347,11 @@ def report_run(
     config = runs.read_config(run)
     model = load(run)
     about = config["about"]
-    source = source or about.get("source")
+    if source is None:  # labels of the fit are those of its rows
+        source, labels = about.get("source"), labels or about.get("labels")
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
-    data = suited(load_data(source, labels or about.get("labels"), progress), model)
+    data = suited(load_data(source, labels, progress), model)
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     return write_report(
         model,

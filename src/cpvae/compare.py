@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,6 @@ import joblib
 import numpy as np
 import torch
 from jinja2 import Environment, StrictUndefined
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from cpvae import runs
 from cpvae.arguments import whole
@@ -30,13 +29,13 @@ from cpvae.base import as_table, fingerprint
 from cpvae.checkpoints import read_json, write_atomic, write_json
 from cpvae.commands import choose_split_for_fit, estimator_for, fit_run, load_data
 from cpvae.datasets import Dataset
-from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.errors import InputError, nearest
 from cpvae.estimators import ESTIMATORS, load
 from cpvae.evaluation import choose_split, evaluate, some_rows
 from cpvae.inference import standard_error
 from cpvae.judge import Judge, judge_for
+from cpvae.parallel import here, one_thread, unordered
 from cpvae.quality import judge_model
-from cpvae.restarts import here, one_thread
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
@@ -192,17 +191,12 @@ def compare(
     rows = digest(data)
     tasks = (here(run_job)(job, source, labels, params, protocol, judge, str(out), rows) for job in jobs)
     found: dict[str, dict[str, Any]] = {}
-    try:
-        for result in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
-            found[result["run"]] = result
-            progress(
-                f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s"
-            )
-    except TerminatedWorkerError as error:
-        raise InputError(
-            f"the process of a fit was killed, most likely for want of memory; what is finished is in {out}; say the "
-            "same again with fewer --jobs to go on"
-        ) from error
+    advice = f"what is finished is in {out}; say the same again with fewer --jobs to go on"
+    for result in unordered(tasks, n_jobs, "a fit", advice):
+        found[result["run"]] = result
+        progress(
+            f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s"
+        )
     ordered = [found[job.name] for job in jobs]
     comparison = {
         "dataset": data.name,
@@ -323,17 +317,14 @@ def run_job(
     kept = folder / EVALUATION
     resume = (folder / runs.CONFIG).exists()
     if kept.exists() and resume and runs.read_config(folder)["status"] == runs.FINISHED:
-        before = read_json(kept, "the evaluation of a run")
-        if before.get("protocol") == asked and isinstance(before.get("values"), dict):
-            return dict(before["values"])
+        with suppress(InputError):  # damaged: made again
+            before = read_json(kept, "the evaluation of a run", "delete it")
+            if before.get("protocol") == asked and isinstance(before.get("values"), dict):
+                return dict(before["values"])
     with one_thread():
         data = load_data(source, labels, None)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", FitWarning)
+        with warnings.catch_warnings(record=True):  # they are kept with the run
             fitted = fit_run(data, source, labels, job.model, job.params(params), folder, resume, quiet=True)
-        said = [str(warning.message) for warning in caught if issubclass(warning.category, FitWarning)]
-        if said:  # kept with the run: a later evaluation of it does not hear them
-            runs.note(folder, warnings=said)
         values = {
             "run": job.name,
             **asdict(job),

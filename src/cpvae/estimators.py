@@ -159,6 +159,10 @@ class CPVAE(Clusterer):
             raise InputError(f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)")
         for value in self.temperature:
             between("temperature", value, 0.0, math.inf)
+        if self.temperature[1] > self.temperature[0]:
+            raise InputError(
+                f"temperature={self.temperature!r} rises: expected first and last of a falling one; swap them"
+            )
 
     def _check_released(self) -> None:
         if not isinstance(self.released, (tuple, list)):
@@ -211,7 +215,8 @@ class CPVAE(Clusterer):
             )
         if self.image_shape_ is None or self.augment == "none":
             return None
-        if self.augment == "auto" and (self.init == "random" or min(self.image_shape_[1:]) < LEAST_SIDE):
+        alone = self.n_components == 1  # a single category is the same for all copies
+        if self.augment == "auto" and (alone or self.init == "random" or min(self.image_shape_[1:]) < LEAST_SIDE):
             return None
         return AUGMENTS["affine" if self.augment == "auto" else self.augment](self.image_shape_)
 

@@ -12,7 +12,7 @@ import numpy as np
 from cpvae.base import COLLAPSED, Clusterer, DeepMixture
 from cpvae.groups import in_use
 from cpvae.inference import Evaluation, components_used, information_c, standard_error
-from cpvae.training import NOT_FINITE
+from cpvae.training import ALL_EPOCHS, NOT_FINITE
 
 STABLE = 0.8  # mean adjusted Rand index of restarts below which a reader is warned
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
@@ -174,7 +174,7 @@ def in_warmup(history: Sequence[Mapping[str, Any]]) -> Finding | None:
 
 def still_falling(history: Sequence[Mapping[str, Any]], stopped: str) -> Finding | None:
     """Whether the last fifth of the epochs still brought a half percent of all that training brought."""
-    if stopped != "max_epochs" or not history:
+    if stopped != ALL_EPOCHS or not history:
         return None
     if len(history) == 1:
         return Finding("Trained for a single epoch", "Whether more would help cannot be seen.", "Raise max_epochs.")

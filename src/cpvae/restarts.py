@@ -7,64 +7,30 @@ has one thread, since sums in more round differently: it gives the same bits wha
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 import joblib
-import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-from threadpoolctl import threadpool_limits
 
 from cpvae.augment import Augment
 from cpvae.distributed import world
 from cpvae.distributions import Expectation
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import FitWarning
 from cpvae.initialisation import Start, Task
 from cpvae.models import VAE
+from cpvae.parallel import here, one_thread, unordered
 from cpvae.progress import Reporter, Silent
 from cpvae.rows import Rows
 from cpvae.runs import held
 from cpvae.training import CHECKPOINT, HISTORY, Interrupted, Outcome, Settings, train
 
-P = ParamSpec("P")
-R = TypeVar("R")
-ALONE = threading.RLock()  # a comparison of models with restarts is in the block twice
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A block in which torch, NumPy and scikit-learn use one thread; other blocks wait until it is left."""
-    with ALONE, threadpool_limits(1):
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-def here(function: Callable[P, R]) -> Callable[P, Any]:
-    """`joblib.delayed` for a function that reads or writes files: in the folder that this process is in now.
-
-    Workers live on between calls, in the folder that they were started in.
-    """
-    delayed: Callable[P, Any] = joblib.delayed(partial(_in_folder, os.getcwd(), function))
-    return delayed
-
-
-def _in_folder(folder: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with chdir(folder):
-        return function(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -162,9 +128,10 @@ def _side_by_side(
     found: dict[int, tuple[VAE, Outcome]] = {}
     reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time", len(restarts))
     tasks = (here(_run_apart)(i, restart, rows, valid) for i, restart in enumerate(restarts))
+    advice = "fit with n_init=1, and other values of random_state one after the other"
     try:
         with _stops():
-            for i, fit, said in joblib.Parallel(n_jobs, backend="loky", return_as="generator_unordered")(tasks):
+            for i, fit, said in unordered(tasks, n_jobs, "a restart", advice, backend="loky"):
                 found[i] = fit
                 for message in said:
                     warnings.warn(message, FitWarning, stacklevel=4)
@@ -172,11 +139,6 @@ def _side_by_side(
                     reporter.epoch(replace(fit[1].history[-1], epoch=len(found)))
     except KeyboardInterrupt as error:
         raise Interrupted(restarts[0].folder and restarts[0].folder.parent) from error
-    except TerminatedWorkerError as error:
-        raise InputError(
-            "the process of a restart was killed, most likely for want of memory; fit with n_init=1, and other values "
-            "of random_state one after the other"
-        ) from error
     return [found[i] for i in range(len(restarts))]
 
 

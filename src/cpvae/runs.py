@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,15 +20,20 @@ import torch
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.checkpoints import FORMAT_VERSION, check_version, check_writable, read_json, write_json
-from cpvae.errors import InputError
+from cpvae.errors import FitWarning, InputError
 from cpvae.locks import alone
 from cpvae.training import CHECKPOINT, HISTORY
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
 FINISHED = "finished"  # the status of a run whose model is there
-RESTARTS = "restart-*"  # folders of a run with several restarts, each with a history and a checkpoint
+RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
+
+
+def restart(folder: Path, i: int) -> Path:
+    """The folder of one of several restarts of a run, with a history and a checkpoint."""
+    return folder / RESTARTS.replace("*", str(i))
 
 
 def versions() -> dict[str, str]:
@@ -48,7 +54,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: the folder is missing, is not a run, or belongs to a newer version.
     """
     _check_is_run(folder)
-    config = read_json(folder / CONFIG, "the configuration of a run")
+    config = read_json(folder / CONFIG, "the configuration of a run", "give the folder that `cpvae fit` wrote")
     check_version(config, folder / CONFIG)
     bad = [key for key, kind in NEEDED.items() if not isinstance(config.get(key), kind)]
     if not bad:
@@ -184,12 +190,33 @@ def note(folder: Path, **facts: Any) -> None:
     write_json(folder / CONFIG, {**read_config(folder), **facts})
 
 
+@contextmanager
+def warnings_noted(folder: Path) -> Iterator[None]:
+    """A block whose `FitWarning`s are kept with the run, for those who look at it later, and shown as ever."""
+    said: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FitWarning)
+        show = warnings.showwarning
+
+        def show_and_keep(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, FitWarning):
+                said.append(str(message))
+            show(message, category, *rest)
+
+        warnings.showwarning = show_and_keep  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            if said and (folder / CONFIG).exists():
+                known = read_config(folder).get("warnings", [])  # of earlier sessions
+                note(folder, warnings=list(dict.fromkeys([*known, *said])))
+
+
 def release(folder: Path) -> None:
     """Give up the claim on a folder after a failure, unless there is something to go on with: a next try may begin."""
-    places = [folder, *folder.glob(RESTARTS)]
-    if any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL)):
+    if saved(folder):
         return
-    for place in reversed(places):
+    for place in reversed([folder, *folder.glob(RESTARTS)]):
         for name in (HISTORY, CONFIG):
             (place / name).unlink(missing_ok=True)
         with suppress(OSError):  # not empty: what is there is not ours
@@ -197,8 +224,9 @@ def release(folder: Path) -> None:
 
 
 def saved(folder: Path) -> bool:
-    """Whether a run has a state to go on from."""
-    return any((place / CHECKPOINT).exists() for place in (folder, *folder.glob(RESTARTS)))
+    """Whether a run has a state to go on from, or is at its end."""
+    places = (folder, *folder.glob(RESTARTS))
+    return any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL))
 
 
 def _difference(found: Any, asked: Any) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.stats import entropy
 
 from cpvae import metrics
-from cpvae.base import DeepMixture
+from cpvae.base import DeepMixture, take
 from cpvae.findings import percent
 from cpvae.groups import OVERLAP
 from cpvae.inference import information_c, standard_error
 from cpvae.report.parts import Fact
-from cpvae.report.shown import Shown, take, used_categories
+from cpvae.report.shown import Shown, used_categories
 
 MAX_PAIRED = 2_000  # rows in the n-by-n sum of eq. (13)
 MAX_PAIRS = 40_000_000  # n^2 K of that sum

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from cpvae import figures
-from cpvae.base import Clusterer, DeepMixture
+from cpvae.base import Clusterer, DeepMixture, take
 from cpvae.findings import percent
 from cpvae.report.parts import FEW_COLUMNS, SHOWN, Table
 from cpvae.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
-from cpvae.report.shown import Shown, take
+from cpvae.report.shown import Shown
 from cpvae.report.words import plain
 from cpvae.schema import Schema
 

@@ -119,10 +119,6 @@ def _as_fitted(model: DeepMixture, rows: Any) -> Any:
     return pd.DataFrame(rows, columns=list(names))
 
 
-def take(given: Any, index: np.ndarray) -> Any:
-    return given.iloc[index] if isinstance(given, pd.DataFrame) else given[index]
-
-
 def _usable(labels: np.ndarray | None) -> np.ndarray | None:
     """Labels as text; None if they are measurements rather than labels: more than half of them distinct."""
     if labels is None:

@@ -171,7 +171,9 @@ def commands(model: DeepMixture, run: str | Path | None, config: Mapping[str, An
         return []
     place = shlex.quote(str(run))
     source = config.get("about", {}).get("source")
+    labels = config.get("about", {}).get("labels")
     data = "DATA" if source is None else shlex.quote(str(source))
+    data += "" if source is None or labels is None else f" --labels {shlex.quote(str(labels))}"
     suffix = "csv" if model.image_shape_ is None else "png"
     found = [Fact("New rows", f"cpvae sample {place} -n 64 --out new.{suffix}")]
     if hasattr(model, "weights_"):

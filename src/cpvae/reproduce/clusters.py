@@ -11,8 +11,8 @@ import numpy as np
 from cpvae import figures
 from cpvae.checkpoints import read_json, write_atomic
 from cpvae.reproduce.pages import ROOT_OF_PAGES, cell_of, links, rendered
+from cpvae.reproduce.results import AGREEMENT, results_of
 from cpvae.reproduce.rows import Row
-from cpvae.reproduce.running import AGREEMENT, results_of
 
 PAGE = Path("docs", "clusters.md")
 OTHERS = Path("clusters", "other")  # in the folder of results
@@ -27,7 +27,7 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
         accuracy = np.array([one["test"]["accuracy"] for one in found])
         bound = np.array([one["test"]["negative_elbo"] for one in found])
         path = results / row.group / f"{row.name}-{AGREEMENT}.json"
-        pairs = read_json(path, "a result")["ari"] if path.exists() else []
+        pairs = read_json(path, "a result", "restore it from the checkout")["ari"] if path.exists() else []
         yield {
             **cell_of(row, found, results, "accuracy"),
             "measured": float(np.median(accuracy)),
@@ -83,7 +83,7 @@ def _groups(cell: dict[str, Any]) -> str:
 def others(results: Path) -> str:
     """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none."""
     paths = sorted((results / OTHERS).glob("*.json"))
-    found = [read_json(path, "a result") for path in paths]
+    found = [read_json(path, "a result", "restore it from the checkout") for path in paths]
     if not found:
         return ""
     methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))

@@ -18,8 +18,8 @@ from cpvae import figures
 from cpvae.errors import InputError
 from cpvae.figures import FAINT, INK, NEW, ROWS, blank, mosaic, styled
 from cpvae.reproduce.measures import BINS
+from cpvae.reproduce.results import results_of
 from cpvae.reproduce.rows import METHODS, Row
-from cpvae.reproduce.running import results_of
 from cpvae.reproduce.table import mean_and_sd, values, with_spread
 
 FOLDER = Path("docs", "figures")

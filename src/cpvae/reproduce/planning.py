@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from cpvae.errors import InputError
+from cpvae.parallel import one_thread
+from cpvae.reproduce.results import results_of
 from cpvae.reproduce.rows import Row
-from cpvae.reproduce.running import Job, results_of, speed
-from cpvae.restarts import one_thread
+from cpvae.reproduce.running import Job, speed
 
 SAME_SPEED = 1.0  # ratio for results that do not say how fast their machine was
 
@@ -40,7 +41,8 @@ class Costs:
     def _seconds(self, result: dict[str, Any]) -> float:
         seconds = result["seconds"]
         whole = seconds.get("all", seconds.get("start", 0.0) + seconds.get("training", 0.0))
-        return float(whole * (result["gigaflops"] / self.rate if "gigaflops" in result else SAME_SPEED))
+        on_cpu = result["device"].startswith("cpu")  # whose speed it is
+        return float(whole * (result["gigaflops"] / self.rate if on_cpu and "gigaflops" in result else SAME_SPEED))
 
     def seconds(self, row: Row) -> float | None:
         """Of one fit of a row; None where no result tells.

@@ -9,7 +9,6 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,19 +16,18 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from cpvae import metrics, runs
 from cpvae.checkpoints import write_json
 from cpvae.commands import fit_run, load_data, make_estimator
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError
 from cpvae.estimators import load
 from cpvae.evidence import commit, evidence
+from cpvae.parallel import here, one_thread, unordered
 from cpvae.reproduce.measures import CATEGORIES, MEASURES, Fitted
+from cpvae.reproduce.results import AGREEMENT
 from cpvae.reproduce.rows import Row
-from cpvae.restarts import here, one_thread
 
-AGREEMENT = "agreement"
 PRODUCTS, BURSTS = 40, 5  # in a measurement of speed
 KEPT = ("train_negative_elbo", "valid_negative_elbo", "kl_c", "kl_z", "components_used", "seconds")  # of a history
 
@@ -81,15 +79,10 @@ def reproduce(
     tasks = (here(attempt)(job, folder, results) for job in jobs)
     n_jobs = min(side_by_side(n_jobs), len(jobs))
     refused = []
-    try:
-        for done, (said, well) in enumerate(joblib.Parallel(n_jobs, return_as="generator_unordered")(tasks), 1):
-            progress(f"{done}/{len(jobs)} {said}")
-            refused += [] if well else [said]
-    except TerminatedWorkerError as error:
-        raise InputError(
-            "the process of a fit was killed, most likely for want of memory; what is finished has its result; say the "
-            "same again with fewer --jobs to go on"
-        ) from error
+    advice = "what is finished has its result; say the same again with fewer --jobs to go on"
+    for done, (said, well) in enumerate(unordered(tasks, n_jobs, "a fit", advice), 1):
+        progress(f"{done}/{len(jobs)} {said}")
+        refused += [] if well else [said]
     if refused:
         raise InputError(
             f"{len(refused)} of {len(jobs)} fits were refused, the others are done; the first: {refused[0]}"
@@ -114,8 +107,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
     row, seed = job
     place = folder / row.group / job.name
     began = time.perf_counter()
-    with one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FitWarning)
+    with one_thread(), warnings.catch_warnings(record=True):  # they are kept with the run
         rate = speed()
         data = load_data(row.dataset, None, None)
         params = {**row.params, "random_state": seed}
@@ -136,7 +128,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
         if not resume:
             seconds["all"] = round(time.perf_counter() - began, 1)
         result = {
-            **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}"),
+            **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}", config["device"]),
             "fit_commit": config["about"].get("commit") or config.get("commit"),  # of its first session
             "row": row.name,
             "dataset": data.name,
@@ -149,7 +141,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
             "seconds": seconds,
             "gigaflops": round(rate, 1),
             **measured,
-            "warnings": [str(one.message) for one in caught if issubclass(one.category, FitWarning)],
+            "warnings": config.get("warnings", []),
         }
     # JSON has no infinity: a fit that diverged has its result too, and says so in its warnings
     write_json(row.result(results, seed), json.loads(json.dumps(result), parse_constant=lambda name: None))
@@ -158,13 +150,19 @@ def run(job: Job, folder: Path, results: Path) -> str:
     return f"{job.name}: -L {test['negative_elbo']:.2f}{accuracy}"
 
 
-def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """What is kept of a history: by name, its values epoch by epoch, to three decimals.
+def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
+    """What is kept of a history: by name, its values epoch by epoch, to three decimals; None where there were none.
 
     >>> curves([{"epoch": 1, "kl_c": 2.30259, "seconds": 4.1}, {"epoch": 2, "kl_c": 2.2, "seconds": 4.0}])
     {'kl_c': [2.303, 2.2], 'seconds': [4.1, 4.0]}
+    >>> curves([{"train_negative_elbo": None}])  # of a fit whose c is relaxed
+    {'train_negative_elbo': [None]}
     """
-    return {name: [round(one[name], 3) for one in history] for name in KEPT if history and name in history[0]}
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 3)
+
+    return {name: [rounded(one[name]) for one in history] for name in KEPT if history and name in history[0]}
 
 
 def speed() -> float:
@@ -181,26 +179,6 @@ def speed() -> float:
         return time.thread_time() - began
 
     return PRODUCTS * 2 * 200 * 784 * 600 / min(burst() for _ in range(BURSTS)) / 1e9
-
-
-def results_of(row: Row, results: Path) -> list[dict[str, Any]]:
-    """The result files of a row that are there, by seed."""
-    paths = [row.result(results, seed) for seed in range(row.seeds)]
-    return [result_in(path) for path in paths if path.exists()]
-
-
-def result_in(path: Path) -> dict[str, Any]:
-    """A result file.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    result: Any = None
-    with suppress(OSError, ValueError):
-        result = json.loads(path.read_text())
-    if not isinstance(result, dict) or not {"seed", "epochs", "seconds", "test", "device"} <= set(result):
-        raise InputError(f"{path} is no result; restore it from the checkout, or delete it to have it fitted again")
-    return result
 
 
 def agreement(row: Row, folder: Path, results: Path) -> None:

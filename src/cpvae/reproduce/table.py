@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from cpvae.reproduce.pages import cell_of, links
+from cpvae.reproduce.results import results_of
 from cpvae.reproduce.rows import FULL, LONG, METHODS, Row
-from cpvae.reproduce.running import results_of
 
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look

@@ -16,8 +16,8 @@ from cpvae.errors import InputError, nearest
 from cpvae.reproduce import clusters, table
 from cpvae.reproduce.claims import LEVEL, NOT, OWN, REPRODUCED, SAME, verdicts
 from cpvae.reproduce.drawing import FIGURES, FOLDER, draw
+from cpvae.reproduce.results import result_in, results_of
 from cpvae.reproduce.rows import FULL, LONG, RANDOM, Row, published, serving
-from cpvae.reproduce.running import result_in, results_of
 from cpvae.reproduce.verification import verified
 from cpvae.training import EARLY
 

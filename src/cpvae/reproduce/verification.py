@@ -19,8 +19,9 @@ from cpvae import runs
 from cpvae.checkpoints import write_json
 from cpvae.errors import InputError
 from cpvae.evidence import evidence
+from cpvae.reproduce.results import result_in
 from cpvae.reproduce.rows import Row
-from cpvae.reproduce.running import Job, reproduce, result_in
+from cpvae.reproduce.running import Job, reproduce
 
 FILE = "verification.json"
 NO_FIGURES = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
@@ -139,7 +140,7 @@ def compare(name: str, before: dict[str, Any], after: dict[str, Any], fitted_aga
     >>> compare("a", {"test": {"elbo": 1.0}, "seconds": 5}, {"test": {"elbo": 1.5}, "seconds": 9})
     Comparison(name='a', figures=1, difference=0.5, where='test elbo', fitted_again=False)
     """
-    a, b = (dict(_figures({k: v for k, v in one.items() if k not in NO_FIGURES})) for one in (before, after))
+    a, b = (dict(_figures(one)) for one in (before, after))
     largest, where = 0.0, ""
     for key in a:
         difference = _difference(a[key], b[key]) if key in b else math.inf
@@ -149,12 +150,14 @@ def compare(name: str, before: dict[str, Any], after: dict[str, Any], fitted_aga
 
 
 def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What a result holds, by the keys that lead to it."""
+    """The figures of a result, by the keys that lead to them."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
-        yield path, value
-    else:
-        for key, part in items:
+        if not isinstance(value, str):
+            yield path, value
+        return
+    for key, part in items:
+        if key not in NO_FIGURES:
             yield from _figures(part, f"{path} {key}".strip())
 
 
