@@ -875,6 +875,13 @@ def test_other_data_stand_beside_their_peers(tmp_path):
     (tmp_path / clusters.OTHERS / "some.json").write_text(json.dumps(result))
     line = clusters.others(tmp_path).splitlines()[2]
     assert line.startswith("| some | 1,200 | 3 | 0.850 (0.800 to 0.900) | 0.550 (0.500 to 0.600) | 2 | 300 test rows |")
+    (tmp_path / clusters.STARTS).mkdir()
+    for name in ("some", "mnist"):
+        begun = {"dataset": name, "train": 1200, "runs": [{"accuracy": 0.7}]}
+        (tmp_path / clusters.STARTS / f"{name}.json").write_text(json.dumps(begun))
+    text = clusters.others(tmp_path)
+    assert "| 300 test rows | [0.700](../results/clusters/starts/some.json) | [file]" in text
+    assert "all 1,200 training rows of MNIST: [0.700](../results/clusters/starts/mnist.json)." in text
 
 
 def test_unknown_names_are_refused_with_the_nearest(capsys, monkeypatch):

@@ -16,6 +16,8 @@ from cpvae.reproduce.rows import Row
 
 PAGE = Path("docs", "clusters.md")
 OTHERS = Path("clusters", "other")  # in the folder of results
+STARTS = Path("clusters", "starts")
+RESTORE = "restore it from the checkout"
 
 
 def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
@@ -27,7 +29,7 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
         accuracy = np.array([one["test"]["accuracy"] for one in found])
         bound = np.array([one["test"]["negative_elbo"] for one in found])
         path = results / row.group / f"{row.name}-{AGREEMENT}.json"
-        pairs = read_json(path, "a result", "restore it from the checkout")["ari"] if path.exists() else []
+        pairs = read_json(path, "a result", RESTORE)["ari"] if path.exists() else []
         yield {
             **cell_of(row, found, results, "accuracy"),
             "measured": float(np.median(accuracy)),
@@ -81,22 +83,50 @@ def _groups(cell: dict[str, Any]) -> str:
 
 
 def others(results: Path) -> str:
-    """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none."""
+    """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none.
+
+    And beside what CP-VAE begins with, where that was measured (`benchmarks/starts.py`).
+    """
     paths = sorted((results / OTHERS).glob("*.json"))
-    found = [read_json(path, "a result", "restore it from the checkout") for path in paths]
+    found = [read_json(path, "a result", RESTORE) for path in paths]
     if not found:
         return ""
     methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
-    head = ["data", "rows", "K", *methods, "seeds", "judged on", ""]
+    begun = {path.stem: read_json(path, "a result", RESTORE) for path in sorted((results / STARTS).glob("*.json"))}
+    head = ["data", "rows", "K", *methods, "seeds", "judged on", "CP-VAE's start alone, rows of the fit", ""]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for one, path in zip(found, paths, strict=True):
         accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
-        shown = [f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in accuracy.values()]
+        shown = [_mean_and_range(values) for values in accuracy.values()]
         judged_on = "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
         seeds = len(accuracy[methods[0]])
         line = [one["dataset"], f"{one['train']:,}", str(one["n_components"]), *shown, str(seeds), judged_on]
+        line += [_of_start(begun.get(one["dataset"]))]
         lines.append(f"| {' | '.join(line)} | [file]({ROOT_OF_PAGES}/results/{OTHERS.as_posix()}/{path.name}) |")
+    if "mnist" in begun:
+        lines += [
+            "",
+            f"The start alone on all {begun['mnist']['train']:,} training rows of MNIST: {_of_start(begun['mnist'])}.",
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _of_start(begun: dict[str, Any] | None) -> str:
+    """The accuracy of a start alone, with its file."""
+    if begun is None:
+        return ""
+    file = f"{ROOT_OF_PAGES}/results/{STARTS.as_posix()}/{begun['dataset']}.json"
+    return f"[{_mean_and_range([run['accuracy'] for run in begun['runs']])}]({file})"
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    """In print.
+
+    >>> _mean_and_range([0.5, 0.7]), _mean_and_range([0.5])
+    ('0.600 (0.500 to 0.700)', '0.500')
+    """
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
 def sources(rows: Sequence[Row], results: Path) -> str:

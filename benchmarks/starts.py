@@ -1,0 +1,90 @@
+"""What CP-VAE begins with: the accuracy of its start alone, before the model is trained.
+
+    python benchmarks/starts.py --data mnist --out results/clusters/starts/mnist.json
+
+The start with the defaults, on all rows of the fit, of which the accuracy is, one-to-one; labels are used for nothing
+else. `--data`: all 50,000 training rows of `mnist`, or a set of `benchmarks/clusters.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from clusters import Task, task
+
+from cpvae import CPVAE, metrics
+from cpvae.checkpoints import write_json
+from cpvae.datasets import load
+from cpvae.evidence import evidence
+from cpvae.initialisation import Start
+from cpvae.initialisation import Task as Asked
+
+
+class Found(Exception):
+    """A start was found: its categories."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A start after which nothing follows."""
+
+    start: Start
+
+    def epochs(self, task: Asked) -> int:
+        return self.start.epochs(task)
+
+    def __call__(self, task: Asked) -> None:
+        categories = self.start(task)
+        raise Found(None if categories is None else categories.numpy())
+
+
+class StartAlone(CPVAE):
+    """CP-VAE whose fit ends with its start."""
+
+    def _start(self) -> Start:
+        return Alone(super()._start())
+
+
+def categories(given: Task, k: int, seed: int) -> np.ndarray:
+    """Of all rows of the fit."""
+    model = StartAlone(k, likelihood=given.likelihood, random_state=seed)
+    try:
+        model.fit(given.train, X_valid=given.train)  # no row is spared for validation
+    except Found as found:
+        return np.asarray(found.args[0])
+    raise AssertionError("the start was not asked for")
+
+
+def all_of_mnist() -> Task:
+    rows = load("mnist").splits["train"]
+    return Task(np.asarray(rows.x), np.asarray(rows.y), np.asarray(rows.x), np.asarray(rows.y))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    given, runs = all_of_mnist() if args.data == "mnist" else task(args.data), []
+    k = len(np.unique(given.train_labels))
+    for seed in range(args.seeds):
+        began = time.perf_counter()
+        found = categories(given, k, seed)
+        accuracy = metrics.accuracy_hungarian(given.train_labels, found)
+        seconds = round(time.perf_counter() - began, 1)
+        runs.append({"seed": seed, "accuracy": accuracy, "seconds": seconds})
+        print(f"{args.data} seed {seed}  {accuracy:.4f}  {seconds:.1f} s", flush=True)
+    write_json(
+        args.out, {**evidence(), "dataset": args.data, "n_components": k, "train": len(given.train), "runs": runs}
+    )
+
+
+if __name__ == "__main__":
+    main()
