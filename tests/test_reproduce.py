@@ -625,6 +625,10 @@ def test_a_budget_holds_first_seeds_before_second_ones_and_cheap_before_dear(tmp
     lines = Plan(jobs, [dear, cheap], tmp_path, 2, 60).lines()
     assert lines[0] == "2 fits, 2 at a time: about 1 min on this machine"
     assert lines[1].startswith("left for later: table1/mnist-mog-k10-seed0")
+    assert Plan(jobs, [dear, cheap], tmp_path, 1, 370).each() == [
+        "     1 min  table1/mnist-vae-seed0",
+        "     5 min  table1/mnist-mog-k10-seed0",
+    ]
     # side by side the whole takes as long as the longest, and no longer one is taken than there is time for
     assert Plan(jobs, [dear, cheap], tmp_path, 16, None).seconds == pytest.approx(300)
     within = Plan(jobs, [dear, cheap], tmp_path, 2, 190).jobs
@@ -637,6 +641,7 @@ def test_without_any_result_a_budget_takes_one_fit_for_each_place(tmp_path):
     plan = Plan(missing(rows, tmp_path), rows, tmp_path, 2, 60)
     assert len(plan.jobs) == 2
     assert "no result tells how long mnist-mog-k2-seed0 takes, nor 1 more" in plan.lines()[0]
+    assert plan.each()[0] == "         ?  table1/mnist-mog-k2-seed0"
 
 
 def test_rows_of_the_same_name_have_costs_of_their_own(tmp_path, monkeypatch):
@@ -778,8 +783,10 @@ def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 0
-    said = json.loads(capsys.readouterr().out)
+    answer = capsys.readouterr()
+    said = json.loads(answer.out)
     assert len(said["jobs"]) == 7
+    assert "table1/digits-vae-seed0\n" in answer.err
     assert {"row", "group", "seed", "seconds"} == set(said["jobs"][0])
     monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--render", "--results", "elsewhere/results"])
     with pytest.raises(SystemExit) as stopped:

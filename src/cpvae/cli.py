@@ -521,7 +521,7 @@ def reproduce(
     elif not render:
         n_jobs = running.side_by_side(jobs)
         ahead = planning.Plan(running.missing(needed, results), rows, results, n_jobs, budget and 60 * budget)
-        for line in ahead.lines():
+        for line in [*ahead.lines(), *(ahead.each() if plan else [])]:
             say(line)
         if ahead.jobs and not plan:
             say(f"each fit has a folder in {folder}, a result in {results}")

@@ -129,6 +129,11 @@ class Plan:
             lines.append(f"left for later: {', '.join(f'{job.row.group}/{job.name}' for job in self.left)}")
         return lines
 
+    def each(self) -> list[str]:
+        """A line for each job, in their order: how long it takes on one thread, and its name."""
+        told = ["?" if cost is None else duration(cost) for cost in self.costs]
+        return [f"{cost:>10}  {job.row.group}/{job.name}" for cost, job in zip(told, self.jobs, strict=True)]
+
     def as_dict(self) -> dict[str, Any]:
         """The same for scripts: seconds on one thread of each job, None where nothing tells."""
         return {
