@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -504,6 +505,31 @@ def test_a_bound_ahead_by_little_is_level():
         claims.PARTLY,
         True,
     )
+
+
+def test_what_stays_open_has_its_figures():
+    def row(name: str, k: int, model: str = "cpvae", **params: object) -> Row:
+        return Row("table1", name, "", "mnist", model, 1, ("table1",), params={"n_components": k, **params})
+
+    rows = [
+        row("mnist-cpvae-k10", 10),
+        row("mnist-cpvae-k10-long", 10),
+        row("mnist-cpvae-k10-full", 10, covariance_type="full"),
+        row("mnist-cpvae-k10-conv", 10, network="conv"),
+        row("mnist-cpvae-k500", 500),
+        row("mnist-mog-k10", 10, "mog"),
+    ]
+    bounds = dict(zip([one.name for one in rows], (87.0, 85.0, 83.0, 82.0, 86.5, 88.0), strict=True))
+    cells = {
+        name: cell_of(measured=bound, relaxed_not_a_bound=bound + 0.5, components_used=480.0) | {"row": name}
+        for name, bound in bounds.items()
+    }
+    paper = {"mnist-cpvae-k10": 84.0, "mnist-cpvae-k500": 88.0, "mnist-mog-k10": 89.5, "mnist-mog-k500": 89.0}
+    found = targets._open(cells, rows, paper)
+    assert (found["lowest"]["row"], found["full"]["row"]) == ("mnist-cpvae-k10-long", "mnist-cpvae-k10-full")
+    assert (found["relaxed_changes"], found["better_mog"]) == (0.5, (1.5, 1.5))
+    assert found["rises"] == {"k": 500, "log": math.log(50), "published": 4.0, "measured": -0.5, "used": 480.0}
+    assert targets._open({}, rows, paper) == dict.fromkeys(("lowest", "full", "relaxed_changes", "rises", "better_mog"))
 
 
 def test_other_methods_are_compared_with_the_paper_too():
