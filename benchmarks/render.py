@@ -93,8 +93,8 @@ def table1() -> list[str]:
         "Table 1 of the paper: measured, and the paper's in brackets; every method with the same network, rows and "
         f"preset, CP alone with a clustering start. A step of CP takes {step:.1f} times that of VAE: how MG and VP "
         "stand when they are given as much time is said in [the reproduction](docs/reproduction.md), as are "
-        "likelihoods, the recipe and files. ± is the standard deviation over seeds, one where there is none; the largest "
-        f"standard error of a figure over test rows: {table.errors(cells)}. "
+        "likelihoods, the recipe and files. ± is the standard deviation over seeds, one where there is none; the "
+        f"largest standard error of a figure over test rows: {table.errors(cells)}. "
         "Omniglot is rebuilt: compare its methods with each other, not with the paper.",
     ]
 
