@@ -638,7 +638,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             self.model_ = self._module(likelihood).eval()
         self.model_.load_state_dict(tensors, assign=True)
         try:
-            self.model_.to(self._device())
+            self._device_asked()
         except InputError:  # fitted where there was such a device
             warnings.warn(
                 f"saved with device={self.device!r}, which cannot be used on this machine; device='auto' from here on",
@@ -646,7 +646,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 stacklevel=4,
             )
             self.device = "auto"
-            self.model_.to(self._device())
+        self.model_.to(self._device())
         self._set_mixture()
 
     def _keep(self, arguments: dict[str, Any]) -> None:
