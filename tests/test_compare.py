@@ -336,7 +336,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
     assert figures(resumed) == figures(whole)
     for run in whole["runs"]:
         assert weights(Path("whole", run["run"])) == weights(Path("my cmp", run["run"]))
-    assert not runs.saved(Path("my cmp", "mog-k2-seed0"))
+    assert not Path("my cmp", "mog-k2-seed0", training.CHECKPOINT).exists()
 
 
 def session(leader: int) -> list[int]:
