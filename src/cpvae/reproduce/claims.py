@@ -415,9 +415,14 @@ def generates_better_with_the_same_time(cells: Cells, densities: Densities, pape
 
 
 def full_below_with_the_same_time(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
-    """At K = 10 VAE, MG and VP, all diagonal, given the time of CP with full covariances have a higher -L."""
-    held, told = _beside_longer("mnist-full-covariance", 10, cells, ENOUGH)
-    return Verdict(REPRODUCED if held else NOT, f"{told}; no MG with full covariances was fitted")
+    """The same with the time of CP with full covariances; the others are diagonal."""
+
+    def judged(k: int) -> tuple[bool, str]:
+        name = "mnist-full-covariance" if k == 10 else f"mnist-cpvae-k{k}-covariance"  # that of 10 is in the ablation
+        return _beside_longer(name, k, cells, ENOUGH)
+
+    status, evidence = _sizes_with_runs(judged)
+    return Verdict(status, f"{evidence}; no MG with full covariances was fitted")
 
 
 def below_trained_longer(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
@@ -446,7 +451,7 @@ OWN = (
     ),
     Claim("The bound of CP gets no worse with more categories", "Table 1", no_worse_with_size),
     Claim("VAE, MG and VP (one level, as CP) given its time stay behind it", "Table 1", below_with_the_same_time),
-    Claim("With CP's full covariances they do, at K = 10", "footnote 3", full_below_with_the_same_time),
+    Claim("The same, CP with full covariances", "footnote 3", full_below_with_the_same_time),
     Claim("Given its time they still generate worse rows", "Figure 8", generates_better_with_the_same_time),
     Claim("With three times the epochs VAE, MG and VP stay behind CP with as many", "Table 1", below_trained_longer),
     Claim("A stronger decoder has a better bound, and the learned prior still pays", "section 4", stronger_decoder),
