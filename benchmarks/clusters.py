@@ -45,7 +45,8 @@ class Task(NamedTuple):
     likelihood: str = "auto"
 
 
-def task(name: str) -> Task:
+def task(name: str, most: int | None = ROWS) -> Task:
+    """A data set by name; of images with many rows the first `most`, or all."""
     if name in TABLES:
         x, y = TABLES[name](return_X_y=True)
         return Task(x, y, x, y)
@@ -62,7 +63,7 @@ def task(name: str) -> Task:
         found = load(name)
         rows = {name: (np.asarray(split.x), np.asarray(split.y)) for name, split in found.splits.items()}
         (x, y), given = rows["train"], found.likelihood or "auto"
-        return Task(x[:ROWS], y[:ROWS], *rows["test"], likelihood=given)
+        return Task(x[:most], y[:most], *rows["test"], likelihood=given)
     with np.load(data_root() / "omniglot" / "omniglot_28x28_gray.npz") as file:
         names = [str(one) for one in file["alphabet_names"]]
         if name not in names:

@@ -113,16 +113,10 @@ def main() -> None:
                 )
         finally:
             shutil.rmtree(folder)
-    slopes = {}
-    for kind in ("npy", "parquet"):
-        of_kind = [one for one in fits if one["from"] == kind]
-        grown = of_kind[-1]["peak_anonymous_bytes"] - of_kind[0]["peak_anonymous_bytes"]
-        slopes[kind] = grown / max(1, args.rows[-1] - args.rows[0])
     result = {
         **evidence(),
         "fit": {**FIT, "features": FEATURES, "dtype": "float32"},
         "fits": fits,
-        "anonymous_bytes_a_row": slopes,
     }
     write_json(args.out, result)
     print("bytes a row:", {kind: round(value, 1) for kind, value in slopes.items()})

@@ -310,7 +310,7 @@ def memory() -> list[str]:
     fit, own = result["fit"], [one["peak_anonymous_bytes"] / 1e6 for one in result["fits"]]
     said = (
         f"From {result['fits'][0]['rows']:,} rows to {result['fits'][-1]['rows']:,} the process's own memory stays "
-        f"between {min(own):.0f} and {max(own):.0f} MB; ten bytes a row are within its scatter. A row is "
+        f"between {min(own):.0f} and {max(own):.0f} MB. A row is "
         f"{4 * fit['features']} bytes. K={fit['n_components']}, one epoch in batches of {fit['batch_size']:,} rows"
     )
     return [*lines, "", f"{said}, {result['device']}: [memory]({{}}/memory.json)."]

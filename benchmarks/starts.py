@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clusters import Task, task
+from clusters import ROWS, Task, task
 
 from cpvae import CPVAE, metrics
 from cpvae.checkpoints import write_json
-from cpvae.datasets import load
 from cpvae.evidence import evidence
 from cpvae.initialisation import Start
 from cpvae.initialisation import Task as Asked
@@ -60,11 +59,6 @@ def categories(given: Task, k: int, seed: int) -> np.ndarray:
     raise AssertionError("the start was not asked for")
 
 
-def all_of_mnist() -> Task:
-    rows = load("mnist").splits["train"]
-    return Task(np.asarray(rows.x), np.asarray(rows.y), np.asarray(rows.x), np.asarray(rows.y))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
@@ -72,7 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    given, runs = all_of_mnist() if args.data == "mnist" else task(args.data), []
+    given, runs = task(args.data, None if args.data == "mnist" else ROWS), []
     k = len(np.unique(given.train_labels))
     for seed in range(args.seeds):
         began = time.perf_counter()

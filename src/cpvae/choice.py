@@ -154,11 +154,9 @@ def choose_components(
         for k, s in jobs
     )
     found: dict[tuple[int, int], tuple[Clusterer, np.ndarray]] = {}
-    advice = (
-        "say the same again with n_jobs=1 (--jobs 1)"
-        if place is None
-        else (f"what is finished is in {place}; say the same again with n_jobs=1 (--jobs 1) to go on")
-    )
+    advice = "say the same again with n_jobs=1 (--jobs 1)"
+    if place is not None:
+        advice = f"what is finished is in {place}; {advice} to go on"
     for fitted, elbo in unordered(tasks, n_jobs, "a fit", advice):
         found[fitted.n_components, fitted.random_state] = fitted, elbo
         progress(f"{len(found)}/{len(jobs)} {_name(fitted)}: -L {-elbo.mean(dtype=np.float64):.2f} on held-out rows")

@@ -170,8 +170,8 @@ def commands(model: DeepMixture, run: str | Path | None, config: Mapping[str, An
     if run is None:
         return []
     place = shlex.quote(str(run))
-    source = config.get("about", {}).get("source")
-    labels = config.get("about", {}).get("labels")
+    about = config.get("about", {})
+    source, labels = about.get("source"), about.get("labels")
     data = "DATA" if source is None else shlex.quote(str(source))
     data += "" if source is None or labels is None else f" --labels {shlex.quote(str(labels))}"
     suffix = "csv" if model.image_shape_ is None else "png"

@@ -245,7 +245,7 @@ def reconstructions_alike(cells: Cells, densities: Densities, paper: dict[str, A
 
 def prior_helps(cells: Cells, densities: Densities, paper: dict[str, Any]) -> Verdict:
     """With one category, the learned prior gives a Fréchet distance lower by a tenth or more, and a higher coverage."""
-    distance = [_get(cells, name, "frechet_distance") for name in ("mnist-cpvae-k1", "mnist-vae")]
+    distance = [_get(cells, name, DISTANCE) for name in ("mnist-cpvae-k1", "mnist-vae")]
     coverage = [_get(cells, name, "coverage") for name in ("mnist-cpvae-k1", "mnist-vae")]
     held = [distance[0] < 0.9 * distance[1], coverage[0] > coverage[1]]
     text = f"Fréchet {distance[0]:.1f} against {distance[1]:.1f}, coverage {coverage[0]:.2f} against {coverage[1]:.2f}"
@@ -267,14 +267,14 @@ def good_for_any_number(cells: Cells, densities: Densities, paper: dict[str, Any
     held, told = [], []
     for data, sizes in SIZES.items():
         coverage, distance = (
-            {name: _get(cells, name, key) for name in _names("cpvae", data)} for key in ("coverage", "frechet_distance")
+            {name: _get(cells, name, key) for name in _names("cpvae", data)} for key in ("coverage", DISTANCE)
         )
         held.append(max(coverage.values()) - min(coverage.values()) < 0.1)
         for name, k in zip(coverage, sizes, strict=True):
             others = [f"{data}-vae", f"{data}-hvae", *(f"{data}-{m}-k{k}" for m in ("mog", "vamp", "hvae-vamp"))]
             others += [name + RANDOM for name in others if name + RANDOM in cells]
             widest = max(_get(cells, other, "coverage") for other in others)
-            nearest = min(_get(cells, other, "frechet_distance") for other in others)
+            nearest = min(_get(cells, other, DISTANCE) for other in others)
             held += [coverage[name] >= 0.9 * widest, distance[name] <= 1.1 * nearest]
             told.append(
                 f"{data} K={k}: coverage {coverage[name]:.2f} (best of the others {widest:.2f}), Fréchet "
@@ -288,7 +288,7 @@ def others_fail_at_ten(cells: Cells, densities: Densities, paper: dict[str, Any]
     names = {"CP": "mnist-cpvae-k10"} | {m: f"mnist-{m}-k10" for m in ("mog", "vamp", "hvae-vamp")}
     distance, coverage, classes = (
         {method: _get(cells, name, key) for method, name in names.items()}
-        for key in ("frechet_distance", "coverage", "classes_covered")
+        for key in (DISTANCE, "coverage", "classes_covered")
     )
     others = list(names)[1:]
     fewer = [coverage[method] < 0.9 * coverage["CP"] for method in others]
