@@ -5,8 +5,8 @@
 Each fit is a process of its own, `cpvae.datasets.load` and `CPVAE.fit` as the command line calls them, K=5, one epoch
 after a start without labels, on 20 float32 columns drawn from five Gaussians, from one `.npy` file and from a folder of
 Parquet files. Another process reads `/proc/PID/status` every few milliseconds: the peak of RssAnon is memory that the
-process needs, the peak of RssFile is pages of files, which Linux gives back when somebody else needs them. What grows
-with the rows is the slope of RssAnon, in bytes a row. The files are removed afterwards. Linux only.
+process needs, the peak of RssFile is pages of files, which Linux gives back when somebody else needs them. The
+files are removed afterwards. Linux only.
 """
 
 from __future__ import annotations
@@ -119,7 +119,6 @@ def main() -> None:
         "fits": fits,
     }
     write_json(args.out, result)
-    print("bytes a row:", {kind: round(value, 1) for kind, value in slopes.items()})
 
 
 if __name__ == "__main__":
