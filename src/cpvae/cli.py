@@ -139,7 +139,9 @@ def fit(
     ] = None,
     covariance: Annotated[
         str | None,
-        typer.Option(help="Of p(z|c): diag (the paper), or full, with better bounds.", show_default="diag"),
+        typer.Option(
+            help="Of p(z|c), also of mog: diag (the paper), or full, with better bounds.", show_default="diag"
+        ),
     ] = None,
     expectation: Annotated[
         str | None,

@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -42,6 +43,8 @@ from torch.nn import functional as F
 
 from cpvae.distributed import draw_rows
 from cpvae.nn import select
+
+OUTER_PRODUCTS = 4096  # z whose outer products with themselves are held at a time
 
 
 def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
@@ -97,9 +100,13 @@ class CategoricalNormal(Distribution):
     has_rsample = False
 
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor):
+        self._begin(logits, loc)
+        self.scale = scale
+
+    def _begin(self, logits: Tensor, loc: Tensor) -> None:
         self.categorical = Categorical(logits=logits, validate_args=False)
         self.logits: Tensor = self.categorical.logits
-        self.loc, self.scale = loc, scale
+        self.loc = loc
         super().__init__(logits.shape[:-1], loc.shape[-1:], validate_args=False)
 
     def given(self, c: Tensor) -> Independent:
@@ -141,6 +148,10 @@ class CategoricalNormal(Distribution):
         """Itself."""
         return self
 
+    def log_prob_pairs(self, z: Tensor) -> Tensor:
+        """log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``."""
+        return log_normal_pairs(z, self.loc, self.scale)
+
     def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
         """One-hot: the category is the component, ``(B or 1, M, K)``."""
         return F.one_hot(c, self.logits.shape[-1]).to(self.logits.dtype)
@@ -151,7 +162,7 @@ class CategoricalNormal(Distribution):
 
 
 class CategoricalFullNormal(CategoricalNormal):
-    """p(c) N(z; loc_c, (A_c A_c')^-1): Gaussians with full covariance (footnote 3 of the paper).
+    """p(c) N(z; loc_c, (A_c A_c')^-1): Gaussians with full covariances (footnote 3 of the paper).
 
     Parametrised by the Cholesky factor of the precision, so that density and divergence take no solve.
 
@@ -160,21 +171,21 @@ class CategoricalFullNormal(CategoricalNormal):
         loc: means, ``(K, D)``.
         factor: A, lower triangular with a positive diagonal, ``(K, D, D)``.
 
-    Attributes:
-        scale: the standard deviation of each coordinate, ``(K, D)``.
-
     >>> p = CategoricalFullNormal(torch.zeros(1), torch.zeros(1, 2), torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]))
     >>> p.scale.tolist()
     [[0.5, 1.0]]
     """
 
     def __init__(self, logits: Tensor, loc: Tensor, factor: Tensor):
+        self._begin(logits, loc)
         self.factor = factor
-        with torch.no_grad():  # to be looked at; no bound is made of it
-            eye = torch.eye(loc.shape[-1], dtype=factor.dtype, device=factor.device)
-            inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
-            scale = inverse.square().sum(-2).sqrt()
-        super().__init__(logits, loc, scale)
+
+    @cached_property
+    @torch.no_grad()
+    def scale(self) -> Tensor:  # type: ignore[override]  # to be looked at; no bound is made of it
+        """Standard deviations of the coordinates, ``(K, D)``; without a gradient."""
+        eye = torch.eye(self.loc.shape[-1], dtype=self.factor.dtype, device=self.factor.device)
+        return torch.linalg.solve_triangular(self.factor, eye, upper=False).square().sum(-2).sqrt()
 
     def _at(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Means ``(..., M, D)`` and factors ``(..., M, D, D)`` of categories."""
@@ -205,6 +216,21 @@ class CategoricalFullNormal(CategoricalNormal):
         whitened = _times(z - loc, factor).square().sum(-1)
         constant = 0.5 * z.shape[-1] * math.log(2 * math.pi)
         return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - 0.5 * whitened - constant
+
+    def log_prob_pairs(self, z: Tensor) -> Tensor:
+        """log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``.
+
+        As in `log_normal_pairs` the square is expanded, in double precision: a product of the outer products z z' with
+        the precisions, for some thousand z at a time.
+        """
+        z, loc, factor = z.double(), self.loc.double(), self.factor.double()
+        precision = factor @ factor.mT
+        along = (precision @ loc.unsqueeze(-1)).squeeze(-1)
+        half = (0.5 * precision).flatten(1).T
+        quadratic = [(part.unsqueeze(-1) * part.unsqueeze(-2)).flatten(1) @ half for part in z.split(OUTER_PRODUCTS)]
+        half_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = 0.5 * (along * loc).sum(-1) - half_determinant + 0.5 * z.shape[-1] * math.log(2 * math.pi)
+        return z @ along.T - torch.cat(quadratic) - constant
 
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]
         """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
@@ -251,8 +277,11 @@ class Continuous:
         try:
             return kl_divergence(q, self.distribution)
         except NotImplementedError:
-            difference: Tensor = q.log_prob(z) - self.log_prob_given(z, c)
-            return difference
+            return self._estimate(q, z, c)
+
+    def _estimate(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
+        difference: Tensor = q.log_prob(z) - self.log_prob_given(z, c)
+        return difference
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
         """log p(z), ``(B, 1)``."""
@@ -283,14 +312,17 @@ class Marginal(Continuous):
     mixture: CategoricalNormal
 
     def __init__(self, mixture: CategoricalNormal):
-        super().__init__(mixture.marginal())
         self.mixture = mixture
+        self.logits = mixture.loc.new_zeros(1)
+
+    def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
+        """An estimate of KL(q(z | x) || p(z)) at the draw z, ``(B, 1)``."""
+        return self._estimate(q, z, c)
 
     def log_joint(self, z: Tensor) -> Tensor:
         """log p(k, z) for all components: ``(..., D)`` -> float64 ``(..., K)``."""
         mixture = self.mixture
-        log_given = log_normal_pairs(z.flatten(0, -2), mixture.loc, mixture.scale)
-        return log_given.view(*z.shape[:-1], -1) + mixture.logits
+        return mixture.log_prob_pairs(z.flatten(0, -2)).view(*z.shape[:-1], -1) + mixture.logits
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
         """log p(z), ``(B, 1)``."""

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
@@ -21,13 +21,14 @@ from cpvae.distributions import Exact, Expectation, Relaxed, RelaxedTwice, Strai
 from cpvae.errors import InputError
 from cpvae.initialisation import STARTS, Start, choose
 from cpvae.models import VAE as VAEModule
-from cpvae.priors import PRIORS, Vamp, component_prior
+from cpvae.priors import PRIORS, Vamp, Weights, component_prior
 from cpvae.rows import Rows
 from cpvae.schedules import exponential
 from cpvae.training import Settings
 
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
+COVARIANCES = ("diag", "full")
 RandomState = int | np.random.RandomState | None
 
 
@@ -148,8 +149,8 @@ class CPVAE(Clusterer):
 
     def _check_params(self) -> None:
         super()._check_params()
-        one_of("weights", self.weights, ("uniform", "empirical", "learned"))
-        one_of("covariance_type", self.covariance_type, ("diag", "full"))
+        one_of("weights", self.weights, get_args(Weights))
+        one_of("covariance_type", self.covariance_type, COVARIANCES)
         one_of("expectation", self.expectation, self.EXPECTATIONS)
         self._check_released()
         one_of("init", self.init, ("auto", *STARTS))
@@ -306,7 +307,7 @@ class MoGVAE(Clusterer):
 
     Encoder and decoder know nothing of the component; `predict_proba` is its responsibility, ``E_{q(z|x)} p(k | z)``.
     Arguments are those of `CPVAE` without what concerns the category of the encoder; `weights` are "uniform",
-    "learned" or "empirical".
+    "learned" or "empirical", and `covariance_type` is that of the components, "diag" (the paper) or "full".
 
     Examples:
         >>> import numpy as np
@@ -318,6 +319,7 @@ class MoGVAE(Clusterer):
 
     name = "mog"
     weights: str
+    covariance_type: str
 
     def __init__(
         self,
@@ -330,6 +332,7 @@ class MoGVAE(Clusterer):
         noise: float | None = None,
         schema: dict[str, str] | None = None,
         weights: str = "uniform",
+        covariance_type: str = "diag",
         n_init: int = 1,
         preset: str = "fast",
         max_epochs: int | None = None,
@@ -347,11 +350,18 @@ class MoGVAE(Clusterer):
 
     def _check_params(self) -> None:
         super()._check_params()
-        one_of("weights", self.weights, ("uniform", "empirical", "learned"))
+        one_of("weights", self.weights, get_args(Weights))
+        one_of("covariance_type", self.covariance_type, COVARIANCES)
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        weights = self.weights
-        return recipes.mog(likelihood, self.n_components, self.latent_dim, self._network(), weights)  # type: ignore[arg-type]
+        return recipes.mog(
+            likelihood,
+            self.n_components,
+            self.latent_dim,
+            self._network(),
+            weights=self.weights,  # type: ignore[arg-type]
+            full_covariance=self.covariance_type == "full",
+        )
 
 
 class VampVAE(Clusterer):

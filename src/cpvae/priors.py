@@ -155,6 +155,10 @@ class Mixture(Conditional):
         return Marginal(self.components())
 
 
+class FullMixture(Mixture, FullConditional):
+    """MG with full covariances: the Gaussians of `FullConditional` with the category summed out."""
+
+
 class Vamp(ComponentPrior):
     """VampPrior (Tomczak and Welling, 2018): ``p(z) = 1/K sum_k q(z | u_k)`` with learned pseudo-inputs u_k.
 

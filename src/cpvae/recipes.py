@@ -8,7 +8,16 @@ from cpvae.likelihoods import Likelihood
 from cpvae.models import VAE
 from cpvae.nn import Dense, Network
 from cpvae.posteriors import ConditionalPosterior, NormalNetwork, NormalPosterior, TwoLevelPosterior
-from cpvae.priors import Conditional, FullConditional, Mixture, StandardNormal, TwoLevelPrior, Vamp, Weights
+from cpvae.priors import (
+    Conditional,
+    FullConditional,
+    FullMixture,
+    Mixture,
+    StandardNormal,
+    TwoLevelPrior,
+    Vamp,
+    Weights,
+)
 
 PAPER = Dense((300, 300))
 
@@ -45,9 +54,11 @@ def mog(
     latent_dim: int = 40,
     network: Network = PAPER,
     weights: Weights = "uniform",
+    full_covariance: bool = False,
 ) -> VAE:
     """MG: a VAE whose prior is a learned mixture of Gaussians."""
-    return one_level(likelihood, Mixture(n_components, latent_dim, weights), latent_dim, network)
+    prior = (FullMixture if full_covariance else Mixture)(n_components, latent_dim, weights)
+    return one_level(likelihood, prior, latent_dim, network)
 
 
 def vamp(likelihood: Likelihood, n_components: int = 10, latent_dim: int = 40, network: Network = PAPER) -> VAE:
