@@ -277,5 +277,8 @@ def test_what_a_convolutional_network_cannot_take(tmp_path, monkeypatch):
         assert not (tmp_path / "run").exists()
     assert "did you mean 'conv'" in refused("fit", "digits", "--out", "run", "--network", "convs", *TINY)
     assert "did you mean 'rows'" in refused("fit", "digits", "--out", "r", "--model", "vamp", "--pseudo-inputs", "row")
-    assert "has no option for pseudo_inputs" in refused("fit", "digits", "--out", "r", "--pseudo-inputs", "rows")
+    said = refused("fit", "digits", "--out", "r", "--pseudo-inputs", "rows")
+    assert "has no option for pseudo_inputs; leave it out, or use --model vamp or hvae-vamp" in said
+    said = refused("fit", "digits", "--out", "r", "--model", "vae", "--covariance", "full")
+    assert "or use --model cpvae or mog" in said
     assert "prior='normla' is unknown" in refused("fit", "digits", "--out", "r", "--model", "vae", "--prior", "normla")

@@ -131,7 +131,9 @@ def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
     estimator = ESTIMATORS[name]()
     for param in params:
         if param not in estimator.get_params():
-            raise InputError(f"model {name!r} has no option for {param}; leave it out, or use --model cpvae")
+            others = " or ".join(other for other, kind in ESTIMATORS.items() if param in kind().get_params())
+            advice = f", or use --model {others}" if others else ""
+            raise InputError(f"model {name!r} has no option for {param}; leave it out{advice}")
     return estimator.set_params(**params)
 
 
