@@ -44,7 +44,7 @@ from torch.nn import functional as F
 from cpvae.distributed import draw_rows
 from cpvae.nn import select
 
-OUTER_PRODUCTS = 4096  # z whose outer products with themselves are held at a time
+OUTER_PRODUCTS = 2**23  # numbers held at a time in outer products of z with themselves, where no gradient is kept
 
 
 def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
@@ -221,13 +221,14 @@ class CategoricalFullNormal(CategoricalNormal):
         """log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``.
 
         As in `log_normal_pairs` the square is expanded, in double precision: a product of the outer products z z' with
-        the precisions, for some thousand z at a time.
+        the precisions, for some of the z at a time.
         """
         z, loc, factor = z.double(), self.loc.double(), self.factor.double()
         precision = factor @ factor.mT
         along = (precision @ loc.unsqueeze(-1)).squeeze(-1)
         half = (0.5 * precision).flatten(1).T
-        quadratic = [(part.unsqueeze(-1) * part.unsqueeze(-2)).flatten(1) @ half for part in z.split(OUTER_PRODUCTS)]
+        parts = z.split(max(1, OUTER_PRODUCTS // len(half)))
+        quadratic = [(part.unsqueeze(-1) * part.unsqueeze(-2)).flatten(1) @ half for part in parts]
         half_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         constant = 0.5 * (along * loc).sum(-1) - half_determinant + 0.5 * z.shape[-1] * math.log(2 * math.pi)
         return z @ along.T - torch.cat(quadratic) - constant
@@ -522,7 +523,7 @@ class StraightThrough:
     hard: bool = True
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
-        # Gumbel noise from uniform numbers: from exponential ones, as in F.gumbel_softmax, it takes three times as long
+        # Gumbel noise from uniform numbers: those from exponential ones, as in F.gumbel_softmax, take longer
         uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(
             torch.finfo(logits.dtype).tiny
         )

@@ -1,8 +1,8 @@
 """How a fit gets a start in which every category has rows of its own.
 
-Trained from nothing with a warm-up, the model puts all rows into one category: while the KL terms weigh little the
-continuous code carries everything, and when they count it is too late. So a start first assigns each row a category,
-without labels; the training loop holds these for a few epochs and then lets the bound decide.
+Trained from nothing with a warm-up, the model often puts all rows into one category: while the KL terms weigh little
+the continuous code carries everything, and when they count it is too late. So a start first assigns each row a
+category, without labels; the training loop holds these for a few epochs and then lets the bound decide.
 
 A start is a small object called with a `Task`; it gives one category for each training row, or None for no start. By
 name in `STARTS`. Those that cluster do it in two steps: rows become points (`Code`), points become categories.

@@ -115,8 +115,8 @@ def held(value: Tensor, low: float | Tensor, high: float) -> Tensor:
 def draw_bits(probs: Tensor) -> Tensor:
     """Zeros and ones, one with probability `probs` to 16 binary digits, in the dtype and shape of `probs`.
 
-    Where `probs` is 0 or 1 so is the result. Four numbers come from one draw of 64 bits: on a CPU that is five times as
-    fast as `torch.bernoulli`.
+    Where `probs` is 0 or 1 so is the result. Four numbers come from one draw of 64 bits: on a CPU that is faster
+    than `torch.bernoulli`.
 
     >>> draw_bits(torch.tensor([0.0, 1.0, 0.0]))
     tensor([0., 1., 0.])

@@ -15,7 +15,7 @@ def keep_freed() -> None:
     """Have glibc keep freed memory for the next tensor; where another library allocates, nothing changes.
 
     As it comes, glibc returns every large block to the system when it is freed, and the next step of training has each
-    page of it cleared anew: with ten categories and 200 rows a step that is a third of the time.
+    page of it cleared anew, which takes a good part of the step's time.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -143,8 +143,8 @@ class Mixture(Conditional):
     Gaussians instead, which is no density.)
     """
 
-    # Of 1, 0.3 and 0.05 the first leaves half of the components unused and a worse validation bound (digits); then
-    # distant means are never met by a code. No start puts rows into the components, as in CP-VAE.
+    # Means far apart would never be met by a code, and their components stay unused: no start puts rows into them, as
+    # in CP-VAE.
     spread = 0.3
 
     def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):

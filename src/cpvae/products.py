@@ -5,7 +5,7 @@ width unused; oneDNN, which PyTorch carries as well, does not. `linear` takes th
 processor, not by a measurement: the same machine gives the same bits every time.
 
 Inside `reduced` the numbers that are multiplied are rounded to bfloat16, their sums and all else stay in single
-precision: half the time or less where the hardware has such products.
+precision: faster where the hardware has such products.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x weight^T + bias`` by oneDNN: ``(n, in)``, ``(out, in)``, ``(out,)`` -> ``(n, out)``.
 
     Matrices must be dense or the transpose of a dense one: a slice of columns has oneDNN fall back to a reference
-    implementation, a thousand times slower.
+    implementation, which is far slower.
     """
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result

@@ -191,7 +191,7 @@ def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neigh
     Balls are closed, as in the former paper, so that duplicates are inside theirs. For independent rows of one
     distribution the density is 1 in expectation; for a set beside itself it is ``(k + 1) / k``, since every row is in
     its own ball too. Distances are taken from differences, in blocks of 32 MB, so that radius and distance of the same
-    pair are the same number. 10,000 rows beside 10,000, 64 features each, take 8 seconds on one core.
+    pair are the same number.
 
     Args:
         real, generated: features, ``(n, d)`` and ``(m, d)``, more than k rows each.

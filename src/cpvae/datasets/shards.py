@@ -23,7 +23,7 @@ from cpvae.datasets.images import SUFFIXES
 from cpvae.datasets.records import Array
 from cpvae.locks import alone
 
-LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs several times as many
+LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs more
 ROWS_AT_ONCE = 2**14
 SUFFIX = ".parquet"
 

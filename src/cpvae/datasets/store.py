@@ -113,7 +113,7 @@ def checked(name: str, variant: Variant, folder: Path) -> list[Path]:
 def read_amat(path: Path) -> Array:
     """(n, 784) uint8 zeros and ones from a text file of binary pixels.
 
-    Only the digits are kept, a hundred times faster than parsing; the md5 of the result vouches for it.
+    Only the digits are kept, which is faster than parsing; the md5 of the result vouches for it.
     """
     with reading(path, "a .amat file"):
         text = np.fromfile(path, np.uint8)

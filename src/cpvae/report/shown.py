@@ -17,7 +17,7 @@ from cpvae.inference import Evaluation, components_used
 from cpvae.schema import as_frame
 
 MAX_ROWS = 5_000  # rows looked at
-MAX_DECODED = 100_000  # rows times categories, if that is less: a page takes a minute, not an hour
+MAX_DECODED = 100_000  # rows times categories, if that is less: so that a page does not take an hour
 DRAWN = 30  # categories at most
 
 

@@ -16,6 +16,7 @@ from cpvae.reproduce.results import results_of
 from cpvae.reproduce.rows import Row
 from cpvae.reproduce.running import Job, speed
 
+UNLIKE = ("network", "preset", "max_epochs", "covariance_type")  # parameters by which fits take other times
 SAME_SPEED = 1.0  # ratio for results that do not say how fast their machine was
 
 
@@ -48,12 +49,13 @@ class Costs:
         """Of one fit of a row; None where no result tells.
 
         From results of the row itself, else of the same model where the rest is most alike: the data, the network, the
-        preset, the epochs, the folder, the number of components. Where the row says how many epochs, so much longer.
+        preset, the epochs, the covariances, the folder, the number of components. Where the row says how many epochs,
+        so much longer.
         """
 
         def distance(of: tuple[Row, float, float]) -> tuple[bool, list[bool], bool, float]:
             other = of[0]
-            unlike = [other.params.get(key) != row.params.get(key) for key in ("network", "preset", "max_epochs")]
+            unlike = [other.params.get(key) != row.params.get(key) for key in UNLIKE]
             sizes = [math.log(one.components or 1) for one in (row, other)]
             return other.dataset != row.dataset, unlike, other.group != row.group, abs(sizes[0] - sizes[1])
 
