@@ -26,7 +26,8 @@ from cpvae.training import Settings, train
 
 BATCH, PRECISION = 200, "bfloat16"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-PLAIN = {"n_components", "max_epochs", "precision", "expectation", "consistency", "covariance_type"}  # all that is said
+# All that a row here may say:
+PLAIN = {"n_components", "max_epochs", "precision", "expectation", "consistency", "covariance_type"}
 
 
 def timed(row: Row) -> bool:

@@ -18,7 +18,7 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from cpvae import recipes
+from cpvae import distributions, recipes
 from cpvae.bounds import elbo, terms_given
 from cpvae.distributions import (
     CategoricalFullNormal,
@@ -377,6 +377,16 @@ def test_full_covariance_agrees_with_torch(shared):
             own = MultivariateNormal(q.mean[i, m], torch.diag(q.base_dist.scale[i, m] ** 2))
             assert kl[i, m].item() == pytest.approx(kl_divergence(own, theirs).item(), rel=1e-9)
             assert log_p[i, m].item() == pytest.approx(theirs.log_prob(z[i, m]).item(), rel=1e-9)
+
+
+def test_full_covariance_of_all_pairs_is_that_of_each(monkeypatch):
+    """Against torch, with so little memory that few z are taken at a time."""
+    monkeypatch.setattr(distributions, "OUTER_PRODUCTS", 20)  # nine numbers for each
+    torch.manual_seed(7)
+    p, z = full(), torch.randn(7, 3)
+    found = p.log_prob_pairs(z)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, p.components().log_prob(z.double().unsqueeze(1)))
 
 
 def test_full_covariance_with_a_diagonal_factor_is_the_diagonal_one():

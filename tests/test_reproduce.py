@@ -411,10 +411,8 @@ def test_claims_of_our_own_follow_the_figures():
     verdict = claims.full_below_with_the_same_time(more, {}, paper)
     assert (verdict.status, "K=150: CP 86.00" in verdict.evidence) == (claims.PARTLY, True)
     assert verdict.evidence.endswith("no result of mnist-mog-k10-full yet; no result of mnist-mog-k150-full yet")
-    for few in (
-        {"epochs": 100.0},
-        {"epochs": 130.0, "step": None},
-    ):  # a rival that had too little does not hide the rest
+    # a rival that had too little time, or none that is known, does not hide the rest
+    for few in ({"epochs": 100.0}, {"epochs": 130.0, "step": None}):
         same = claims.full_below_with_the_same_time(more | {"mnist-mog-k150-full": cell_of(**few)}, {}, paper)
         assert (same.status, "no result of mnist-mog-k150-full " in same.evidence) == (verdict.status, True)
     more |= {"mnist-mog-k150-full": cell_of(measured=85.9, epochs=130.0)}
@@ -653,6 +651,10 @@ def test_a_fit_of_more_epochs_or_another_network_costs_what_that_does(tmp_path):
     assert expected.seconds(long) == pytest.approx(400)
     assert expected.seconds(other) == pytest.approx(900)
     assert expected.seconds(usual) == pytest.approx(100)  # not that of the short one
+    full, asked = some("mnist-mog-k500-full", "mog", 500), some("mnist-mog-k10-full", "mog", 10)
+    full.params["covariance_type"] = asked.params["covariance_type"] = "full"
+    result_with(tmp_path, full, 700, 10.0)
+    assert Costs([plain, full, asked], tmp_path, 10.0).seconds(asked) == pytest.approx(700)
 
 
 def test_a_budget_holds_first_seeds_before_second_ones_and_cheap_before_dear(tmp_path, monkeypatch):

@@ -221,7 +221,7 @@ class CategoricalFullNormal(CategoricalNormal):
         """log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``.
 
         As in `log_normal_pairs` the square is expanded, in double precision: a product of the outer products z z' with
-        the precisions, for some of the z at a time.
+        the precisions, for some of the z at a time. Of many components that takes less time than differences.
         """
         z, loc, factor = z.double(), self.loc.double(), self.factor.double()
         precision = factor @ factor.mT
