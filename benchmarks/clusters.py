@@ -26,10 +26,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cpvae import CPVAE, metrics
+from cpvae import CPVAE
 from cpvae.checkpoints import write_json
-from cpvae.datasets import data_root, load
-from cpvae.evidence import evidence
+from cpvae.data.loaders import data_root, load
+from cpvae.study import metrics
+from cpvae.study.evidence import evidence
 
 ROWS = 10_000
 TABLES = {"iris": embedded.load_iris, "wine": embedded.load_wine, "breast_cancer": embedded.load_breast_cancer}

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from cpvae.checkpoints import write_atomic, write_json
-from cpvae.evidence import evidence
+from cpvae.study.evidence import evidence
 
 RESULTS = Path(__file__).parents[1] / "results" / "compare"
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.checkpoints import write_json
-from cpvae.evidence import evidence
+from cpvae.study.evidence import evidence
 
 FEATURES, CATEGORIES, PART = 20, 5, 100_000
 FIT = {"n_components": CATEGORIES, "latent_dim": 4, "hidden": (32,), "max_epochs": 1, "batch_size": 5000}

@@ -17,16 +17,17 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from cpvae import recipes
 from cpvae.checkpoints import write_json
-from cpvae.datasets import load
-from cpvae.distributions import Exact, Expectation, StraightThrough
-from cpvae.evidence import evidence
-from cpvae.likelihoods import Bernoulli
-from cpvae.models import VAE
-from cpvae.rows import Rows
-from cpvae.schedules import constant
-from cpvae.training import Settings, train
+from cpvae.data.loaders import load
+from cpvae.data.rows import Rows
+from cpvae.fitting.loop import train
+from cpvae.fitting.schedules import constant
+from cpvae.fitting.settings import Settings
+from cpvae.probability import recipes
+from cpvae.probability.expectations import Exact, Expectation, StraightThrough
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.models import VAE
+from cpvae.study.evidence import evidence
 
 STEPS = 40
 KINDS = {

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from cpvae.checkpoints import read_json, write_json
-from cpvae.evidence import evidence
+from cpvae.study.evidence import evidence
 
 
 def cpvae(*arguments: str) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from cpvae.compare import markdown
-from cpvae.reproduce import table
-from cpvae.reproduce.rows import published, read_rows
+from cpvae.study.compare import markdown
+from paper import table
+from paper.rows import published, read_rows
 
 ROOT = Path(__file__).parents[1]
 IN_README = (

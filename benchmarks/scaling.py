@@ -17,17 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cpvae import recipes
-from cpvae.bounds import importance_weighted
 from cpvae.checkpoints import write_json
-from cpvae.distributions import Exact, Expectation, StraightThrough, SumAndSample
-from cpvae.evidence import evidence
-from cpvae.inference import evaluate
-from cpvae.likelihoods import Bernoulli
-from cpvae.models import VAE
-from cpvae.rows import Rows
-from cpvae.schedules import constant
-from cpvae.training import Settings, train
+from cpvae.data.rows import Rows
+from cpvae.fitting.loop import train
+from cpvae.fitting.schedules import constant
+from cpvae.fitting.settings import Settings
+from cpvae.probability import recipes
+from cpvae.probability.bounds import importance_weighted
+from cpvae.probability.estimates import evaluate
+from cpvae.probability.expectations import Exact, Expectation, StraightThrough, SumAndSample
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.models import VAE
+from cpvae.study.evidence import evidence
 
 FEATURES, LATENT, BATCH = 784, 40, 100
 Timed = Callable[[], float]  # seconds of one go

@@ -21,13 +21,14 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from cpvae import bounds, products, recipes
 from cpvae.checkpoints import write_json
-from cpvae.distributions import Exact
-from cpvae.evidence import evidence
-from cpvae.likelihoods import Bernoulli
-from cpvae.models import VAE
-from cpvae.nn import Dense
+from cpvae.nn import products
+from cpvae.nn.layers import Dense
+from cpvae.probability import bounds, recipes
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.models import VAE
+from cpvae.study.evidence import evidence
 
 RESTARTS, BATCH = 5, 100
 SIZES = {  # features, K (0: a VAE), width of hidden layers

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from clusters import ROWS, Task, task
 
-from cpvae import CPVAE, metrics
+from cpvae import CPVAE
 from cpvae.checkpoints import write_json
-from cpvae.evidence import evidence
-from cpvae.initialisation import Start
-from cpvae.initialisation import Task as Asked
+from cpvae.fitting.starts.task import Start
+from cpvae.fitting.starts.task import Task as Asked
+from cpvae.study import metrics
+from cpvae.study.evidence import evidence
 
 
 class Found(Exception):

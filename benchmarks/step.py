@@ -28,16 +28,17 @@ import torch
 from peers import Loss, Plain, pythae
 from torch.nn import functional as F
 
-from cpvae import recipes
 from cpvae.checkpoints import write_json
-from cpvae.datasets import load
-from cpvae.distributions import Exact, Expectation, StraightThrough, SumAndSample
-from cpvae.evidence import evidence
-from cpvae.likelihoods import Bernoulli
-from cpvae.products import prefers_onednn, product
-from cpvae.rows import Rows
-from cpvae.schedules import constant
-from cpvae.training import Settings, train
+from cpvae.data.loaders import load
+from cpvae.data.rows import Rows
+from cpvae.fitting.loop import train
+from cpvae.fitting.schedules import constant
+from cpvae.fitting.settings import Settings
+from cpvae.nn.products import prefers_onednn, product
+from cpvae.probability import recipes
+from cpvae.probability.expectations import Exact, Expectation, StraightThrough, SumAndSample
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.study.evidence import evidence
 
 BATCH, RATE = 100, 1e-3
 Round = Callable[[int], tuple[float, float]]  # steps -> seconds a step, negative bound at the end

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from cpvae.checkpoints import write_json
-from cpvae.commands import make_estimator
-from cpvae.datasets import load
-from cpvae.evidence import evidence
-from cpvae.likelihoods import Bernoulli
-from cpvae.reproduce.rows import LONG, Row, read_rows
-from cpvae.rows import Rows
-from cpvae.training import Settings, train
+from cpvae.data.loaders import load
+from cpvae.data.rows import Rows
+from cpvae.fitting.loop import train
+from cpvae.fitting.settings import Settings
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.study.evidence import evidence
+from cpvae.study.inputs import make_estimator
+from paper.rows import LONG, Row, read_rows
 
 BATCH, PRECISION = 200, "bfloat16"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

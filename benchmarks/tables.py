@@ -21,12 +21,15 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
-from cpvae import CPVAE, latent_classes, likelihoods, metrics
+from cpvae import CPVAE
 from cpvae.checkpoints import write_json
-from cpvae.datasets import make_table
-from cpvae.evidence import evidence
-from cpvae.rows import Rows
-from cpvae.schema import Schema
+from cpvae.data.loaders import make_table
+from cpvae.data.rows import Rows
+from cpvae.data.schema import Schema
+from cpvae.fitting.starts import latent_classes
+from cpvae.probability import likelihoods
+from cpvae.study import metrics
+from cpvae.study.evidence import evidence
 
 TRAIN, TEST = 3_000, 1_500
 Clusterer = Callable[[pd.DataFrame, pd.DataFrame], tuple[np.ndarray, np.ndarray]]

@@ -20,12 +20,12 @@ from typing import Any
 import torch
 
 from cpvae.checkpoints import write_json
-from cpvae.datasets import load
-from cpvae.estimators import ESTIMATORS
-from cpvae.evaluation import evaluate
-from cpvae.evidence import evidence
-from cpvae.progress import Terminal
-from cpvae.training import EpochRecord, Interrupted
+from cpvae.data.loaders import load
+from cpvae.estimators.zoo import ESTIMATORS
+from cpvae.fitting.progress import Terminal
+from cpvae.fitting.records import EpochRecord, Interrupted
+from cpvae.study.evaluation import evaluate
+from cpvae.study.evidence import evidence
 
 
 class Clock(Terminal):

@@ -27,16 +27,18 @@ import numpy as np
 import torch
 from peers import Plain, pythae
 
-from cpvae import CPVAE, VAE, recipes
-from cpvae.bounds import terms_given
+from cpvae import CPVAE, VAE
 from cpvae.checkpoints import write_json
-from cpvae.datasets import load
-from cpvae.distributions import Exact
+from cpvae.data.loaders import load
+from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
-from cpvae.evidence import evidence
-from cpvae.likelihoods import Bernoulli
-from cpvae.rows import Rows
-from cpvae.training import Settings, train
+from cpvae.fitting.loop import train
+from cpvae.fitting.settings import Settings
+from cpvae.probability import recipes
+from cpvae.probability.bounds import terms_given
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.study.evidence import evidence
 
 Contest = dict[str, Callable[[], object]]
 

@@ -18,10 +18,12 @@ from rich.table import Table
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
-from cpvae import CPVAE, metrics
-from cpvae.commands import fit_run, report_run
-from cpvae.datasets import load
-from cpvae.estimators import load as load_model
+from cpvae import CPVAE
+from cpvae.data.loaders import load
+from cpvae.estimators.zoo import load as load_model
+from cpvae.study import metrics
+from cpvae.study.answers import report_run
+from cpvae.study.fits import fit_run
 
 
 def main() -> None:

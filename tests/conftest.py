@@ -12,13 +12,15 @@ from scipy.special import log_expit, logsumexp
 from scipy.stats import multivariate_normal, norm
 from torch import Tensor, nn
 
-from cpvae import recipes
-from cpvae.bounds import TermsGivenC, terms_given
-from cpvae.distributions import Joint, diagonal_normal
-from cpvae.likelihoods import Bernoulli, Gaussian
-from cpvae.models import VAE
-from cpvae.nn import Dense
-from cpvae.priors import Conditional
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.bounds import TermsGivenC, terms_given
+from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.expectations import Joint
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.likelihoods.gaussian import Gaussian
+from cpvae.probability.models import VAE
+from cpvae.probability.priors import Conditional
 
 torch.set_num_threads(1)
 

@@ -8,9 +8,9 @@ import torch
 from scipy.ndimage import map_coordinates
 from sklearn.datasets import load_digits
 
-from cpvae import augment
-from cpvae.augment import AUGMENTS, Affine
-from cpvae.distributed import World
+from cpvae.data import augment
+from cpvae.data.augment import AUGMENTS, Affine
+from cpvae.fitting.devices.world import World
 
 DIGITS = torch.from_numpy(load_digits().data[:20].astype(np.float32))
 

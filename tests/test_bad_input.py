@@ -20,8 +20,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cpvae import CPVAE, VAE, InputError, checkpoints, datasets, load, runs
-from cpvae.commands import report_run
+from cpvae import CPVAE, VAE, InputError, checkpoints, load
+from cpvae.data import loaders
+from cpvae.fitting import runs
+from cpvae.study.answers import report_run
 from test_cli import SMALL, TINY, done, refused, table, tree
 
 torch.set_num_threads(1)
@@ -197,7 +199,7 @@ def test_data_that_cannot_be_read(case, shop, tmp_path):
     assert refused("evaluate", "run", data, "--json") == message
     assert refused("cluster", "run", data, "--out", "old.csv") == message
     assert refused("report", "run", "--data", data) == message
-    same(message, lambda: datasets.load(str(data)))
+    same(message, lambda: loaders.load(str(data)))
 
 
 def test_nothing_is_unpickled(shop, tmp_path):
@@ -247,7 +249,7 @@ def test_checksum(shop, tmp_path, monkeypatch):
     assert "md5 " in message
     assert "expected a17be3acfd6c96f97240650281fa4e59; delete the file" in message
     assert refused("evaluate", "images", "omniglot") == message
-    same(message, lambda: datasets.load("omniglot"))
+    same(message, lambda: loaders.load("omniglot"))
     assert tree(tmp_path / "omniglot") == before
     claims_nothing(shop)
 
@@ -392,7 +394,7 @@ def test_no_memory_is_one_line_and_leaves_nothing(shop, monkeypatch):
         patch.setattr(CPVAE, "_module", fail)
         assert "more memory needed than there is" in refused("fit", "t.csv", "--out", "new", *TINY)
         claims_nothing(shop)
-    monkeypatch.setattr("cpvae.commands.os.sysconf", lambda name: 1000)  # a machine of a megabyte
+    monkeypatch.setattr("cpvae.study.answers.os.sysconf", lambda name: 1000)  # a machine of a megabyte
     assert "more memory than there is; ask for fewer" in refused("sample", "run", "-n", 100_000, "--out", "old.csv")
 
 
@@ -500,8 +502,8 @@ def test_outputs_that_cannot_be_written(shop, monkeypatch):
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("work was done before the output was checked")
 
-    monkeypatch.setattr("cpvae.base.DeepMixture.evaluate", never)
-    monkeypatch.setattr("cpvae.base.DeepMixture.sample", never)
+    monkeypatch.setattr("cpvae.estimators.contract.DeepMixture.evaluate", never)
+    monkeypatch.setattr("cpvae.estimators.contract.DeepMixture.sample", never)
     for out, expected in {
         "t.csv/x.csv": "Not a directory",
         "/proc/x.csv": "cannot write /proc/x.csv",
@@ -524,7 +526,7 @@ def test_outputs_that_cannot_be_written(shop, monkeypatch):
         "x" * 300: "File name too long",
         "run": "already holds a run; add --resume",
     }.items():
-        monkeypatch.setattr("cpvae.commands.datasets.load", never)  # nothing is read for it
+        monkeypatch.setattr("cpvae.data.loaders.load", never)  # nothing is read for it
         assert expected in refused("fit", "t.csv", "--out", out, *TINY)
     for out in ("t.csv/m.cpvae", "/proc/m.cpvae", "folder.csv", "x" * 300, "pipe.csv"):
         with pytest.raises(InputError, match="cannot write"):
@@ -785,7 +787,7 @@ def test_checkpoint_that_cannot_be_used(shop, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cpvae.base.DeepMixture._finish", fail)
+        patch.setattr("cpvae.estimators.contract.DeepMixture._finish", fail)
         with pytest.raises(KeyboardInterrupt):
             CPVAE(3, **PLAIN).fit(X, out="stopped")
     path = shop / "stopped" / "checkpoint.safetensors"

@@ -10,8 +10,10 @@ import torch
 from scipy.special import logsumexp, softmax
 from torch import nn
 
-from cpvae import recipes
-from cpvae.bounds import (
+from cpvae.fitting.schedules import constant
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.bounds import (
     TermsGivenC,
     allocate,
     average,
@@ -23,20 +25,12 @@ from cpvae.bounds import (
     importance_weighted,
     terms_given,
 )
-from cpvae.distributions import (
-    CategoricalNormal,
-    Categories,
-    Exact,
-    Joint,
-    StraightThrough,
-    SumAndSample,
-    diagonal_normal,
-    reparametrise,
-)
-from cpvae.inference import evaluate, log_likelihood
-from cpvae.likelihoods import Bernoulli, Gaussian
-from cpvae.nn import Dense
-from cpvae.schedules import constant
+from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
+from cpvae.probability.estimates import evaluate, log_likelihood
+from cpvae.probability.expectations import Categories, Exact, Joint, StraightThrough, SumAndSample
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.likelihoods.gaussian import Gaussian
+from cpvae.probability.two_level import reparametrise
 
 MIXTURES = {
     "paper": {"uniform": True},

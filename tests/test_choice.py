@@ -14,8 +14,8 @@ from sklearn.datasets import make_blobs
 from typer.testing import CliRunner
 
 from cpvae import CPVAE, VAE, InputError, choose_components, load
-from cpvae import choice as choosing
-from cpvae.cli import app
+from cpvae.cli.app import app
+from cpvae.study import choice as choosing
 
 SMALL = {"latent_dim": 2, "hidden": (16,), "max_epochs": 25, "batch_size": 20, "random_state": 0}
 BLOBS, _ = make_blobs(500, 2, centers=[[-6, 0], [6, 0], [0, 8]], cluster_std=0.7, random_state=0)
@@ -137,7 +137,7 @@ def test_the_command_says_what_it_chose_and_where_it_is(tmp_path):
 
 
 def test_a_process_that_was_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("cpvae.choice._fit", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr("cpvae.study.choice._fit", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(InputError) as refused:
         choose_components(CPVAE(**SMALL), BLOBS, [1, 2], out=tmp_path, n_jobs=2)
     assert str(refused.value) == (

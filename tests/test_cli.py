@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpvae import FitWarning, cli, load, runs, training
+from cpvae import FitWarning, load
+from cpvae.cli import output, program
+from cpvae.fitting import loop, runs
 
 SMALL = ("--epochs", "1", "--hidden", "8", "--latent-dim", "2", "--quiet")
 TINY = ("-k", "3", "--init", "random", *SMALL)
@@ -45,7 +47,7 @@ def call(*arguments: object) -> Answer:
         with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
             warnings.simplefilter("default", FitWarning)
             with pytest.raises(SystemExit) as ended:
-                cli.main()
+                program.main()
     finally:
         sys.argv = before[0]
         signal.signal(signal.SIGTERM, before[1])
@@ -102,7 +104,7 @@ def test_json_is_the_only_thing_on_standard_output(place):
 
 
 def test_a_number_that_json_does_not_have_is_null(capsys):
-    cli.put_json({"a": float("nan"), "b": [float("inf"), 1.5]})
+    output.put_json({"a": float("nan"), "b": [float("inf"), 1.5]})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5]}
 
 
@@ -148,7 +150,7 @@ def test_output_through_a_link_and_without_remains(place):
 
 def stopping(after: int) -> Callable[..., str]:
     """In place of a step of training: as if Ctrl-C had been pressed in one of them."""
-    step, count = training._Run._step, [0]
+    step, count = loop._Run._step, [0]
 
     def replacement(self, index):
         count[0] += 1
@@ -164,7 +166,7 @@ def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
     options = ("--labels", "kind", *TINY[:-1], "--epochs", "4", "--batch-size", "10", "--quiet")
     done("fit", "a table.csv", "--out", "whole", *options)
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "_step", stopping(after=7))
+        patch.setattr(loop._Run, "_step", stopping(after=7))
         answer = call("fit", "a table.csv", "--out", "my run", *options, "--json")
     assert (answer.code, answer.out) == (130, "")
     again = answer.err.splitlines()[-1].partition("To go on: ")[2]
@@ -176,7 +178,7 @@ def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
     done(*shlex.split(again)[1:], "--quiet")
     whole, resumed = (load(place / name).weights_ for name in ("whole", "my run"))
     np.testing.assert_array_equal(whole, resumed)
-    assert not (place / "my run" / training.CHECKPOINT).exists()
+    assert not (place / "my run" / loop.CHECKPOINT).exists()
 
 
 @pytest.mark.filterwarnings("default::cpvae.FitWarning")
@@ -186,7 +188,7 @@ def test_control_c_after_training_loses_neither_the_fit_nor_its_warnings(place, 
 
     fit = ("fit", "t.csv", "--out", "run", *TINY, "--learning-rate", "0.9", "-k", "20")
     with monkeypatch.context() as patch:
-        patch.setattr("cpvae.commands.evaluate", stop)
+        patch.setattr("cpvae.study.fits.evaluate", stop)
         answer = call(*fit)
     assert answer.code == 130
     assert "the state is saved. To go on: cpvae fit t.csv --out run --resume" in answer.err
@@ -202,7 +204,7 @@ def test_control_c_before_anything_was_written(place, monkeypatch):
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cpvae.datasets.load", stop)
+    monkeypatch.setattr("cpvae.data.loaders.load", stop)
     before = tree(place)
     answer = call("fit", "t.csv", "--out", "run", *TINY)
     assert (answer.code, answer.out) == (130, "")

@@ -19,10 +19,23 @@ import pytest
 import torch
 
 import cpvae
-from cpvae import InputError, base, runs, training
-from cpvae.commands import load_data
-from cpvae.compare import COLUMNS, EVALUATION, PAGE, RESULT, TABLE, Protocol, cell, compare, jobs_of, shown_columns
-from cpvae.evaluation import evaluate
+from cpvae import InputError
+from cpvae.estimators import contract
+from cpvae.fitting import loop, runs
+from cpvae.study.compare import (
+    COLUMNS,
+    EVALUATION,
+    PAGE,
+    RESULT,
+    TABLE,
+    Protocol,
+    cell,
+    compare,
+    jobs_of,
+    shown_columns,
+)
+from cpvae.study.evaluation import evaluate
+from cpvae.study.inputs import load_data
 from test_cli import call, done, refused, stopping, tree
 
 OPTIONS = ("--epochs", "2", "--hidden", "8", "--latent-dim", "2", "--importance-samples", "5")
@@ -243,7 +256,7 @@ def test_models_components_and_seeds_multiply():
 
 
 def test_a_second_call_fits_nothing_and_says_the_same(shop, monkeypatch):
-    monkeypatch.setattr(training._Run, "go", lambda *arguments: pytest.fail("a fit"))
+    monkeypatch.setattr(loop._Run, "go", lambda *arguments: pytest.fail("a fit"))
     before, fitted = tree(shop), models(shop / "cmp")
     assert done(*AGAIN, "--json").out == (shop / "printed").read_text()
     assert tree(shop) == before
@@ -267,7 +280,7 @@ def test_only_what_is_missing_is_fitted(shop):
 
 
 def test_another_protocol_or_other_labels_only_evaluate_again(shop, monkeypatch):
-    monkeypatch.setattr(training._Run, "go", lambda *arguments: pytest.fail("a fit"))
+    monkeypatch.setattr(loop._Run, "go", lambda *arguments: pytest.fail("a fit"))
     fitted = models(shop / "cmp")
     before = json.loads((shop / "printed").read_text())
     after = json.loads(done(*AGAIN, "--importance-samples", 50, "--json").out)
@@ -287,7 +300,7 @@ def test_another_protocol_or_other_labels_only_evaluate_again(shop, monkeypatch)
 def test_an_evaluation_left_by_another_fit_is_not_believed(shop):
     expected = json.loads((shop / "printed").read_text())
     kept = shop / "cmp" / "vae-seed0" / EVALUATION
-    for name in (runs.MODEL, runs.CONFIG, runs.METRICS, training.HISTORY):
+    for name in (runs.MODEL, runs.CONFIG, runs.METRICS, loop.HISTORY):
         (kept.parent / name).unlink()
     content = json.loads(kept.read_text())
     content["values"]["negative_elbo"] = 1.0
@@ -302,7 +315,7 @@ def test_an_evaluation_that_is_damaged_is_made_again(shop):
 
 
 def test_warnings_of_a_fit_stay_with_it(place, monkeypatch):
-    monkeypatch.setattr(base, "COLLAPSED", 2.0)  # every fit with components warns
+    monkeypatch.setattr(contract, "COLLAPSED", 2.0)  # every fit with components warns
     arguments = ("compare", "t.npz", "--models", "vae,mog", "-k", 3, *OPTIONS, "--seeds", 1, "--jobs", 1, "--out", "c")
     first = json.loads(done(*arguments, "--json").out)
     assert [len(run["warnings"]) for run in first["runs"]] == [0, 1]
@@ -320,7 +333,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
     arguments = ("compare", "t.npz", *LONG, "--importance-samples", 5, "--seeds", 1, "--jobs", 1)
     whole = json.loads(done(*arguments, "--out", "whole", "--json").out)
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "_step", stopping(after=75))  # two steps an epoch: in the second fit
+        patch.setattr(loop._Run, "_step", stopping(after=75))  # two steps an epoch: in the second fit
         answer = call(*arguments, "--out", "my cmp", "--json")
     assert (answer.code, answer.out) == (130, "")
     assert answer.err.splitlines()[-1] == (
@@ -336,7 +349,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
     assert figures(resumed) == figures(whole)
     for run in whole["runs"]:
         assert weights(Path("whole", run["run"])) == weights(Path("my cmp", run["run"]))
-    assert not Path("my cmp", "mog-k2-seed0", training.CHECKPOINT).exists()
+    assert not Path("my cmp", "mog-k2-seed0", loop.CHECKPOINT).exists()
 
 
 def session(leader: int) -> list[int]:
@@ -390,7 +403,7 @@ def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
     """Two at a time in processes, in threads, and one by one: the same bits; torch's threads are left as they were."""
     expected = json.loads((made / "printed").read_text())
     done(*AGAIN[:-2], "--jobs", 2, "--out", "two")
-    go, under_way = training._Run.go, set()
+    go, under_way = loop._Run.go, set()
 
     def slowly(self, *arguments):
         assert not under_way, "two fits in one process"
@@ -402,7 +415,7 @@ def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
         finally:
             under_way.clear()
 
-    monkeypatch.setattr(training._Run, "go", slowly)
+    monkeypatch.setattr(loop._Run, "go", slowly)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -462,7 +475,7 @@ def test_an_option_that_a_model_does_not_have(place):
 
 
 def test_a_process_that_was_killed(place, monkeypatch):
-    monkeypatch.setattr("cpvae.compare.run_job", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr("cpvae.study.compare.run_job", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
     answer = call("compare", "t.npz", "--models", "vae", *OPTIONS, "--seeds", 2, "--jobs", 2, "--out", "c")
     assert answer.code == 2
     assert answer.err.splitlines()[-1] == (

@@ -17,20 +17,24 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.distributions import Independent, StudentT, kl_divergence
 
-from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, inference, load, priors, recipes
-from cpvae.base import Clusterer
-from cpvae.bounds import elbo, importance_weighted
-from cpvae.datasets import load as load_data
-from cpvae.distributions import Exact, Latent, Marginal, TwoLevel, reparametrise, top_level
+from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
+from cpvae.data.loaders import load as load_data
+from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
-from cpvae.evaluation import evaluate as evaluate_model
-from cpvae.inference import component_probabilities, decompose, evaluate
-from cpvae.likelihoods import Bernoulli
-from cpvae.models import VAE as VAEModule
-from cpvae.nn import Dense
-from cpvae.priors import PRIORS, Mixture, Vamp, component_prior
-from cpvae.rows import Rows
-from cpvae.training import Settings, train
+from cpvae.estimators.contract import Clusterer
+from cpvae.fitting.loop import train
+from cpvae.fitting.settings import Settings
+from cpvae.nn.layers import Dense
+from cpvae.probability import estimates, priors, recipes
+from cpvae.probability.bounds import elbo, importance_weighted
+from cpvae.probability.distributions import Latent, Marginal
+from cpvae.probability.estimates import component_probabilities, decompose, evaluate
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.models import VAE as VAEModule
+from cpvae.probability.priors import PRIORS, Mixture, Vamp, component_prior
+from cpvae.probability.two_level import TwoLevel, reparametrise, top_level
+from cpvae.study.evaluation import evaluate as evaluate_model
 
 K = 3
 SMALL = Dense((6,))
@@ -209,7 +213,7 @@ def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str, monkeypatc
         return table.mean(0).numpy(), (table.std(0) / math.sqrt(n)).numpy()
 
     steps = [mean(elbo(model, many, Exact()).elbo)]
-    monkeypatch.setattr(inference, "row_normal", fresh)
+    monkeypatch.setattr(estimates, "row_normal", fresh)
     steps.append(mean(torch.from_numpy(evaluate(model, many, 1).elbo_tight)))
     steps += [mean(importance_weighted(model, many, S)) for S in (2 * K, 8 * K)]
     steps.append((exact, np.zeros(16)))
@@ -266,7 +270,7 @@ def test_the_parts_of_equation_13_are_those_of_quadrature(name: str, monkeypatch
         "cross_entropy_c": -(q_c * p_c.log()).sum(),
     }
 
-    monkeypatch.setattr(inference, "row_normal", fresh)
+    monkeypatch.setattr(estimates, "row_normal", fresh)
     torch.manual_seed(0)
     found = [decompose(model, every_row()) for _ in range(n)]
     for part, value in expected.items():

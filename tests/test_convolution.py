@@ -10,12 +10,13 @@ import torch
 from scipy import signal, stats
 from scipy.special import expit
 
-from cpvae import convolution, recipes
-from cpvae.bounds import elbo
-from cpvae.convolution import Conv, GatedConv, TransposedConv
-from cpvae.distributions import Exact
 from cpvae.errors import InputError
-from cpvae.likelihoods import Bernoulli
+from cpvae.nn import convolutions
+from cpvae.nn.convolutions import Conv, GatedConv, TransposedConv
+from cpvae.probability import recipes
+from cpvae.probability.bounds import elbo
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (1, 28, 20), (1, 27, 27), (2, 9, 31), (1, 8, 100)]
 IMAGE = (2, 9, 12)
@@ -185,7 +186,7 @@ def test_how_many_at_once_changes_nothing(decoder, monkeypatch, at_once):
     encoder = SMALL.encoder(FEATURES).double()
     y, z, c = torch.rand(5, FEATURES).double(), torch.randn(5, 4, 3).double(), torch.arange(4).unsqueeze(0)
     expected = torch.cat([encoder(row[None]) for row in y]), torch.cat([decoder(row[None], c) for row in z])
-    monkeypatch.setattr(convolution, "AT_ONCE", at_once)
+    monkeypatch.setattr(convolutions, "AT_ONCE", at_once)
     torch.testing.assert_close((encoder(y), decoder(z, c)), expected, rtol=0, atol=1e-13)
 
 

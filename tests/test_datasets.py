@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cpvae import datasets
-from cpvae.datasets import named, store
-from cpvae.datasets.registry import REGISTRY, File, Variant
+from cpvae.data import loaders
+from cpvae.data.loaders import named, store
+from cpvae.data.loaders.registry import REGISTRY, File, Variant
 from cpvae.errors import InputError
 
 
@@ -56,7 +56,7 @@ def test_import_is_light():
 
 
 def test_synthetic_moments():
-    x, y = datasets.make_synthetic(200_000)
+    x, y = loaders.make_synthetic(200_000)
     assert x.shape == (200_000, 1)
     assert x.dtype == np.float64
     assert y.mean() == pytest.approx(0.5, abs=4 * 0.5 / 200_000**0.5)
@@ -71,7 +71,7 @@ def test_synthetic_moments():
 def test_synthetic_scale_per_component_and_feature(scale):
     loc = np.array([[0.0, 10.0], [20.0, -5.0], [7.0, 7.0]])
     weights = [0.2, 0.3, 0.5]
-    x, y = datasets.make_synthetic(60_000, loc, scale, weights, random_state=3)
+    x, y = loaders.make_synthetic(60_000, loc, scale, weights, random_state=3)
     expected = np.asarray(scale, float)
     expected = np.broadcast_to(expected[:, None] if expected.ndim == 1 else expected, (3, 2))
     np.testing.assert_allclose(np.bincount(y) / len(y), weights, atol=0.01)
@@ -81,10 +81,10 @@ def test_synthetic_scale_per_component_and_feature(scale):
 
 
 def test_synthetic_seed():
-    one, same, other = (datasets.make_synthetic(10, random_state=seed)[0] for seed in (1, 1, 2))
+    one, same, other = (loaders.make_synthetic(10, random_state=seed)[0] for seed in (1, 1, 2))
     assert (one == same).all()
     assert (one != other).all()
-    drawn, _ = datasets.make_synthetic(10, random_state=np.random.default_rng(1))
+    drawn, _ = loaders.make_synthetic(10, random_state=np.random.default_rng(1))
     assert (drawn == one).all()
 
 
@@ -103,11 +103,11 @@ def test_synthetic_seed():
 )
 def test_synthetic_refuses(arguments, message):
     with pytest.raises(InputError, match=message):
-        datasets.make_synthetic(**arguments)
+        loaders.make_synthetic(**arguments)
 
 
 def test_synthetic_set():
-    loaded = datasets.load("synthetic")
+    loaded = loaders.load("synthetic")
     assert loaded.likelihood == "gaussian"
     assert {name: split.x.shape for name, split in loaded.splits.items()} == {
         "train": (50_000, 1),
@@ -125,7 +125,7 @@ def test_synthetic_set():
 def test_digits():
     from sklearn.datasets import load_digits
 
-    loaded = datasets.load("digits")
+    loaded = loaders.load("digits")
     assert (loaded.name, loaded.likelihood, loaded.feature_names) == ("digits", "bernoulli", None)
     assert {name: len(split.x) for name, split in loaded.splits.items()} == {
         "train": 1257,
@@ -169,17 +169,17 @@ PERMUTATION = [360, 1773, 1482, 600, 850]
 def test_misspelt_name(source, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as caught:
-        datasets.load(source)
+        loaders.load(source)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_labels_of_a_named_set():
     with pytest.raises(InputError, match="brings its own labels; leave labels out"):
-        datasets.load("digits", labels="y.npy")
+        loaders.load("digits", labels="y.npy")
 
 
-@pytest.mark.parametrize("function", [datasets.fetch, datasets.verify])
+@pytest.mark.parametrize("function", [loaders.fetch, loaders.verify])
 def test_unknown_name(function, tmp_path):
     with pytest.raises(InputError, match="no data set called 'omniglott'; did you mean 'omniglot'"):
         function("omniglott", tmp_path)
@@ -189,9 +189,9 @@ def test_data_root(monkeypatch, tmp_path):
     import pooch
 
     monkeypatch.setenv("CPVAE_DATA", str(tmp_path))
-    assert datasets.data_root() == tmp_path
+    assert loaders.data_root() == tmp_path
     monkeypatch.setenv("CPVAE_DATA", "")
-    assert datasets.data_root() == Path(pooch.os_cache("cpvae"))
+    assert loaders.data_root() == Path(pooch.os_cache("cpvae"))
 
 
 # ------------------------------------------------- a small MNIST and its mirrors
@@ -262,20 +262,20 @@ def small_mnist(served, monkeypatch) -> dict[str, bytes]:
 def test_second_mirror_is_used(small_mnist, served, tmp_path):
     lines: list[str] = []
     root = tmp_path / "root"
-    paths = datasets.fetch("mnist", root, lines.append)
+    paths = loaders.fetch("mnist", root, lines.append)
     assert [path.name for path in paths] == list(small_mnist)
     assert [path.read_bytes() for path in paths] == list(small_mnist.values())
     first, second = lines[:2]
     assert first == f"downloading {served.url}/nothing/train-images-idx3-ubyte.gz"
     assert second == f"downloading {served.url}/train-images-idx3-ubyte.gz"
-    assert all(file.ok for file in datasets.verify("mnist", root))
+    assert all(file.ok for file in loaders.verify("mnist", root))
     served.requests.clear()
-    datasets.fetch("mnist", root)
+    loaders.fetch("mnist", root)
     assert served.requests == []
 
 
 def test_load_fetches_and_splits(small_mnist, tmp_path):
-    loaded = datasets.load("mnist", root=tmp_path / "root")
+    loaded = loaders.load("mnist", root=tmp_path / "root")
     sizes = {name: split.x.shape for name, split in loaded.splits.items()}
     assert sizes == {"train": (3, 1, 2, 2), "valid": (10_000, 1, 2, 2), "test": (5, 1, 2, 2)}
     assert loaded.splits["train"].y.tolist() == [0, 1, 2]
@@ -288,7 +288,7 @@ def test_wrong_download_leaves_nothing(small_mnist, served, tmp_path):
     (served.folder / "train-images-idx3-ubyte.gz").write_bytes(b"changed on the way")
     root = tmp_path / "root"
     with pytest.raises(InputError) as caught:
-        datasets.load("mnist", root=root)
+        loaders.load("mnist", root=root)
     message = str(caught.value)
     assert "train-images-idx3-ubyte.gz could not be downloaded from" in message
     assert f"{served.url}/nothing/" in message
@@ -302,14 +302,14 @@ def test_no_network(small_mnist, monkeypatch, tmp_path):
     dead = tuple(replace(file, urls=("http://127.0.0.1:9/x",)) for file in entry.variants[0].files)
     monkeypatch.setitem(REGISTRY, "mnist", replace(entry, variants=(Variant("mnist", dead),)))
     with pytest.raises(InputError, match=r"could not be downloaded from http://127.0.0.1:9/x") as caught:
-        datasets.load("mnist", root=tmp_path)
+        loaders.load("mnist", root=tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_folder_that_cannot_be_written(small_mnist, tmp_path):
     (tmp_path / "root").write_text("a file where the folder should be")
     with pytest.raises(InputError, match="cannot be written, and files of mnist are absent there"):
-        datasets.load("mnist", root=tmp_path / "root")
+        loaders.load("mnist", root=tmp_path / "root")
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -326,30 +326,30 @@ def test_ready_folder_is_used_and_not_written(unpacked, small_mnist, served, tmp
         else:
             (folder / name).write_bytes(content)
     before, folder_time = snapshot(folder), folder.stat().st_mtime_ns
-    loaded = datasets.load("mnist", root=tmp_path / "root")
-    datasets.fetch("mnist", tmp_path / "root")
+    loaded = loaders.load("mnist", root=tmp_path / "root")
+    loaders.fetch("mnist", tmp_path / "root")
     assert len(loaded.splits["test"].x) == 5
-    assert all(file.ok for file in datasets.verify("mnist", tmp_path / "root"))
+    assert all(file.ok for file in loaders.verify("mnist", tmp_path / "root"))
     assert served.requests == []
     assert snapshot(folder) == before
     assert folder.stat().st_mtime_ns == folder_time
 
 
 def test_only_what_is_absent_is_fetched(small_mnist, served, tmp_path):
-    datasets.fetch("mnist", tmp_path)
+    loaders.fetch("mnist", tmp_path)
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     served.requests.clear()
-    datasets.load("mnist", root=tmp_path)
+    loaders.load("mnist", root=tmp_path)
     assert set(served.requests) == {"/nothing/t10k-labels-idx1-ubyte.gz", "/t10k-labels-idx1-ubyte.gz"}
 
 
 def test_damaged_file(small_mnist, served, tmp_path):
-    datasets.fetch("mnist", tmp_path)
+    loaders.fetch("mnist", tmp_path)
     path = tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(b"something else")
     served.requests.clear()
     expected = md5(small_mnist[path.name])
-    for function in (datasets.fetch, lambda name, root: datasets.load(name, root=root)):
+    for function in (loaders.fetch, lambda name, root: loaders.load(name, root=root)):
         with pytest.raises(InputError) as caught:
             function("mnist", tmp_path)
         assert str(caught.value) == (
@@ -357,18 +357,18 @@ def test_damaged_file(small_mnist, served, tmp_path):
         )
     assert path.read_bytes() == b"something else"  # a user's file is never replaced
     assert served.requests == []
-    assert [file.ok for file in datasets.verify("mnist", tmp_path)] == [True, True, True, False]
+    assert [file.ok for file in loaders.verify("mnist", tmp_path)] == [True, True, True, False]
 
 
 def test_status_and_verify_of_an_empty_folder(tmp_path):
-    found = {entry.name: entry for entry in datasets.status(tmp_path)}
-    assert tuple(found) == datasets.NAMES == ("digits", "synthetic", "table", "mnist", "mnist-static", "omniglot")
+    found = {entry.name: entry for entry in loaders.status(tmp_path)}
+    assert tuple(found) == loaders.NAMES == ("digits", "synthetic", "table", "mnist", "mnist-static", "omniglot")
     assert [entry.present for entry in found.values()] == [True, True, True, False, False, False]
     assert found["digits"].path is None
     assert found["mnist"].path == tmp_path / "mnist"
-    absent = datasets.verify("mnist", tmp_path)
+    absent = loaders.verify("mnist", tmp_path)
     assert [(file.present, file.ok) for file in absent] == [(False, None)] * 4
-    assert datasets.verify("digits") == datasets.fetch("digits") == []
+    assert loaders.verify("digits") == loaders.fetch("digits") == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -400,19 +400,19 @@ def test_static_mnist_from_amat(served, tmp_path, monkeypatch):
     variants = (entry.variants[0], Variant("mnist-static-amat", tuple(files)))
     monkeypatch.setitem(REGISTRY, "mnist-static", replace(entry, variants=variants))
 
-    loaded = datasets.load("mnist-static", root=tmp_path / "root")
+    loaded = loaders.load("mnist-static", root=tmp_path / "root")
     assert served.requests[:2] == ["/wrong/train.amat", "/train.amat"]
     train = loaded.splits["train"]
     assert train.x.dtype == bool
     assert train.y is None
     np.testing.assert_array_equal(train.x.reshape(4, 784), pixels["a"].astype(bool))
     (tmp_path / "root" / "mnist_static" / "test.amat").write_bytes(b"0 1 0")
-    assert [file.ok for file in datasets.verify("mnist-static", tmp_path / "root")] == [True, True, False]
+    assert [file.ok for file in loaders.verify("mnist-static", tmp_path / "root")] == [True, True, False]
 
     for name in ("train", "valid", "test"):
         (served.folder / f"{name}.amat").write_bytes(b"<html>not found</html>")
     with pytest.raises(InputError, match=r"train\.amat could not be downloaded"):
-        datasets.load("mnist-static", root=tmp_path / "other")
+        loaders.load("mnist-static", root=tmp_path / "other")
     assert [path for path in (tmp_path / "other").rglob("*") if path.is_file()] == []
 
 
@@ -453,23 +453,23 @@ def test_published_omniglot_comes_before_the_rebuilt(tmp_path, monkeypatch):
     variants = (Variant("omniglot", (original,)), Variant("omniglot-rebuilt", (gray,)))
     monkeypatch.setitem(REGISTRY, "omniglot", replace(entry, variants=variants))
 
-    loaded = datasets.load("omniglot", root=tmp_path)
+    loaded = loaders.load("omniglot", root=tmp_path)
     assert loaded.name == "omniglot-rebuilt"
     assert "NOT comparable" in loaded.description
     sizes = {name: len(split.x) for name, split in loaded.splits.items()}
     assert sizes == {"train": 23_000, "valid": 1_345, "test": 8_070}
     rows = np.concatenate([split.x.reshape(-1, 2) for split in loaded.splits.values()])
     assert len(np.unique(rows, axis=0)) == 32_415  # no row in two splits
-    assert next(entry.present for entry in datasets.status(tmp_path) if entry.name == "omniglot")
+    assert next(entry.present for entry in loaders.status(tmp_path) if entry.name == "omniglot")
     with pytest.raises(InputError, match=r"chardata\.mat could not be downloaded"):
-        datasets.fetch("omniglot", tmp_path)
+        loaders.fetch("omniglot", tmp_path)
 
     columns, one_hot = np.zeros((784, 1_400)), np.eye(50)[np.zeros(1_400, int)].T
     path = folder / "chardata.mat"
     savemat(path, {"data": columns, "target": one_hot, "testdata": columns, "testtarget": one_hot})
     there = replace(original, md5=md5(path.read_bytes()))
     monkeypatch.setitem(REGISTRY, "omniglot", replace(entry, variants=(Variant("omniglot", (there,)), variants[1])))
-    assert datasets.load("omniglot", root=tmp_path).name == "omniglot"
+    assert loaders.load("omniglot", root=tmp_path).name == "omniglot"
 
 
 # ---------------------------------------------------------- the real files
@@ -477,7 +477,7 @@ def test_published_omniglot_comes_before_the_rebuilt(tmp_path, monkeypatch):
 
 @pytest.mark.data
 def test_mnist(data):
-    loaded = datasets.load("mnist", root=data)
+    loaded = loaders.load("mnist", root=data)
     assert (loaded.name, loaded.likelihood) == ("mnist", "bernoulli")
     sizes = {name: split.x.shape for name, split in loaded.splits.items()}
     assert sizes == {"train": (50_000, 1, 28, 28), "valid": (10_000, 1, 28, 28), "test": (10_000, 1, 28, 28)}
@@ -487,12 +487,12 @@ def test_mnist(data):
     y = np.concatenate([loaded.splits["train"].y, loaded.splits["valid"].y])
     found = [md5(idx_bytes(array)) for array in (x, y, loaded.splits["test"].x[:, 0], loaded.splits["test"].y)]
     assert found == [file.unpacked_md5 for file in REGISTRY["mnist"].variants[0].files]
-    assert all(file.ok for file in datasets.verify("mnist", data))
+    assert all(file.ok for file in loaders.verify("mnist", data))
 
 
 @pytest.mark.data
 def test_static_mnist(data):
-    loaded = datasets.load("mnist-static", root=data)
+    loaded = loaders.load("mnist-static", root=data)
     found = {name: digest(split.x.astype(np.uint8)) for name, split in loaded.splits.items()}
     assert found == {
         "train": "8d4f0427d6c2572b5e9994e08bad66de",
@@ -507,7 +507,7 @@ def test_static_mnist(data):
 
 @pytest.mark.data
 def test_omniglot(data):
-    loaded = datasets.load("omniglot", root=data)
+    loaded = loaders.load("omniglot", root=data)
     sizes = {name: split.x.shape for name, split in loaded.splits.items()}
     assert sizes == {"train": (23_000, 1, 28, 28), "valid": (1_345, 1, 28, 28), "test": (8_070, 1, 28, 28)}
     assert all(set(np.unique(split.y)) == set(range(50)) for split in loaded.splits.values())

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cpvae.datasets import Split, checks, load
+from cpvae.data.loaders import Split, checks, load
 from cpvae.errors import InputError
 
 RNG = np.random.default_rng(0)

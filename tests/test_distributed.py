@@ -22,15 +22,23 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 from torch import nn
 
-from cpvae import CPVAE, InputError, VampVAE, cli, recipes
-from cpvae.distributed import World, draw_rows, is_main, world
-from cpvae.distributions import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
-from cpvae.initialisation import STARTS, AutoencoderCode, ClusteredStart, gaussian_mixture
-from cpvae.likelihoods import Bernoulli
-from cpvae.nn import Dense
-from cpvae.rows import Rows
-from cpvae.schedules import constant
-from cpvae.training import CHECKPOINT, HISTORY, Interrupted, Settings, train
+from cpvae import CPVAE, InputError, VampVAE
+from cpvae.cli import fit, program
+from cpvae.data.rows import Rows
+from cpvae.fitting.devices.rank import is_main
+from cpvae.fitting.devices.world import World, world
+from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
+from cpvae.fitting.records import Interrupted
+from cpvae.fitting.schedules import constant
+from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts.clusterings import gaussian_mixture
+from cpvae.fitting.starts.codes import AutoencoderCode
+from cpvae.fitting.starts.start import STARTS, ClusteredStart
+from cpvae.nn.draws import draw_rows
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.expectations import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without torch.distributed")
 torch.set_num_threads(1)
@@ -277,9 +285,9 @@ def test_other_commands_are_refused_by_several_processes(monkeypatch):
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="2 processes for cpvae compare: expected cpvae fit"):
-        cli._refuse_several(["compare", "digits"])
-    cli._refuse_several(["fit", "digits"])
-    assert cli.resuming("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
+        program._refuse_several(["compare", "digits"])
+    program._refuse_several(["fit", "digits"])
+    assert fit.resuming("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
 
 
 def test_the_command_under_torchrun_prints_once_and_stops_with_its_state_saved(tmp_path):
@@ -307,9 +315,9 @@ def test_the_command_under_torchrun_prints_once_and_stops_with_its_state_saved(t
 
 def test_an_error_is_told_once_unless_it_is_of_one_process_alone(start, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "ALONE_AFTER", 1.0)
+    monkeypatch.setattr(program, "ALONE_AFTER", 1.0)
     monkeypatch.setattr(sys, "argv", ["cpvae", "fit", "none.npy", "--out", "run"])
-    for child in start(cli.main):
+    for child in start(program.main):
         os.waitpid(child, 0)
     told = [(tmp_path / f"err-{rank}").read_text().splitlines() for rank in range(2)]
     assert [line[:37] for line in told[0]] == ["error: none.npy: no such file or fold", "SystemExit 2"]

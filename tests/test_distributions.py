@@ -18,24 +18,14 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from cpvae import distributions, recipes
-from cpvae.bounds import elbo, terms_given
-from cpvae.distributions import (
-    CategoricalFullNormal,
-    CategoricalNormal,
-    Categories,
-    Continuous,
-    Exact,
-    Relaxed,
-    RelaxedTwice,
-    StraightThrough,
-    diagonal_normal,
-    entropy,
-)
-from cpvae.likelihoods import Bernoulli
-from cpvae.nn import Dense
-from cpvae.priors import Conditional, StandardNormal
-from cpvae.schedules import constant, exponential
+from cpvae.fitting.schedules import constant, exponential
+from cpvae.nn.layers import Dense
+from cpvae.probability import distributions, recipes
+from cpvae.probability.bounds import elbo, terms_given
+from cpvae.probability.distributions import CategoricalFullNormal, CategoricalNormal, Continuous, diagonal_normal
+from cpvae.probability.expectations import Categories, Exact, Relaxed, RelaxedTwice, StraightThrough, entropy
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.priors import Conditional, StandardNormal
 
 
 def random_normal(*shape: int) -> Independent:

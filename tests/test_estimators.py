@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
-from cpvae.base import DeepMixture
 from cpvae.checkpoints import load_tensors
-from cpvae.inference import component_probabilities, evaluate
+from cpvae.estimators.contract import DeepMixture
+from cpvae.probability.estimates import component_probabilities, evaluate
 
 torch.set_num_threads(1)
 QUICK = {"latent_dim": 3, "hidden": (32,), "max_epochs": 15, "batch_size": 25, "learning_rate": 5e-3, "random_state": 0}

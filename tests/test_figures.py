@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
 from PIL import Image
 
-from cpvae import figures
 from cpvae.errors import InputError
+from cpvae.study import figures
 
 
 def history(valid: list[float], beta: list[float] | None = None) -> list[dict[str, float]]:

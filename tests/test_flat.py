@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cpvae.flat import ALIGN, Flat
+from cpvae.fitting.devices.flat import ALIGN, Flat
 
 
 def layers() -> nn.Module:

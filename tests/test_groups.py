@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import norm
 
 from cpvae import CPVAE, InputError, MoGVAE
-from cpvae.datasets import Dataset, Split, make_synthetic
-from cpvae.evaluation import evaluate
-from cpvae.groups import join, overlaps
-from cpvae.report.page import write_report
+from cpvae.data.loaders import Dataset, Split, make_synthetic
+from cpvae.estimators.groups import join, overlaps
+from cpvae.study.evaluation import evaluate
+from cpvae.study.report.page import write_report
 
 
 def test_an_overlap_is_twice_the_share_put_to_the_wrong_one():

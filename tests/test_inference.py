@@ -10,15 +10,24 @@ from scipy.special import logsumexp
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
-from cpvae import inference, recipes
-from cpvae.bounds import elbo, importance_weighted
-from cpvae.distributions import CategoricalNormal, Continuous, Exact, Joint, diagonal_normal
-from cpvae.inference import decompose, draw_categories, evaluate, latent_means, log_likelihood, standard_error, validate
-from cpvae.likelihoods import Bernoulli
-from cpvae.models import VAE
-from cpvae.nn import Dense, GatedLinear
-from cpvae.posteriors import NormalPosterior
-from cpvae.rownoise import row_keys, row_normal
+from cpvae.data.noise import row_keys, row_normal
+from cpvae.fitting.validation import validate
+from cpvae.nn.layers import Dense, GatedLinear
+from cpvae.probability import estimates, recipes
+from cpvae.probability.bounds import elbo, importance_weighted
+from cpvae.probability.distributions import CategoricalNormal, Continuous, diagonal_normal
+from cpvae.probability.estimates import (
+    decompose,
+    draw_categories,
+    evaluate,
+    latent_means,
+    log_likelihood,
+    standard_error,
+)
+from cpvae.probability.expectations import Exact, Joint
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.models import VAE
+from cpvae.probability.posteriors import NormalPosterior
 
 PARTS = ("log_px", "kl_c", "kl_z", "elbo", "elbo_tight", "proba", "q_c")
 
@@ -48,7 +57,7 @@ def test_evaluation_is_a_function_of_the_row(grey, monkeypatch):
     model, order = small(), torch.randperm(60)
     whole = evaluate(model, grey, 3)
     shuffled, single = evaluate(model, grey[order], 3), evaluate(model, grey[7:8], 3)
-    monkeypatch.setattr(inference, "DECODED_AT_ONCE", 3 * 7)  # batches of seven rows, the last of four
+    monkeypatch.setattr(estimates, "DECODED_AT_ONCE", 3 * 7)  # batches of seven rows, the last of four
     parts = evaluate(model, grey, 3)
     for name in PARTS:
         value = getattr(whole, name)
@@ -62,10 +71,10 @@ def test_of_many_categories_the_likeliest_give_bounds(grey, monkeypatch, evaluat
     """Cut to some categories, L is that of the cut posterior, by hand; L* is below that of all categories."""
     model = small(n_components=20, latent_dim=3)
     whole = evaluate(model, grey, 2)
-    monkeypatch.setattr(inference, "EVALUATED", evaluated)
+    monkeypatch.setattr(estimates, "EVALUATED", evaluated)
     same = evaluate(model, grey, 2)  # no row of this model is sure of so few categories
     np.testing.assert_allclose(same.elbo, whole.elbo, rtol=0, atol=1e-9)
-    monkeypatch.setattr(inference, "LEFT_OUT", 1.0)
+    monkeypatch.setattr(estimates, "LEFT_OUT", 1.0)
     cut = evaluate(model, grey, 2)
     q = torch.from_numpy(whole.q_c)
     kept = q.topk(evaluated).indices
@@ -73,7 +82,7 @@ def test_of_many_categories_the_likeliest_give_bounds(grey, monkeypatch, evaluat
     weights = mask * q / (mask * q).sum(-1, keepdim=True)
     with torch.no_grad():
         y = grey
-        given = inference.mean_terms(model, y, model.encode(y), model.latent(), torch.arange(20).unsqueeze(0), 2)
+        given = estimates.mean_terms(model, y, model.encode(y), model.latent(), torch.arange(20).unsqueeze(0), 2)
     divergence = torch.special.xlogy(weights, 20 * weights).sum(-1)
     by_hand = (weights * given.elbo).sum(-1) - divergence
     np.testing.assert_allclose(cut.elbo, by_hand.numpy(), rtol=0, atol=1e-9)
@@ -92,8 +101,8 @@ def test_rows_that_are_sure_of_few_categories_are_cut_and_others_are_not(grey, m
     model = small(n_components=20)
     model.posterior.logits.weight.data.mul_(30.0)
     whole = evaluate(model, grey, 2)
-    monkeypatch.setattr(inference, "EVALUATED", 3)
-    sure = np.sort(whole.q_c, 1)[:, -3:].sum(1) > 1 - inference.LEFT_OUT
+    monkeypatch.setattr(estimates, "EVALUATED", 3)
+    sure = np.sort(whole.q_c, 1)[:, -3:].sum(1) > 1 - estimates.LEFT_OUT
     assert 5 < sure.sum() < 55
     cut, means = evaluate(model, grey, 2), latent_means(model, grey)
     np.testing.assert_allclose(cut.elbo[~sure], whole.elbo[~sure], rtol=0, atol=1e-9)
@@ -132,7 +141,7 @@ def test_validation_is_the_mean_over_rows(grey, monkeypatch):
     """FACTS 6.7: batches of 7 with a last one of 4 must not weigh the last rows more."""
     model = small()
     exact = evaluate(model, grey)
-    monkeypatch.setattr(inference, "DECODED_AT_ONCE", 3 * 7)
+    monkeypatch.setattr(estimates, "DECODED_AT_ONCE", 3 * 7)
     terms = validate(model, grey, Exact())[0]
     for name in ("log_px", "kl_c", "kl_z", "elbo"):
         assert float(getattr(terms, name)) == pytest.approx(getattr(exact, name).mean(), abs=1e-12)

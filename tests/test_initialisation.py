@@ -11,24 +11,18 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, make_blobs, make_moons
 
-from cpvae import CPVAE, InputError, initialisation, load
-from cpvae.augment import Affine
-from cpvae.findings import findings
-from cpvae.initialisation import (
-    STARTS,
-    AutoencoderCode,
-    RowCode,
-    Task,
-    choose,
-    ellipses,
-    gaussian_mixture,
-    k_means,
-    umap_mixture,
-)
-from cpvae.likelihoods import build
-from cpvae.metrics import accuracy_hungarian
-from cpvae.rows import Rows
-from cpvae.training import train
+from cpvae import CPVAE, InputError, load
+from cpvae.data.augment import Affine
+from cpvae.data.rows import Rows
+from cpvae.fitting.loop import train
+from cpvae.fitting.starts import start
+from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
+from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
+from cpvae.fitting.starts.start import STARTS, choose
+from cpvae.fitting.starts.task import Task
+from cpvae.probability.likelihoods.choice import build
+from cpvae.study.findings import findings
+from cpvae.study.metrics import accuracy_hungarian
 
 BLOBS, GROUPS = make_blobs(600, 5, centers=4, cluster_std=0.6, random_state=0)
 
@@ -47,8 +41,8 @@ def test_groups_far_apart_are_found(name):
 
 @pytest.mark.parametrize("clustering", [k_means, gaussian_mixture, umap_mixture])
 def test_what_is_found_on_some_rows_is_said_of_all(clustering):
-    start = initialisation.ClusteredStart(RowCode(), clustering)
-    found = start(task(BLOBS, 4, max_rows=200))
+    begin = start.ClusteredStart(RowCode(), clustering)
+    found = begin(task(BLOBS, 4, max_rows=200))
     assert found.shape == (600,)
     assert accuracy_hungarian(GROUPS, found.numpy()) == 1.0
 
@@ -68,7 +62,7 @@ def test_many_components_leave_none_without_rows():
 def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
     assert choose(is_image=False) is STARTS["rows"]
     assert choose(is_image=True) is STARTS["umap"]
-    monkeypatch.setattr(initialisation.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
     assert choose(is_image=True) is STARTS["autoencoder"]
 
 
@@ -93,7 +87,7 @@ def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
     assert accuracy_hungarian(moons[1], found["gmm"]) < 0.9
     for name in ("rows", "gmm"):
         assert accuracy_hungarian(overlapping()[1], STARTS[name](task(overlapping()[0], 3)).numpy()) > 0.95
-    monkeypatch.setattr(initialisation.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
     assert (STARTS["rows"](task(moons[0], 2)).numpy() == found["gmm"]).all()
 
 
@@ -129,7 +123,7 @@ def test_a_code_of_copies_is_that_of_the_last_weights(monkeypatch):
     digits = (load_digits().data / 16).astype(np.float32)
     noise = Rows(np.random.RandomState(0).rand(60, 64).astype(np.float32))
     outcomes = []
-    monkeypatch.setattr(initialisation, "train", lambda *args, **options: outcomes.append(train(*args, **options)))
+    monkeypatch.setattr(start, "train", lambda *args, **options: outcomes.append(train(*args, **options)))
     for augment in (Affine((1, 8, 8)), None):
         given = replace(task(digits[:60], 10, is_image=True, augment=augment), valid=noise)
         AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=300)(given)

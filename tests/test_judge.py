@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from cpvae import VAE, InputError, datasets
-from cpvae.datasets import Dataset, Split
-from cpvae.judge import BATCH, Judge, judge_for
+from cpvae import VAE, InputError
+from cpvae.data import loaders
+from cpvae.data.loaders import Dataset, Split
+from cpvae.study.judge import BATCH, Judge, judge_for
 
 torch.set_num_threads(1)
 
@@ -28,7 +29,7 @@ def blobs(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def digits() -> dict[str, Split]:
-    return datasets.load("digits").splits
+    return loaders.load("digits").splits
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_rows_are_judged_one_at_a_time(table):
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 40)])
 def test_images_of_any_size_and_dtype(shape, dtype, monkeypatch):
     """Bright above or bright below, in noise; fewer rows than a batch."""
-    monkeypatch.setattr("cpvae.judge.STEPS", (25, 25))
+    monkeypatch.setattr("cpvae.study.judge.STEPS", (25, 25))
     random = np.random.RandomState(0)
     y = np.arange(60) % 2
     assert len(y) < BATCH
@@ -227,9 +228,9 @@ def test_mnist_from_a_few_thousand_rows(monkeypatch):
     folder = os.environ.get("CPVAE_DATA", "")
     if not folder or not Path(folder, "mnist").is_dir():
         pytest.skip("NOT TESTED: set CPVAE_DATA to a folder that holds mnist")
-    splits = datasets.load("mnist", root=Path(folder)).splits
+    splits = loaders.load("mnist", root=Path(folder)).splits
     train, test = splits["train"], splits["test"]
-    monkeypatch.setattr("cpvae.judge.STEPS", (150, 150))
+    monkeypatch.setattr("cpvae.study.judge.STEPS", (150, 150))
     judge = Judge.fit(train.x[:4000], train.y[:4000], seed=0)
     x, y = test.x[:2000], test.y[:2000]
     assert judge.full == 255

@@ -7,9 +7,11 @@ import pytest
 import torch
 from scipy import stats
 
+from cpvae.data.rows import Rows
 from cpvae.errors import InputError
-from cpvae.likelihoods import Bernoulli, Gaussian, build, choose, draw_bits, empty
-from cpvae.rows import Rows
+from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
+from cpvae.probability.likelihoods.choice import build, choose, empty
+from cpvae.probability.likelihoods.gaussian import Gaussian
 
 SPREAD = np.array([1e-3, 1.0, 40.0])
 CENTRE = np.array([-5.0, 0.0, 1e4])

@@ -16,15 +16,19 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from torch.distributions import Normal, kl_divergence
 
-from cpvae import recipes
-from cpvae.bounds import elbo
 from cpvae.checkpoints import load_tensors, save_tensors
-from cpvae.distributions import CategoricalNormal, Exact, diagonal_normal
-from cpvae.inference import evaluate
-from cpvae.likelihoods import Bernoulli, build
-from cpvae.nn import Dense
-from cpvae.rows import Rows
-from cpvae.training import CHECKPOINT, Interrupted, Settings, train
+from cpvae.data.rows import Rows
+from cpvae.fitting.loop import CHECKPOINT, train
+from cpvae.fitting.records import Interrupted
+from cpvae.fitting.settings import Settings
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.bounds import elbo
+from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
+from cpvae.probability.estimates import evaluate
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.likelihoods.choice import build
 
 # ---------------------------------------------------------------- 1: a mixture of vectors, not of coordinates
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from scipy.special import expit
 
-from cpvae.nn import Dense, GatedLinear, GatedMLP, Linear, select
+from cpvae.nn.layers import Dense, GatedLinear, GatedMLP, Linear, select
 
 
 def gated_by_hand(layer: GatedLinear, x: np.ndarray, onehot: np.ndarray) -> np.ndarray:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from cpvae import CPVAE, VAE, FitWarning, InputError, captured
-from cpvae.captured import EAGER, Captured
-from cpvae.distributions import Exact, SumAndSample
-from cpvae.estimators import MODELS
-from cpvae.presets import PRESETS, settings, start_epochs
-from cpvae.training import Settings
+from cpvae import CPVAE, VAE, FitWarning, InputError
+from cpvae.estimators.zoo import MODELS
+from cpvae.fitting.devices import capture
+from cpvae.fitting.devices.capture import EAGER, Captured
+from cpvae.fitting.presets import PRESETS, settings, start_epochs
+from cpvae.fitting.settings import Settings
+from cpvae.probability.expectations import Exact, SumAndSample
 
 X = (load_digits().data[:600] / 16).astype(np.float32)
 
@@ -113,7 +114,7 @@ class Recorder:
 @pytest.mark.parametrize("fails", [False, True])
 def test_on_a_device_the_step_is_recorded_once_and_replayed(monkeypatch, fails):
     cuda = Recorder(fails)
-    monkeypatch.setattr(captured.torch, "cuda", cuda)
+    monkeypatch.setattr(capture.torch, "cuda", cuda)
     run, recorded = [], []
     step = Captured(lambda: (recorded if cuda.recording else run).append(1), torch.device("cuda"))
     for _ in range(EAGER):

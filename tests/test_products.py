@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cpvae import products, recipes
-from cpvae.bounds import elbo
-from cpvae.distributions import Exact
-from cpvae.likelihoods import Bernoulli
+from cpvae.nn import products
+from cpvae.probability import recipes
+from cpvae.probability.bounds import elbo
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
 needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="this PyTorch has no oneDNN product")
 

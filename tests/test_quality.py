@@ -11,9 +11,9 @@ from scipy.linalg import sqrtm
 from sklearn.neighbors import NearestNeighbors
 
 from cpvae import CPVAE, VAE, InputError
-from cpvae.datasets import Dataset, Split
-from cpvae.judge import Judge
-from cpvae.quality import (
+from cpvae.data.loaders import Dataset, Split
+from cpvae.study.judge import Judge
+from cpvae.study.quality import (
     bootstrap_se,
     class_coverage,
     class_entropy,
@@ -197,7 +197,7 @@ def test_neighbourhoods_agree_with_searches_by_scikit_learn(monkeypatch):
     """Other code, and other blocks of distances, on rows enough that no distance is a tie."""
     random = np.random.RandomState(0)
     real, generated = random.normal(size=(150, 4)), random.normal(0.5, 1.2, size=(110, 4))
-    monkeypatch.setattr("cpvae.quality.DISTANCES", 1000)
+    monkeypatch.setattr("cpvae.study.quality.DISTANCES", 1000)
     found = neighbourhoods(real, generated, k=4)
     reach = {}
     for name, x in (("real", real), ("generated", generated)):
@@ -426,7 +426,7 @@ class Images(Fake):
 def test_like_is_compared_with_like(corners, corner_judge, monkeypatch, likelihood, mean, asked, drawn):
     """Real pixels are drawn where generated ones are."""
     given = []
-    monkeypatch.setattr("cpvae.quality.quality", lambda judge, real, *rest, **options: given.append(real) or {})
+    monkeypatch.setattr("cpvae.study.quality.quality", lambda judge, real, *rest, **options: given.append(real) or {})
     model, x = Images(likelihood), corners.splits["all"].x
     found = judge_model(model, corners, corner_judge, seed=4, mean=mean)
     assert (found["mean"], model.asked) == (asked, [asked])

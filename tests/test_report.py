@@ -17,15 +17,16 @@ import pytest
 import torch
 from PIL import Image
 
-from cpvae import findings, runs
-from cpvae.base import DeepMixture
-from cpvae.datasets import load
+from cpvae.data.loaders import load
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators import CPVAE, VAE
-from cpvae.inference import standard_error
-from cpvae.report.categories import category
-from cpvae.report.page import render, write_report
-from cpvae.report.shown import categories_to_draw, look_at, nearest_rows
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.zoo import CPVAE, VAE
+from cpvae.fitting import runs
+from cpvae.probability.estimates import standard_error
+from cpvae.study import findings
+from cpvae.study.report.categories import category
+from cpvae.study.report.page import render, write_report
+from cpvae.study.report.shown import categories_to_draw, look_at, nearest_rows
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}
 VOID = {"meta", "img", "link", "br", "hr", "input"}

@@ -13,18 +13,20 @@ import torch
 from matplotlib.text import Text
 from scipy.stats import norm
 
-from cpvae import InputError, cli, datasets, load
-from cpvae.commands import make_estimator
-from cpvae.evidence import evidence
-from cpvae.metrics import ari
-from cpvae.reproduce import claims, clusters, drawing, pages, running, table, targets
-from cpvae.reproduce.drawing import draw, drawn
-from cpvae.reproduce.measures import BINS, CATEGORIES
-from cpvae.reproduce.planning import Costs, Plan, duration
-from cpvae.reproduce.rows import Row, named, published, read_rows, serving
-from cpvae.reproduce.running import Job, missing
-from cpvae.reproduce.verification import FILE, choose, compare, verified, verify
-from cpvae.runs import held
+from cpvae import InputError, load
+from cpvae.cli import program
+from cpvae.data import loaders
+from cpvae.fitting.runs import held
+from cpvae.study.evidence import evidence
+from cpvae.study.inputs import make_estimator
+from cpvae.study.metrics import ari
+from paper import claims, clusters, drawing, pages, running, table, targets
+from paper.drawing import draw, drawn
+from paper.measures import BINS, CATEGORIES
+from paper.planning import Costs, Plan, duration
+from paper.rows import Row, named, published, read_rows, serving
+from paper.running import Job, missing
+from paper.verification import FILE, choose, compare, verified, verify
 
 ROW = """
 about = "{about}"
@@ -155,7 +157,7 @@ def test_a_cell_of_the_table_has_all_that_is_asked_of_it(done):
 def test_empirical_weights_change_the_bound_as_a_model_with_them_says(done):
     """Against a model that was saved with p(c) = q(c)."""
     model = load(done / "runs" / "table1" / "digits-cpvae-k10-seed0")
-    x = datasets.load("digits").splits["test"].x
+    x = loaders.load("digits").splits["test"].x
     before = model.score(x)
     model.model_.prior.weights = "empirical"
     model.model_.prior.set_aggregated(model.model_.prior.aggregated)
@@ -658,7 +660,7 @@ def test_a_fit_of_more_epochs_or_another_network_costs_what_that_does(tmp_path):
 
 
 def test_a_budget_holds_first_seeds_before_second_ones_and_cheap_before_dear(tmp_path, monkeypatch):
-    monkeypatch.setattr("cpvae.reproduce.planning.speed", lambda: 10.0)
+    monkeypatch.setattr("paper.planning.speed", lambda: 10.0)
     cheap, dear = some("mnist-vae", "vae", None, 3), some("mnist-mog-k10", "mog", 10, 3)
     result_with(tmp_path, cheap, 60, 10.0, seed=2)
     result_with(tmp_path, dear, 300, 10.0, seed=2)
@@ -696,7 +698,7 @@ def test_without_any_result_a_budget_takes_one_fit_for_each_place(tmp_path):
 
 
 def test_rows_of_the_same_name_have_costs_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr("cpvae.reproduce.planning.speed", lambda: 10.0)
+    monkeypatch.setattr("paper.planning.speed", lambda: 10.0)
     one, other = (Row(group, "mnist-exact", "", "mnist", "cpvae", 2, ("all",)) for group in ("clusters", "ablation"))
     result_with(tmp_path, one, 6000, 10.0)
     result_with(tmp_path, other, 60, 10.0)
@@ -820,19 +822,19 @@ def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
     monkeypatch.chdir(done)
     monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "table1", "--render", "--json"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 0
     said = json.loads(capsys.readouterr().out)
     assert [cell["row"] for cell in said] == ["digits-cpvae-k10", "digits-vae"]
     assert {"row", "dataset", "components", "published", "measured", "seeds", "files"} <= set(said[0])
     monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--plan"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 0
     assert "every fit has its result" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--plan", "--json", "--results", "none"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 0
     answer = capsys.readouterr()
     said = json.loads(answer.out)
@@ -841,7 +843,7 @@ def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
     assert {"row", "group", "seed", "seconds"} == set(said["jobs"][0])
     monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "all", "--render", "--results", "elsewhere/results"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 0
     assert "no pages are written" in capsys.readouterr().err
 
@@ -886,7 +888,7 @@ def test_a_figure_that_is_not_what_the_weights_give_is_named(done, tmp_path, cap
     path.write_text(json.dumps(result))
     monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", "table1", "--row", "vae", "--verify", "9", "--json"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 1
     said = capsys.readouterr()
     assert "test negative_elbo differs by 0.0" in said.err
@@ -947,7 +949,7 @@ def test_unknown_names_are_refused_with_the_nearest(capsys, monkeypatch):
     for words, nearest in ((["acuracy"], "accuracy"), (["accuracy", "--row", "defalt", "--render"], "default")):
         monkeypatch.setattr("sys.argv", ["cpvae", "reproduce", *words])
         with pytest.raises(SystemExit) as stopped:
-            cli.main()
+            program.main()
         assert stopped.value.code == 2
         assert f"did you mean {nearest!r}?" in capsys.readouterr().err
 

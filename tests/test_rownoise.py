@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from cpvae import rownoise
-from cpvae.rownoise import row_keys, row_normal, row_uniform
+from cpvae.data import noise
+from cpvae.data.noise import row_keys, row_normal, row_uniform
 
 ROWS = {
     "normal": lambda n: torch.randn(n, 7),
@@ -114,8 +114,8 @@ def signed(x: int) -> int:
 @pytest.mark.parametrize("bits", [0, 2**64 - 1, 2**63], ids=["lowest", "highest", "middle"])
 def test_strictly_inside(bits):
     """Keys made so that the generator's 64 bits are the extreme ones: still inside (0, 1), and a finite normal."""
-    start = unmix(bits) - rownoise._INCREMENT
-    stream = int(rownoise._mix(torch.tensor(1)))
+    start = unmix(bits) - noise._INCREMENT
+    stream = int(noise._mix(torch.tensor(1)))
     key = torch.tensor([signed(unmix(start & (2**64 - 1)) ^ (stream & (2**64 - 1)))])
     u = row_uniform(key, (1,))
     assert abs(float(u) - bits / 2**64) < 1e-12

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from cpvae import InputError
-from cpvae.datasets import make_table
-from cpvae.schema import Column, Schema, as_frame, first_gap
+from cpvae.data.loaders import make_table
+from cpvae.data.schema import Column, Schema, as_frame, first_gap
 
 
 def mixed() -> pd.DataFrame:

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from cpvae import CPVAE, InputError
-from cpvae.commands import rows_of
-from cpvae.datasets import load, shards
+from cpvae.data.loaders import load, shards
+from cpvae.study.inputs import rows_of
 
 pytest.importorskip("pyarrow")
 NAMES = ["a", "b", "c", "d"]

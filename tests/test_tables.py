@@ -18,19 +18,26 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from conftest import LinearDecoder
-from cpvae import CPVAE, VAE, InputError, datasets, latent_classes, load, metrics, recipes, training
-from cpvae.bounds import elbo
+from cpvae import CPVAE, VAE, InputError, load
 from cpvae.checkpoints import load_tensors
-from cpvae.datasets import make_table
-from cpvae.distributions import Exact, Joint, diagonal_normal
-from cpvae.inference import evaluate, log_likelihood
-from cpvae.likelihoods import Columns, build, empty
-from cpvae.models import VAE as VAEModule
-from cpvae.nn import Dense
-from cpvae.priors import Conditional
-from cpvae.rownoise import row_keys
-from cpvae.rows import Rows
-from cpvae.schema import Column, Schema
+from cpvae.data import loaders
+from cpvae.data.loaders import make_table
+from cpvae.data.noise import row_keys
+from cpvae.data.rows import Rows
+from cpvae.data.schema import Column, Schema
+from cpvae.fitting import loop
+from cpvae.fitting.starts import latent_classes
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.bounds import elbo
+from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.estimates import evaluate, log_likelihood
+from cpvae.probability.expectations import Exact, Joint
+from cpvae.probability.likelihoods.choice import build, empty
+from cpvae.probability.likelihoods.columns import Columns
+from cpvae.probability.models import VAE as VAEModule
+from cpvae.probability.priors import Conditional
+from cpvae.study import metrics
 from test_cli import TINY, call, done, refused, stopping, tree
 
 torch.set_num_threads(1)
@@ -619,7 +626,7 @@ def test_resume_keeps_the_schema(place, monkeypatch):
     options = (*FIT[:-1], "--epochs", "4", "--batch-size", "10", "--quiet")
     done(*(option if option != "run" else "whole" for option in options))
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "_step", stopping(after=7))
+        patch.setattr(loop._Run, "_step", stopping(after=7))
         assert call(*options).code == 130
     done("fit", "t.csv", "--labels", "source", "--out", "run", "--resume", "--quiet")
     whole, resumed = load("whole"), load("run")
@@ -646,7 +653,7 @@ def test_what_needs_no_schema_gets_none(place):
 
 
 def test_the_named_table():
-    data = datasets.load("table")
+    data = loaders.load("table")
     assert {name: split.x.shape for name, split in data.splits.items()} == {
         "train": (3000, 10),
         "valid": (500, 10),

@@ -19,16 +19,22 @@ import torch
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
-from cpvae import CPVAE, FitWarning, InputError, load, recipes, restarts
-from cpvae.distributions import Exact, Relaxed, StraightThrough
-from cpvae.inference import validate
-from cpvae.initialisation import STARTS, AutoencoderCode, ClusteredStart, RandomStart, gaussian_mixture
-from cpvae.likelihoods import Bernoulli
-from cpvae.nn import Dense
-from cpvae.rows import Rows
-from cpvae.runs import held
-from cpvae.schedules import constant
-from cpvae.training import CHECKPOINT, HISTORY, EpochRecord, Interrupted, Settings, train
+from cpvae import CPVAE, FitWarning, InputError, load
+from cpvae.data.rows import Rows
+from cpvae.fitting import restarts
+from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
+from cpvae.fitting.records import EpochRecord, Interrupted
+from cpvae.fitting.runs import held
+from cpvae.fitting.schedules import constant
+from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts.clusterings import gaussian_mixture
+from cpvae.fitting.starts.codes import AutoencoderCode
+from cpvae.fitting.starts.start import STARTS, ClusteredStart, RandomStart
+from cpvae.fitting.validation import validate
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.expectations import Exact, Relaxed, StraightThrough
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
 torch.set_num_threads(1)
 X = (load_digits().data[:400] / 16).astype(np.float32)
@@ -311,7 +317,7 @@ def test_a_folder_that_was_claimed_for_nothing_is_not_left_behind(tmp_path, monk
     def refuse(*arguments: object) -> None:
         raise InputError("no")
 
-    monkeypatch.setattr("cpvae.base.run_all", refuse)
+    monkeypatch.setattr("cpvae.estimators.contract.run_all", refuse)
     with pytest.raises(InputError, match="no"):
         fit_in(tmp_path / "new" / "run")
     assert not (tmp_path / "new").exists()

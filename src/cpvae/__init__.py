@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cpvae.choice import choose_components
     from cpvae.errors import FitWarning, InputError
-    from cpvae.estimators import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
+    from cpvae.estimators.zoo import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
+    from cpvae.study.choice import choose_components
 
 __version__ = "0.1.0"
 
@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators"),
+    **dict.fromkeys(("CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators.zoo"),
     **dict.fromkeys(("FitWarning", "InputError"), "cpvae.errors"),
-    "choose_components": "cpvae.choice",
+    "choose_components": "cpvae.study.choice",
 }
 
 

@@ -1,0 +1,169 @@
+"""Target `accuracy`: clusters of MNIST without labels, seed by seed, and of other data beside scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cpvae.checkpoints import read_json, write_atomic
+from cpvae.study import figures
+from paper.pages import ROOT_OF_PAGES, cell_of, links, rendered
+from paper.results import AGREEMENT, results_of
+from paper.rows import Row
+
+PAGE = Path("docs", "clusters.md")
+OTHERS = Path("clusters", "other")  # in the folder of results
+STARTS = Path("clusters", "starts")
+RESTORE = "restore it from the checkout"
+
+
+def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
+    """A line of the table for each row with results."""
+    for row in rows:
+        found = results_of(row, results)
+        if not found:
+            continue
+        accuracy = np.array([one["test"]["accuracy"] for one in found])
+        bound = np.array([one["test"]["negative_elbo"] for one in found])
+        path = results / row.group / f"{row.name}-{AGREEMENT}.json"
+        pairs = read_json(path, "a result", RESTORE)["ari"] if path.exists() else []
+        yield {
+            **cell_of(row, found, results, "accuracy"),
+            "measured": float(np.median(accuracy)),
+            "accuracy_median": float(np.median(accuracy)),
+            "accuracy_worst": float(accuracy.min()),
+            "accuracy_best": float(accuracy.max()),
+            "negative_elbo_median": float(np.median(bound)),
+            "negative_elbo_range": [float(bound.min()), float(bound.max())],
+            "calibration_error_worst": max(one["test"]["calibration_error"] for one in found),
+            "components_used": float(np.median([one["test"]["components_used"] for one in found])),
+            "component_groups": [one["test"]["component_groups"] for one in found if "component_groups" in one["test"]],
+            "accuracy_groups": [one["test"]["accuracy_groups"] for one in found if "accuracy_groups" in one["test"]],
+            "accuracy_majority": [one["test"]["accuracy_majority"] for one in found],
+            "ari_median": float(np.median(pairs)) if pairs else None,
+            "ari_worst": min(pairs) if pairs else None,
+            "seconds_median": float(np.median([one["seconds"]["start"] + one["seconds"]["training"] for one in found])),
+        }
+
+
+def table(rows: Sequence[Row], results: Path) -> str:
+    """The cells as Markdown, each row with its result files."""
+    lines = [
+        "| recipe | seeds | accuracy: median | worst | best | -L: median (range), nats | calibration error, worst "
+        "| ARI of two seeds: median, worst | in use, groups | minutes of a thread | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row, cell in zip((row for row in rows if results_of(row, results)), cells(rows, results), strict=True):
+        stable = "" if cell["ari_median"] is None else f"{cell['ari_median']:.3f}, {cell['ari_worst']:.3f}"
+        low, high = cell["negative_elbo_range"]
+        lines.append(
+            f"| **{row.label}**: {cell['about']} | {len(cell['seeds'])} | {cell['accuracy_median']:.4f} "
+            f"| {cell['accuracy_worst']:.4f} | {cell['accuracy_best']:.4f} "
+            f"| {cell['negative_elbo_median']:.2f} ({low:.2f} to {high:.2f}) | {cell['calibration_error_worst']:.4f} "
+            f"| {stable} | {_groups(cell)} "
+            f"| {cell['seconds_median'] / 60:.1f} | {links(cell)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _groups(cell: dict[str, Any]) -> str:
+    """How many categories are in use, and how many groups they form with what accuracy, where that is fewer."""
+    text = f"{cell['components_used']:.0f}"
+    found = cell["component_groups"]
+    if not found:
+        return text
+    text += f", {'/'.join(str(n) for n in sorted(set(found)))}"
+    if min(found) < cell["components_used"]:
+        text += f" (accuracy: groups {np.median(cell['accuracy_groups']):.3f}, "
+        text += f"majority {np.median(cell['accuracy_majority']):.3f})"
+    return text
+
+
+def others(results: Path) -> str:
+    """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none.
+
+    And beside what CP-VAE begins with, where that was measured (`benchmarks/starts.py`).
+    """
+    paths = sorted((results / OTHERS).glob("*.json"))
+    found = [read_json(path, "a result", RESTORE) for path in paths]
+    if not found:
+        return ""
+    methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
+    begun = {path.stem: read_json(path, "a result", RESTORE) for path in sorted((results / STARTS).glob("*.json"))}
+    head = ["data", "rows", "K", *methods, "seeds", "judged on", "CP-VAE's start alone, rows of the fit", ""]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for one, path in zip(found, paths, strict=True):
+        accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
+        shown = [_mean_and_range(values) for values in accuracy.values()]
+        judged_on = "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
+        seeds = len(accuracy[methods[0]])
+        line = [one["dataset"], f"{one['train']:,}", str(one["n_components"]), *shown, str(seeds), judged_on]
+        line += [_of_start(begun.get(one["dataset"]))]
+        lines.append(f"| {' | '.join(line)} | [file]({ROOT_OF_PAGES}/results/{OTHERS.as_posix()}/{path.name}) |")
+    if "mnist" in begun:
+        lines += [
+            "",
+            f"The start alone on all {begun['mnist']['train']:,} training rows of MNIST: {_of_start(begun['mnist'])}.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _of_start(begun: dict[str, Any] | None) -> str:
+    """The accuracy of a start alone, with its file."""
+    if begun is None:
+        return ""
+    file = f"{ROOT_OF_PAGES}/results/{STARTS.as_posix()}/{begun['dataset']}.json"
+    return f"[{_mean_and_range([run['accuracy'] for run in begun['runs']])}]({file})"
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    """In print.
+
+    >>> _mean_and_range([0.5, 0.7]), _mean_and_range([0.5])
+    ('0.600 (0.500 to 0.700)', '0.500')
+    """
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
+def sources(rows: Sequence[Row], results: Path) -> str:
+    """How many groups CP-VAE finds in the paper's mixture of two sources, as Markdown; empty if none."""
+    lines = []
+    for row in rows:
+        for one in results_of(row, results) if row.model == "cpvae" else []:
+            test = one["test"]
+            link = f"[file]({ROOT_OF_PAGES}/results/{row.group}/{row.run(one['seed'])}.json)"
+            found = f"{test['components_used']} | {test['component_groups']}"
+            lines.append(f"| {row.about}, K = {row.components} | {found} | {link} |\n")
+    head = (
+        "Groups in the paper's synthetic data, two sources; in use is what is the likeliest category of many a row:\n\n"
+        "| | in use | groups | |\n|---|---|---|---|\n"
+    )
+    return head + "".join(lines) if lines else ""
+
+
+def body(rows: Sequence[Row], synthetic: Sequence[Row], results: Path) -> str:
+    """All tables of the page: rows of the clusters of MNIST, and of the synthetic data."""
+    note = "Other data, with the defaults at the commit that each file names; accuracy: mean (worst to best).\n\n"
+    other = others(results)
+    parts = [table(rows, results), note + other if other else "", sources(synthetic, results)]
+    return "\n".join(part for part in parts if part)
+
+
+def render(rows: Sequence[Row], synthetic: Sequence[Row], results: Path, root: Path) -> list[Path]:
+    """Write the tables into their page, and beside it how far the probabilities of the first row can be believed."""
+    page = root / PAGE
+    if not page.exists():  # its text is written by hand
+        return []
+    write_atomic(page, rendered(page.read_text(), body(rows, synthetic, results)))
+    found = results_of(rows[0], results)
+    if not found:
+        return [page]
+    bins = [tuple(np.array(one["calibration"][name]) for name in ("rows", "confidence", "accuracy")) for one in found]
+    title = f"{rows[0].dataset}, {rows[0].label}: {len(found)} seeds, test rows"
+    picture = page.with_name(f"{page.stem}-calibration.png")
+    figures.save(figures.reliability(bins, title), picture)  # type: ignore[arg-type]
+    return [page, picture]

@@ -1,0 +1,249 @@
+"""Table 1 of the paper, and the ablation: each cell from its result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paper.pages import cell_of, links
+from paper.results import results_of
+from paper.rows import FULL, LONG, METHODS, Row
+
+COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
+ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
+SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
+BAR = r"\|"  # in Markdown, a bar that ends no cell
+BOUND = ("test", "negative_elbo")
+SHOWN = {  # what a cell has of its results beside seconds, and the keys that lead to it
+    "measured": BOUND,
+    "negative_elbo_se": ("test", "negative_elbo_se"),
+    "negative_elbo_tight": ("test", "negative_elbo_tight"),
+    "negative_elbo_same_rows": ("importance_weighted", "negative_elbo"),
+    "negative_log_likelihood": ("importance_weighted", "negative_log_likelihood"),
+    "negative_log_likelihood_se": ("importance_weighted", "negative_log_likelihood_se"),
+    "importance_samples": ("importance_weighted", "samples"),
+    "importance_rows": ("importance_weighted", "rows"),
+    "relaxed_not_a_bound": ("relaxed_not_a_bound", "1.0", "value"),
+    "relaxed_colder_not_a_bound": ("relaxed_not_a_bound", "0.5", "value"),
+    "accuracy": ("test", "accuracy"),
+    "accuracy_majority": ("test", "accuracy_majority"),
+    "components_used": ("test", "components_used"),
+    "epochs": ("epochs",),
+    "reconstruction_mse": ("reconstruction_mse",),
+    "purity": ("judged", "purity"),
+    "classes_covered": ("judged", "classes_covered"),
+    "coverage": ("judged", "coverage"),
+    "frechet_distance": ("judged", "frechet_distance"),
+    "frechet_distance_se": ("judged", "frechet_distance_se"),
+}
+STEPS, PLAIN = "table_steps.json", "mnist-vae"  # how long a step takes, and whose time counts as 1
+WEIGHTS = ("uniform", "empirical")  # p(c) of which a result has the change of -L
+Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
+
+
+def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """A cell for each row, also for those without a result; nats a test row.
+
+    `measured` is the mean over seeds of -L, eq. (7), with the p(c) of the fit.
+    """
+    steps = steps_of(results)
+    for row in rows:
+        found = results_of(row, results)
+        cell = cell_of(row, found, results, "nats", paper.get(row.name))
+        cell["step"] = steps.get(row.name.removesuffix(LONG))
+        yield cell | (_details(found) if found else {})
+
+
+def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of what a cell shows; in `spread`, where there are several seeds, the standard deviations.
+
+    `by_seed` has the bound of each seed, `start_share` the seconds of the start to those of training.
+    """
+    told = {name: values(found, *path) for name, path in SHOWN.items()}
+    for name in WEIGHTS:
+        weighed = [one for one in found if values([one], "change_by_weights", name) and values([one], *BOUND)]
+        told[f"negative_elbo_{name}"] = [
+            one["test"]["negative_elbo"] + one["change_by_weights"][name] for one in weighed
+        ]
+    over = {name: mean_and_sd(of_seeds) for name, of_seeds in told.items()}
+    start, training = (np.array([one["seconds"][name] for one in found]) for name in ("start", "training"))
+    return {
+        **{name: mean for name, (mean, _) in over.items()},
+        "spread": {name: sd for name, (_, sd) in over.items() if sd is not None},
+        "by_seed": {one["seed"]: one["test"]["negative_elbo"] for one in found if values([one], *BOUND)},
+        "seconds": float(np.median(start + training)),
+        "start_share": float(np.mean(start / training)),
+        "device": found[0]["device"],
+    }
+
+
+def values(found: Sequence[dict[str, Any]], *path: str) -> list[float]:
+    """The figure to which the keys lead, of the results that have it."""
+    told = []
+    for one in found:
+        value: Any = one
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            told.append(float(value))
+    return told
+
+
+def mean_and_sd(of_seeds: Sequence[float]) -> tuple[float | None, float | None]:
+    """None where there are no figures, and for the second where there is one.
+
+    >>> mean_and_sd([1.0, 3.0]), mean_and_sd([2.0]), mean_and_sd([])
+    ((2.0, 1.4142135623730951), (2.0, None), (None, None))
+    """
+    if not of_seeds:
+        return None, None
+    return float(np.mean(of_seeds)), float(np.std(of_seeds, ddof=1)) if len(of_seeds) > 1 else None
+
+
+def with_spread(mean: float | None, sd: float | None, form: str) -> str:
+    """In print.
+
+    >>> with_spread(87.318, 0.0512, ".2f"), with_spread(0.9, None, ".1%"), with_spread(None, None, ".2f")
+    ('87.32 ± 0.05', '90.0%', '')
+    """
+    return "" if mean is None else f"{mean:{form}}" + ("" if sd is None else f" ± {sd:{form}}")
+
+
+def overview(cells: Sequence[dict[str, Any]]) -> str:
+    """The paper's table as Markdown: measured, and in brackets published, or the epochs of what the paper lacks."""
+    by_place = {(_data(cell), _line(cell), cell["components"]): cell for cell in cells}
+    known = {data for data, _, _ in by_place}
+    columns = [(data, k) for data, k in COLUMNS if data in known]
+    named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in columns)
+    lines = [f"| -L, nats | {named} |", "|---" * (len(columns) + 1) + "|"]
+    for line in sorted({line for _, line, _ in by_place}, key=lambda line: (list(METHODS).index(line[0]), line[1])):
+        method, single, shown = METHODS[line[0]] + line[1], line[0] in SINGLE, []
+        for data, k in columns:
+            cell = by_place.get((data, line, None if single else k))
+            first = next(n for name, n in columns if name == data) == k
+            shown.append("" if cell is None or (single and not first) else _shown(cell))
+        if any(shown):
+            lines.append(f"| {method} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _line(cell: dict[str, Any]) -> tuple[str, str]:
+    """The model, and what is added to its name in the line of the table that a cell is in."""
+    return cell["model"], ", full covariances" if str(cell["row"]).endswith(FULL) else ""
+
+
+def _data(cell: dict[str, Any]) -> str:
+    return str(cell["row"]).split("-")[0]
+
+
+def _shown(cell: dict[str, Any]) -> str:
+    published = "" if cell["published"] is None else f" ({cell['published']:.2f})"
+    if cell["measured"] is None:
+        return f"…{published}"
+    return with_spread(cell["measured"], cell["spread"].get("measured"), ".2f") + (
+        published or f" ({cell['epochs']:.0f} epochs)"
+    )
+
+
+def errors(cells: Sequence[dict[str, Any]]) -> str:
+    """The largest standard error of a figure over the test rows, for each data set with results."""
+    known: dict[str, float] = {}
+    for cell in cells:
+        if cell["measured"] is not None and cell["negative_elbo_se"] is not None:
+            known[cell["dataset"]] = max(known.get(cell["dataset"], 0.0), cell["negative_elbo_se"])
+    return ", ".join(f"{data} {value:.2f}" for data, value in known.items()) or "none yet"
+
+
+def details(cells: Sequence[dict[str, Any]]) -> str:
+    """Every cell with results, all its figures and its files, as Markdown."""
+    return _lines(
+        cells,
+        {
+            "cell": lambda cell: cell["row"],
+            "-L": _figure("measured"),
+            "-L*": _figure("negative_elbo_tight"),
+            "-L, rows of NLL": _figure("negative_elbo_same_rows"),
+            "NLL": _figure("negative_log_likelihood"),
+            "-L, empirical p(c)": _figure("negative_elbo_empirical"),
+            "relaxed c: not a bound": _figure("relaxed_not_a_bound"),
+            "accuracy": lambda cell: _figure("accuracy", 3)(cell) if cell["components"] == ONE_TO_ONE else "",
+            "majority": _figure("accuracy_majority", 3),
+            "purity": _figure("purity", 3),
+            "coverage": _figure("coverage", 3),
+            "Fréchet": _figure("frechet_distance", 1),
+            "in use": _figure("components_used", 0),
+            "epochs": _figure("epochs", 0),
+            "a step": _figure("step"),
+            "minutes of a thread": _minutes,
+            "seeds": links,
+        },
+    )
+
+
+def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -> str:
+    """What each change does to the bound beside the unchanged model fitted with the same seeds, as Markdown."""
+
+    def beside(cell: dict[str, Any]) -> str:
+        if baseline is None or cell is baseline:
+            return ""
+        same = of_same_seeds([cell, baseline])
+        return "" if same is None else f"{same[0][0] - same[0][1]:+.2f}"
+
+    return _lines(
+        ([baseline] if baseline else []) + list(cells),
+        {
+            "change": lambda cell: cell["about"],
+            "-L": _figure("measured"),
+            "nats beside the first, same seed": beside,
+            "relaxed c: not a bound": _figure("relaxed_not_a_bound"),
+            "at temperature 0.5": _figure("relaxed_colder_not_a_bound"),
+            "-L, empirical p(c)": _figure("negative_elbo_empirical"),
+            "accuracy": _figure("accuracy", 3),
+            "in use": _figure("components_used", 0),
+            "epochs": _figure("epochs", 0),
+            "minutes of a thread": _minutes,
+            "seeds": links,
+        },
+    )
+
+
+def of_same_seeds(cells: Sequence[dict[str, Any]]) -> tuple[list[float], list[int]] | None:
+    """The mean bound of each cell over the seeds that all have, and these seeds; None without any.
+
+    >>> of_same_seeds([{"by_seed": {0: 87.0, 1: 89.0}}, {"by_seed": {0: 88.0}}])
+    ([87.0, 88.0], [0])
+    """
+    seeds = sorted(set.intersection(*(set(cell["by_seed"]) for cell in cells)))
+    return ([float(np.mean([cell["by_seed"][s] for s in seeds])) for cell in cells], seeds) if seeds else None
+
+
+def steps_of(results: Path) -> dict[str, float]:
+    """The time of a step of each method on MNIST beside that of VAE, timed in one run; empty without its file."""
+    with suppress(OSError, ValueError, KeyError, AttributeError, TypeError, ZeroDivisionError):
+        found = json.loads((results / STEPS).read_text())["milliseconds_a_step"]
+        return {str(name): float(value) / float(found[PLAIN]) for name, value in found.items()}
+    return {}
+
+
+def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
+    """A Markdown table: a line for each cell with results, columns by their headings."""
+    lines = [
+        list(columns),
+        *([show(cell) for show in columns.values()] for cell in cells if cell["measured"] is not None),
+    ]
+    text = [f"| {' | '.join(one.replace('|', BAR) for one in line)} |" for line in lines]
+    return "\n".join([text[0], "|---" * len(columns) + "|", *text[1:]]) + "\n"
+
+
+def _figure(key: str, digits: int = 2) -> Column:
+    """Its mean, and its spread unless it is a number of things."""
+    return lambda cell: with_spread(cell[key], cell["spread"].get(key) if digits else None, f".{digits}f")
+
+
+def _minutes(cell: dict[str, Any]) -> str:
+    return f"{cell['seconds'] / 60:.1f}"

@@ -1,0 +1,5 @@
+"""``python -m cpvae.cli``."""
+
+from cpvae.cli.program import main
+
+main()

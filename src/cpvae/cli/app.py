@@ -1,0 +1,15 @@
+"""The two groups of commands."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Deep mixture models: fit them to unlabelled rows, ask which source a row came from, draw new rows from one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Begin with: cpvae fit digits --out runs/digits",
+)
+data_app = typer.Typer(help="List, fetch and verify the named data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")

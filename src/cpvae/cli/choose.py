@@ -1,0 +1,74 @@
+"""`cpvae choose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpvae.cli.options import (
+    Data,
+    Epochs,
+    Jobs,
+    Json,
+    Labels,
+    LatentDim,
+    LikelihoodName,
+    Precision,
+    SchemaFile,
+    estimator_arguments,
+    expand,
+    parse_numbers,
+)
+from cpvae.cli.output import put, put_json, say
+
+
+def choose(
+    data: Data,
+    components: Annotated[
+        str, typer.Option("--components", "-k", help="Numbers of components to try, with commas.")
+    ] = "1,2,5,10,20",
+    seeds: Annotated[int, typer.Option(help="Fits of each, with seeds 0, 1, ...")] = 1,
+    model: Annotated[str, typer.Option(help="cpvae, mog or vamp.")] = "cpvae",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for runs and result.", callback=expand, show_default="runs/choose-DATA"),
+    ] = None,
+    epochs: Epochs = None,
+    latent_dim: LatentDim = None,
+    precision: Precision = None,
+    likelihood: LikelihoodName = None,
+    schema: SchemaFile = None,
+    jobs: Jobs = None,
+    labels: Labels = None,
+    as_json: Json = False,
+) -> None:
+    """Choose a number of components by the bound of held-out rows, without labels.
+
+    Test rows are left alone. Say it again to go on where it stopped.
+    """
+    from cpvae.study import choice
+    from cpvae.study.answers import choose_number
+    from cpvae.study.inputs import dataset_name, load_data
+
+    out = out or Path("runs") / f"choose-{dataset_name(data)}"
+    given = {
+        "max_epochs": epochs,
+        "latent_dim": latent_dim,
+        "precision": precision,
+        "likelihood": likelihood,
+        "schema": schema,
+    }
+    params = estimator_arguments(given)
+    numbers = parse_numbers("--components", components)
+    try:
+        found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
+    except KeyboardInterrupt as error:
+        say(f"stopped; what is finished is in {out}. To go on, say the same command again")
+        raise typer.Exit(130) from error
+    if as_json:
+        put_json(found.as_dict())
+        return
+    put(choice.table(found))
+    say(f"chosen: {found.n_components}; its fit is {out / found.run}, and {out / choice.PICTURE} shows all")

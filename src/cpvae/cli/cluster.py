@@ -1,0 +1,29 @@
+"""`cpvae cluster`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpvae.cli.options import Data, Labels, Run, SplitName, check_out, expand
+from cpvae.cli.output import put, say, table
+
+
+def cluster(
+    run: Run,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.", callback=expand)],
+    split: SplitName = None,
+    labels: Labels = None,
+) -> None:
+    """Say which category each row belongs to, and how sure that is."""
+    from cpvae.estimators.zoo import load
+    from cpvae.study.answers import cluster_rows
+    from cpvae.study.inputs import load_data
+
+    check_out(out, (".csv",))
+    shares = cluster_rows(load(run), load_data(data, labels, say), split, out)
+    put(table(shares))
+    say(f"wrote {out}")

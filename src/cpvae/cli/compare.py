@@ -1,0 +1,103 @@
+"""`cpvae compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpvae.cli.options import (
+    Data,
+    Epochs,
+    Hidden,
+    Jobs,
+    Json,
+    Labels,
+    LatentDim,
+    LikelihoodName,
+    NetworkName,
+    Precision,
+    Preset,
+    SchemaFile,
+    SplitName,
+    estimator_arguments,
+    expand,
+    parse_numbers,
+)
+from cpvae.cli.output import put, put_json, say
+
+
+def compare(
+    data: Data,
+    models: Annotated[
+        str, typer.Option(help="Names with commas: cpvae vae mog vamp hvae hvae-vamp.")
+    ] = "cpvae,vae,mog,vamp",
+    components: Annotated[
+        str, typer.Option("--components", "-k", help="Categories, or parts of the prior; several with commas.")
+    ] = "10",
+    seeds: Annotated[int, typer.Option(help="Fits of each, with seeds 0, 1, ...")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for runs and tables.", callback=expand, show_default="runs/compare-DATA"),
+    ] = None,
+    epochs: Epochs = None,
+    latent_dim: LatentDim = None,
+    preset: Preset = None,
+    precision: Precision = None,
+    network: NetworkName = None,
+    hidden: Hidden = None,
+    likelihood: LikelihoodName = None,
+    schema: SchemaFile = None,
+    split: SplitName = None,
+    importance_samples: Annotated[int, typer.Option(help="Behind each NLL.", min=1)] = 500,
+    importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
+    jobs: Jobs = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Of joblib: loky, dask, ray, ...", show_default="loky: processes here")
+    ] = None,
+    labels: Labels = None,
+    as_json: Json = False,
+) -> None:
+    """Fit several models over components and seeds, judge them alike, and write one table.
+
+    Run it again to go on where it stopped, or to add models, components and seeds.
+    """
+    from cpvae.study.compare import PAGE, Protocol, backend_of, markdown
+    from cpvae.study.compare import compare as compare_models
+    from cpvae.study.inputs import dataset_name
+
+    given = {
+        "max_epochs": epochs,
+        "preset": preset,
+        "precision": precision,
+        "latent_dim": latent_dim,
+        "network": network,
+        "hidden": hidden,
+        "likelihood": likelihood,
+        "schema": schema,
+    }
+    out = out or Path("runs") / f"compare-{dataset_name(data)}"
+    protocol = Protocol(split, importance_samples, importance_rows)
+    try:
+        with backend_of(backend):
+            result = compare_models(
+                data,
+                [name.strip() for name in models.split(",") if name.strip()],
+                parse_numbers("--components", components),
+                seeds,
+                out,
+                labels=labels,
+                params=estimator_arguments(given),
+                protocol=protocol,
+                n_jobs=jobs,
+                progress=say,
+            )
+    except KeyboardInterrupt as error:
+        say(f"stopped; what is finished is in {out}. To go on, say the same command again")
+        raise typer.Exit(130) from error
+    if as_json:
+        put_json(result)
+        return
+    put(markdown(result, link=lambda run: ""))
+    say(f"the table with its runs and pictures is {out / PAGE}")

@@ -1,0 +1,130 @@
+"""The entry point: run a command, and turn what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
+
+import typer
+
+from cpvae.cli import choose, cluster, compare, data, evaluate, fit, report, reproduce, sample
+from cpvae.cli.app import app, data_app
+from cpvae.cli.output import say
+from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.fitting.devices.rank import is_main, n_processes
+
+ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
+COMMANDS: tuple[Callable[..., None], ...] = (
+    fit.fit,
+    evaluate.evaluate,
+    cluster.cluster,
+    sample.sample,
+    report.report,
+    compare.compare,
+    choose.choose,
+    reproduce.reproduce,
+)
+DATA_COMMANDS: dict[str, Callable[..., None]] = {
+    "list": data.data_list,
+    "fetch": data.data_fetch,
+    "verify": data.data_verify,
+}
+for command in COMMANDS:
+    app.command()(command)
+for name, command in DATA_COMMANDS.items():
+    data_app.command(name)(command)
+
+
+def main() -> NoReturn:
+    """Entry point: exit 0; 1 if `--verify` finds a difference; 2 with a line for bad usage or input; 130 by Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
+    warnings.showwarning = _show_warning
+    # click's own base class, wherever this version of typer keeps it
+    usage: type[Exception] = typer.BadParameter.__mro__[2]
+    try:
+        _refuse_empty(sys.argv[1:])
+        _refuse_several(sys.argv[1:])
+        result = typer.main.get_command(app).main(prog_name="cpvae", standalone_mode=False)
+        sys.stdout.flush()
+    except InputError as error:
+        _fail(str(error))
+    except usage as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help is on the screen
+            sys.exit(0)
+        _fail(_usage_message(error))
+    except BrokenPipeError:  # `| head` has seen enough
+        _silence(sys.stdout)
+        sys.exit(1)  # as click does
+    except OSError as error:
+        _silence(sys.stdout)  # what cannot be written now cannot be written at exit either
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}; check the path and the room on the disk")
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _fail("more memory needed than there is; use smaller layers, fewer components or fewer rows")
+    except (KeyboardInterrupt, typer.Abort):
+        say("stopped")
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """An empty argument is a shell variable that was not set; as a path it would mean this folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if argument == "" or (argument.startswith("--") and argument.endswith("=")):
+            after = f" after {before!r}" if before and not argument else f" in {argument!r}" if argument else ""
+            raise InputError(f"an empty argument{after}; expected a value; leave it out or give one")
+
+
+def _refuse_several(arguments: list[str]) -> None:
+    """What is no fit would be done by every process."""
+    if n_processes() > 1 and "fit" not in arguments[:1]:
+        given = f"{n_processes()} processes for cpvae {' '.join(arguments[:1])}"
+        raise InputError(f"{given}: expected cpvae fit, which shares its work among them; leave torchrun out")
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere."""
+    with suppress(OSError, ValueError):
+        number = stream.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+
+
+def _usage_message(error: Any) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    inputs = [one["input"] for one in getattr(error.__cause__, "errors", list)()]
+    if inputs:  # newer versions of typer do not say what was given
+        message += f", not {inputs[0]!r}"
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return f"{message}; see `cpvae --help`"
+    name = getattr(error, "option_name", None)
+    known = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
+    if name and known and "--" not in message.replace(name, ""):
+        message += nearest(name, known)
+    return f"{message}; see `{context.command_path} --help`"
+
+
+def _fail(message: str) -> NoReturn:
+    if not is_main():  # the first says the same, after which torchrun ends all; if not, it is news
+        with suppress(KeyboardInterrupt):
+            time.sleep(ALONE_AFTER)
+            print(f"error: process {os.environ['RANK']}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    say("error: " + " ".join(message.split()))
+    sys.exit(2)
+
+
+def _show_warning(message: Any, category: type[Warning], *rest: Any, **named: Any) -> None:
+    if issubclass(category, FitWarning):
+        say(f"warning: {message}")

@@ -1,0 +1,24 @@
+"""`cpvae report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpvae.cli.options import DATA_HELP, Labels, expand
+from cpvae.cli.output import say
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote.", callback=expand)],
+    data: Annotated[
+        str | None, typer.Option(help="The rows to show, if not those it was fitted on. " + DATA_HELP)
+    ] = None,
+    labels: Labels = None,
+) -> None:
+    """Write RUN/report.html: one page on what was fitted, the categories, and what to watch out for."""
+    from cpvae.study.answers import report_run
+
+    say(f"wrote {report_run(run, data, labels, say)}")

@@ -1,0 +1,42 @@
+"""`cpvae sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpvae.cli.options import Run, check_out, expand
+from cpvae.cli.output import say
+
+
+def sample(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="A picture (.png, .svg, .pdf) or rows (.npz, .csv).", callback=expand)],
+    n: Annotated[int, typer.Option("-n", "--number", help="How many rows.")] = 64,
+    component: Annotated[
+        int | None, typer.Option(help="Draw all of them from this category.", show_default="any")
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Categories by their share of the training rows (aggregated) or by p(c) (prior); auto: aggregated for "
+            "cpvae, prior for the others."
+        ),
+    ] = "auto",
+    mean: Annotated[
+        bool | None,
+        typer.Option(
+            "--mean/--draw", help="The mean of p(x|z,c), or a draw from it.", show_default="mean for pictures"
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Other seeds draw other rows.", show_default="of the fit")] = None,
+) -> None:
+    """Draw new rows, from all categories or from one."""
+    from cpvae.estimators.zoo import load
+    from cpvae.study.answers import PICTURES, TABLES, sample_rows
+
+    check_out(out, (*PICTURES, *TABLES))
+    sample_rows(load(run), n, component, weights, mean, seed, out)
+    say(f"wrote {out}")

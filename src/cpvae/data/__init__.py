@@ -1,0 +1,1 @@
+"""Rows and what they hold: tables of numbers, images, schemas, loaders. Imports `nn` for random draws, no more."""

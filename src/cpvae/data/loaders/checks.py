@@ -1,0 +1,177 @@
+"""What makes an array usable as data or as labels, and the one-line errors for what is not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from cpvae.data.loaders.records import Array
+from cpvae.errors import InputError
+
+LIMIT = 1e30  # float32 ends at 3.4e38; sums over the features need room below that
+BLOCK_BYTES = 1 << 24  # rows are scanned in blocks of this size: a memory-mapped file is never read whole
+
+
+def input_error(message: str) -> InputError:
+    """An `InputError` that is one printable line whatever the names of files and columns hold."""
+    return InputError(" ".join(message.encode("utf-8", "backslashreplace").decode().splitlines()))
+
+
+def expanded(path: Path) -> Path:
+    """`~/x` in the user's home, where no shell has seen to it; a path that begins otherwise stays as it is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # the home of somebody who is not known here
+        return path
+
+
+class reading:
+    """A `with` block in which whatever a parser raises becomes an `InputError` about `path`.
+
+    The catch is broad on purpose: numpy, zipfile, zlib, struct, pandas, pyarrow and Pillow document no common
+    class, and a damaged file reaches corners of all of them (SyntaxError, KeyError, RecursionError, ...). For
+    the same reason warnings about odd file contents are silenced here.
+    """
+
+    def __init__(self, path: Path, expected: str) -> None:
+        self.path = path
+        self.expected = expected
+        self._warnings = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._warnings.__exit__(kind, error, traceback)
+        if isinstance(error, Exception) and not isinstance(error, InputError):
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> InputError:
+        if isinstance(error, PermissionError):
+            return input_error(f"{self.path}: permission denied; expected a readable file; allow reading it")
+        if isinstance(error, MemoryError):
+            return input_error(
+                f"{self.path}: more memory needed than there is; expected {self.expected} that fits; "
+                "save large arrays as .npy, which is read piece by piece"
+            )
+        reason = f"{type(error).__name__}: {error}"[:200]
+        return input_error(
+            f"{self.path}: cannot be read as {self.expected} ({reason}); expected a complete file of that "
+            "format; write it again"
+        )
+
+
+def check_rows(n: int, where: object) -> None:
+    """At least two rows, or `InputError`."""
+    if n < 2:
+        raise input_error(f"{where}: {n} row{'s' * (n != 1)}; at least 2 are needed; give more rows")
+
+
+def check_x(x: Array, where: object, names: Sequence[str] | None = None) -> Array:
+    """Data of a legal shape, dtype and range.
+
+    Args:
+        x: (n,), (n, features), (n, h, w), (n, c, h, w) or (n, h, w, c) with c of 1 or 3.
+        where: what the messages call it.
+        names: names of the columns of a table.
+
+    Returns:
+        (n, features) or (n, c, h, w), native byte order; a view of `x` wherever possible.
+
+    Raises:
+        InputError: another number of dimensions, fewer than two rows, no features, a dtype that is not a
+            number, NaN, an infinity, an absolute value above 1e30.
+    """
+    x = numeric(x, where)
+    if not 1 <= x.ndim <= 4:
+        raise input_error(
+            f"{where}: an array of shape {x.shape}; expected (n, features) or (n, channels, height, width); reshape it"
+        )
+    check_rows(len(x), where)
+    if x.size == 0:
+        raise input_error(f"{where}: an array of shape {x.shape}, without values; expected one or more features")
+    check_values(x, where, names)
+    return channels_first(x)
+
+
+def numeric(x: Array, where: object) -> Array:
+    """The same numbers in native byte order; `InputError` for a dtype that is not bool, integer or real."""
+    if x.dtype.kind not in "biuf":
+        what = "Python objects" if x.dtype.kind == "O" else f"dtype {x.dtype}"
+        raise input_error(f"{where}: {what}; expected real numbers; convert with .astype('float32') and save again")
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:  # long double: torch has none
+        return x.astype(np.float64)
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+
+
+def channels_first(x: Array) -> Array:
+    """(n,) -> (n, 1); (n, h, w) -> (n, 1, h, w); (n, h, w, c) -> (n, c, h, w).
+
+    >>> channels_first(np.zeros((5, 28, 28, 3))).shape, channels_first(np.zeros((5, 3, 28, 28))).shape
+    ((5, 3, 28, 28), (5, 3, 28, 28))
+    """
+    if x.ndim == 1:
+        return x[:, None]
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
+        return x.transpose(0, 3, 1, 2)
+    return x
+
+
+def check_values(x: Array, where: object, names: Sequence[str] | None = None) -> None:
+    """`InputError` at the first NaN, infinity or absolute value above 1e30, in row order."""
+    if x.dtype.kind != "f":  # the largest 64-bit integer is 1.8e19
+        return
+    step = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
+    for start in range(0, len(x), step):
+        block = x[start : start + step]
+        # a NaN makes both comparisons false
+        if float(block.min()) >= -LIMIT and float(block.max()) <= LIMIT:
+            continue
+        within, *feature = np.argwhere(~(np.abs(block.astype(np.float64)) <= LIMIT))[0].tolist()
+        row = start + within
+        raise input_error(f"{where}: {_bad_value(float(x[(row, *feature)]), row, feature, names)}")
+
+
+def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] | None) -> str:
+    if names is None:
+        at = f"at index [{', '.join(map(str, [row, *feature]))}] (counted from 0)"
+    else:
+        at = f"in column {names[feature[0]]!r}, data row {row + 1}"
+    if np.isnan(value):
+        return f"missing value (NaN) {at}; expected a number everywhere; fill it or drop the row"
+    if np.isinf(value):
+        return f"infinity {at}; expected finite numbers; replace it or drop the row"
+    return f"{value:.3g} {at}; expected absolute values up to {LIMIT:g} (float32 arithmetic); rescale the data"
+
+
+def check_labels(y: Array, n: int, where: object) -> Array:
+    """(n,) labels; whole floats become integers, bytes become text.
+
+    Raises:
+        InputError: another length or shape, objects, complex numbers, dates, NaN.
+    """
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or len(y) != n:
+        raise input_error(f"{where}: labels of shape {y.shape}; expected one label for each of the {n} rows, ({n},)")
+    if y.dtype.kind not in "biufSU":
+        what = "Python objects" if y.dtype.kind == "O" else f"dtype {y.dtype}"
+        raise input_error(f"{where}: labels are {what}; expected integers or text; convert with .astype(str)")
+    if y.dtype.kind == "S":
+        return np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind != "f":
+        return y if y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
+    if not np.isfinite(y).all():
+        row = int(np.argmin(np.isfinite(y)))
+        raise input_error(f"{where}: label {y[row]} at row {row} (counted from 0); expected one label for every row")
+    whole = bool((y == np.round(y)).all()) and float(np.abs(y).max()) < 2**53
+    return y.astype(np.int64) if whole else y

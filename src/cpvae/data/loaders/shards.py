@@ -1,0 +1,181 @@
+"""Parquet files as one table, and tables of numbers larger than the memory.
+
+Rows of a Parquet file cannot be picked one by one: a batch drawn uniformly from all of them would decode a row group
+for nearly every row. So a large table of numbers is written once, a few thousand rows at a time, as the array it is
+into the cache, and mapped into memory from there like any `.npy` file: what training reads are the rows of a batch,
+in the same uniform order as if all were in memory. The array is found again as long as the files stay as they are.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cpvae.data.loaders.checks import input_error, reading
+from cpvae.data.loaders.images import SUFFIXES
+from cpvae.data.loaders.records import Array
+from cpvae.locks import alone
+
+LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs more
+ROWS_AT_ONCE = 2**14
+SUFFIX = ".parquet"
+
+
+def find(path: Path) -> list[Path]:
+    """The Parquet files of a folder without images, or of a pattern such as ``part-*.parquet``, in order; or none."""
+    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
+        files = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
+        found = [one for one in files if one.suffix.lower() == SUFFIX]
+        return [] if any(one.suffix.lower() in SUFFIXES for one in files) else found
+    if os.path.exists(path) or not re.search(r"[*?\[]", path.name):
+        return []
+    found = sorted(map(Path, glob.glob(str(path))))
+    other = next((one for one in found if one.suffix.lower() != SUFFIX), None)
+    if other is not None:
+        raise input_error(f"{path}: matches {other.name}; expected {SUFFIX} files only; give a narrower pattern")
+    return found
+
+
+def check_alike(paths: list[Path]) -> None:
+    """Refuse files that are no parts of one table.
+
+    Raises:
+        InputError: one cannot be read, has no rows, other columns than the first, or text where that has numbers.
+    """
+    first, *_ = paths
+    expected: dict[str, Any] = {}
+    for path in paths:
+        schema, rows = _open(path)
+        if not rows:
+            raise input_error(f"{path}: 0 rows; expected rows in every file of a table; remove it, or write it again")
+        kinds = {field.name: field.type for field in schema}
+        expected = expected or kinds
+        if list(kinds) != list(expected):
+            given, wanted = ([name for name in a if name not in b] for a, b in ((kinds, expected), (expected, kinds)))
+            odd = f"no column {wanted[0]!r}" if wanted else f"a column {given[0]!r}" if given else "another order"
+            raise input_error(
+                f"{path}: {odd}; expected the columns of {first.name}, {', '.join([*expected][:10])}"
+                f"{', ...' * (len(expected) > 10)}; give every file the same"
+            )
+        for name, kind in kinds.items():
+            if _is_number(kind) != _is_number(expected[name]):
+                raise input_error(
+                    f"{path}: column {name!r} holds {kind}; expected {expected[name]}, as in {first.name}; convert it"
+                )
+
+
+def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...], Array | None] | None:
+    """The numbers of a large table as an array mapped into memory, the names of its columns, and the labels.
+
+    None where the table is not large, has columns that are no numbers, missing cells, or no such label column.
+
+    Raises:
+        InputError: the cache cannot be written, or has no room.
+    """
+    with reading(paths[0], "a parquet file"):
+        schemas = [_open(path) for path in paths]
+        names = [field.name for field in schemas[0][0] if field.name not in _index_columns(schemas[0][0])]
+        kinds = [[schema.field(name).type for name in names if name != labels] for schema, _ in schemas]
+    features = tuple(name for name in names if name != labels)
+    if not features or not all(_is_number(kind) for row in kinds for kind in row):
+        return None
+    if len(set(names)) < len(names) or (labels is not None and labels not in names):
+        return None
+    dtype = np.result_type(*{np.dtype(kind.to_pandas_dtype()) for row in kinds for kind in row})
+    shape = (sum(rows for _, rows in schemas), len(features))
+    if shape[0] * shape[1] * dtype.itemsize <= LARGE:
+        return None
+    folder = cache()
+    which = hashlib.sha256(repr([str(path.resolve()) for path in paths]).encode()).hexdigest()[:16]
+    states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    state = hashlib.sha256(repr([states, features, dtype.str]).encode()).hexdigest()[:16]
+    target = folder / f"{which}-{state}.npy"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / f"{which}.lock"
+        lock.touch()
+        with alone(lock):  # others wait, and find what the first has made
+            if not target.exists():
+                for old in folder.glob(f"{which}-*.npy"):  # of the files as they were
+                    old.unlink()
+                if not _convert(paths, features, dtype, shape, target):
+                    return None
+    except OSError as error:
+        raise input_error(
+            f"{folder}: {error.strerror or error}; expected room for {shape[0] * shape[1] * dtype.itemsize:,} bytes, "
+            f"the numbers of {paths[0].parent}; make room, or set XDG_CACHE_HOME to another folder"
+        ) from error
+    x = np.lib.format.open_memmap(target, mode="c")
+    return x, features, None if labels is None else _column(paths, labels)
+
+
+def cache() -> Path:
+    """Where large tables are kept as arrays; what is there may be removed at any time."""
+    import pooch
+
+    return Path(pooch.os_cache("cpvae")) / "tables"
+
+
+def _convert(
+    paths: list[Path], features: tuple[str, ...], dtype: np.dtype[Any], shape: tuple[int, int], target: Path
+) -> bool:
+    """Write the array of all rows; nothing, and False, where a cell is missing."""
+    from pyarrow.parquet import ParquetFile
+
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            np.lib.format.write_array_header_2_0(
+                file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            )
+            for path in paths:
+                with reading(path, "a parquet file"):
+                    batches = ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=list(features), use_threads=False)
+                    for batch in batches:
+                        columns = [batch.column(name) for name in features]
+                        if any(column.null_count for column in columns):
+                            return False
+                        values = [column.to_numpy(zero_copy_only=False) for column in columns]
+                        block = np.column_stack(values).astype(dtype, copy=False)
+                        if dtype.kind == "f" and np.isnan(block).any():
+                            return False
+                        file.write(np.ascontiguousarray(block).data)
+            file.flush()
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return True
+
+
+def _column(paths: list[Path], name: str) -> Any:
+    import pandas as pd
+    from pyarrow.parquet import read_table
+
+    return pd.concat([read_table(path, columns=[name]).to_pandas()[name] for path in paths], ignore_index=True)
+
+
+def _open(path: Path) -> tuple[Any, int]:
+    """The columns of a file and how many rows it has; nothing else is read."""
+    from pyarrow.parquet import ParquetFile
+
+    with reading(path, "a parquet file"), ParquetFile(path) as file:
+        return file.schema_arrow, file.metadata.num_rows
+
+
+def _index_columns(schema: Any) -> list[str]:
+    """Columns that are the index of a data frame, not data."""
+    about = schema.pandas_metadata or {}
+    return [name for name in about.get("index_columns", []) if isinstance(name, str)]
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))

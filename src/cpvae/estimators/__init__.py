@@ -1,0 +1,1 @@
+"""The models as scikit-learn estimators: arguments, rows in, answers, files. Imports `fitting` and below."""

@@ -1,0 +1,484 @@
+"""scikit-learn estimators: the models of the paper with the words of `sklearn.mixture`."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, get_args
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from cpvae.arguments import between, one_of
+from cpvae.checkpoints import described, load_tensors
+from cpvae.data.augment import AUGMENTS, Augment
+from cpvae.data.rows import Rows
+from cpvae.errors import InputError
+from cpvae.estimators.contract import Clusterer, DeepMixture
+from cpvae.fitting import runs
+from cpvae.fitting.schedules import exponential
+from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts.start import STARTS, choose
+from cpvae.fitting.starts.task import Start
+from cpvae.probability import likelihoods, recipes
+from cpvae.probability.expectations import Exact, Expectation, Relaxed, RelaxedTwice, StraightThrough, SumAndSample
+from cpvae.probability.models import VAE as VAEModule
+from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
+
+EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
+LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
+COVARIANCES = ("diag", "full")
+RandomState = int | np.random.RandomState | None
+
+
+class CPVAE(Clusterer):
+    """A deep mixture model: a VAE with a category, a Gaussian code, and a prior p(z | c) learned from the data.
+
+    The model of Lavda, Gregorová and Kalousis, "Improving VAE generations of multimodal data through data-dependent
+    conditional priors" (2020). Fitted without labels, it says which source a row came from (`predict`,
+    `predict_proba`) and draws new rows from one chosen source (`sample`).
+
+    Args:
+        n_components: K, the number of categories.
+        latent_dim: dimensions of z.
+        network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them. Of a dense network.
+        likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
+            taken for text and missing cells), or "auto" to decide from the data.
+        noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
+        schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
+            "categorical", "count" or "ignore"; columns without names are "0", "1", ...
+        weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
+        covariance_type: of p(z | c): "diag" (the paper) or "full" (its footnote 3).
+        expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories
+            and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
+            a bound). "auto" is exact up to 4 components and sum-and-sample beyond.
+        temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
+        init: how categories get rows of their own before the bound decides, a name in
+            `cpvae.fitting.starts.start.STARTS`; "auto" goes by the kind of data (`cpvae.fitting.starts.start.choose`);
+            "random" starts from nothing and mostly ends in few categories.
+        augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
+            the image; "none" does not; "auto" does with images of 16 pixels a side or more that have a start: smaller
+            ones are blurred by it, and categories that begin at random agree soonest by being one.
+        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
+            start makes use of them.
+        n_init: restarts; the one with the best validation bound is kept.
+        preset: "fast" or "paper", how to train (`cpvae.fitting.presets`); what is given of the next five goes before
+        it. max_epochs: passes over the rows at most.
+        batch_size, learning_rate: of Adam.
+        warmup_epochs: the weight of both KL terms grows from 0 to 1 over these.
+        patience: epochs without a better validation bound after which training stops.
+        precision: of the matrix products in training, "float32" or "bfloat16" (faster where the hardware has it).
+        released: choices of the authors' released code that the paper's text does not have, to see what they do:
+            "fixed-prior" (the Gaussians of p(z | c) stay where they begin), "elu-logits" (those of q(c | x) are never
+            below -1), "two-draws" (encoder and decoder see two relaxed draws of c; with expectation "relaxed").
+        validation_fraction: share of the rows kept for the validation bound, when none are given.
+        device: "auto", "cpu", "cuda", ...
+        random_state: fixes everything.
+        verbose: 1 shows progress.
+
+    Attributes:
+        weights_: q(c) of the training rows, eq. (14), ``(K,)``.
+        means_, scales_: mean and standard deviation of p(z | c), ``(K, latent_dim)``.
+        schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None where rows are plain numbers.
+        stability_: the mean adjusted Rand index of every two restarts' categories of validation rows; None without any.
+        history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
+        model_: the torch module.
+
+    Examples:
+        >>> import numpy as np
+        >>> random = np.random.RandomState(0)
+        >>> X = np.concatenate([random.normal(-3, 1, (200, 2)), random.normal(3, 1, (200, 2))])
+        >>> model = CPVAE(2, latent_dim=2, hidden=(16,), max_epochs=10, batch_size=20, random_state=0).fit(X)
+        >>> labels = model.predict(X)
+        >>> bool((labels[:200] == labels[0]).mean() > 0.9 and (labels[200:] != labels[0]).mean() > 0.9)
+        True
+        >>> rows, categories = model.sample(3, component=1)
+        >>> rows.shape, categories.tolist()
+        ((3, 2), [1, 1, 1])
+    """
+
+    name = "cpvae"
+    sampled_by = "aggregated"
+    part_name = "categories"
+    remedy = "refit with n_init=5 and without init='random', or with fewer components"
+    EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
+    RELEASED: ClassVar[tuple[str, ...]] = ("fixed-prior", "elu-logits", "two-draws")
+    weights: str
+    covariance_type: str
+    released: tuple[str, ...]
+    expectation: str
+    temperature: tuple[float, float]
+    init: str
+    augment: str
+    consistency: float
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        noise: float | None = None,
+        schema: dict[str, str] | None = None,
+        weights: str = "uniform",
+        covariance_type: str = "diag",
+        expectation: str = "auto",
+        temperature: tuple[float, float] = (1.0, 0.5),
+        init: str = "auto",
+        augment: str = "auto",
+        consistency: float = 20.0,
+        n_init: int = 1,
+        preset: str = "fast",
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        warmup_epochs: int | None = None,
+        patience: int | None = None,
+        precision: str = "float32",
+        released: tuple[str, ...] = (),
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("weights", self.weights, get_args(Weights))
+        one_of("covariance_type", self.covariance_type, COVARIANCES)
+        one_of("expectation", self.expectation, self.EXPECTATIONS)
+        self._check_released()
+        one_of("init", self.init, ("auto", *STARTS))
+        one_of("augment", self.augment, ("auto", "none", *AUGMENTS))
+        between("consistency", self.consistency, 0.0, math.inf, lowest=True)
+        if not isinstance(self.temperature, (tuple, list)) or len(self.temperature) != 2:
+            raise InputError(f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)")
+        for value in self.temperature:
+            between("temperature", value, 0.0, math.inf)
+        if self.temperature[1] > self.temperature[0]:
+            raise InputError(
+                f"temperature={self.temperature!r} rises: expected first and last of a falling one; swap them"
+            )
+
+    def _check_released(self) -> None:
+        if not isinstance(self.released, (tuple, list)):
+            raise InputError(f"released={self.released!r}: expected some of {', '.join(self.RELEASED)}, in a tuple")
+        for choice in self.released:
+            one_of("released", choice, self.RELEASED)
+        if "two-draws" in self.released and self.expectation != "relaxed":
+            raise InputError(
+                f"released 'two-draws' with expectation={self.expectation!r}: expected 'relaxed', of which two draws "
+                "are taken; give it, or leave 'two-draws' out"
+            )
+        if "fixed-prior" in self.released and self.covariance_type == "full":
+            raise InputError("released 'fixed-prior' with covariance_type='full': expected 'diag'; give it")
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.cpvae(
+            likelihood,
+            self.n_components,
+            self.latent_dim,
+            self._network(),
+            self.weights,  # type: ignore[arg-type]
+            full_covariance=self.covariance_type == "full",
+            fixed_prior="fixed-prior" in self.released,
+            elu_logits="elu-logits" in self.released,
+        )
+
+    def _expectation(self, total_steps: int) -> Expectation:
+        name = self.expectation
+        if name == "auto":
+            name = "exact" if self.n_components <= EXACT_UP_TO else "sum-and-sample"
+        if name == "exact":
+            return Exact()
+        if name == "sum-and-sample":
+            return SumAndSample()
+        first, last = self.temperature
+        rate = max(0.0, math.log(first / last)) / max(1, total_steps // 2)
+        schedule = exponential(first, rate, last)
+        if name == "relaxed":
+            return RelaxedTwice(schedule) if "two-draws" in self.released else Relaxed(schedule)
+        return StraightThrough(schedule)
+
+    def _start(self) -> Start:
+        return choose(self.image_shape_ is not None) if self.init == "auto" else STARTS[self.init]
+
+    def _augment(self) -> Augment | None:
+        if self.image_shape_ is None and self.augment not in ("auto", "none"):
+            raise InputError(
+                f"augment={self.augment!r} for rows without a shape: expected images (n, channels, height, width); "
+                "reshape them, or leave augment at 'auto'"
+            )
+        if self.image_shape_ is None or self.augment == "none":
+            return None
+        alone = self.n_components == 1  # a single category is the same for all copies
+        if self.augment == "auto" and (alone or self.init == "random" or min(self.image_shape_[1:]) < LEAST_SIDE):
+            return None
+        return AUGMENTS["affine" if self.augment == "auto" else self.augment](self.image_shape_)
+
+    def _consistent(self) -> bool:
+        return self.consistency > 0 and self._augment() is not None
+
+    def _settings(self, n_rows: int, seed: int) -> Settings:
+        return replace(super()._settings(n_rows, seed), consistency=self.consistency if self._consistent() else 0.0)
+
+
+class VAE(DeepMixture):
+    """A variational autoencoder with the standard normal prior (Kingma and Welling, 2014; eq. 2 of the paper).
+
+    Arguments are those of `CPVAE` that do not concern categories, and:
+
+    Args:
+        prior: p(z), a name in `cpvae.probability.priors.PRIORS`.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = VAE(latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.transform(X).shape
+        (200, 2)
+        >>> rows, _ = model.sample(5)
+        >>> rows.shape
+        (5, 3)
+    """
+
+    name = "vae"
+    prior: str
+
+    def __init__(
+        self,
+        *,
+        prior: str = "normal",
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        noise: float | None = None,
+        schema: dict[str, str] | None = None,
+        n_init: int = 1,
+        preset: str = "fast",
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        warmup_epochs: int | None = None,
+        patience: int | None = None,
+        precision: str = "float32",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("prior", self.prior, tuple(PRIORS))
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.one_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())
+
+
+class HVAE(VAE):
+    """A VAE with two levels of codes, `latent_dim` dimensions each (Tomczak and Welling, 2018).
+
+    ``p(z2) p(z1 | z2) p(x | z1, z2)`` with p(z2) standard normal. Arguments are those of `VAE`, where `prior` is that
+    of the top level; `transform` gives both levels, the top one first.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> HVAE(latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X).transform(X).shape
+        (200, 4)
+    """
+
+    name = "hvae"
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.two_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())
+
+
+class MoGVAE(Clusterer):
+    """A VAE whose prior is a learned mixture of K Gaussians, MG in the paper.
+
+    Encoder and decoder know nothing of the component; `predict_proba` is its responsibility, ``E_{q(z|x)} p(k | z)``.
+    Arguments are those of `CPVAE` without what concerns the category of the encoder; `weights` are "uniform",
+    "learned" or "empirical", and `covariance_type` is that of the components, "diag" (the paper) or "full".
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = MoGVAE(4, latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.predict_proba(X).shape, model.means_.shape
+        ((200, 4), (4, 2))
+    """
+
+    name = "mog"
+    weights: str
+    covariance_type: str
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        noise: float | None = None,
+        schema: dict[str, str] | None = None,
+        weights: str = "uniform",
+        covariance_type: str = "diag",
+        n_init: int = 1,
+        preset: str = "fast",
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        warmup_epochs: int | None = None,
+        patience: int | None = None,
+        precision: str = "float32",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("weights", self.weights, get_args(Weights))
+        one_of("covariance_type", self.covariance_type, COVARIANCES)
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.mog(
+            likelihood,
+            self.n_components,
+            self.latent_dim,
+            self._network(),
+            weights=self.weights,  # type: ignore[arg-type]
+            full_covariance=self.covariance_type == "full",
+        )
+
+
+class VampVAE(Clusterer):
+    """A VAE with a VampPrior, VP in the paper: ``p(z) = 1/K sum_k q(z | u_k)`` (Tomczak and Welling, 2018).
+
+    The K pseudo-inputs u_k are learned. `predict_proba` is the responsibility of each, ``E_{q(z|x)} p(k | z)``.
+    Arguments are those of `CPVAE` without what concerns its category, and:
+
+    Args:
+        pseudo_inputs: how they begin: "rows" are training rows drawn at random, "random" are numbers as its authors
+            draw them for binary images (`cpvae.probability.priors.Vamp`).
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = VampVAE(4, latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.predict_proba(X).shape, model.means_.shape
+        ((200, 4), (4, 2))
+    """
+
+    name = "vamp"
+    part_name = "pseudo-inputs"
+    pseudo_inputs: str
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        latent_dim: int = 40,
+        network: str = "dense",
+        hidden: tuple[int, ...] = (300, 300),
+        likelihood: str = "auto",
+        noise: float | None = None,
+        schema: dict[str, str] | None = None,
+        pseudo_inputs: str = "rows",
+        n_init: int = 1,
+        preset: str = "fast",
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        warmup_epochs: int | None = None,
+        patience: int | None = None,
+        precision: str = "float32",
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self._keep(locals())
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        one_of("pseudo_inputs", self.pseudo_inputs, ("rows", "random"))
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.vamp(likelihood, self.n_components, self.latent_dim, self._network())
+
+    def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
+        prior = component_prior(model.prior)
+        if self.pseudo_inputs == "rows" and isinstance(prior, Vamp):
+            if len(rows) < self.n_components:
+                raise InputError(
+                    f"{len(rows)} training rows for {self.n_components} pseudo-inputs: expected at least as many; give "
+                    "more rows, ask for fewer components, or say pseudo_inputs='random'"
+                )
+            chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
+            x = rows.take(torch.from_numpy(chosen).to(rows.device))
+            prior.set_pseudo_inputs(model.likelihood.inputs(model.likelihood.to_model(x)))
+
+
+class VampHVAE(VampVAE):
+    """`HVAE` with a VampPrior on its top level, HVP in the paper (Tomczak and Welling, 2018).
+
+    Arguments are those of `VampVAE`; components are those of the top level.
+
+    Examples:
+        >>> import numpy as np
+        >>> X = np.random.RandomState(0).normal(size=(200, 3))
+        >>> model = VampHVAE(4, latent_dim=2, hidden=(8,), max_epochs=2, random_state=0).fit(X)
+        >>> model.predict_proba(X).shape, model.transform(X).shape
+        ((200, 4), (200, 4))
+    """
+
+    name = "hvae-vamp"
+
+    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+        return recipes.hvae_vamp(likelihood, self.n_components, self.latent_dim, self._network())
+
+
+MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)
+ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in MODELS}
+
+
+def load(path: str | Path) -> DeepMixture:
+    """Open a saved model, or the model of a finished run folder. Nothing in the file is executed.
+
+    Raises:
+        InputError: not a saved model or a run, unfinished, of a newer version, damaged, or changed.
+    """
+    path = Path(path)
+    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
+        config = runs.read_config(path)
+        if not (path / runs.MODEL).exists():
+            raise InputError(
+                f"{path} holds a run that has not finished (status {config.get('status')!r}); "
+                "finish it with `cpvae fit ... --resume`"
+            )
+        path = path / runs.MODEL
+    tensors, meta = load_tensors(path)
+    classes = {cls.__name__: cls for cls in ESTIMATORS.values()}
+    if str(meta.get("estimator")) not in classes:
+        raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
+    with described(path):
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
+        estimator = classes[meta["estimator"]](**params)
+        estimator._check_params()
+        estimator._restore(tensors, meta["fitted"])
+    return estimator

@@ -1,0 +1,85 @@
+"""How long and how fast to train, by name; each number an estimator is given goes before that of its preset.
+
+- `fast`, the default: fewer and larger steps, a learning rate that rises shortly and falls along a cosine, the average
+  of the weights, and KL terms that grow while the start holds. `benchmarks/time_to_quality.py` measures it beside the
+  other.
+- `paper`: Adam at a constant 5e-4, batches of 100, both KL terms growing over 100 epochs, early stopping with a
+  look-ahead of 50 epochs (section 5 of the paper, and the code of its authors).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cpvae.fitting.settings import Settings
+
+STEPS = 30_000  # what the fast preset aims at
+AVERAGED = 30  # the average of the weights reaches back over this part of the steps: a thousand of 30,000
+MANY = 20_000  # rows from which on its batches are larger
+
+
+def fast_epochs(n_rows: int, batch_size: int) -> int:
+    """Epochs that make about 30,000 steps, at least 10 and at most 200.
+
+    >>> fast_epochs(50_000, 200), fast_epochs(1_000, 100), fast_epochs(10**6, 200)
+    (120, 200, 10)
+    """
+    return int(np.clip(STEPS * batch_size // max(1, n_rows), 10, 200))
+
+
+def start_epochs(epochs: int, steps_in_epoch: int) -> int:
+    """Epochs for which the start holds and the KL terms grow.
+
+    A sixth up to 10, but 500 steps where half of the epochs allow for them.
+
+    >>> start_epochs(30, 500), start_epochs(120, 250), start_epochs(200, 13), start_epochs(10, 13)
+    (5, 10, 39, 5)
+    """
+    return max(1, min(10, epochs // 6), min(epochs // 2, math.ceil(500 / steps_in_epoch)))
+
+
+def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settings:
+    """About 30,000 steps."""
+    batch = batch_size or (200 if n_rows >= MANY else 100)
+    epochs = max_epochs or fast_epochs(n_rows, batch)
+    steps = math.ceil(n_rows / batch)
+    first = start_epochs(epochs, steps)
+    return Settings(
+        max_epochs=epochs,
+        batch_size=batch,
+        learning_rate=2e-3,
+        schedule="one-cycle",
+        average=1.0 - 1.0 / max(10.0, epochs * steps / AVERAGED),
+        warmup_epochs=first,
+        start_epochs=first,
+    )
+
+
+def paper(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settings:
+    """Until the validation bound stops improving."""
+    batch, epochs = batch_size or 100, max_epochs or 2000
+    return Settings(
+        max_epochs=epochs,
+        batch_size=batch,
+        learning_rate=5e-4,
+        schedule="constant",
+        warmup_epochs=100,
+        start_epochs=start_epochs(epochs, math.ceil(n_rows / batch)),
+    )
+
+
+PRESETS: dict[str, Callable[[int, int | None, int | None], Settings]] = {"fast": fast, "paper": paper}
+
+
+def settings(preset: str, n_rows: int, seed: int, **given: Any) -> Settings:
+    """The settings of a preset for so many training rows, with what is given and not None in place of its own.
+
+    >>> settings("paper", 50_000, seed=0, max_epochs=30, learning_rate=None).learning_rate
+    0.0005
+    """
+    chosen = PRESETS[preset](n_rows, given.get("max_epochs"), given.get("batch_size"))
+    return Settings(**{**vars(chosen), "seed": seed, **{k: v for k, v in given.items() if v is not None}})

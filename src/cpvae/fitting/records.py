@@ -1,0 +1,55 @@
+"""What a fit leaves of each epoch and of its end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ALL_EPOCHS, EARLY, NOT_FINITE = "max_epochs", "early_stopping", "not_finite"  # why training stopped: `stopped_`
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by a signal, its state saved; the argument is the folder, or None without one."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of `history.jsonl`. Nats per row; bounds have their full KL weight whatever `beta` is.
+
+    With a relaxed c the training rows have no bound: `train_negative_elbo` is None, and what would stand there is
+    `train_relaxed_not_a_bound`. The last four are the parts of eq. (13) on some validation rows
+    (`cpvae.probability.estimates.Decomposition`).
+    """
+
+    epoch: int
+    train_negative_elbo: float | None
+    valid_negative_elbo: float
+    reconstruction: float
+    kl_c: float
+    kl_z: float
+    beta: float
+    components_used: int
+    seconds: float
+    train_relaxed_not_a_bound: float | None = None
+    mutual_information: float | None = None
+    mutual_information_c: float | None = None
+    marginal_kl_z: float | None = None
+    marginal_entropy_c: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON holds it; the relaxed value only where there is one."""
+        values = asdict(self)
+        if self.train_relaxed_not_a_bound is None:
+            del values["train_relaxed_not_a_bound"]
+        return values
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its history, why it stopped, and the seconds that finding its start took."""
+
+    history: list[EpochRecord]
+    stopped: str
+    best_epoch: int
+    best_negative_elbo: float
+    start_seconds: float

@@ -1,0 +1,237 @@
+"""The run folder: what a fit leaves on the disk.
+
+``config.json`` says what was asked, of which data, and how far it came; ``history.jsonl`` grows by a line an epoch;
+``model.safetensors`` is the fitted model; ``metrics.json``, ``samples.png`` and ``report.html`` are made from it.
+"""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+
+from cpvae import __version__
+from cpvae.arguments import LARGEST_SEED
+from cpvae.checkpoints import FORMAT_VERSION, check_version, check_writable, read_json, write_json
+from cpvae.errors import FitWarning, InputError
+from cpvae.fitting.loop import CHECKPOINT, HISTORY
+from cpvae.locks import alone
+
+CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
+SAMPLES, REPORT = "samples.png", "report.html"
+FINISHED = "finished"  # the status of a run whose model is there
+RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
+NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
+
+
+def restart(folder: Path, i: int) -> Path:
+    """The folder of one of several restarts of a run, with a history and a checkpoint."""
+    return folder / RESTARTS.replace("*", str(i))
+
+
+def versions() -> dict[str, str]:
+    """The software behind a number."""
+    return {
+        "cpvae": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run.
+
+    Raises:
+        InputError: the folder is missing, is not a run, or belongs to a newer version.
+    """
+    _check_is_run(folder)
+    config = read_json(folder / CONFIG, "the configuration of a run", "give the folder that `cpvae fit` wrote")
+    check_version(config, folder / CONFIG)
+    bad = [key for key, kind in NEEDED.items() if not isinstance(config.get(key), kind)]
+    if not bad:
+        about = config["about"]
+        bad = [f"about.{key}" for key in ("source", "labels") if not isinstance(about.get(key), (str, type(None)))]
+        bad += [] if isinstance(config["data"].get("rows"), int) else ["data.rows"]
+        seeds, expected = config["seeds"], config["params"].get("n_init", 1)
+        bad += [] if len(seeds) == expected and all(map(_is_seed, seeds)) else ["seeds"]
+    if bad:
+        raise InputError(
+            f"{folder / CONFIG} is damaged or was changed: it has no {' and no '.join(bad)} that can be used; "
+            "restore a copy, or fit again into another folder"
+        )
+    return config
+
+
+def _is_seed(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SEED
+
+
+def _check_is_run(folder: Path) -> None:
+    try:
+        found = (folder.is_dir(), (folder / CONFIG).is_file())
+    except (OSError, ValueError):  # a name that is too long, a null byte
+        found = (False, False)
+    if not found[0]:
+        raise InputError(
+            f"{str(folder)[:200]} does not exist or is not a folder; give the folder that `cpvae fit` wrote"
+        )
+    if not found[1]:
+        raise InputError(f"{folder} is not a run: it has no {CONFIG}; give the folder that `cpvae fit` wrote")
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder in which a run could not begin, or go on, before any work is done for it.
+
+    Raises:
+        InputError: it cannot be written; it holds a run and `resume` is false, or none and it is true; it holds files
+            of others that a run would overwrite.
+    """
+    if resume:
+        read_config(folder)
+        check_writable(folder / CONFIG)
+        return
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the run")
+    if (folder / CONFIG).exists():
+        raise InputError(f"{folder} already holds a run; add --resume to go on with it, or choose another folder")
+    for name in (MODEL, METRICS, HISTORY, CHECKPOINT, SAMPLES, REPORT):
+        if (folder / name).exists():
+            raise InputError(
+                f"{folder} is no run but holds a {name}, which would be overwritten; choose another folder"
+            )
+    check_writable(folder / CONFIG)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """A folder for this process alone while it fits into it; made if it does not exist, and not left behind empty.
+
+    Raises:
+        InputError: another process has it.
+    """
+    made: list[Path] = []
+    with ExitStack() as lock:
+        try:
+            made = [place for place in (folder, *folder.parents) if not place.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(alone(folder, wait=False))
+        except BlockingIOError as error:
+            raise InputError(
+                f"another process is fitting into {folder}; wait until it ends, or choose another folder"
+            ) from error
+        except (OSError, ValueError):
+            pass  # what cannot be used is refused by `begin`, in words
+        try:
+            yield
+        finally:
+            for place in made:
+                with suppress(OSError):  # not empty: something was left there
+                    place.rmdir()
+
+
+def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Claim a folder for a run, or find the run that is to go on there.
+
+    Args:
+        config: must have ``"estimator"``, ``"params"`` and ``"data"``, by which a resumed run is recognised.
+        defaults: as for `check_same`.
+
+    Returns:
+        The configuration on the disk: `config`, or when resumed the one of the first session.
+
+    Raises:
+        InputError: the folder holds a run and `resume` is false, or holds another run.
+    """
+    if not (resume and (folder / CONFIG).exists()):
+        check_folder(folder, resume=False)
+        config = {"format_version": FORMAT_VERSION, "status": "running", **config, "versions": versions()}
+        try:
+            write_json(folder / CONFIG, config)
+        except InputError:
+            release(folder)
+            raise
+        return config
+    found = read_config(folder)
+    check_same(folder, found, config, defaults)
+    return found
+
+
+def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse to go on with a run as if it were another.
+
+    Args:
+        found, asked: configurations.
+        defaults: of the arguments; one that came after the run began has its default there.
+
+    Raises:
+        InputError: another estimator, other arguments or other rows.
+    """
+    params = found.get("params")
+    began = {**found, "params": {**defaults, **params} if isinstance(params, dict) else params}
+    for key in ("estimator", "params", "data"):
+        if began.get(key) != asked[key]:
+            raise InputError(
+                f"{folder} holds a run with another {key} ({_difference(began.get(key), asked[key])}); "
+                "resume with what it began with, or choose another folder"
+            )
+
+
+def note(folder: Path, **facts: Any) -> None:
+    """Add to the configuration of a run what became known while it ran."""
+    write_json(folder / CONFIG, {**read_config(folder), **facts})
+
+
+@contextmanager
+def warnings_noted(folder: Path) -> Iterator[None]:
+    """A block whose `FitWarning`s are kept with the run, for those who look at it later, and shown as ever."""
+    said: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FitWarning)
+        show = warnings.showwarning
+
+        def show_and_keep(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, FitWarning):
+                said.append(str(message))
+            show(message, category, *rest)
+
+        warnings.showwarning = show_and_keep  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            if said and (folder / CONFIG).exists():
+                known = read_config(folder).get("warnings", [])  # of earlier sessions
+                note(folder, warnings=list(dict.fromkeys([*known, *said])))
+
+
+def release(folder: Path) -> None:
+    """Give up the claim on a folder after a failure, unless there is something to go on with: a next try may begin."""
+    if saved(folder):
+        return
+    for place in reversed([folder, *folder.glob(RESTARTS)]):
+        for name in (HISTORY, CONFIG):
+            (place / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: what is there is not ours
+            place.rmdir()
+
+
+def saved(folder: Path) -> bool:
+    """Whether a run has a state to go on from, or is at its end."""
+    places = (folder, *folder.glob(RESTARTS))
+    return any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL))
+
+
+def _difference(found: Any, asked: Any) -> str:
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in asked:
+            if found.get(key) != asked[key]:
+                return f"{key}: {found.get(key)} there, {asked[key]} asked"
+    return f"{found} there, {asked} asked"

@@ -1,0 +1,128 @@
+"""Clusterings: points to categories."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier
+
+from cpvae.errors import InputError
+from cpvae.fitting.starts.task import Points
+
+MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
+MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
+TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
+NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
+
+
+Clustering = Callable[[Points, int, np.random.RandomState], Callable[[Points], np.ndarray]]
+"""From points ``(m, d)``, a number of components and a random state to a function that gives points a category."""
+
+
+def k_means(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+    """scikit-learn's k-means, the best of some restarts by its inertia: more of them for fewer points."""
+    n_init = int(np.clip(100_000 // len(points), 2, 20))
+    found: Callable[[Points], np.ndarray] = KMeans(n_components, n_init=n_init, random_state=random).fit(points).predict
+    return found
+
+
+def gaussian_mixture(
+    points: Points, n_components: int, random: np.random.RandomState
+) -> Callable[[Points], np.ndarray]:
+    """scikit-learn's mixture of Gaussians with full covariances, the best of some restarts by its likelihood.
+
+    With few points for its parameters, or many components, k-means.
+    """
+    if n_components > MANY or len(points) < 5 * n_components * points.shape[1]:
+        return k_means(points, n_components, random)
+    spread = float(np.var(points, axis=0).mean())
+    n_init = int(np.clip(100_000 // len(points), 2, 20))
+    mixture = GaussianMixture(n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random)
+    found: Callable[[Points], np.ndarray] = mixture.fit(points).predict
+    return found
+
+
+@contextmanager
+def torch_threads_kept() -> Iterator[None]:
+    """A block after which PyTorch has the threads it had: Numba, behind UMAP, sets those of OpenMP for both."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+    """A mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
+
+    UMAP draws rows together that a chain of neighbours joins, whatever shape they form; with the code of an autoencoder
+    that is N2D (McConville et al., 2021). Other points get the category of most of their neighbours.
+
+    Raises:
+        InputError: umap-learn is not installed.
+    """
+    # More than half of the rows of a component would join it to others.
+    neighbours = int(np.clip(len(points) // (2 * n_components), 5, NEIGHBOURS))
+    if len(points) <= NEIGHBOURS:
+        return gaussian_mixture(points, n_components, random)
+    with warnings.catch_warnings(), torch_threads_kept():
+        # That one of its kinds needs TensorFlow; that a given seed leaves it one thread; that a graph has parts.
+        warnings.simplefilter("ignore")
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise InputError(
+                "init='umap' needs the package umap-learn: pip install 'cpvae[umap]', or init='autoencoder'"
+            ) from error
+        layout = UMAP(
+            n_neighbors=neighbours,
+            n_components=min(10, points.shape[1]),
+            min_dist=0.0,
+            random_state=random.randint(2**31 - 1),
+            n_jobs=1,
+        ).fit_transform(points)
+    categories = gaussian_mixture(layout, n_components, random)(layout)
+    nearest = KNeighborsClassifier(5).fit(points, categories)
+
+    def predict(others: Points) -> np.ndarray:
+        return categories if others is points else nearest.predict(others)
+
+    return predict
+
+
+def ellipses(points: Points, n_components: int, random: np.random.RandomState) -> bool:
+    """Whether Gaussians, one for each source, describe points as well as more of them do.
+
+    They do not where a mixture with three times as many components is the better one, in likelihood, for a clear
+    majority of held-out points: 55 % and two standard errors more. A share, since a few points far out would decide a
+    mean.
+    """
+    points = points[random.permutation(len(points))[:TRIED]]
+    first, rest = np.split(points, [len(points) * 4 // 5])
+    if len(first) < 3 * n_components:
+        return True
+    full = len(first) >= 5 * n_components * points.shape[1]
+    spread = float(np.var(points, axis=0).mean())
+    few, many = (
+        GaussianMixture(
+            k, n_init=2, covariance_type="full" if full else "diag", reg_covar=1e-3 * spread, random_state=random
+        )
+        .fit(first)
+        .score_samples(rest)
+        for k in (n_components, 3 * n_components)
+    )
+    return float(np.mean(many > few)) < 0.55 + 1.0 / np.sqrt(len(rest))
+
+
+def mixture_or_map(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+    """`gaussian_mixture` where sources are `ellipses`, else `umap_mixture`, if umap-learn is installed."""
+    mapped = n_components <= MOST_MAPPED and importlib.util.find_spec("umap") is not None
+    clustering = umap_mixture if mapped and not ellipses(points, n_components, random) else gaussian_mixture
+    return clustering(points, n_components, random)

@@ -1,0 +1,109 @@
+"""Codes: rows as points that can be clustered."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from cpvae.fitting.loop import train
+from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts.task import Points, Task
+from cpvae.nn.draws import seeded
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.estimates import latent_means
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+
+LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
+MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
+
+
+@dataclass(frozen=True)
+class RowCode:
+    """Rows as the encoder sees them, standardised; of many columns the first principal components."""
+
+    latent_dim: int = 40
+
+    def epochs(self, task: Task) -> int:
+        """None."""
+        return 0
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        def inputs(x: Tensor) -> Points:
+            points: Points = task.likelihood.inputs(task.likelihood.to_model(x)).numpy(force=True)
+            return points
+
+        if task.rows.x.shape[1] <= self.latent_dim:
+            return inputs
+        some = np.concatenate([inputs(x) for x in task.some(task.max_rows).chunks()])
+        pca = PCA(min(self.latent_dim, len(some)), random_state=task.seed).fit(some)
+        return lambda x: pca.transform(inputs(x))
+
+
+@dataclass(frozen=True)
+class AutoencoderCode:
+    """The code of an autoencoder.
+
+    It is a VAE whose KL term has weight `beta` (Higgins et al., 2017): small enough that the code keeps what tells rows
+    apart, large enough that similar rows stay close. It sees grey levels as they are. Where copies can be made it
+    rebuilds each row from a copy, so that the code says little of how a row is turned and shifted: a denoising
+    autoencoder (Vincent et al., 2008) with deformations for noise. Rows with no more columns than `latent_dim` are
+    their own code.
+
+    Args:
+        latent_dim: dimensions of the code.
+        hidden: widths of the hidden layers.
+        beta: weight of the KL term.
+        n_steps: steps of training, shared among as many epochs as they make; without copies at most 200 epochs.
+        batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
+        strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
+            forget more of how a row is turned than should be said to have no influence at all on its category.
+    """
+
+    latent_dim: int = 20
+    hidden: tuple[int, ...] = (300, 300)
+    beta: float = 0.05
+    n_steps: int = 8000
+    batch_size: int = 250
+    strength: float = 1.6
+
+    def epochs(self, task: Task) -> int:
+        """Passes over the rows; none where the rows themselves are the code."""
+        if task.rows.x.shape[1] <= self.latent_dim:
+            return 0
+        epochs = max(LEAST_EPOCHS, self.n_steps * self._batch(task) // len(task.rows))
+        return epochs if task.augment else min(epochs, MOST_EPOCHS)
+
+    def _batch(self, task: Task) -> int:
+        return int(np.clip(len(task.rows) // 50, 100, self.batch_size))
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        epochs = self.epochs(task)
+        if not epochs:
+            return RowCode(self.latent_dim)(task)
+        likelihood = copy.deepcopy(task.likelihood)
+        if isinstance(likelihood, Bernoulli):
+            likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
+        rows = task.some(max(task.max_rows, self.n_steps * self.batch_size // LEAST_EPOCHS))
+        with seeded(task.seed):
+            model = recipes.vae(likelihood, self.latent_dim, Dense(self.hidden)).to(rows.device)
+        settings = Settings(
+            max_epochs=epochs,
+            batch_size=self._batch(task),
+            learning_rate=2e-3,
+            schedule="one-cycle",
+            beta_max=self.beta,
+            seed=task.seed,
+            from_copies=task.augment is not None,
+            precision=task.precision,
+        )
+        augment = None if task.augment is None else task.augment.times(self.strength)
+        valid = likelihood.fixed(task.valid)
+        train(model, rows, valid, Exact(), settings, augment=augment, on_epoch=task.on_epoch)
+        return lambda x: latent_means(model, likelihood.to_model(x))

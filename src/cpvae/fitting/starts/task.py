@@ -1,0 +1,65 @@
+"""What a start is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from cpvae.data.augment import Augment
+from cpvae.data.rows import Rows
+from cpvae.fitting.records import EpochRecord
+from cpvae.probability.likelihoods.likelihood import Likelihood
+
+Points = np.ndarray
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a start is asked.
+
+    Attributes:
+        rows, valid: of the fit.
+        likelihood: of the model, for its units.
+        augment: makes copies of rows that show the same thing, or None.
+        precision: of the products of whatever is trained.
+        on_epoch: told of each epoch of whatever is trained.
+        max_rows: rows that a clustering is found on, drawn at random when there are more.
+    """
+
+    rows: Rows
+    valid: Rows
+    likelihood: Likelihood
+    n_components: int
+    seed: int
+    augment: Augment | None = None
+    precision: str = "float32"
+    on_epoch: Callable[[EpochRecord], None] | None = None
+    max_rows: int = 50_000
+
+    def some(self, n: int) -> Rows:
+        """At most n of the rows, drawn at random."""
+        if len(self.rows) <= n:
+            return self.rows
+        return self.rows.some(np.random.RandomState(self.seed).choice(len(self.rows), n, replace=False))
+
+
+class Start(Protocol):
+    """From a task to a category for each training row, integers ``(n,)``; None leaves the categories to chance."""
+
+    def epochs(self, task: Task) -> int:
+        """How many epochs it trains, for the user's information."""
+
+    def __call__(self, task: Task) -> Tensor | None: ...
+
+
+class Code(Protocol):
+    """From a task to a function from rows as stored, ``(m, features)``, to points ``(m, d)``."""
+
+    def epochs(self, task: Task) -> int:
+        """How many epochs it trains."""
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]: ...

@@ -1,0 +1,46 @@
+"""The bound of the validation rows after an epoch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cpvae.fitting.devices.world import World
+from cpvae.probability.bounds import Terms, average
+from cpvae.probability.estimates import (
+    FEW_COMPONENT_DRAWS,
+    batches,
+    component_probabilities,
+    draw_categories,
+    mean_terms,
+    row_counts,
+)
+from cpvae.probability.expectations import Exact, Expectation
+from cpvae.probability.models import VAE
+
+
+@torch.no_grad()
+def validate(
+    model: VAE,
+    y: Tensor,
+    expectation: Expectation,
+    world: World = World(),  # noqa: B008  # frozen
+) -> tuple[Terms, Tensor]:
+    """Mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
+
+    A model trained on exact sums is validated with them, another with one draw of c for each row. The processes of
+    `world` share the rows.
+    """
+    sums: list[Tensor] = []
+    counts: list[Tensor] = []
+    part, counted = world.batch(len(y))
+    for batch in batches(y[part], model.n_categories):
+        q, p = model.encode(batch), model.latent()
+        categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
+        terms = average(mean_terms(model, batch, q, p, categories.c, 1), categories, q, p)
+        sums.append(torch.stack(terms).double().sum(1))
+        mixed = model.n_categories > 1
+        counts.append(row_counts(q.logits if mixed else component_probabilities(model, batch, FEW_COMPONENT_DRAWS)))
+    total, count = torch.stack(sums).sum(0) * counted, torch.stack(counts).sum(0) * counted
+    world.sum(total, count)
+    return Terms(*total / len(y)), count

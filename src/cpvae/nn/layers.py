@@ -1,0 +1,222 @@
+"""Layers: shapes only, no probability.
+
+The paper (section 5) uses feed-forward networks with two hidden layers of 300 units, Glorot initialisation (Glorot and
+Bengio, 2010) and, as the element-wise non-linearity, the gate of Dauphin et al. (2017):
+``(W x + b) * sigmoid(V x + d)``.
+
+A category `c` reaches a layer in one of two forms, and every function here takes both:
+
+- indices, an integer tensor ``(..., M)``: the categories themselves;
+- points on the simplex, a floating tensor ``(..., M, K)``: one-hot rows that carry a gradient, or relaxed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from cpvae.nn.products import linear
+
+
+def select(table: Tensor, c: Tensor) -> Tensor:
+    """Rows of `table` for categories given as indices, or their mixture for points of the simplex.
+
+    Args:
+        table: one row a category, shape ``(K, F)``.
+        c: indices ``(..., M)`` (integer) or points of the simplex ``(..., M, K)`` (floating).
+
+    Returns:
+        Shape ``(..., M, F)``.
+
+    >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> select(table, torch.tensor([1])).tolist()
+    [[3.0, 4.0]]
+    >>> select(table, torch.tensor([[0.5, 0.5]])).tolist()
+    [[2.0, 3.0]]
+    """
+    if not c.is_floating_point():
+        return table[c]
+    if c.device.type == "cpu" and bool((c.detach().amax(-1) == 1).all()):  # a device would have to be waited for
+        chosen: Tensor = _OneHotRows.apply(c, table)
+        return chosen
+    return linear(c, table.t())
+
+
+class _OneHotRows(torch.autograd.Function):
+    """``c @ table`` where every point c is one-hot: rows looked up, and in their gradient added where they are from."""
+
+    @staticmethod
+    def forward(ctx: Any, c: Tensor, table: Tensor) -> Tensor:
+        index = c.argmax(-1)
+        ctx.save_for_backward(index, table)
+        return table[index]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        index, table = ctx.saved_tensors
+        of_c = linear(gradient, table) if ctx.needs_input_grad[0] else None
+        of_table = None
+        if ctx.needs_input_grad[1]:
+            of_table = torch.zeros_like(table).index_add_(0, index.flatten(), gradient.flatten(0, -2))
+        return of_c, of_table
+
+
+def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) -> Tensor:
+    """Fill `weight` uniformly with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010)."""
+    bound = gain * (6.0 / (fan_in + fan_out)) ** 0.5
+    with torch.no_grad():
+        return weight.uniform_(-bound, bound)
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` with Glorot weights and zero bias."""
+
+    def reset_parameters(self) -> None:
+        glorot_(self.weight, self.in_features, self.out_features)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class GatedLinear(nn.Module):
+    """``(W x + b) * sigmoid(V x + d)``; both halves come from one matrix product.
+
+    With ``n_categories > 0`` the input is ``[x, c]``. The columns of W and V that meet the one-hot category are a
+    table of biases, so that a category costs a look-up and not a K-wide concatenation.
+
+    Shapes: x ``(..., in_features)``, c as in this module's docstring; result ``(..., out_features)``.
+
+    >>> layer = GatedLinear(5, 3, n_categories=4)
+    >>> layer(torch.zeros(7, 1, 5), torch.arange(4).unsqueeze(0)).shape
+    torch.Size([7, 4, 3])
+    """
+
+    def __init__(self, in_features: int, out_features: int, n_categories: int = 0):
+        super().__init__()
+        fan_in = in_features + n_categories
+        self.weight = nn.Parameter(glorot_(torch.empty(2 * out_features, in_features), fan_in, out_features))
+        self.bias = nn.Parameter(torch.zeros(2 * out_features))
+        self.table: Tensor | None = None
+        if n_categories:
+            self.table = nn.Parameter(glorot_(torch.empty(n_categories, 2 * out_features), fan_in, out_features))
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        both = linear(x, self.weight, self.bias)
+        if self.table is not None and c is not None:
+            both = both + select(self.table, c)
+        return F.glu(both, dim=-1)
+
+
+class GatedMLP(nn.Module):
+    """Gated hidden layers; the first one sees the category when ``n_categories > 0``.
+
+    Shapes: x ``(..., in_features)``; result ``(..., hidden[-1])``.
+    """
+
+    def __init__(self, in_features: int, hidden: Sequence[int], n_categories: int = 0):
+        super().__init__()
+        widths = [in_features, *hidden]
+        self.first = GatedLinear(widths[0], widths[1], n_categories)
+        self.rest = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths[1:])))
+        self.out_features = widths[-1]
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        hidden: Tensor = self.rest(self.first(x, c))
+        return hidden
+
+
+class GatedJoin(nn.Module):
+    """Two inputs, each through a gated layer of its own, joined by a third (Tomczak and Welling, 2018).
+
+    The input is their concatenation ``(..., 2 * in_features)``; result ``(..., width)``.
+    """
+
+    def __init__(self, in_features: int, width: int):
+        super().__init__()
+        self.left, self.right = GatedLinear(in_features, width), GatedLinear(in_features, width)
+        self.join = GatedLinear(2 * width, width)
+        self.out_features = width
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        left, right = x.chunk(2, -1)
+        joined: Tensor = self.join(torch.cat([self.left(left), self.right(right)], -1))
+        return joined
+
+
+class Decoder(nn.Module):
+    """Latents to the parameters of the likelihood: z ``(..., latent_dim)``, c -> ``(..., n_outputs)``.
+
+    With ``n_categories = 0`` the category is ignored: p(x | z).
+
+    Args:
+        hidden: from z and c to features; has `out_features`.
+        n_outputs: parameters of the likelihood.
+    """
+
+    def __init__(self, hidden: nn.Module, n_outputs: int):
+        super().__init__()
+        self.hidden = hidden
+        self.output = Linear(hidden.out_features, n_outputs)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        params: Tensor = self.output(self.hidden(z, c))
+        return params
+
+
+class Network(Protocol):
+    """How encoders and decoders are built; recipes ask for the parts they need.
+
+    Shapes: an encoder maps ``(..., n_inputs)`` to ``(..., encoder.out_features)``, a decoder z ``(..., latent_dim)``
+    and c to ``(..., n_outputs)``.
+    """
+
+    def encoder(self, n_inputs: int) -> nn.Module:
+        """All hidden layers of an encoder."""
+
+    def branch(self, n_inputs: int) -> nn.Module:
+        """A lighter encoder, for the second sight of x in q(z1 | x, z2)."""
+
+    def between(self, n_inputs: int) -> nn.Module:
+        """The hidden layers of p(z1 | z2)."""
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> nn.Module:
+        """z and, with ``n_categories > 0``, c to the parameters of the likelihood; z holds `levels` codes."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The paper's networks: gated hidden layers, the decoder a mirror of the encoder.
+
+    Args:
+        hidden: widths of the encoder's hidden layers.
+    """
+
+    hidden: Sequence[int] = (300, 300)
+
+    def encoder(self, n_inputs: int) -> GatedMLP:
+        """All hidden layers."""
+        return GatedMLP(n_inputs, self.hidden)
+
+    def branch(self, n_inputs: int) -> GatedMLP:
+        """The first hidden layer alone."""
+        return GatedMLP(n_inputs, self.hidden[:1])
+
+    def between(self, n_inputs: int) -> GatedMLP:
+        """As in the encoder."""
+        return GatedMLP(n_inputs, self.hidden)
+
+    def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> Decoder:
+        """The hidden layers in reverse; two levels meet in a `GatedJoin`."""
+        widths = self.hidden[::-1]
+        if levels == 2:
+            return Decoder(GatedJoin(latent_dim, widths[0]), n_outputs)
+        return Decoder(GatedMLP(latent_dim, widths, n_categories), n_outputs)

@@ -1,0 +1,130 @@
+"""Expectations over the category c: exact, by sum and sample, straight-through, relaxed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical
+
+from cpvae.nn.draws import draw_rows
+
+
+@dataclass(frozen=True)
+class Joint:
+    """q(c | x) q(z | x, c), eq. (6), for B rows.
+
+    Attributes:
+        logits: of q(c | x), normalised, ``(B, K)``.
+        given: categories (indices or points of the simplex) -> q(z | x, c), batch shape ``(B, M)``.
+    """
+
+    logits: Tensor
+    given: Callable[[Tensor], Any]  # Independent, or Chain for a code of two levels
+
+
+class Categories(NamedTuple):
+    """The categories at which an expectation over q(c | x) is evaluated, and their weights.
+
+    `c` are indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``; `weights` ``(B, M)`` add up to one.
+    `decoded` are those that the decoder sees, where they are not the same (`RelaxedTwice`).
+    """
+
+    c: Tensor
+    weights: Tensor
+    decoded: Tensor | None = None
+
+
+class Expectation(Protocol):
+    """From the logits of q(c | x) ``(B, K)`` and the training step to `Categories`."""
+
+    def __call__(self, logits: Tensor, step: int | Tensor) -> Categories: ...
+
+
+class Exact:
+    """The sum over all K categories: no noise, K decoders."""
+
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
+        return Categories(torch.arange(logits.shape[-1], device=logits.device).unsqueeze(0), logits.exp())
+
+
+@dataclass(frozen=True)
+class SumAndSample:
+    """The likeliest categories summed exactly and one of the others drawn (Liu et al., 2019).
+
+    ``sum_c q(c) f(c)`` is split: the `top` likeliest terms are kept, the rest is its mass times f at a draw from it.
+    Both the value and its gradient are unbiased, and the noise vanishes as q(c | x) becomes sharp. The weight of the
+    draw has the value of the mass and the gradient of the score function; what f has in common over categories cancels
+    in `cpvae.probability.bounds.average`.
+
+    Args:
+        top: how many categories are summed; with `top` + 1 >= K all of them are.
+    """
+
+    top: int = 2
+
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
+        if self.top + 1 >= logits.shape[-1]:
+            return Exact()(logits)
+        probs = logits.exp()
+        kept = probs.detach().topk(self.top, dim=-1).indices
+        rest = probs.detach().scatter(-1, kept, 0.0)
+        mass = rest.sum(-1, keepdim=True)
+        # a rest that is all rounding error still needs a category to draw; its weight is then as small
+        race = draw_rows(rest.shape, lambda shape: rest.new_empty(shape).exponential_())
+        drawn = ((rest + torch.finfo(rest.dtype).tiny) / race).argmax(-1, keepdim=True)
+        score = logits.gather(-1, drawn)
+        weight = mass * (1.0 + score - score.detach())
+        return Categories(torch.cat([kept, drawn], -1), torch.cat([probs.gather(-1, kept), weight], -1))
+
+
+@dataclass(frozen=True)
+class StraightThrough:
+    """One one-hot draw, with the gradient of the Gumbel-softmax draw (Jang, Gu and Poole, 2017).
+
+    Args:
+        temperature: a function of the training step (see `cpvae.fitting.schedules`).
+    """
+
+    temperature: Callable[[Any], Any]
+    hard: bool = True
+
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
+        # Gumbel noise from uniform numbers: those from exponential ones, as in F.gumbel_softmax, take longer
+        uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(
+            torch.finfo(logits.dtype).tiny
+        )
+        soft = ((logits - (-uniform.log()).log()) / self.temperature(step)).softmax(-1)
+        c = soft
+        if self.hard:
+            hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
+            c = hard + (soft - soft.detach())
+        return Categories(c.unsqueeze(-2), torch.ones_like(c[..., :1]))
+
+
+@dataclass(frozen=True)
+class Relaxed(StraightThrough):
+    """One Gumbel-softmax draw. What is computed with it is not a bound on log p(x)."""
+
+    hard: bool = False
+
+
+@dataclass(frozen=True)
+class RelaxedTwice(Relaxed):
+    """Two Gumbel-softmax draws, one for the encoder and the prior and one for the decoder, as in the released code."""
+
+    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
+        first, second = super().__call__(logits, step), super().__call__(logits, step)
+        return first._replace(decoded=second.c)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy in nats of categorical distributions: normalised logits ``(..., K)`` -> ``(...)``.
+
+    >>> round(entropy(torch.zeros(4).log_softmax(-1)).exp().item(), 4)
+    4.0
+    """
+    return Categorical(logits=logits, validate_args=False).entropy()

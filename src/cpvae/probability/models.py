@@ -1,0 +1,72 @@
+"""Models: a posterior, a prior, a decoder and a likelihood joined together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cpvae.probability.distributions import Latent
+from cpvae.probability.expectations import Joint
+from cpvae.probability.likelihoods.likelihood import Likelihood
+
+
+class VAE(nn.Module):
+    """Every one-level model of the paper: only the prior (and whether the posterior has categories) changes.
+
+    Args:
+        posterior: inputs ``(B, n_inputs)`` -> `cpvae.probability.expectations.Joint`.
+        prior: posterior -> `cpvae.probability.distributions.Latent`.
+        decoder: z ``(B, M, D)``, c -> ``(B, M, n_outputs)``.
+        likelihood: decoder output -> distribution of x.
+        latent_dim: D.
+    """
+
+    def __init__(
+        self,
+        posterior: nn.Module,
+        prior: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        latent_dim: int,
+    ):
+        super().__init__()
+        self.posterior = posterior
+        self.prior = prior
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.latent_dim = latent_dim
+        self.n_categories: int = posterior.n_categories  # type: ignore[assignment]
+        self.n_components: int = getattr(prior, "n_components", 1)
+
+    def encode(self, y: Tensor) -> Joint:
+        """q(c, z | x) of rows in the model's units, ``(B, F)``."""
+        q: Joint = self.posterior(self.likelihood.inputs(y))
+        return q
+
+    def latent(self) -> Latent:
+        """p(c, z)."""
+        p: Latent = self.prior(self.posterior)
+        return p
+
+    @torch.no_grad()
+    def sample(self, c: Tensor, mean: bool = False) -> Tensor:
+        """Ancestral sampling of one row for each component in `c`, indices ``(n,)``.
+
+        Args:
+            c: the component to draw z from.
+            mean: give the mean of p(x | z, c) instead of a draw from it.
+
+        Returns:
+            Rows in the data's units, ``(n, F)``.
+        """
+        z = self.latent().sample(c)
+        x = self.likelihood(self.decoder(z.unsqueeze(1), c.unsqueeze(1)).squeeze(1))
+        return self.likelihood.to_data(x.mean if mean else x.sample())
+
+    @torch.no_grad()
+    def reconstruct(self, y: Tensor) -> Tensor:
+        """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)``, data's units."""
+        q = self.encode(y)
+        c = q.logits.argmax(-1, keepdim=True)
+        mean = self.likelihood(self.decoder(q.given(c).mean, c)).mean
+        return self.likelihood.to_data(mean[:, 0])

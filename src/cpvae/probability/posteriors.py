@@ -1,0 +1,125 @@
+"""q(c, z | x): encoders that return distributions.
+
+Every posterior here maps what the likelihood shows of rows ``(B, n_inputs)`` to a `Joint`: the logits of q(c | x) and
+q(z | x, c) for whichever categories are asked for. A posterior without categories has one, of probability 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent
+from torch.nn import functional as F
+
+from cpvae.nn.layers import GatedLinear, Linear
+from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.expectations import Joint
+from cpvae.probability.two_level import Chain
+
+MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 5.0  # scales from 1e-3 to 148: what float32 divides by without harm
+
+
+class NormalHead(nn.Module):
+    """Features ``(..., in_features)`` to a diagonal Gaussian with event shape ``(latent_dim,)``."""
+
+    def __init__(self, in_features: int, latent_dim: int):
+        super().__init__()
+        self.linear = Linear(in_features, 2 * latent_dim)
+
+    def forward(self, features: Tensor) -> Independent:
+        loc, log_scale = self.linear(features).chunk(2, dim=-1)
+        return diagonal_normal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp())
+
+
+class NormalPosterior(nn.Module):
+    """q(z | x): one Gaussian a row, as in a plain VAE (eq. 2).
+
+    Args:
+        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
+        latent_dim: dimensions of z.
+    """
+
+    n_categories = 1
+
+    def __init__(self, encoder: nn.Module, latent_dim: int):
+        super().__init__()
+        self.encoder = encoder
+        self.head = NormalHead(encoder.out_features, latent_dim)  # type: ignore[arg-type]
+
+    def forward(self, y: Tensor) -> Joint:
+        q = self.head(self.encoder(y).unsqueeze(-2))
+        return Joint(logits=torch.zeros_like(y[:, :1]), given=lambda c: q)
+
+
+class ConditionalPosterior(nn.Module):
+    """q(c | x) q(z | x, c), eq. (6) and Figure 2: a gated layer on the last hidden features joined with c.
+
+    Args:
+        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
+        latent_dim: dimensions of z.
+        n_categories: K.
+        elu: bend the logits of q(c | x) so that none is below -1, as the released code does.
+    """
+
+    def __init__(self, encoder: nn.Module, latent_dim: int, n_categories: int, elu: bool = False):
+        super().__init__()
+        self.encoder = encoder
+        self.n_categories, self.elu = n_categories, elu
+        width: int = encoder.out_features  # type: ignore[assignment]
+        self.logits = Linear(width, n_categories)
+        self.join = GatedLinear(width, width, n_categories)
+        self.head = NormalHead(width, latent_dim)
+
+    def forward(self, y: Tensor) -> Joint:
+        h = self.encoder(y)
+        logits = F.elu(self.logits(h)) if self.elu else self.logits(h)
+        return Joint(
+            logits=logits.log_softmax(-1),
+            given=lambda c: self.head(self.join(h.unsqueeze(-2), c)),
+        )
+
+
+class NormalNetwork(nn.Module):
+    """Hidden layers and a head: ``(..., features)`` to a diagonal Gaussian with event shape ``(latent_dim,)``."""
+
+    def __init__(self, hidden: nn.Module, latent_dim: int):
+        super().__init__()
+        self.hidden = hidden
+        self.head = NormalHead(hidden.out_features, latent_dim)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Independent:
+        q: Independent = self.head(self.hidden(x))
+        return q
+
+
+class TwoLevelPosterior(nn.Module):
+    """q(z2 | x) q(z1 | x, z2), the encoder of the two-level model of Tomczak and Welling (2018).
+
+    For z1 the row and z2 each go through a layer of their own, and the two are joined by a third.
+
+    Args:
+        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``, for z2.
+        branch: the same for z1, as a rule with fewer layers.
+        latent_dim: of each level.
+    """
+
+    n_categories = 1
+
+    def __init__(self, encoder: nn.Module, branch: nn.Module, latent_dim: int):
+        super().__init__()
+        self.top = NormalNetwork(encoder, latent_dim)
+        self.branch = branch
+        width: int = branch.out_features  # type: ignore[assignment]
+        self.lift = GatedLinear(latent_dim, width)
+        self.join = GatedLinear(2 * width, width)
+        self.head = NormalHead(width, latent_dim)
+
+    def forward(self, y: Tensor) -> Joint:
+        def below(z2: Tensor) -> Independent:
+            h = self.branch(y).unsqueeze(-2)
+            lifted = self.lift(z2)
+            joined = torch.cat([h.expand_as(lifted), lifted], -1)
+            q: Independent = self.head(self.join(joined))
+            return q
+
+        return Joint(logits=torch.zeros_like(y[:, :1]), given=lambda c: Chain(self.top(y.unsqueeze(-2)), below))

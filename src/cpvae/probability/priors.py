@@ -1,0 +1,217 @@
+"""p(c, z): priors, each a module whose forward returns a distribution.
+
+A prior is called with the posterior of its model (a VampPrior is made of it; the others ignore it) and returns a
+`Latent`. What it learns are registered parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cpvae.probability.distributions import (
+    CategoricalFullNormal,
+    CategoricalNormal,
+    Continuous,
+    Latent,
+    Marginal,
+    diagonal_normal,
+)
+from cpvae.probability.two_level import TwoLevel, top_level
+
+Weights = Literal["uniform", "empirical", "learned"]
+
+
+class StandardNormal(nn.Module):
+    """p(z) = N(0, I), the prior of a plain VAE (Kingma and Welling, 2014)."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent_dim))
+        self.register_buffer("scale", torch.ones(latent_dim))
+        self.loc: Tensor
+        self.scale: Tensor
+
+    def forward(self, posterior: nn.Module) -> Latent:
+        return Continuous(diagonal_normal(self.loc, self.scale))
+
+
+class ComponentPrior(nn.Module):
+    """What priors with components share.
+
+    Attributes:
+        n_components: K.
+        aggregated: q(c) of the training rows once they are known (eq. 14), ``(K,)``; what the paper samples c from.
+    """
+
+    def __init__(self, n_components: int):
+        super().__init__()
+        self.n_components = n_components
+        self.register_buffer("aggregated", torch.full((n_components,), 1.0 / n_components, dtype=torch.float64))
+        self.aggregated: Tensor
+
+    @torch.no_grad()
+    def set_aggregated(self, q_c: Tensor) -> None:
+        """Keep q(c) ``(K,)``."""
+        self.aggregated.copy_(q_c)
+
+
+class Conditional(ComponentPrior):
+    """The paper's conditional prior, eqs. (4)-(5): p(c) and one learned diagonal Gaussian for each category.
+
+    Args:
+        n_components: K.
+        latent_dim: D.
+        weights: p(c). "uniform" is the paper's; "learned" trains it; "empirical" is uniform while the model trains and
+            is set to the aggregated posterior (eq. 14) after it.
+        fixed: the Gaussians stay where they begin, as in the released code.
+    """
+
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform", fixed: bool = False):
+        super().__init__(n_components)
+        self.fixed = fixed
+        self.weights = weights
+        # Means one scale apart, so that categories differ from the first step on.
+        self.loc = nn.Parameter(
+            torch.zeros(1, latent_dim) if n_components == 1 else torch.randn(n_components, latent_dim)
+        )
+        self.log_scale = nn.Parameter(torch.zeros(n_components, latent_dim))
+        self.logits = nn.Parameter(torch.zeros(n_components), requires_grad=weights == "learned")
+        for parameter in (self.loc, self.log_scale):
+            parameter.requires_grad_(not fixed)
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviations, ``(K, D)``."""
+        return self.log_scale.exp()
+
+    def components(self) -> CategoricalNormal:
+        """p(c) p(z | c)."""
+        return CategoricalNormal(self.logits, self.loc, self.scale)
+
+    def forward(self, posterior: nn.Module) -> Latent:
+        return self.components()
+
+    @torch.no_grad()
+    def set_aggregated(self, q_c: Tensor) -> None:
+        """Keep q(c) ``(K,)``, and make it p(c) if the weights are empirical.
+
+        A category without rows keeps a vanishing weight, so that bounds stay finite.
+        """
+        super().set_aggregated(q_c)
+        if self.weights == "empirical":
+            self.logits.copy_(q_c.clamp_min(1e-6).log())
+
+    @torch.no_grad()
+    def set_components(self, loc: Tensor, scale: Tensor) -> None:
+        """Replace the Gaussians: `loc` and `scale` ``(K, D)``."""
+        self.loc.copy_(loc)
+        self.log_scale.copy_(scale.log())
+
+
+class FullConditional(Conditional):
+    """The same with full covariances, by the Cholesky factors of the precisions (footnote 3 of the paper).
+
+    `log_scale` is minus the logarithm of a factor's diagonal: the standard deviation of each coordinate given those
+    before it. Covariances begin diagonal.
+    """
+
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
+        super().__init__(n_components, latent_dim, weights)
+        self.lower = nn.Parameter(torch.zeros(n_components, latent_dim, latent_dim))
+
+    def components(self) -> CategoricalFullNormal:
+        """p(c) p(z | c)."""
+        factor = self.lower.tril(-1) + torch.diag_embed((-self.log_scale).exp())
+        return CategoricalFullNormal(self.logits, self.loc, factor)
+
+    @torch.no_grad()
+    def set_components(self, loc: Tensor, scale: Tensor) -> None:
+        """Replace the Gaussians by diagonal ones: `loc` and `scale` ``(K, D)``."""
+        super().set_components(loc, scale)
+        self.lower.zero_()
+
+
+class Mixture(Conditional):
+    """MG: the Gaussians of `Conditional` with the category summed out, a mixture over z alone.
+
+    Encoder and decoder do not depend on the component. (The released code of the paper averages the logarithms of the
+    Gaussians instead, which is no density.)
+    """
+
+    # Means far apart would never be met by a code, and their components stay unused: no start puts rows into them, as
+    # in CP-VAE.
+    spread = 0.3
+
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
+        super().__init__(n_components, latent_dim, weights)
+        self.loc.data.mul_(self.spread)
+
+    def forward(self, posterior: nn.Module) -> Latent:
+        return Marginal(self.components())
+
+
+class FullMixture(Mixture, FullConditional):
+    """MG with full covariances: the Gaussians of `FullConditional` with the category summed out."""
+
+
+class Vamp(ComponentPrior):
+    """VampPrior (Tomczak and Welling, 2018): ``p(z) = 1/K sum_k q(z | u_k)`` with learned pseudo-inputs u_k.
+
+    The Gaussians come from the model's own encoder, through which gradients flow.
+
+    Args:
+        n_components: K, the number of pseudo-inputs.
+        n_inputs: numbers in what the encoder sees of a row.
+        limits: the pseudo-inputs are clipped to these, if not None. Between 0 and 1 they begin as N(0.05, 0.01), the
+            authors' choice for binary images; without limits as N(0, 1).
+    """
+
+    def __init__(self, n_components: int, n_inputs: int, limits: tuple[float, float] | None = None):
+        super().__init__(n_components)
+        self.limits = limits
+        noise = torch.randn(n_components, n_inputs)
+        self.pseudo_inputs = nn.Parameter(noise if limits is None else 0.05 + 0.01 * noise)
+        self.register_buffer("logits", torch.zeros(n_components))
+        self.logits: Tensor
+
+    @torch.no_grad()
+    def set_pseudo_inputs(self, inputs: Tensor) -> None:
+        """Begin with these, ``(K, n_inputs)``: training rows, as a rule."""
+        self.pseudo_inputs.copy_(inputs)
+
+    def forward(self, posterior: nn.Module) -> Latent:
+        u = self.pseudo_inputs if self.limits is None else self.pseudo_inputs.clamp(*self.limits)
+        q = top_level(posterior(u).given(torch.zeros(1, 1, dtype=torch.int64, device=u.device))).base_dist
+        return Marginal(CategoricalNormal(self.logits, q.loc.squeeze(1), q.scale.squeeze(1)))
+
+
+class TwoLevelPrior(nn.Module):
+    """p(z2) p(z1 | z2): any prior on top, a network below it (HVAE of Tomczak and Welling, 2018).
+
+    Args:
+        top: the prior of z2.
+        below: z2 ``(..., latent_dim)`` -> p(z1 | z2).
+        latent_dim: of z2.
+    """
+
+    def __init__(self, top: nn.Module, below: nn.Module, latent_dim: int):
+        super().__init__()
+        self.top, self.below, self.latent_dim = top, below, latent_dim
+        self.n_components: int = getattr(top, "n_components", 1)
+
+    def forward(self, posterior: nn.Module) -> Latent:
+        return TwoLevel(self.top(posterior), self.below, self.latent_dim)
+
+
+def component_prior(prior: nn.Module) -> ComponentPrior | None:
+    """The prior with components in a model's prior: itself, its top level, or None."""
+    found = prior.top if isinstance(prior, TwoLevelPrior) else prior
+    return found if isinstance(found, ComponentPrior) else None
+
+
+# Priors over z alone without components, by name: what a VAE or an HVAE can be given. Each is called with latent_dim.
+PRIORS: dict[str, Callable[[int], nn.Module]] = {"normal": StandardNormal}

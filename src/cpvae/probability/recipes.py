@@ -1,0 +1,94 @@
+"""The paper's models by name, a few lines each (section 5: layers of 300 units, 40 latent dimensions)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from cpvae.nn.layers import Dense, Network
+from cpvae.probability.likelihoods.likelihood import Likelihood
+from cpvae.probability.models import VAE
+from cpvae.probability.posteriors import ConditionalPosterior, NormalNetwork, NormalPosterior, TwoLevelPosterior
+from cpvae.probability.priors import (
+    Conditional,
+    FullConditional,
+    FullMixture,
+    Mixture,
+    StandardNormal,
+    TwoLevelPrior,
+    Vamp,
+    Weights,
+)
+
+PAPER = Dense((300, 300))
+
+
+def vae(likelihood: Likelihood, latent_dim: int = 40, network: Network = PAPER) -> VAE:
+    """A plain VAE, eq. (2): standard normal prior."""
+    return one_level(likelihood, StandardNormal(latent_dim), latent_dim, network)
+
+
+def cpvae(
+    likelihood: Likelihood,
+    n_components: int = 10,
+    latent_dim: int = 40,
+    network: Network = PAPER,
+    weights: Weights = "uniform",
+    full_covariance: bool = False,
+    fixed_prior: bool = False,
+    elu_logits: bool = False,
+) -> VAE:
+    """CP-VAE, eqs. (3)-(8); with one component the learnable-prior VAE of eq. (15)."""
+    posterior = ConditionalPosterior(network.encoder(likelihood.n_inputs), latent_dim, n_components, elu_logits)
+    decoder = network.decoder(latent_dim, likelihood.n_outputs, n_components)
+    prior = (
+        FullConditional(n_components, latent_dim, weights)
+        if full_covariance
+        else Conditional(n_components, latent_dim, weights, fixed_prior)
+    )
+    return VAE(posterior, prior, decoder, likelihood, latent_dim)
+
+
+def mog(
+    likelihood: Likelihood,
+    n_components: int = 10,
+    latent_dim: int = 40,
+    network: Network = PAPER,
+    weights: Weights = "uniform",
+    full_covariance: bool = False,
+) -> VAE:
+    """MG: a VAE whose prior is a learned mixture of Gaussians."""
+    prior = (FullMixture if full_covariance else Mixture)(n_components, latent_dim, weights)
+    return one_level(likelihood, prior, latent_dim, network)
+
+
+def vamp(likelihood: Likelihood, n_components: int = 10, latent_dim: int = 40, network: Network = PAPER) -> VAE:
+    """VP: a VAE with a VampPrior (Tomczak and Welling, 2018)."""
+    prior = Vamp(n_components, likelihood.n_inputs, likelihood.limits)
+    return one_level(likelihood, prior, latent_dim, network)
+
+
+def hvae(likelihood: Likelihood, latent_dim: int = 40, network: Network = PAPER) -> VAE:
+    """HVAE: two levels of `latent_dim` dimensions each, standard normal on top (Tomczak and Welling, 2018)."""
+    return two_level(likelihood, StandardNormal(latent_dim), latent_dim, network)
+
+
+def hvae_vamp(likelihood: Likelihood, n_components: int = 10, latent_dim: int = 40, network: Network = PAPER) -> VAE:
+    """HVP: the same with a VampPrior on top."""
+    prior = Vamp(n_components, likelihood.n_inputs, likelihood.limits)
+    return two_level(likelihood, prior, latent_dim, network)
+
+
+def one_level(likelihood: Likelihood, prior: nn.Module, latent_dim: int, network: Network) -> VAE:
+    """A VAE with any prior over z alone."""
+    posterior = NormalPosterior(network.encoder(likelihood.n_inputs), latent_dim)
+    decoder = network.decoder(latent_dim, likelihood.n_outputs)
+    return VAE(posterior, prior, decoder, likelihood, latent_dim)
+
+
+def two_level(likelihood: Likelihood, top: nn.Module, latent_dim: int, network: Network) -> VAE:
+    """A hierarchical VAE with any prior over z2 alone."""
+    n_inputs = likelihood.n_inputs
+    posterior = TwoLevelPosterior(network.encoder(n_inputs), network.branch(n_inputs), latent_dim)
+    below = NormalNetwork(network.between(latent_dim), latent_dim)
+    decoder = network.decoder(latent_dim, likelihood.n_outputs, levels=2)
+    return VAE(posterior, TwoLevelPrior(top, below, latent_dim), decoder, likelihood, 2 * latent_dim)

@@ -1,0 +1,137 @@
+"""What a fitted model answers, written to files."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cpvae.arguments import whole
+from cpvae.checkpoints import write_atomic
+from cpvae.data.loaders import Dataset
+from cpvae.errors import InputError
+from cpvae.estimators.contract import Clusterer, DeepMixture
+from cpvae.estimators.zoo import load
+from cpvae.fitting import runs
+from cpvae.study import figures
+from cpvae.study.choice import Choice, choose_components
+from cpvae.study.evaluation import choose_split
+from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, suited
+from cpvae.study.report.page import write_report
+
+PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
+BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
+
+
+def choose_number(
+    data: Dataset,
+    source: str,
+    labels: str | None,
+    model_name: str,
+    params: dict[str, Any],
+    components: Sequence[int],
+    seeds: int,
+    out: Path,
+    n_jobs: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Choice:
+    """`choose_components` on the training rows of a data set, judged by validation rows where there are any."""
+    estimator = estimator_for(data, model_name, {"random_state": 0, **params})
+    if not isinstance(estimator, Clusterer):
+        raise InputError(f"a {model_name!r} model has no components to choose; use --model cpvae, mog or vamp")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder for the runs")
+    return choose_components(
+        estimator,
+        rows_of(data, choose_split_for_fit(data)),
+        components,
+        X_held_out=rows_of(data, "valid") if "valid" in data.splits else None,
+        n_seeds=seeds,
+        out=out,
+        n_jobs=n_jobs,
+        about={"source": source, "labels": labels, "dataset": data.name},
+        progress=say,
+    )
+
+
+def sample_rows(
+    model: DeepMixture,
+    n: int,
+    component: int | None,
+    weights: str,
+    mean: bool | None,
+    seed: int | None,
+    out: Path,
+) -> None:
+    """New rows into a file; its suffix says how. In .npz a level is its code, its position in the schema."""
+    whole("n_samples", n, 1)
+    check_memory(n * model.n_features_in_, f"n_samples={n}")
+    drawn_as_picture = out.suffix.lower() in PICTURES
+    if drawn_as_picture and model.image_shape_ is None:
+        raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
+    average = drawn_as_picture if mean is None else mean
+    rows, categories = model.sample(n, component, weights=weights, mean=average, random_state=seed)
+    if drawn_as_picture:
+        figures.save(figures.image_grid(rows, max(1, round(n**0.5))), out)
+    elif out.suffix.lower() == ".npz":
+        buffer = io.BytesIO()
+        values = rows if model.schema_ is None else model.schema_.encode(rows)
+        np.savez_compressed(buffer, x=values, component=categories)
+        write_atomic(out, buffer.getvalue())
+    else:
+        names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
+        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names)) if model.schema_ is None else rows
+        first = "component"
+        while first in frame.columns:  # of the table
+            first += "_"
+        frame.insert(0, first, categories)
+        write_atomic(out, frame.to_csv(index=False))
+
+
+def check_memory(n_values: int, given: str) -> None:
+    """Refuse so many numbers that this machine could not hold them; Linux would end the process instead."""
+    needed = n_values * BYTES_A_VALUE
+    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise InputError(f"{given}: needs about {needed / 1e9:,.0f} GB, more memory than there is; ask for fewer")
+
+
+def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
+    """Row, category and its probability for each row, into a .csv file; returns the share of each category."""
+    if not isinstance(model, Clusterer):
+        raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
+    proba = model.predict_proba(rows_of(suited(data, model), choose_split(data, split)))
+    categories = proba.argmax(1)
+    frame = pd.DataFrame({"row": np.arange(len(proba)), "category": categories, "probability": proba.max(1).round(6)})
+    write_atomic(out, frame.to_csv(index=False))
+    counts = np.bincount(categories, minlength=model.n_components)
+    return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}
+
+
+def report_run(
+    run: Path, source: str | None = None, labels: str | None = None, progress: Callable[[str], None] | None = None
+) -> Path:
+    """Write the report of a run, on validation rows of what it was fitted on unless other data are named."""
+    config = runs.read_config(run)
+    model = load(run)
+    about = config["about"]
+    if source is None:  # labels of the fit are those of its rows
+        source, labels = about.get("source"), labels or about.get("labels")
+    if source is None:
+        raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
+    data = suited(load_data(source, labels, progress), model)
+    name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
+    return write_report(
+        model,
+        rows_of(data, name),
+        labels=data.splits[name].y,
+        config=config,
+        data_name=data.name,
+        rows_name="" if name == "all" else name,
+        path=run / runs.REPORT,
+        run=run,
+    )

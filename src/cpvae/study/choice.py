@@ -1,0 +1,254 @@
+"""How many components: fits with several numbers of them, compared by the bound of rows that none of them saw."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from cpvae.arguments import between, whole
+from cpvae.checkpoints import write_json
+from cpvae.errors import FitWarning, InputError
+from cpvae.estimators.contract import Clusterer, take
+from cpvae.fitting import runs
+from cpvae.fitting.jobs import here, one_thread, unordered
+from cpvae.probability.estimates import components_used
+from cpvae.study import figures
+
+CANDIDATES = (1, 2, 5, 10, 20)
+RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
+RULE = (
+    "Bounds are of rows that no fit saw. Chosen is the smallest number whose bound is worse than the best by no more "
+    "than one standard error of their difference (Breiman et al., 1984), taken over rows and, with several seeds, over "
+    "seeds."
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A number of components. Nats a row, on held-out rows.
+
+    Attributes:
+        negative_elbo: -L, mean over rows and seeds; by_seed: of each seed.
+        worse_by: than the best candidate; worse_by_se: its standard error.
+        components_used, groups: mean over seeds: how many components are in use, and how many groups their priors form
+            (`cpvae.estimators.groups`).
+    """
+
+    n_components: int
+    negative_elbo: float
+    by_seed: tuple[float, ...]
+    worse_by: float
+    worse_by_se: float
+    components_used: float
+    groups: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `choose_components` found.
+
+    Attributes:
+        n_components: the number chosen; best: the one of the best bound.
+        rows: how many were held out.
+        candidates: all, in the order of their numbers.
+        estimator: the fit with the number chosen, of the seed with the best bound.
+    """
+
+    n_components: int
+    best: int
+    rows: int
+    candidates: tuple[Candidate, ...]
+    estimator: Clusterer = field(repr=False)
+
+    @property
+    def run(self) -> str:
+        """The name of the folder of that fit."""
+        return _name(self.estimator)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the estimator, as JSON holds it."""
+        return {
+            "n_components": self.n_components,
+            "run": self.run,
+            "best": self.best,
+            "rows": self.rows,
+            "rule": RULE,
+            "candidates": [asdict(candidate) for candidate in self.candidates],
+        }
+
+
+def choose_components(
+    estimator: Clusterer,
+    X: ArrayLike,
+    components: Sequence[int] = CANDIDATES,
+    *,
+    X_held_out: ArrayLike | None = None,
+    n_seeds: int = 1,
+    held_out_fraction: float = 0.2,
+    out: str | Path | None = None,
+    n_jobs: int | None = None,
+    about: dict[str, Any] | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Choice:
+    """Fit an estimator with several numbers of components and choose one, without labels.
+
+    Args:
+        estimator: unfitted, such as ``CPVAE(random_state=0)``; its own `n_components` does not matter. A fit keeps
+            `validation_fraction` of its rows to stop by; what decides is other rows.
+        X: rows to fit and, unless they are given, to hold out.
+        components: the numbers to try.
+        X_held_out: rows that decide; by default `held_out_fraction` of X, drawn with the estimator's `random_state`.
+        n_seeds: fits of each number, with seeds from `random_state` (0 if it is None) on.
+        out: a folder for the runs, which go on where they were stopped; None keeps nothing.
+        n_jobs: fits side by side, one thread each; None is one for each core, and one where there is a GPU.
+        about: kept with each run, for instance where the rows came from.
+        progress: told a line for each fit.
+
+    Raises:
+        InputError: arguments or rows that cannot be used.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cpvae import CPVAE
+        >>> random = np.random.RandomState(0)
+        >>> X = np.concatenate([random.normal(-3, 1, (300, 2)), random.normal(3, 1, (300, 2))])
+        >>> estimator = CPVAE(latent_dim=2, hidden=(16,), max_epochs=20, batch_size=20, random_state=0)
+        >>> choice = choose_components(estimator, X, [1, 2], n_jobs=1)
+        >>> choice.n_components, [candidate.n_components for candidate in choice.candidates]
+        (2, [1, 2])
+    """
+    if not isinstance(estimator, Clusterer):
+        raise InputError(f"{type(estimator).__name__} has no components to choose; expected CPVAE, MoGVAE or VampVAE")
+    whole("n_seeds", n_seeds, 1)
+    between("held_out_fraction", held_out_fraction, 0.0, 1.0)
+    numbers = sorted({*components})
+    if not numbers:
+        raise InputError("components=[]: expected numbers of components to try, such as [2, 5, 10]")
+    for number in numbers:
+        whole("components", number, 1)
+        clone(estimator).set_params(n_components=number)._check_params()
+    seed = estimator.random_state if isinstance(estimator.random_state, (int, np.integer)) else 0
+    if X_held_out is None:
+        X, X_held_out = _parted(X, held_out_fraction, int(seed))
+    n_rows, n_held_out = len(X), len(X_held_out)  # type: ignore[arg-type]
+    if numbers[-1] > n_rows:
+        raise InputError(f"{n_rows} rows to fit for {numbers[-1]} components; give more rows, or try smaller numbers")
+    if n_held_out < 2:
+        raise InputError(f"{n_held_out} held-out rows: expected 2 or more; give more rows")
+    place = None if out is None else Path(out)
+    jobs = [(number, int(seed) + i) for i in range(n_seeds) for number in numbers]
+    n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if estimator._device().type == "cpu" else 1), len(jobs))
+    progress(f"{len(jobs)} fits to {n_rows:,} rows, {n_jobs} at a time, judged by {n_held_out:,} others")
+    tasks = (
+        here(_fit)(clone(estimator).set_params(n_components=k, random_state=s), X, X_held_out, place, about)
+        for k, s in jobs
+    )
+    found: dict[tuple[int, int], tuple[Clusterer, np.ndarray]] = {}
+    advice = "say the same again with n_jobs=1 (--jobs 1)"
+    if place is not None:
+        advice = f"what is finished is in {place}; {advice} to go on"
+    for fitted, elbo in unordered(tasks, n_jobs, "a fit", advice):
+        found[fitted.n_components, fitted.random_state] = fitted, elbo
+        progress(f"{len(found)}/{len(jobs)} {_name(fitted)}: -L {-elbo.mean(dtype=np.float64):.2f} on held-out rows")
+    elbo = {k: np.stack([found[job][1] for job in jobs if job[0] == k]).astype(np.float64) for k in numbers}
+    best = max(numbers, key=lambda k: elbo[k].mean())
+    models = {k: [found[job][0] for job in jobs if job[0] == k] for k in numbers}
+    candidates = tuple(_candidate(k, elbo[k], elbo[best], models[k], X_held_out) for k in numbers)
+    chosen = next(c for c in candidates if c.worse_by <= c.worse_by_se)
+    kept = models[chosen.n_components][int(np.argmin(chosen.by_seed))]
+    choice = Choice(chosen.n_components, best, n_held_out, candidates, kept)
+    if place is not None:
+        write_json(place / RESULT, choice.as_dict())
+        figures.save(_picture(choice), place / PICTURE)
+    return choice
+
+
+def _picture(choice: Choice) -> Figure:
+    lines = {
+        "in use": np.array([c.components_used for c in choice.candidates]),
+        "groups of overlapping priors": np.array([c.groups for c in choice.candidates]),
+    }
+    return figures.component_choice(
+        [c.n_components for c in choice.candidates],
+        np.array([c.by_seed for c in choice.candidates]),
+        np.array([c.worse_by_se for c in choice.candidates]),
+        lines,
+        choice.n_components,
+    )
+
+
+def table(choice: Choice) -> str:
+    """The candidates as text, the chosen one marked."""
+    head = ("", "components", "-L held out", "worse by", "s.e.", "in use", "groups")
+    rows = [
+        (
+            "*" if c.n_components == choice.n_components else "",
+            str(c.n_components),
+            f"{c.negative_elbo:.3f}",
+            f"{c.worse_by:.3f}",
+            f"{c.worse_by_se:.3f}",
+            f"{c.components_used:.3g}",
+            f"{c.groups:.3g}",
+        )
+        for c in choice.candidates
+    ]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    return "\n".join([*lines, "", *textwrap.wrap(RULE, 100)])
+
+
+def _name(estimator: Clusterer) -> str:
+    """Of a fit, and of its run folder."""
+    return f"k{estimator.n_components}-seed{estimator.random_state}"
+
+
+def _fit(
+    estimator: Clusterer, X: Any, X_held_out: Any, place: Path | None, about: dict[str, Any] | None
+) -> tuple[Clusterer, np.ndarray]:
+    """A fit, or what its folder holds of it, and the bound of each held-out row, ``(n,)``."""
+    folder = None if place is None else place / _name(estimator)
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # that too many components are not all used is what is asked
+        resume = folder is not None and (folder / runs.CONFIG).exists()
+        estimator.fit(X, out=folder, resume=resume, about=about)
+        return estimator, estimator.score_samples(X_held_out)
+
+
+def _candidate(
+    n_components: int, elbo: np.ndarray, best: np.ndarray, models: Sequence[Clusterer], X_held_out: Any
+) -> Candidate:
+    """A line of the table, from the bounds of held-out rows, ``(seeds, n)``, beside those of the best."""
+    difference = best.mean(0) - elbo.mean(0)
+    variance = difference.var(ddof=1) / len(difference)
+    if len(elbo) > 1 and best is not elbo:
+        variance += (elbo.mean(1).var(ddof=1) + best.mean(1).var(ddof=1)) / len(elbo)
+    used = [components_used(np.bincount(model.predict(X_held_out), minlength=n_components)) for model in models]
+    return Candidate(
+        n_components=n_components,
+        negative_elbo=-float(elbo.mean()),
+        by_seed=tuple((-elbo.mean(1)).tolist()),
+        worse_by=float(difference.mean()),
+        worse_by_se=math.sqrt(variance),
+        components_used=float(np.mean(used)),
+        groups=float(np.mean([model.groups().max() + 1 for model in models])),
+    )
+
+
+def _parted(X: Any, fraction: float, seed: int) -> tuple[Any, Any]:
+    """Rows to fit and rows to hold out; the order is kept."""
+    X = X if hasattr(X, "iloc") else np.asarray(X)
+    n = len(X)
+    held = np.zeros(n, bool)
+    held[np.random.RandomState(seed).permutation(n)[: round(fraction * n)]] = True
+    return take(X, np.flatnonzero(~held)), take(X, np.flatnonzero(held))

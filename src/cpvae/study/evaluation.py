@@ -1,0 +1,127 @@
+"""The figures of a fitted model on a data set: what `cpvae evaluate` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import entropy
+
+from cpvae.data.loaders import Dataset, Split
+from cpvae.errors import InputError, nearest
+from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, take
+from cpvae.probability.estimates import EVALUATED, components_used, standard_error
+from cpvae.study import metrics
+
+MAPPED = 640_000  # categories of training rows behind a mapping to labels: 64,000 rows for ten, 10,000 for many
+DECOMPOSED, PAIRS = 2_000, 400_000_000  # rows in the n-by-n sum of eq. (13), fewer where K n^2 would be more than that
+
+
+def choose_split(data: Dataset, name: str | None) -> str:
+    """The split asked for, or "test" where there is one, else all that there is.
+
+    Raises:
+        InputError: no such split.
+    """
+    if name is None:
+        return "test" if "test" in data.splits else next(iter(data.splits))
+    if name not in data.splits:
+        raise InputError(f"{data.name} has no split {name!r}{nearest(name, data.splits)}")
+    return name
+
+
+def some_rows(split: Split, n: int | None, seed: int = 0) -> Split:
+    """At most `n` rows of a split, drawn with a fixed seed; their order is kept."""
+    if n is None or n >= len(split.x):
+        return split
+    index = np.sort(np.random.RandomState(seed).choice(len(split.x), n, replace=False))
+    return Split(take(split.x, index), None if split.y is None else split.y[index])
+
+
+def evaluate(
+    model: DeepMixture,
+    data: Dataset,
+    split_name: str | None = None,
+    *,
+    importance_samples: int | None = None,
+    n_rows: int | None = None,
+) -> dict[str, Any]:
+    """Bounds in nats with standard errors, the parts of eq. (13), and agreement with labels where there are any.
+
+    Args:
+        split_name: as for `choose_split`.
+        importance_samples: S of the importance-weighted likelihood; None leaves it out.
+        n_rows: look at so many rows only, drawn with a fixed seed.
+    """
+    split_name = choose_split(data, split_name)
+    split = some_rows(data.splits[split_name], n_rows)
+    X = as_table(split.x, data.feature_names)
+    values = model.evaluate(X)
+    few = as_table(some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components) ** 0.5))).x, data.feature_names)
+    parts = model.decompose(few)
+    result: dict[str, Any] = {
+        "model": model.name,
+        "dataset": data.name,
+        "split": split_name,
+        "n": len(split.x),
+        "negative_elbo": -_mean(values.elbo),
+        "negative_elbo_se": standard_error(values.elbo),
+        "negative_elbo_tight": -_mean(values.elbo_tight),
+        "negative_elbo_tight_se": standard_error(values.elbo_tight),
+        "reconstruction": -_mean(values.log_px),
+        "kl_c": _mean(values.kl_c),
+        "kl_z": _mean(values.kl_z),
+        "mutual_information": _mean(parts.mutual_information),
+        "mutual_information_se": standard_error(parts.mutual_information),
+        "mutual_information_c": parts.mutual_information_c,
+        "marginal_kl_z": _mean(parts.marginal_kl_z),
+        "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
+        "marginal_entropy_c": float(entropy(values.q_c.mean(0, dtype=np.float64))),
+        "decomposition_rows": len(few),
+        "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components)),
+    }
+    groups = model.groups() if isinstance(model, Clusterer) else None
+    if groups is not None:
+        result["component_groups"] = int(groups.max() + 1)
+    if importance_samples is not None:
+        log_px = model.log_likelihood(X, importance_samples)
+        result["negative_log_likelihood"] = -_mean(log_px)
+        result["negative_log_likelihood_se"] = standard_error(log_px)
+        result["importance_samples"] = importance_samples
+    if split.y is not None and isinstance(model, Clusterer) and groups is not None:
+        result |= agreement(model, data, split_name, split.y, values.proba, groups)
+    return result
+
+
+def agreement(
+    model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, proba: np.ndarray, groups: np.ndarray
+) -> dict[str, Any]:
+    """Agreement with labels; all mappings are learned on the training split where there is one.
+
+    `accuracy_groups` is that of groups of overlapping categories, mapped one to one.
+    """
+    categories = proba.argmax(1)
+    source = data.splits.get("train")
+    if source is None or source.y is None or split_name == "train":
+        learned_on, known, given = split_name, labels, categories
+    else:
+        some = some_rows(source, MAPPED // min(model.n_components, EVALUATED))
+        assert some.y is not None
+        learned_on, known = "train", some.y
+        given = model.predict(as_table(some.x, data.feature_names))
+    one_to_one = metrics.hungarian_mapping(known, given)
+    return {
+        "accuracy": metrics.accuracy(labels, categories, one_to_one),
+        "accuracy_majority": metrics.accuracy(labels, categories, metrics.majority_mapping(known, given)),
+        "accuracy_groups": metrics.accuracy(
+            labels, groups[categories], metrics.hungarian_mapping(known, groups[given])
+        ),
+        "nmi": metrics.nmi(labels, categories),
+        "ari": metrics.ari(labels, categories),
+        "calibration_error": metrics.calibration(labels, proba, one_to_one).error,
+        "mapping_split": learned_on,
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64))

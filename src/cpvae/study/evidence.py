@@ -1,0 +1,47 @@
+"""What a published figure must carry with it: how, with what and where it was made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cpvae.fitting.runs import versions
+
+
+def commit() -> str:
+    """The commit of the checkout this package is in, with "+" if files differ from it; empty outside of one."""
+
+    def git(*words: str) -> str:
+        with suppress(OSError):  # no git
+            here = Path(__file__).parent
+            return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+        return ""
+
+    name = git("rev-parse", "--short", "HEAD")
+    return name + "+" * bool(name and git("status", "--porcelain", "--untracked-files=no", "--", "."))
+
+
+def evidence(command: str | None = None, device: str = "cpu") -> dict[str, Any]:
+    """Command, commit, versions and device of this process; of an absolute path the last part.
+
+    Args:
+        device: by its torch name.
+    """
+    place = torch.device(device)
+    if place.type == "cuda":
+        told = f"{place.type}, {torch.cuda.get_device_name(place)}"
+    else:
+        told = f"{place.type}, {torch.get_num_threads()} thread(s), {platform.machine()}"
+    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv)
+    return {
+        "command": command or " ".join(["python", *words]),
+        "commit": commit(),
+        "versions": versions(),
+        "device": told,
+    }

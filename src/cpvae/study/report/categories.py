@@ -1,0 +1,123 @@
+"""Each category: its rows nearest to the centre, new rows from it, and categories side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cpvae.estimators.contract import DeepMixture
+from cpvae.study.findings import percent
+from cpvae.study.report.parts import FEW_COLUMNS, FEW_LINES, SHOWN, Category, Picture, Table
+from cpvae.study.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
+from cpvae.study.report.shown import Shown, categories_to_draw, means, nearest_rows
+from cpvae.study.report.words import plain
+
+NEW_ROWS = 300  # of a table, for a profile
+
+
+def category(model: DeepMixture, shown: Shown, k: int) -> Category:
+    """Rows nearest to the centre of category `k`, and new rows from it."""
+    assert shown.categories is not None
+    own = shown.categories == k
+    near = nearest_rows(shown.z, shown.categories, k, model.means_[k], model.scales_[k], SHOWN)
+    old: list[Picture] = []
+    new: list[Picture] = []
+    figure = table = None
+    if model.image_shape_ is not None:
+        limits = limits_of(model, shown)
+        alts = [f"row {shown.index[i]}" for i in near]
+        if len(near):
+            old = pictures(as_images(model, shown.values[near]), alts, limits)
+        drawn = as_images(model, draw(model, SHOWN, k, mean=True))
+        new = pictures(drawn, [f"new image {i + 1} of category {k}" for i in range(SHOWN)], limits)
+    else:
+        rows = draw(model, NEW_ROWS if len(shown.names) > 1 else 2_000, k, mean=False)
+        figure = inline(comparison(shown, shown.values[own], rows))
+        if len(shown.names) <= FEW_LINES:
+            table = _columns_table(shown, own, rows, near, k)
+    return Category(
+        number=k,
+        share=float(model.weights_[k]),
+        count=int(own.sum()),
+        label=_main_label(shown, own),
+        traits=_traits(shown, own) if model.image_shape_ is None else "",
+        nearest=[int(shown.index[i]) for i in near],
+        nearest_pictures=old,
+        new_pictures=new,
+        figure=figure,
+        table=table,
+    )
+
+
+def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndarray, k: int) -> Table:
+    """Means of columns in the units of the data, one line for each column."""
+    columns = ["all rows", "rows here", "new rows", *(f"row {shown.index[i]}" for i in near[:1])]
+    lines = []
+    of_all, of_these, of_new = means(shown.values), means(shown.values[own]), means(new)
+    for j, name in enumerate(shown.names):
+        cells = [of_all[j], of_these[j], of_new[j], *(shown.values[i, j] for i in near[:1])]
+        lines.append((name, ["" if np.isnan(cell) else plain(cell) for cell in cells]))
+    return Table(f"Means in category {k}" + ", and its nearest row" * bool(len(near)), columns, lines)
+
+
+def _traits(shown: Shown, own: np.ndarray, most: int = 3) -> str:
+    """The columns in which a category differs most from all rows, in standard deviations."""
+    if not own.any() or len(shown.names) < 2:
+        return ""
+    mean = np.nan_to_num(means(shown.standardised[own]))
+    order = np.argsort(-np.abs(mean), kind="stable")[:most]
+    return ", ".join(f"{shown.names[j]} {mean[j]:+.1f} s.d." for j in order if abs(mean[j]) >= 0.5)
+
+
+def _main_label(shown: Shown, own: np.ndarray) -> str:
+    if shown.labels is None or not own.any():
+        return ""
+    names, counts = np.unique(shown.labels[own], return_counts=True)
+    return f"label {names[counts.argmax()]} in {percent(counts.max() / own.sum())} of them"
+
+
+def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:
+    """What is not drawn."""
+    assert shown.categories is not None
+    counts = np.bincount(shown.categories, minlength=model.n_components)
+    worth = categories_to_draw(model.weights_, counts, model.n_components)
+    rest, text = worth[len(drawn) :], ""
+    if len(rest):
+        share = percent(float(model.weights_[rest].sum()))
+        text = f"The {len(drawn)} largest are shown; {len(rest)} more in use, {share} of the rows, are left out. "
+    hardly = np.setdiff1d(np.arange(model.n_components), worth)
+    if len(hardly):
+        numbers = ", ".join(str(k) for k in hardly[:40]) + (", …" if len(hardly) > 40 else "")
+        text += f"Hardly used and not drawn, {len(hardly)} of {model.n_components}: {numbers}."
+    return text.strip()
+
+
+def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | None:
+    """The means of all columns in all categories side by side, if either are few; categories side by side at best."""
+    if shown.categories is None or model.image_shape_ is not None or len(drawn) < 2:
+        return None
+    lines = [("all rows", [percent(1.0), *map(plain, shown.means)])]
+    for k in drawn:
+        cells = ["" if np.isnan(mean) else plain(mean) for mean in means(shown.values[shown.categories == k])]
+        lines.append((f"category {k}", [percent(float(model.weights_[k])), *cells]))
+    caption, names = "Means of the columns, in the units of the data", ["share", *shown.names]
+    if len(shown.names) <= FEW_COLUMNS:
+        return Table(caption, names, lines)
+    if len(shown.names) > FEW_LINES or len(drawn) > FEW_COLUMNS:
+        return None
+    across = [(name, [cells[j] for _, cells in lines]) for j, name in enumerate(names)]
+    return Table(caption, [heading for heading, _ in lines], across)
+
+
+def labels_table(shown: Shown, drawn: np.ndarray) -> Table | None:
+    """How many rows of each label each category holds, if both are few."""
+    if shown.labels is None or shown.categories is None or len(drawn) < 2:
+        return None
+    names = np.unique(shown.labels)
+    if len(names) > 20:
+        return None
+    lines = []
+    for k in drawn:
+        own = shown.labels[shown.categories == k]
+        counts = [int((own == name).sum()) for name in names]
+        lines.append((f"category {k}", [f"{count:,}" if count else "·" for count in counts]))
+    return Table("Rows of each label in each category", [str(name) for name in names], lines)

@@ -1,0 +1,111 @@
+"""The model as a whole: how it was trained, new rows, reconstructions, the map of its code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+
+from cpvae.data.schema import Schema
+from cpvae.estimators.contract import Clusterer, DeepMixture, take
+from cpvae.study import figures
+from cpvae.study.findings import percent
+from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table
+from cpvae.study.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
+from cpvae.study.report.shown import Shown
+from cpvae.study.report.words import plain
+
+MAX_MAPPED = 2_000  # rows of the map
+
+
+def kl_figure(model: DeepMixture) -> Figure:
+    """The divergences over training."""
+    return figures.kl_curves(model.history_, model.n_components, model.model_.n_categories)
+
+
+def diagnosis(model: DeepMixture) -> Markup | None:
+    """The parts of eq. (13) over training, for a model with categories whose history has them."""
+    if not isinstance(model, Clusterer) or not model.history_ or "mutual_information_c" not in model.history_[0]:
+        return None
+    return inline(figures.diagnosis_curves(model.history_, model.n_components))
+
+
+def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
+    """New rows, categories drawn by their share."""
+    if model.image_shape_ is None:
+        rows = draw(model, 2_000 if len(shown.names) == 1 else 500, None, mean=False)
+        return {"new_pictures": [], "new_figure": inline(comparison(shown, shown.values, rows))}
+    images = as_images(model, draw(model, 4 * SHOWN, None, mean=True))
+    alts = [f"new image {i + 1}" for i in range(len(images))]
+    return {"new_pictures": pictures(images, alts, limits_of(model, shown)), "new_figure": None}
+
+
+def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
+    """Some rows beside what the model makes of them."""
+    chosen = np.unique(np.linspace(0, len(shown.index) - 1, SHOWN).round().astype(np.int64))
+    again = model.reconstruct(take(shown.given, chosen))
+    rows, numbers = shown.values[chosen], shown.index[chosen]
+    result: dict[str, Any] = {"pairs": [], "pairs_table": None, "pairs_figure": None}
+    if model.schema_ is not None:
+        made = model.schema_.expand(model.schema_.encode(again))[0]
+        if len(model.schema_.columns) <= FEW_COLUMNS:
+            result["pairs_table"] = _cells_table(model.schema_, take(shown.given, chosen), again, numbers)
+            return result
+    else:
+        made = np.asarray(again, np.float64).reshape(len(chosen), -1)
+    if model.image_shape_ is not None:
+        limits = limits_of(model, shown)
+        old = pictures(as_images(model, rows), [f"row {i}" for i in numbers], limits)
+        new = pictures(as_images(model, made), [f"reconstruction of row {i}" for i in numbers], limits)
+        result["pairs"] = list(zip(old, new, strict=True))
+    elif len(shown.names) <= FEW_COLUMNS:
+        lines = []
+        for i, row, made_up in zip(numbers, rows, made, strict=True):
+            lines.append((f"row {i}", [plain(value) for value in row]))
+            lines.append(("reconstruction", [plain(value) for value in made_up]))
+        result["pairs_table"] = Table("Rows and their reconstructions, in the units of the data", shown.names, lines)
+    else:
+        titles = [f"row {i}" for i in numbers]
+        result["pairs_figure"] = inline(figures.overlays(shown.standardise(rows), shown.standardise(made), titles))
+    return result
+
+
+def _cells_table(schema: Schema, rows: pd.DataFrame, again: pd.DataFrame, numbers: np.ndarray) -> Table:
+    """Rows and their reconstructions with levels by name."""
+
+    def words(frame: pd.DataFrame, i: int) -> list[str]:
+        cells = [(frame[column.name].iloc[i], column.kind) for column in schema.columns]
+        return ["·" if pd.isna(cell) else str(cell) if kind == "categorical" else plain(cell) for cell, kind in cells]
+
+    lines = []
+    for i, number in enumerate(numbers):
+        lines += [(f"row {number}", words(rows, i)), ("reconstruction", words(again, i))]
+    return Table("Rows and their reconstructions; · is a missing cell, filled here only", list(schema.names), lines)
+
+
+def latent_space(shown: Shown) -> dict[str, Any]:
+    """A map of latent means: their first two principal axes, or z against the category where z is one number."""
+    z = shown.z[:MAX_MAPPED].astype(np.float64)
+    categories = None if shown.categories is None else shown.categories[:MAX_MAPPED]
+    if len(z) < 3 or (z.shape[1] == 1 and categories is None):
+        return {"map": None, "map_text": ""}
+    if z.shape[1] == 1 and categories is not None:
+        points, labels = np.column_stack([z[:, 0], categories]), ("z", "category")
+        text = f"{len(z):,} rows: the posterior mean of z, one line for each category."
+    else:
+        axes = PCA(2, svd_solver="full").fit(z)
+        points, labels = axes.transform(z), ("first principal axis of z", "second principal axis of z")
+        held = float(np.nan_to_num(axes.explained_variance_ratio_).sum())
+        text = (
+            f"{len(z):,} rows: posterior means of the {z.shape[1]}-dimensional code on their two main axes, which hold "
+            f"{percent(held)} of its variance. What overlaps here may be apart in the other dimensions."
+            if z.shape[1] > 2
+            else f"{len(z):,} rows: posterior means of the two-dimensional code."
+        )
+    if categories is not None:
+        text += " Coloured by category" + (", its number at the middle." if len(np.unique(categories)) <= 30 else ".")
+    return {"map": inline(figures.latent_map(points, categories, labels)), "map_text": text}

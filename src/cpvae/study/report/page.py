@@ -1,0 +1,125 @@
+"""The page put together from its parts, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from cpvae.checkpoints import write_atomic
+from cpvae.estimators.contract import DeepMixture
+from cpvae.fitting import runs
+from cpvae.study import figures
+from cpvae.study.findings import findings, percent
+from cpvae.study.report.categories import categories_line, category, labels_table, overview
+from cpvae.study.report.numbers import key_numbers
+from cpvae.study.report.overall import diagnosis, kl_figure, latent_space, new_rows, reconstructions
+from cpvae.study.report.parts import Fact
+from cpvae.study.report.pictures import inline
+from cpvae.study.report.shown import MAX_ROWS, categories_to_draw, look_at
+from cpvae.study.report.words import bounds_text, commands, facts, headline, rows_line, summary
+
+
+def write_report(
+    model: DeepMixture,
+    X: ArrayLike,
+    *,
+    path: str | Path,
+    data_name: str,
+    labels: ArrayLike | None = None,
+    rows_name: str = "",
+    config: Mapping[str, Any] | None = None,
+    feature_names: Sequence[str] | None = None,
+    run: str | Path | None = None,
+    max_rows: int = MAX_ROWS,
+) -> Path:
+    """Write the page of a fitted model.
+
+    Args:
+        model: fitted.
+        X: rows to show and to measure on, as the model takes them; only `max_rows` of them, drawn with a fixed seed.
+        path: where the page goes.
+        data_name: what the data are called.
+        labels: of the rows, ``(n,)``, any type; used to judge, never to fit.
+        rows_name: which rows these are, such as "test".
+        config: of the run (``config.json``).
+        feature_names: of the columns, by default those the model or the rows bring.
+        run: the run folder, for the commands at the end; by default the folder of `path` if it is one.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: rows the model cannot take, labels of another length, a path that cannot be written.
+    """
+    path = Path(path)
+    if run is None and (path.parent / runs.CONFIG).is_file():
+        run = path.parent
+    page = render(
+        model,
+        X,
+        data_name=data_name,
+        labels=labels,
+        rows_name=rows_name,
+        config=config,
+        feature_names=feature_names,
+        run=run,
+        max_rows=max_rows,
+    )
+    write_atomic(path, page)
+    return path
+
+
+def render(
+    model: DeepMixture,
+    X: ArrayLike,
+    *,
+    data_name: str,
+    labels: ArrayLike | None = None,
+    rows_name: str = "",
+    config: Mapping[str, Any] | None = None,
+    feature_names: Sequence[str] | None = None,
+    run: str | Path | None = None,
+    max_rows: int = MAX_ROWS,
+) -> str:
+    """The page as text; arguments as for `write_report`."""
+    check_is_fitted(model)
+    config = config or {}
+    shown = look_at(model, X, labels, feature_names, max_rows)
+    drawn = np.array([], np.int64)
+    if shown.categories is not None:
+        drawn = categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=model.n_components))
+    context = {
+        "data_name": data_name,
+        "headline": headline(model, config),
+        "summary": summary(model, shown),
+        "rows_line": rows_line(shown, rows_name),
+        "numbers": list(key_numbers(model, shown)),
+        "facts": list(facts(model, shown, config)),
+        "settings": [Fact(name, str(value)) for name, value in sorted(model.get_params().items())],
+        "findings": findings(model, shown.evaluation, shown.values),
+        "bounds": inline(figures.bound_curves(model.history_, model.best_epoch_)) if model.history_ else None,
+        "kl": inline(kl_figure(model)) if model.history_ else None,
+        "diagnosis": diagnosis(model),
+        "bounds_text": bounds_text(model),
+        "is_image": model.image_shape_ is not None,
+        "has_categories": shown.categories is not None,
+        "categories": [category(model, shown, int(k)) for k in drawn],
+        "categories_line": categories_line(model, shown, drawn) if shown.categories is not None else "",
+        "overview": overview(model, shown, drawn),
+        "labels_table": labels_table(shown, drawn),
+        **new_rows(model, shown),
+        **reconstructions(model, shown),
+        **latent_space(shown),
+        "commands": commands(model, run, config),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = percent
+    template = environment.from_string(files("cpvae.study.report").joinpath("page.html.j2").read_text("utf-8"))
+    return template.render(context)

@@ -1,0 +1,79 @@
+"""Rows as pictures that lie inside the page: images as data URIs, tables as figures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cpvae.estimators.contract import DeepMixture
+from cpvae.study import figures
+from cpvae.study.report.parts import Picture
+from cpvae.study.report.shown import Shown
+
+LARGEST_SIDE = 96  # pixels of an image on the page
+
+
+def inline(figure: Figure) -> Markup:
+    """A figure as SVG; its text was escaped as it was written."""
+    return Markup(figures.svg(figure))
+
+
+def data_uri(tile: np.ndarray) -> str:
+    """uint8 ``(h, w[, 3])`` as an image in a data URI, at most 96 pixels wide: PNG, or JPEG where PNG is large."""
+    image = Image.fromarray(tile)
+    if max(image.size) > LARGEST_SIDE:
+        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
+    kind, content = "png", _encoded(image, "PNG", optimize=True)
+    if len(content) > 5_000:
+        kind, content = "jpeg", _encoded(image, "JPEG", quality=85)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def pictures(images: np.ndarray, alts: Sequence[str], limits: tuple[float, float]) -> list[Picture]:
+    """Images ``(n, c, h, w)`` for the page."""
+    tiles = figures.pixels(images, limits)
+    smooth = max(tiles.shape[1:3]) > 40
+    return [Picture(data_uri(tile), alt, smooth) for tile, alt in zip(tiles, alts, strict=True)]
+
+
+def as_images(model: DeepMixture, values: np.ndarray) -> np.ndarray:
+    assert model.image_shape_ is not None
+    return values.reshape(-1, *model.image_shape_)
+
+
+def limits_of(model: DeepMixture, shown: Shown) -> tuple[float, float]:
+    """Black and white, the same in every image of the page."""
+    full = getattr(model.model_.likelihood, "full", None)
+    return (0.0, float(full)) if isinstance(full, torch.Tensor) else figures.value_limits(shown.values)
+
+
+def draw(model: DeepMixture, n: int, component: int | None, mean: bool) -> np.ndarray:
+    """New rows ``(n, F)``, float64, the same each time the page is made."""
+    rows, _ = model.sample(n, component, mean=mean, random_state=0 if component is None else component)
+    if model.schema_ is not None:
+        return model.schema_.expand(model.schema_.encode(rows))[0]
+    return rows.reshape(n, -1).astype(np.float64)
+
+
+def comparison(shown: Shown, rows: np.ndarray, new: np.ndarray) -> Figure:
+    """Given and new rows of a table: a histogram of one column, a profile of several."""
+    if len(shown.names) == 1:
+        limits = (float(np.nanmin(shown.values)), float(np.nanmax(shown.values)))
+        rows = rows[~np.isnan(rows[:, 0])]
+        return figures.histograms(rows[:, 0], {"new rows": new[:, 0]}, name=shown.names[0], limits=limits)
+    groups = {"rows": shown.standardise(rows), "new rows": shown.standardise(new)}
+    return figures.profiles(groups, shown.names)

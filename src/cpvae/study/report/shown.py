@@ -1,0 +1,177 @@
+"""The rows a page is about: which they are, and what the model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from cpvae.data.schema import as_frame
+from cpvae.errors import InputError
+from cpvae.estimators.contract import DeepMixture
+from cpvae.probability.estimates import Evaluation, components_used, in_use
+
+MAX_ROWS = 5_000  # rows looked at
+MAX_DECODED = 100_000  # rows times categories, if that is less: so that a page does not take an hour
+DRAWN = 30  # categories at most
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The rows a page is about, and what the model says of them.
+
+    Attributes:
+        given: as the estimator takes them.
+        values: ``(n, F)`` float64, in the units of the data; of a table with a schema one column for each level, NaN
+            where a cell is missing.
+        index: their numbers in what was given, ``(n,)``; total: how many were given.
+        labels: ``(n,)`` or None.
+        names: of the columns of `values`.
+        missing: share of the cells of the table that are missing.
+        z: posterior means, ``(n, D)``.
+        categories: ``(n,)``, or None for a model without.
+    """
+
+    given: Any
+    values: np.ndarray
+    index: np.ndarray
+    total: int
+    labels: np.ndarray | None
+    names: list[str]
+    missing: float
+    evaluation: Evaluation
+    z: np.ndarray
+    categories: np.ndarray | None
+
+    @property
+    def standardised(self) -> np.ndarray:
+        """`values` in standard deviations from the mean of these rows."""
+        return self.standardise(self.values)
+
+    def standardise(self, values: np.ndarray) -> np.ndarray:
+        scale = means(np.square(self.values - self.means)) ** 0.5
+        return (values - self.means) / np.where(scale > 0, scale, 1.0)
+
+    @property
+    def means(self) -> np.ndarray:
+        """Of the columns."""
+        return means(self.values)
+
+
+def look_at(
+    model: DeepMixture, X: ArrayLike, labels: ArrayLike | None, feature_names: Sequence[str] | None, max_rows: int
+) -> Shown:
+    """Choose rows and ask the model about them."""
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    total = X.shape[0]
+    y = None if labels is None else np.asarray(labels)
+    if y is not None and y.shape != (total,):
+        raise InputError(
+            f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
+        )
+    n = min(total, max_rows, max(1_000, MAX_DECODED // model.n_components))
+    index = np.sort(np.random.RandomState(0).permutation(total)[:n])
+    given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
+    evaluation = model.evaluate(given)
+    names: Sequence[str] | None
+    missing = 0.0
+    if model.schema_ is not None:
+        matrix = model.schema_.encode(given)
+        values, names = model.schema_.expand(matrix)
+        missing = float(np.isnan(matrix).mean())
+    else:
+        values = np.asarray(given, dtype=np.float64).reshape(n, -1)
+        names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
+        if names is None or len(names) != values.shape[1]:
+            names = [f"column {i}" for i in range(values.shape[1])]
+    mixed = len(getattr(model, "weights_", ())) == evaluation.proba.shape[1]
+    return Shown(
+        given=given,
+        values=values,
+        index=index,
+        total=total,
+        labels=_usable(None if y is None else y[index]),
+        names=[str(name) for name in names],
+        missing=missing,
+        evaluation=evaluation,
+        z=model.transform(given),
+        categories=evaluation.proba.argmax(1) if mixed else None,
+    )
+
+
+def _as_fitted(model: DeepMixture, rows: Any) -> Any:
+    """Rows with names of columns if the model was fitted with them, and without otherwise, as scikit-learn wants it."""
+    if model.schema_ is not None:
+        return as_frame(rows, model.schema_.given)
+    names = getattr(model, "feature_names_in_", None)
+    if isinstance(rows, pd.DataFrame):
+        return rows if names is not None else rows.to_numpy()
+    rows = np.asarray(rows)
+    if names is None:
+        return rows
+    if rows.ndim != 2 or rows.shape[1] != len(names):
+        raise InputError(f"rows of shape {rows.shape[1:]}: expected the {len(names)} columns the model was fitted on")
+    return pd.DataFrame(rows, columns=list(names))
+
+
+def _usable(labels: np.ndarray | None) -> np.ndarray | None:
+    """Labels as text; None if they are measurements rather than labels: more than half of them distinct."""
+    if labels is None:
+        return None
+    text = labels.astype(str)
+    return text if len(np.unique(text)) <= max(20, len(text) // 2) else None
+
+
+def nearest_rows(
+    z: np.ndarray, categories: np.ndarray, k: int, mean: np.ndarray, scale: np.ndarray, m: int
+) -> np.ndarray:
+    """The rows of category `k` nearest to its centre.
+
+    Args:
+        z: latent means, ``(n, D)``, the top level first; categories: of the rows, ``(n,)``.
+        mean, scale: of p(z | c = k), ``(D,)``.
+        m: how many at most.
+
+    Returns:
+        Indices, nearest first, by the distance in standard deviations of p(z | c = k) (Mahalanobis).
+    """
+    own = np.flatnonzero(categories == k)
+    distance = np.square((z[own, : len(mean)] - mean) / scale).sum(1)  # of the top level, where there are two
+    return own[np.argsort(distance, kind="stable")[:m]]
+
+
+def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAWN) -> np.ndarray:
+    """The categories worth a picture, largest first: those with at least a tenth of an even share.
+
+    Args:
+        weights: their shares, ``(K,)``.
+        counts: how many of the rows shown are in each; one without is left out, unless the rows are too few to tell.
+        most: at most so many.
+    """
+    order = np.argsort(-weights, kind="stable")
+    worth = in_use(weights)
+    if counts.sum() >= len(weights):
+        worth &= counts > 0
+    return order[worth[order]][:most]
+
+
+def used_categories(shown: Shown) -> int:
+    """How many categories are in use on these rows (`cpvae.probability.estimates.components_used`)."""
+    q_c = shown.evaluation.q_c
+    return components_used(np.bincount(q_c.argmax(1), minlength=q_c.shape[1]))
+
+
+def means(values: np.ndarray) -> np.ndarray:
+    """Means of the columns ``(n, F)`` over the cells that are not missing; NaN where there are none.
+
+    >>> means(np.array([[1.0, np.nan], [3.0, np.nan]])).tolist()
+    [2.0, nan]
+    """
+    known = ~np.isnan(values)
+    count = known.sum(0)
+    total = np.where(known, values, 0.0).sum(0)
+    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)

@@ -1,0 +1,187 @@
+"""What was fitted, how and to what, in words; and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cpvae.data.schema import KINDS
+from cpvae.estimators.contract import DeepMixture
+from cpvae.fitting import runs
+from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE
+from cpvae.study import metrics
+from cpvae.study.findings import percent
+from cpvae.study.report.parts import Fact
+from cpvae.study.report.shown import Shown, used_categories
+
+MODELS = {
+    "CPVAE": "CP-VAE, a deep mixture model",
+    "VAE": "VAE, with a standard normal prior and no categories",
+    "MoGVAE": "VAE with a mixture-of-Gaussians prior (MG); its categories are the components of the prior",
+    "VampVAE": "VAE with a VampPrior (VP); its categories are the pseudo-inputs of the prior",
+    "HVAE": "HVAE, a VAE with two levels of codes, a standard normal prior and no categories",
+    "VampHVAE": "HVAE with a VampPrior (HVP), two levels of codes; its categories are the pseudo-inputs of the prior",
+}
+LIKELIHOODS = {
+    "bernoulli": "Bernoulli: a value is the probability of ink; the bound is for one draw of the pixels",
+    "gaussian": "Gaussian: columns standardised inside, densities in the units of the data",
+    "columns": "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
+    "densities in the units of the data",
+}
+
+
+def plain(value: float) -> str:
+    """A number in four significant digits, without an exponent where it can be helped.
+
+    >>> plain(1234567.0), plain(3.14159), plain(0.00001234), plain(-0.0)
+    ('1,234,567', '3.142', '1.234e-05', '0')
+    """
+    if value == 0 or not np.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(8.21), duration(75), duration(7300)
+    ('8.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _epochs(model: DeepMixture) -> str:
+    return f"{model.n_iter_} epoch{'s' * (model.n_iter_ != 1)}"
+
+
+def _shape(model: DeepMixture) -> str:
+    if model.image_shape_ is None:
+        return f"{model.n_features_in_:,} column{'s' * (model.n_features_in_ != 1)}"
+    channels, height, width = model.image_shape_
+    return f"images of {height} by {width} pixels" + (f", {channels} channels" if channels > 1 else "")
+
+
+def _seconds(model: DeepMixture) -> float:
+    return float(sum(record["seconds"] for record in model.history_))
+
+
+def stopped_words(model: DeepMixture) -> str:
+    """Why training stopped."""
+    why = {
+        ALL_EPOCHS: f"it had made the {_epochs(model)} asked for",
+        EARLY: "the validation bound had stopped improving",
+        NOT_FINITE: "a value became infinite or not a number",
+    }.get(model.stopped_, str(model.stopped_))
+    return f"{why}; the weights of epoch {model.best_epoch_} were kept"
+
+
+def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
+    """What was fitted, in a line."""
+    words = [MODELS.get(type(model).__name__, type(model).__name__).split(",")[0].split(";")[0]]
+    words += [f"{model.n_components} categories"] if model.n_components > 1 else []
+    words += [f"{model.likelihood_} likelihood", f"{_shape(model)}"]
+    fitted_on = config.get("data", {}).get("rows")
+    words += [f"fitted on {fitted_on:,} rows"] if fitted_on is not None else []
+    return " · ".join([*words, f"{_epochs(model)} in {duration(_seconds(model))}", f"seed {model.random_state}"])
+
+
+def summary(model: DeepMixture, shown: Shown) -> str:
+    """What was found, in a few sentences."""
+    if shown.categories is None:
+        return (
+            "The model has no categories: it describes all rows by one continuous code and can draw new rows like them."
+        )
+    k, used = model.n_components, used_categories(shown)
+    weights = model.weights_
+    text = f"All {k} categories are in use" if used == k else f"{used} of {k} categories are in use"
+    text = {1: "There is a single category", 2: "Both categories are in use"}.get(k, text) if used == k else text
+    if used > 1:
+        text += f"; the largest holds {percent(weights.max())} of the training rows"
+        sure = float((shown.evaluation.proba.max(1) >= 0.9).mean())
+        text += f". For {percent(sure)} of the rows the model is at least 90 % sure of the category"
+    if shown.labels is not None and k > 1:
+        same = metrics.accuracy_hungarian(shown.labels, shown.categories)
+        text += f". With one label for each category, {percent(same)} of the rows agree with their label"
+    return text + "."
+
+
+def rows_line(shown: Shown, rows_name: str) -> str:
+    """Which rows the numbers are about."""
+    n, name = len(shown.index), f"{rows_name} " if rows_name else ""
+    text = f"Measured on {n:,} {name}rows"
+    if n < shown.total:
+        text = f"Measured on {n:,} of {shown.total:,} {name}rows, drawn at random"
+    if shown.missing:
+        text += f"; {percent(shown.missing)} of the cells are missing, and no number here fills them"
+    return text + ". Rows are counted from 0."
+
+
+def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterator[Fact]:
+    """What was fitted, to what, how, and with which software."""
+    yield Fact("Model", MODELS.get(type(model).__name__, type(model).__name__))
+    fitted_on = config.get("data", {}).get("rows")
+    if fitted_on is not None:
+        yield Fact("Rows fitted on", f"{fitted_on:,}")
+    yield Fact("A row", _shape(model))
+    yield Fact("Likelihood", LIKELIHOODS.get(model.likelihood_, model.likelihood_))
+    if model.schema_ is not None:
+        kinds = [column.kind for column in model.schema_.columns]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
+        ignored = f"; left out: {', '.join(model.schema_.ignored)}" if model.schema_.ignored else ""
+        yield Fact("Kinds of columns", counts + ignored)
+    if shown.categories is not None:
+        yield Fact("Categories (K)", str(model.n_components))
+    yield Fact("Dimensions of the code z", str(model.latent_dim))
+    yield Fact("Weights in the networks", f"{sum(p.numel() for p in model.model_.parameters()):,}")
+    yield Fact("Training", f"{_epochs(model)} in {duration(_seconds(model))}, without the start")
+    yield Fact("Stopped because", stopped_words(model))
+    place = next(model.model_.parameters()).device
+    yield Fact("Device", str(config.get("device") or (model.device if model.device != "auto" else place)))
+    yield Fact("Seed", f"{model.seed_} (random_state={model.random_state!r})")
+    versions = config.get("versions") or runs.versions()
+    yield Fact("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
+
+
+def bounds_text(model: DeepMixture) -> str:
+    """The curves in a sentence, for those who cannot see them."""
+    if not model.history_:
+        return "No epoch was completed."
+    first, last = model.history_[0], model.history_[-1]
+    text = (
+        f"From epoch {first['epoch']} to {last['epoch']} the negative bound of the validation rows went from "
+        f"{first['valid_negative_elbo']:.2f} to {last['valid_negative_elbo']:.2f} nats a row"
+    )
+    begin, end = first["train_negative_elbo"], last["train_negative_elbo"]
+    return text + (
+        "." if begin is None or end is None else f", that of the training rows from {begin:.2f} to {end:.2f}."
+    )
+
+
+def commands(model: DeepMixture, run: str | Path | None, config: Mapping[str, Any]) -> list[Fact]:
+    """What to type next, if the folder of the run is known."""
+    if run is None:
+        return []
+    place = shlex.quote(str(run))
+    about = config.get("about", {})
+    source, labels = about.get("source"), about.get("labels")
+    data = "DATA" if source is None else shlex.quote(str(source))
+    data += "" if source is None or labels is None else f" --labels {shlex.quote(str(labels))}"
+    suffix = "csv" if model.image_shape_ is None else "png"
+    found = [Fact("New rows", f"cpvae sample {place} -n 64 --out new.{suffix}")]
+    if hasattr(model, "weights_"):
+        k = int(np.argmax(model.weights_))
+        found = [
+            Fact(f"New rows from category {k}", f"cpvae sample {place} --component {k} -n 64 --out new.{suffix}"),
+            Fact("The category of each row", f"cpvae cluster {place} {data} --out labels.csv"),
+        ]
+    found.append(Fact("Bounds, and log p(x)", f"cpvae evaluate {place} {data} --importance-samples 5000"))
+    return [*found, Fact("From Python", f"from cpvae import load; model = load({str(run)!r})")]
