@@ -167,7 +167,7 @@ def test_latent_map_holds_every_point_in_its_colour() -> None:
     assert len(collections) == 2  # categories 10 and 11 have the second marker
     second = np.asarray(collections[1].get_offsets())
     assert np.allclose(second, points[categories >= 10])
-    assert to_hex(collections[1].get_facecolors()[0]) == figures.COLOURS[0]
+    assert to_hex(collections[1].get_facecolors()[0]) == figures.style.COLOURS[0]
     assert texts(figure) == [str(k) for k in range(12)]
     at = figure.axes[0].texts[3].get_position()
     assert np.allclose(at, np.median(points[categories == 3], axis=0))

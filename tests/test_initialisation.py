@@ -15,7 +15,7 @@ from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
 from cpvae.fitting.loop import train
-from cpvae.fitting.starts import start
+from cpvae.fitting.starts import codes, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
 from cpvae.fitting.starts.start import STARTS, choose
@@ -123,7 +123,7 @@ def test_a_code_of_copies_is_that_of_the_last_weights(monkeypatch):
     digits = (load_digits().data / 16).astype(np.float32)
     noise = Rows(np.random.RandomState(0).rand(60, 64).astype(np.float32))
     outcomes = []
-    monkeypatch.setattr(start, "train", lambda *args, **options: outcomes.append(train(*args, **options)))
+    monkeypatch.setattr(codes, "train", lambda *args, **options: outcomes.append(train(*args, **options)))
     for augment in (Affine((1, 8, 8)), None):
         given = replace(task(digits[:60], 10, is_image=True, augment=augment), valid=noise)
         AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=300)(given)

@@ -381,7 +381,7 @@ def corners() -> Dataset:
 @pytest.fixture(scope="module")
 def corner_judge(corners: Dataset) -> Judge:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("cpvae.judge.STEPS", (60, 60))
+        patched.setattr("cpvae.study.judge.STEPS", (60, 60))
         return Judge.fit(*vars(corners.splits["all"]).values())
 
 
