@@ -138,7 +138,7 @@ def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp
     def fit() -> list[Any]:
         written = []
         for name in ("write_atomic", "append_line", "save_tensors"):
-            for module in ("base", "runs", "training", "checkpoints"):
+            for module in ("estimators.contract", "fitting.runs", "fitting.loop", "checkpoints"):
                 home = sys.modules[f"cpvae.{module}"]
                 if hasattr(home, name):
                     original = getattr(home, name)
