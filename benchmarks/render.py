@@ -11,7 +11,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from cpvae.study.compare import markdown
+from cpvae.study import markdown
+from cpvae.study.compare import as_markdown
 from paper import table
 from paper.rows import published, read_rows
 
@@ -31,41 +32,45 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def fits() -> list[str]:
-    """One line for each recorded fit: bounds in nats with standard errors, agreement with labels."""
-    lines = [
-        "| fit | -L, test | -L*, test | -L, 1,000 rows | NLL, the same rows | in use | accuracy, test | file |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def fits() -> str:
+    """Tabulate the recorded fits: bounds in nats with standard errors, agreement with labels."""
+    head = ("fit", "-L, test", "-L*, test", "-L, 1,000 rows", "NLL, the same rows", "in use", "accuracy, test", "file")
+    rows = []
     for path in sorted((ROOT / "results" / "fits").glob("*.json")):
         result = read(path)
         test, few = result["test"], result["importance_weighted"]
         accuracy = f"{test['accuracy']:.3f}" if "accuracy" in test else "-"
-        lines.append(
-            f"| `{result['command']}` "
-            f"| {test['negative_elbo']:.2f} ± {test['negative_elbo_se']:.2f} "
-            f"| {test['negative_elbo_tight']:.2f} ± {test['negative_elbo_tight_se']:.2f} "
-            f"| {few['negative_elbo']:.2f} ± {few['negative_elbo_se']:.2f} "
-            f"| {few['negative_log_likelihood']:.2f} ± {few['negative_log_likelihood_se']:.2f} "
-            f"(S={few['importance_samples']}) "
-            f"| {test['components_used']} "
-            f"| {accuracy} "
-            f"| [{path.stem}]({path.relative_to(ROOT)}) |"
+        rows.append(
+            [
+                f"`{result['command']}`",
+                f"{test['negative_elbo']:.2f} ± {test['negative_elbo_se']:.2f}",
+                f"{test['negative_elbo_tight']:.2f} ± {test['negative_elbo_tight_se']:.2f}",
+                f"{few['negative_elbo']:.2f} ± {few['negative_elbo_se']:.2f}",
+                f"{few['negative_log_likelihood']:.2f} ± {few['negative_log_likelihood_se']:.2f} "
+                f"(S={few['importance_samples']})",
+                str(test["components_used"]),
+                accuracy,
+                _file(path),
+            ]
         )
-    return lines
+    return markdown.table(head, rows) if rows else ""
 
 
-def step(*names: str) -> list[str]:
-    """Training steps as ratios to a plain loop, and to the matrix products alone, in the same run."""
+def _file(path: Path) -> str:
+    """A link to a result file."""
+    return markdown.link(path.stem, str(path.relative_to(ROOT)))
+
+
+def step(*names: str) -> str:
+    """Tabulate training steps as ratios to a plain loop, and to the matrix products alone, in the same run."""
     result = result_of("step")
-    lines = [
-        "| one step, paper's network, batch 100 | to a plain PyTorch VAE loop | to its matrix products alone |",
-        "|---|---|---|",
+    head = ("one step, paper's network, batch 100", "to a plain PyTorch VAE loop", "to its matrix products alone")
+    rows = [
+        [name, f"{ratio:.2f}", f"{result['ratio_to_products'][name]:.2f}"]
+        for name, ratio in result["ratio_to_plain"].items()
+        if not names or name in names
     ]
-    for name, ratio in result["ratio_to_plain"].items():
-        if not names or name in names:
-            lines.append(f"| {name} | {ratio:.2f} | {result['ratio_to_products'][name]:.2f} |")
-    return [*lines, "", f"Ratios of times in one run on {result['device']}: [step]({{}}/step.json)."]
+    return f"{markdown.table(head, rows)}\nRatios of times in one run on {result['device']}: [step]({{}}/step.json)."
 
 
 def comparisons(*names: str) -> list[str]:
@@ -76,7 +81,7 @@ def comparisons(*names: str) -> list[str]:
         if path.exists():
             result = read(path)
             lines += [
-                markdown(result, link=lambda run: ""),
+                as_markdown(result, link=lambda run: ""),
                 f"From `{result['command']}`: [{name}]({{}}/compare/{name}.json).",
             ]
     return lines
@@ -106,25 +111,29 @@ def between(text: str, content: str) -> str:
     return head + BEGIN + content + "\n" + END + tail
 
 
-def mixed_tables() -> list[str]:
-    """One line for each method on tables with missing cells: accuracy on test rows over seeds, and its time."""
-    lines = ["| mixed table, missing cells | accuracy, test: mean and range | seconds | file |", "|---|---|---|---|"]
+def mixed_tables() -> str:
+    """Tabulate methods on tables with missing cells: accuracy on test rows over seeds, and time."""
+    rows = []
     for path in sorted((ROOT / "results" / "tables").glob("*.json")):
         result = read(path)
         for method in dict.fromkeys(run["method"] for run in result["runs"]):
             runs = [run for run in result["runs"] if run["method"] == method]
             scores = [run["accuracy"] for run in runs]
             seconds = sum(run["seconds"] for run in runs) / len(runs)
-            lines.append(
-                f"| {method}, K={result['n_components']}, {result['missing']:.0%} missing, {len(scores)} seeds "
-                f"| {sum(scores) / len(scores):.3f} ({min(scores):.3f} to {max(scores):.3f}) | {seconds:.2g} "
-                f"| [{path.stem}]({path.relative_to(ROOT)}) |"
+            rows.append(
+                [
+                    f"{method}, K={result['n_components']}, {result['missing']:.0%} missing, {len(scores)} seeds",
+                    f"{sum(scores) / len(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})",
+                    f"{seconds:.2g}",
+                    _file(path),
+                ]
             )
     note = (
         "The tables are drawn by `cpvae.datasets.make_table`. Latent classes are the start of CP-VAE by itself, "
         "without a network. KMeans and GaussianMixture have missing cells filled in, levels as columns."
     )
-    return [*lines, "", note] if len(lines) > 2 else lines
+    head = ("mixed table, missing cells", "accuracy, test: mean and range", "seconds", "file")
+    return f"{markdown.table(head, rows)}\n{note}" if rows else ""
 
 
 def rendered(readme: str) -> str:
@@ -133,8 +142,8 @@ def rendered(readme: str) -> str:
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
-    parts = ["\n".join(lines) for lines in (fits(), mixed_tables()) if len(lines) > 2]
-    others = [*table1(), "\n".join(step(*IN_README)), *comparisons("digits")]
+    parts = [part.rstrip("\n") for part in (fits(), mixed_tables()) if part]
+    others = [*table1(), step(*IN_README), *comparisons("digits")]
     return between(readme, "\n\n".join([*parts, notes, *others]).replace("{}/", "results/"))
 
 
@@ -159,25 +168,26 @@ def result_of(name: str) -> dict[str, Any]:
     return read(ROOT / "results" / f"{name}.json")
 
 
-def uses() -> list[str]:
-    """What users do with models, beside pythae and loops by hand."""
+def uses() -> str:
+    """Tabulate what users do with models, beside pythae and loops by hand."""
     result = result_of("uses")
-    lines = ["| job | who | time, as a multiple of cpvae's |", "|---|---|---|"]
-    for what, one in result["ratio_to_cpvae"].items():
-        lines += [f"| {what} | {name} | {ratio:.2f} |" for name, ratio in one.items()]
-    return [*lines, "", f"Medians in one run on {result['device']}: [uses]({{}}/uses.json)."]
+    rows = [
+        [what, name, f"{ratio:.2f}"] for what, one in result["ratio_to_cpvae"].items() for name, ratio in one.items()
+    ]
+    table = markdown.table(("job", "who", "time, as a multiple of cpvae's"), rows)
+    return f"{table}\nMedians in one run on {result['device']}: [uses]({{}}/uses.json)."
 
 
-def profiles() -> list[str]:
-    """Where the time of a step goes."""
+def profiles() -> str:
+    """Tabulate where the time of a step goes."""
     result = result_of("profile")
-    names = list(result["milliseconds"])
-    lines = [f"| share of a step, one thread | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
-    for kind in result["milliseconds"][names[0]]:
-        shares = [result["milliseconds"][name][kind] / sum(result["milliseconds"][name].values()) for name in names]
-        escaped = kind.replace("|", "\\|")
-        lines.append(f"| {escaped} | {' | '.join(f'{share:.0%}' for share in shares)} |")
-    return [*lines, "", "From `benchmarks/profile_step.py`: [profile]({}/profile.json)."]
+    spent = result["milliseconds"]
+    rows = [
+        [kind, *(f"{times[kind] / sum(times.values()):.0%}" for times in spent.values())]
+        for kind in next(iter(spent.values()))
+    ]
+    table = markdown.table(("share of a step, one thread", *spent), rows)
+    return f"{table}\nFrom `benchmarks/profile_step.py`: [profile]({{}}/profile.json)."
 
 
 def quality_curves() -> list[dict[str, Any]]:
@@ -191,27 +201,36 @@ def reached(curve: dict[str, list[float]], bound: float) -> float | None:
     return next((seconds for seconds, value in pairs if value <= bound), None)
 
 
-def time_to_quality() -> list[str]:
-    """For each seed: what the fast recipe ended with, and when the paper's was there."""
+def time_to_quality() -> str:
+    """Tabulate for each seed what the fast recipe ended with, and when the paper's was there."""
     found = quality_curves()
-    lines = [
-        "| seed | fast, products in | fast: best -L on validation rows, seconds | paper: seconds to the same -L "
-        "| ratio | paper: best -L, seconds, epochs | -L on test rows, fast / paper |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = (
+        "seed",
+        "fast, products in",
+        "fast: best -L on validation rows, seconds",
+        "paper: seconds to the same -L",
+        "ratio",
+        "paper: best -L, seconds, epochs",
+        "-L on test rows, fast / paper",
+    )
     papers = {run["seed"]: run for run in found if run["preset"] == "paper"}
     fasts = [run for run in found if run["preset"] == "fast" and run["seed"] in papers]
+    rows = []
     for fast in sorted(fasts, key=lambda run: (run["precision"], run["seed"])):
         paper = papers[fast["seed"]]
         least, most = fast["best_valid_negative_elbo"], paper["best_valid_negative_elbo"]
         spent, there = reached(fast["curve"], least), reached(paper["curve"], least)
-        tests = " / ".join(f"{run['test']['negative_elbo']:.2f}" for run in (fast, paper))
-        lines.append(
-            f"| {fast['seed']} | {fast['precision']} | {least:.2f}, {spent:.0f} "
-            + (f"| {there:.0f} | {there / spent:.1f} " if there and spent else "| not reached | - ")
-            + f"| {most:.2f}, {paper['curve']['seconds'][-1]:.0f}, {len(paper['curve']['epoch'])} | {tests} |"
+        rows.append(
+            [
+                str(fast["seed"]),
+                fast["precision"],
+                f"{least:.2f}, {spent:.0f}",
+                *([f"{there:.0f}", f"{there / spent:.1f}"] if there and spent else ["not reached", "-"]),
+                f"{most:.2f}, {paper['curve']['seconds'][-1]:.0f}, {len(paper['curve']['epoch'])}",
+                " / ".join(f"{run['test']['negative_elbo']:.2f}" for run in (fast, paper)),
+            ]
         )
-    return [*lines, "", "![validation bound against seconds](time_to_quality.png)"]
+    return f"{markdown.table(head, rows)}\n![validation bound against seconds](time_to_quality.png)"
 
 
 def draw_time_to_quality() -> None:
@@ -235,18 +254,21 @@ def draw_time_to_quality() -> None:
     plt.close(figure)
 
 
-def scaling() -> list[str]:
-    """How cost grows with each size."""
+def scaling() -> str:
+    """Tabulate how cost grows with each size."""
     result = result_of("scaling")
-    lines = ["| what, as which size grows | from, to | cost grows | exponent of the upper half |", "|---|---|---|---|"]
-    for name, line in result["lines"].items():
-        sizes = line["sizes"]
-        lines.append(
-            f"| {name} | {sizes[0]:,} to {sizes[-1]:,} | {line['growth']:.1f} times | {line['exponent']:.2f} |"
-        )
+    rows = [
+        [
+            name,
+            f"{line['sizes'][0]:,} to {line['sizes'][-1]:,}",
+            f"{line['growth']:.1f} times",
+            f"{line['exponent']:.2f}",
+        ]
+        for name, line in result["lines"].items()
+    ]
+    table = markdown.table(("what, as which size grows", "from, to", "cost grows", "exponent of the upper half"), rows)
     how = "a single round" if result["rounds"] == 1 else f"medians of {result['rounds']} rounds"
-    source = f"One thread, {how}: [scaling]({{}}/scaling.json)."
-    return [*lines, "", source, "", "![cost against each size](scaling.png)"]
+    return f"{table}\nOne thread, {how}: [scaling]({{}}/scaling.json).\n\n![cost against each size](scaling.png)"
 
 
 def draw_scaling() -> None:
@@ -266,15 +288,14 @@ def draw_scaling() -> None:
     plt.close(figure)
 
 
-def stacked() -> list[str]:
-    """Restarts in turn against restarts as one model."""
-    result = result_of("stacked")
-    lines = ["| five restarts, one thread | in turn, ms | stacked, ms | in turn / stacked |", "|---|---|---|---|"]
-    for name, one in result["sizes"].items():
-        lines.append(
-            f"| {name} | {one['in_turn_ms']:.1f} | {one['stacked_ms']:.1f} | {one['in_turn_to_stacked']:.2f} |"
-        )
-    return [*lines, "", "Gradients of five bounds of 100 rows, in turns: [stacked]({}/stacked.json)."]
+def stacked() -> str:
+    """Tabulate restarts in turn against restarts as one model."""
+    rows = [
+        [name, f"{one['in_turn_ms']:.1f}", f"{one['stacked_ms']:.1f}", f"{one['in_turn_to_stacked']:.2f}"]
+        for name, one in result_of("stacked")["sizes"].items()
+    ]
+    table = markdown.table(("five restarts, one thread", "in turn, ms", "stacked, ms", "in turn / stacked"), rows)
+    return f"{table}\nGradients of five bounds of 100 rows, in turns: [stacked]({{}}/stacked.json)."
 
 
 def benchmarked(page: str) -> str:
@@ -286,39 +307,45 @@ def benchmarked(page: str) -> str:
         "Time to quality": time_to_quality(),
         "Many restarts": stacked(),
     }
-    parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
+    parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
     return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 
 
 def scaled(page: str) -> str:
     """`docs/scaling.md` with its table between the markers."""
-    return between(page, "\n".join(scaling()).replace("{}/", "../results/"))
+    return between(page, scaling().replace("{}/", "../results/"))
 
 
-def memory() -> list[str]:
-    """One line for each fit: what its process needed, and what were pages of files."""
+def memory() -> str:
+    """Tabulate what the process of each fit needed, and what were pages of files."""
     result = result_of("memory")
-    lines = [
-        "| rows | from | data | the process's own, peak | pages of files, peak | seconds |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = ("rows", "from", "data", "the process's own, peak", "pages of files, peak", "seconds")
+    rows = []
     for one in result["fits"]:
         own, file, data = (one[f"{name}_bytes"] / 1e6 for name in ("peak_anonymous", "peak_file_backed", "data"))
         seconds = one["seconds_to_load"] + one["seconds_to_fit"]
-        cells = f"{own:.0f} MB | {file:.0f} MB | {seconds:.0f}"
-        lines.append(f"| {one['rows']:,} | {one['from']} | {data:,.0f} MB | {cells} |")
-    fit, own = result["fit"], [one["peak_anonymous_bytes"] / 1e6 for one in result["fits"]]
+        rows.append(
+            [
+                f"{one['rows']:,}",
+                one["from"],
+                f"{data:,.0f} MB",
+                f"{own:.0f} MB",
+                f"{file:.0f} MB",
+                f"{seconds:.0f}",
+            ]
+        )
+    fit, peaks = result["fit"], [one["peak_anonymous_bytes"] / 1e6 for one in result["fits"]]
     said = (
         f"From {result['fits'][0]['rows']:,} rows to {result['fits'][-1]['rows']:,} the process's own memory stays "
-        f"between {min(own):.0f} and {max(own):.0f} MB. A row is "
+        f"between {min(peaks):.0f} and {max(peaks):.0f} MB. A row is "
         f"{4 * fit['features']} bytes. K={fit['n_components']}, one epoch in batches of {fit['batch_size']:,} rows"
     )
-    return [*lines, "", f"{said}, {result['device']}: [memory]({{}}/memory.json)."]
+    return f"{markdown.table(head, rows)}\n{said}, {result['device']}: [memory]({{}}/memory.json)."
 
 
 def large(page: str) -> str:
     """`docs/large.md` with its table between the markers."""
-    return between(page, "\n".join(memory()).replace("{}/", "../results/"))
+    return between(page, memory().replace("{}/", "../results/"))
 
 
 PAGES = {

@@ -63,7 +63,7 @@ def compare(
 
     Run it again to go on where it stopped, or to add models, components and seeds.
     """
-    from cpvae.study.compare import PAGE, Protocol, backend_of, markdown
+    from cpvae.study.compare import PAGE, Protocol, as_markdown, backend_of
     from cpvae.study.compare import compare as compare_models
     from cpvae.study.inputs import dataset_name
 
@@ -99,5 +99,5 @@ def compare(
     if as_json:
         put_json(result)
         return
-    put(markdown(result, link=lambda run: ""))
+    put(as_markdown(result, link=lambda run: ""))
     say(f"the table with its runs and pictures is {out / PAGE}")

@@ -32,6 +32,7 @@ from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.probability.estimates import standard_error
+from cpvae.study import markdown
 from cpvae.study.evaluation import choose_split, evaluate, some_rows
 from cpvae.study.fits import fit_run
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data
@@ -211,7 +212,7 @@ def compare(
         "runs": ordered,
     }
     write_json(out / RESULT, comparison)
-    write_atomic(out / TABLE, markdown(comparison))
+    write_atomic(out / TABLE, as_markdown(comparison))
     write_atomic(out / PAGE, page(comparison, out))
     return comparison
 
@@ -402,7 +403,7 @@ def shown_columns(comparison: dict[str, Any]) -> list[Column]:
     return [c for c in columns if c.key != "negative_elbo_same_rows" or first["importance_rows"] < first["n"]]
 
 
-def markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = None) -> str:
+def as_markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = None) -> str:
     """The table as Markdown, the seeds linked to their folders.
 
     Args:
@@ -410,20 +411,13 @@ def markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = Non
     """
     link = link or (lambda run: f"{run}/")
     columns = shown_columns(comparison)
-    lines = [
-        f"| {comparison['dataset'].replace('|', '&#124;')} | K | "
-        + " | ".join(column.title for column in columns)
-        + " | seeds |",
-        "|---" * (len(columns) + 3) + "|",
-    ]
+    head = [markdown.plain(comparison["dataset"]), "K", *(column.title for column in columns), "seeds"]
+    rows = []
     for row in comparison["rows"]:
-        seeds = [
-            f"[{seed}]({link(run)})" if link(run) else str(seed)
-            for seed, run in zip(row["seeds"], row["runs"], strict=True)
-        ]
-        cells = [row["model"], str(row["components"] or "-"), *(cell(row, column) for column in columns)]
-        lines.append("| " + " | ".join([*cells, " ".join(seeds)]) + " |")
-    return "\n".join([*lines, "", footnote(comparison), ""])
+        pairs = zip(row["seeds"], row["runs"], strict=True)
+        seeds = " ".join(markdown.link(str(seed), link(run)) for seed, run in pairs)
+        rows.append([row["model"], str(row["components"] or "-"), *(cell(row, column) for column in columns), seeds])
+    return f"{markdown.table(head, rows)}\n{footnote(comparison)}\n"
 
 
 def footnote(comparison: dict[str, Any]) -> str:
