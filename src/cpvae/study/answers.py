@@ -101,12 +101,24 @@ def check_memory(n_values: int, given: str) -> None:
 
 
 def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
-    """Row, category and its probability for each row, into a .csv file; returns the share of each category."""
+    """Write row, category and its probability of each row into a .csv file; return the share of each category.
+
+    Rows that have names, such as the files of a folder of pictures, are written with them.
+    """
     if not isinstance(model, Clusterer):
         raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
-    proba = model.predict_proba(rows_of(suited(data, model), choose_split(data, split)))
+    split = choose_split(data, split)
+    proba = model.predict_proba(rows_of(suited(data, model), split))
     categories = proba.argmax(1)
-    frame = pd.DataFrame({"row": np.arange(len(proba)), "category": categories, "probability": proba.max(1).round(6)})
+    names = data.splits[split].row_names
+    frame = pd.DataFrame(
+        {
+            "row": np.arange(len(proba)),
+            **({} if names is None else {"name": names}),
+            "category": categories,
+            "probability": proba.max(1).round(6),
+        }
+    )
     write_atomic(out, frame.to_csv(index=False))
     counts = np.bincount(categories, minlength=model.n_components)
     return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}

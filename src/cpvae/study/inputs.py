@@ -23,10 +23,17 @@ from cpvae.study.evaluation import choose_split
 
 
 def load_data(source: str, labels: str | None = None, progress: Callable[[str], None] | None = None) -> Dataset:
-    """A data set by name or path; a named one that is absent is fetched, and `progress` told."""
+    """Load a data set by name or path; a named one that is absent is fetched.
+
+    `progress` is told of the fetching and of what the loader took for granted.
+    """
     if source in loaders.NAMES and any(s.name == source and not s.present for s in loaders.status()):
         loaders.fetch(source, progress=progress)
-    return loaders.load(source, labels=labels)
+    data = loaders.load(source, labels=labels)
+    if progress is not None:
+        for note in data.notes:
+            progress(note)
+    return data
 
 
 def dataset_name(source: str) -> str:

@@ -20,11 +20,13 @@ class Split:
 
     `x`: (n, features) or (n, channels, height, width), in the dtype of its source; a `.npy` file comes as a
     copy-on-write `np.memmap`, so that it may be larger than the memory. A table with text or missing cells is a
-    data frame. `y`: (n,) integers, floats or strings, or None.
+    data frame. `y`: (n,) integers, floats or strings, or None. `row_names`: (n,) text by which a person knows a row,
+    such as the names of picture files, or None; `cpvae cluster` writes them.
     """
 
     x: Array | pd.DataFrame
     y: Array | None
+    row_names: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Dataset:
     `name` is what it really is: "omniglot-rebuilt", say, where the published Omniglot file is absent.
     `likelihood`: "bernoulli", "gaussian", "columns", or None where it has to be decided from the values.
     `feature_names`: the columns of a table, or None.
+    `notes`: what the loader took for granted, a line each, such as the separator of a table; commands print them.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Dataset:
     likelihood: str | None
     feature_names: tuple[str, ...] | None
     description: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
