@@ -291,3 +291,20 @@ def test_make_table():
 def test_make_table_refuses(wrong):
     with pytest.raises(InputError, match="expected at least one row and one source"):
         make_table(**wrong)
+
+
+def test_levels_may_be_given_that_the_rows_do_not_have():
+    """So that a fit to a part of the rows knows the levels of all of them."""
+    whole = pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": ["x", "y", "x"], "flag": [0, 0, 1]})
+    schema = Schema.infer(whole)
+    assert schema.as_given() == {"a": "numeric", "b": ["x", "y"], "flag": [0, 1]}
+    part = Schema.infer(whole[::2].assign(flag=0), schema.as_given())
+    assert part == schema
+    assert part.encode(whole)[:, 1].tolist() == [0, 1, 0]
+    with pytest.raises(InputError, match="column 'b': the value 'y' in row 1"):
+        Schema.infer(whole, {"b": ["x", "z"]})
+    for levels in (["x"], ["x", "x"], [1, "x"], [None, 1]):
+        with pytest.raises(
+            InputError, match=r"gives the column 'b' the levels .*: expected two or more, different, all"
+        ):
+            Schema.infer(whole, {"b": levels})

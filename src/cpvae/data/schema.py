@@ -40,6 +40,7 @@ LARGEST = 1e30  # float32 ends at 3.4e38; squares of standardised values need ro
 MANY_LEVELS = 50  # always allowed; more may be up to half of the rows
 
 Level = str | bool | int | float
+Given = Mapping[str, str | Sequence[Level]]  # of a column its kind, or its levels
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,13 @@ class Schema:
     given: tuple[str, ...]
 
     @classmethod
-    def infer(cls, frame: pd.DataFrame, given: Mapping[str, str] | None = None) -> Self:
+    def infer(cls, frame: pd.DataFrame, given: Given | None = None) -> Self:
         """The schema of a table: what is not given is inferred as this module's docstring says.
 
         Args:
             frame: ``n`` rows.
-            given: column name -> one of `KINDS`, or "ignore".
+            given: column name -> one of `KINDS`, or "ignore", or the levels of a categorical column, of which some may
+                be absent from these rows.
 
         Raises:
             InputError: an unknown kind, a column that is not there, two of one name; a column without any value or
@@ -242,6 +244,16 @@ class Schema:
         columns = {column.name: column for column in self.columns}
         return [columns[name].describe() if name in columns else f"{name}: ignored" for name in self.given]
 
+    def as_given(self) -> dict[str, str | list[Level]]:
+        """Say of each column what a fit to a part of the rows must know: its kind, or its levels.
+
+        >>> frame = pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": ["x", "y", "x"], "c": [1, 1, 1]})
+        >>> Schema.infer(frame, {"c": "ignore"}).as_given()
+        {'a': 'numeric', 'b': ['x', 'y'], 'c': 'ignore'}
+        """
+        modelled = {column.name: list(column.levels) or column.kind for column in self.columns}
+        return {name: modelled.get(name, IGNORE) for name in self.given}
+
     def as_dict(self) -> dict[str, Any]:
         """Lists and plain values, as JSON can hold them."""
         columns = [{**asdict(column), "levels": list(column.levels)} for column in self.columns]
@@ -268,7 +280,7 @@ class Schema:
 
 
 def check_given(given: object) -> None:
-    """Refuse what is not a mapping of column names to kinds.
+    """Refuse what is not a mapping of column names to kinds or levels.
 
     Raises:
         InputError: naming the column and the kinds that are known.
@@ -278,8 +290,21 @@ def check_given(given: object) -> None:
     for name, kind in given.items():
         if not isinstance(name, str):
             raise InputError(f"the schema names a column {name!r}: expected text; write {str(name)!r}")
-        if kind not in (*KINDS, IGNORE):
+        if isinstance(kind, (list, tuple)):
+            _check_levels(name, kind)
+        elif kind not in (*KINDS, IGNORE):
             raise InputError(f"the schema says {kind!r} of column {name!r}{nearest(str(kind), (*KINDS, IGNORE))}")
+
+
+def _check_levels(name: str, levels: Sequence[object]) -> None:
+    """Refuse levels that are fewer than two, repeated, or of several types."""
+    kinds = {str if isinstance(level, str) else bool if isinstance(level, bool) else Real for level in levels}
+    plain = all(isinstance(level, (str, Real)) for level in levels)
+    if not plain or len(kinds) != 1 or len(levels) < 2 or len(set(levels)) < len(levels):
+        raise InputError(
+            f"the schema gives the column {name!r} the levels {listed(list(map(str, levels)))}: expected two or more, "
+            "different, all of them text or all numbers; correct them"
+        )
 
 
 def as_frame(rows: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -356,7 +381,7 @@ def listed(values: Sequence[Level], most: int = 5) -> str:
 # -- one column -------------------------------------------------------------------------------------------------------
 
 
-def _infer_column(cells: Series, name: str, kind: str | None) -> Column:
+def _infer_column(cells: Series, name: str, kind: str | Sequence[Level] | None) -> Column:
     missing = int(cells.isna().sum())
     if missing == len(cells):
         raise InputError(
@@ -368,6 +393,10 @@ def _infer_column(cells: Series, name: str, kind: str | None) -> Column:
             f"column {name!r} has dtype {cells.dtype}; expected numbers, text or booleans; convert it, or make it "
             "'ignore' in the schema"
         )
+    if kind is not None and not isinstance(kind, str):
+        given = Column(name, "categorical", tuple(kind), missing)
+        given.encode(cells)  # refuses a cell of another level
+        return given
     kind = kind or _guess(cells, name)
     column = Column(name, kind, _levels(cells, name) if kind == "categorical" else (), missing)
     values = column.encode(cells)

@@ -1,0 +1,64 @@
+"""Rows that no fit sees: where they come from, for `cpvae compare` and `cpvae choose` alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cpvae.data.loaders import Dataset, Split
+from cpvae.errors import InputError
+from cpvae.estimators.contract import take
+from cpvae.study.inputs import choose_split_for_fit
+
+SHARE = 0.2  # of the rows
+LEAST = 2  # a standard error needs two rows
+
+
+def hold_out(n: int, share: float = SHARE, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Part the numbers of `n` rows into those to fit and those to hold out, each in ascending order.
+
+    Args:
+        share: of the rows to hold out, between 0 and 1.
+        seed: other seeds hold out other rows.
+
+    Raises:
+        InputError: too few rows to hold out two of them.
+
+    >>> fitted, held = hold_out(10)
+    >>> len(fitted), len(held), sorted([*fitted, *held]) == list(range(10))
+    (8, 2, True)
+    """
+    size = round(share * n)
+    if size < LEAST or n - size < LEAST:
+        raise InputError(
+            f"{n} rows, of which {share:.0%} are held out: expected at least {LEAST} rows to fit and {LEAST} to hold "
+            "out; give more rows"
+        )
+    held = np.zeros(n, bool)
+    held[np.random.RandomState(seed).permutation(n)[:size]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def with_held_out(data: Dataset, name: str = "test") -> Dataset:
+    """Return a data set that has a split `name` of rows that no fit sees.
+
+    A data set with such a split comes back as it is. Otherwise a fifth of the rows to fit, drawn with a fixed seed,
+    become that split, and the others the split "train".
+
+    Args:
+        name: "test" for rows that judge a fit, "valid" for rows that choose one.
+
+    Raises:
+        InputError: too few rows.
+    """
+    if name in data.splits:
+        return data
+    source = choose_split_for_fit(data)
+    rows = data.splits[source]
+    parts = {
+        part: Split(take(rows.x, index), None if rows.y is None else rows.y[index])
+        for part, index in zip(("train", name), hold_out(len(rows.x)), strict=True)
+    }
+    others = {split: rows for split, rows in data.splits.items() if split != source}
+    return replace(data, splits={"train": parts["train"], **others, name: parts[name]})
