@@ -27,8 +27,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cpvae import CPVAE
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import data_root, load
+from cpvae.files import write_json
 from cpvae.study import metrics
 from cpvae.study.evidence import evidence
 

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from cpvae.checkpoints import write_atomic, write_json
+from cpvae.files import write_atomic, write_json
 from cpvae.study.evidence import evidence
 
 RESULTS = Path(__file__).parents[1] / "results" / "compare"

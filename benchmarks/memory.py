@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.checkpoints import write_json
+from cpvae.files import write_json
 from cpvae.study.evidence import evidence
 
 FEATURES, CATEGORIES, PART = 20, 5, 100_000

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
+from cpvae.files import write_json
 from cpvae.fitting.loop import train
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cpvae.checkpoints import read_json, write_json
+from cpvae.files import read_json, write_json
 from cpvae.study.evidence import evidence
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cpvae.checkpoints import write_json
 from cpvae.data.rows import Rows
+from cpvae.files import write_json
 from cpvae.fitting.loop import train
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings

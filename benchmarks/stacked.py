@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from cpvae.checkpoints import write_json
+from cpvae.files import write_json
 from cpvae.nn import products
 from cpvae.nn.layers import Dense
 from cpvae.probability import bounds, recipes

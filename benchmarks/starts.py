@@ -18,7 +18,7 @@ import torch
 from clusters import ROWS, Task, task
 
 from cpvae import CPVAE
-from cpvae.checkpoints import write_json
+from cpvae.files import write_json
 from cpvae.fitting.starts.task import Start
 from cpvae.fitting.starts.task import Task as Asked
 from cpvae.study import metrics

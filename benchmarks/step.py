@@ -28,9 +28,9 @@ import torch
 from peers import Loss, Plain, pythae
 from torch.nn import functional as F
 
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
+from cpvae.files import write_json
 from cpvae.fitting.loop import train
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
+from cpvae.files import write_json
 from cpvae.fitting.loop import train
 from cpvae.fitting.settings import Settings
 from cpvae.probability.likelihoods.bernoulli import Bernoulli

@@ -22,10 +22,10 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
 from cpvae import CPVAE
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import make_table
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
+from cpvae.files import write_json
 from cpvae.fitting.starts import latent_classes
 from cpvae.probability import likelihoods
 from cpvae.study import metrics

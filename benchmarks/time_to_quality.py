@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import load
 from cpvae.estimators.zoo import ESTIMATORS
+from cpvae.files import write_json
 from cpvae.fitting.progress import Terminal
 from cpvae.fitting.records import EpochRecord, Interrupted
 from cpvae.study.evaluation import evaluate

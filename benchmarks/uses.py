@@ -28,10 +28,10 @@ import torch
 from peers import Plain, pythae
 
 from cpvae import CPVAE, VAE
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
+from cpvae.files import write_json
 from cpvae.fitting.loop import train
 from cpvae.fitting.settings import Settings
 from cpvae.probability import recipes

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.checkpoints import read_json, write_atomic
+from cpvae.files import read_json, write_atomic
 from cpvae.study import figures
 from paper.pages import ROOT_OF_PAGES, cell_of, links, rendered
 from paper.results import AGREEMENT, results_of

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from scipy.stats import ks_2samp, norm, wasserstein_distance
 
-from cpvae.checkpoints import write_atomic
 from cpvae.data.loaders import Dataset, make_synthetic
 from cpvae.estimators.contract import Clusterer, DeepMixture, as_table
 from cpvae.estimators.zoo import CPVAE
+from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.fitting.schedules import constant
 from cpvae.probability.bounds import elbo

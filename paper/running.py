@@ -17,9 +17,9 @@ import joblib
 import numpy as np
 import torch
 
-from cpvae.checkpoints import write_json
 from cpvae.errors import InputError
 from cpvae.estimators.zoo import load
+from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.study import metrics

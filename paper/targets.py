@@ -11,8 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError, nearest
+from cpvae.files import write_atomic
 from cpvae.fitting.records import EARLY
 from paper import clusters, table
 from paper.claims import LEVEL, NOT, OWN, REPRODUCED, SAME, verdicts

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cpvae.checkpoints import write_json
 from cpvae.errors import InputError
+from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.study.evidence import evidence
 from paper.results import result_in

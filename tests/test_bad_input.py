@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cpvae import CPVAE, VAE, InputError, checkpoints, load
+from cpvae import CPVAE, VAE, InputError, checkpoints, files, load
 from cpvae.data import loaders
 from cpvae.fitting import runs
 from cpvae.study.answers import report_run
@@ -556,8 +556,8 @@ def full_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
         return replacement
 
-    monkeypatch.setattr(checkpoints.os, "fsync", fail_for(os.fsync))
-    monkeypatch.setattr(checkpoints.os, "write", fail_for(os.write))
+    monkeypatch.setattr(files.os, "fsync", fail_for(os.fsync))
+    monkeypatch.setattr(files.os, "write", fail_for(os.write))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
@@ -595,7 +595,7 @@ def test_full_disk_elsewhere(shop, monkeypatch):
     with pytest.raises(InputError, match="No space left"):
         load("run").save("m.cpvae")
     with pytest.raises(InputError, match="No space left"):
-        checkpoints.append_line("some.txt", "second")
+        files.append_line("some.txt", "second")
     assert (shop / "some.txt").read_text() == "first\n"
     assert not (shop / "m.cpvae").exists()
 

@@ -28,3 +28,9 @@ def nearest(given: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(given, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+
+
+def one_line(error: Exception) -> str:
+    """The first line of what an error says, of readable length."""
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -68,7 +68,7 @@ Jobs = Annotated[int | None, typer.Option(help="Fits side by side.", show_defaul
 
 def check_out(path: Path, known: tuple[str, ...]) -> None:
     """Refuse an output that could not be written before any work is done for it."""
-    from cpvae.checkpoints import check_writable
+    from cpvae.files import check_writable
 
     if path.suffix.lower() not in known:
         raise InputError(f"--out {path}: unknown kind {path.suffix!r}; use one of {', '.join(known)}")

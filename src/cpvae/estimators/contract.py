@@ -27,12 +27,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from cpvae.arguments import between, one_of, seed, whole
-from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
+from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame, check_given, first_gap
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
+from cpvae.files import write_atomic, write_json
 from cpvae.fitting import presets, restarts, runs
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.loop import CHECKPOINT, HISTORY

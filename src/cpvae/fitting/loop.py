@@ -22,10 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cpvae.checkpoints import append_line, described, load_tensors, save_tensors, write_atomic
+from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
+from cpvae.files import append_line, write_atomic
 from cpvae.fitting.devices.capture import Captured
 from cpvae.fitting.devices.flat import Flat
 from cpvae.fitting.devices.memory import keep_freed

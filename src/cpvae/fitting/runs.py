@@ -19,8 +19,8 @@ import torch
 
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
-from cpvae.checkpoints import FORMAT_VERSION, check_version, check_writable, read_json, write_json
 from cpvae.errors import FitWarning, InputError
+from cpvae.files import FORMAT_VERSION, check_version, check_writable, read_json, write_json
 from cpvae.fitting.loop import CHECKPOINT, HISTORY
 from cpvae.locks import alone
 

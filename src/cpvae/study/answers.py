@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from cpvae.arguments import whole
-from cpvae.checkpoints import write_atomic
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
 from cpvae.estimators.contract import Clusterer, DeepMixture
 from cpvae.estimators.zoo import load
+from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.choice import Choice, choose_components

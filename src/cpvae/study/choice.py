@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from cpvae.arguments import between, whole
-from cpvae.checkpoints import write_json
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.contract import Clusterer, take
+from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.probability.estimates import components_used

@@ -24,11 +24,11 @@ import torch
 from jinja2 import Environment, StrictUndefined
 
 from cpvae.arguments import whole
-from cpvae.checkpoints import read_json, write_atomic, write_json
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import as_table, fingerprint
 from cpvae.estimators.zoo import ESTIMATORS, load
+from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.probability.estimates import standard_error

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.checkpoints import write_json
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema
 from cpvae.estimators.contract import Clusterer, DeepMixture
 from cpvae.estimators.zoo import ESTIMATORS
+from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.devices.rank import is_main
 from cpvae.study import figures

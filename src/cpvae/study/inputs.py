@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.checkpoints import parse
 from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema, check_given
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.estimators.zoo import ESTIMATORS
+from cpvae.files import parse
 from cpvae.probability.likelihoods.choice import choose
 from cpvae.study.evaluation import choose_split
 

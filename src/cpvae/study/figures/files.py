@@ -9,8 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from cpvae.checkpoints import write_atomic
 from cpvae.errors import InputError
+from cpvae.files import write_atomic
 from cpvae.study.figures.style import FAINT, INK, PAPER, _style
 
 SUFFIXES = (".png", ".svg", ".pdf")

@@ -12,8 +12,8 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from cpvae.checkpoints import write_atomic
 from cpvae.estimators.contract import DeepMixture
+from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.findings import findings, percent
