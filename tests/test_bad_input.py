@@ -298,7 +298,6 @@ def test_data_that_cannot_be_fitted(case, shop, tmp_path):
     "rows",
     [
         [[1.0, 2.0], [3.0]],
-        [["a", "b"], ["c", "d"]],
         [[1.0, np.nan], [2.0, 1.0]],
         [[1.0, np.inf], [2.0, 1.0]],
         np.zeros((0, 3)),

@@ -29,8 +29,9 @@ from torch import Tensor
 from cpvae.arguments import between, one_of, seed, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.augment import Augment
+from cpvae.data.containers import as_rows
 from cpvae.data.rows import Rows
-from cpvae.data.schema import Schema, as_frame, check_given, first_gap
+from cpvae.data.schema import Schema, as_frame, check_given, column_names, first_gap
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.files import write_atomic, write_json
@@ -103,6 +104,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     model_: VAEModule
     n_features_in_: int
     image_shape_: tuple[int, ...] | None
+    signal_shape_: tuple[int, ...] | None
     schema_: Schema | None
     stability_: float | None
 
@@ -346,12 +348,21 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept. A table
         with a schema becomes float64, NaN where a cell is missing.
         """
+        given = as_rows(X) if reset else as_rows(X, self._kind(), self.image_shape_ or self.signal_shape_)
+        X = given.flat
         if reset:
             self.schema_ = None
+            self.image_shape_ = given.shape if given.kind == "images" else None
+            self.signal_shape_ = given.shape if given.kind == "signals" else None
+        elif given.kind == "images" and given.shape != self.image_shape_:
+            expected = self.image_shape_ or f"{self.n_features_in_} columns"
+            raise InputError(f"images of shape {given.shape}: the model was fitted on {expected}; give such rows")
         asked = self.likelihood == "columns" or self.schema is not None
         by_column = asked if reset else self.schema_ is not None
         if not by_column:
             where = first_gap(X)
+            if where and given.kind == "images":
+                raise InputError(f"{where}, of images; expected a number in every pixel; fill it or drop the row")
             if where and not (reset and self.likelihood == "auto"):
                 raise InputError(
                     f"{where}; expected numbers in all cells, for likelihood "
@@ -360,31 +371,23 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             by_column = bool(where)
         if by_column:
             return self._encode(X, reset)
-        shape = getattr(X, "shape", None)
-        if shape is None or len(shape) < 3:
-            image_shape = None
-        else:
-            X = np.asarray(X)
-            image_shape = X.shape[1:] if X.ndim > 3 else (1, *X.shape[1:])
-            if X.ndim > 4:
-                raise InputError(f"rows of shape {X.shape[1:]}: expected (features,) or (channels, height, width)")
-            if not reset and image_shape != self.image_shape_:
-                expected = self.image_shape_ or f"{self.n_features_in_} columns"
-                raise InputError(f"images of shape {image_shape}: the model was fitted on {expected}; give such rows")
-            X = X.reshape(len(X), -1)
         try:
             array: np.ndarray = validate_data(
                 self, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
-        if reset:
-            self.image_shape_ = image_shape
         if array.dtype.kind == "f" and len(array):
             biggest = max(float(np.abs(chunk).max()) for chunk in _chunks(array))
             if biggest > 1e30:
                 raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
         return array
+
+    def _kind(self) -> str:
+        """What the rows of the fit were taken for; later rows are not guessed anew."""
+        if self.image_shape_ is not None:
+            return "images"
+        return "auto" if self.signal_shape_ is None else "signals"
 
     def _encode(self, X: Any, reset: bool) -> np.ndarray:
         """A table as the numbers of its schema, ``(n, columns modelled)``."""
@@ -395,8 +398,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 f"least {1 + reset} row{'s' * reset} and 1 column"
             )
         if reset:
-            self.schema_ = Schema.infer(frame, self.schema)
-            self.image_shape_ = None
+            signals = dict.fromkeys(column_names(frame), "numeric") if self.signal_shape_ else None
+            self.schema_ = Schema.infer(frame, signals or self.schema)
             places = [self.schema_.given.index(name) for name in self.schema_.names]
             kept = frame.iloc[:, places]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
@@ -452,9 +455,10 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
 
     def _to_shape(self, x: Tensor) -> Any:
         array: np.ndarray = x.numpy(force=True)
-        if self.schema_ is not None:
-            return self.schema_.decode(array)
-        return array if self.image_shape_ is None else array.reshape(-1, *self.image_shape_)
+        shape = self.image_shape_ or self.signal_shape_
+        if shape is not None:
+            return array.reshape(-1, *shape)
+        return array if self.schema_ is None else self.schema_.decode(array)
 
     # -- questions -------------------------------------------------------------------------------------------------
 
@@ -596,6 +600,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
             "n_features_in": self.n_features_in_,
             "feature_names_in": None if names is None else [str(name) for name in names],
             "image_shape": self.image_shape_,
+            "signal_shape": self.signal_shape_,
             "likelihood": self.likelihood_,
             "schema": None if self.schema_ is None else self.schema_.as_dict(),
             "history": self.history_,
@@ -619,6 +624,8 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         self.n_features_in_ = int(fitted["n_features_in"])
         shape = fitted["image_shape"]
         self.image_shape_ = None if shape is None else tuple(int(size) for size in shape)
+        signal = fitted.get("signal_shape")
+        self.signal_shape_ = None if signal is None else tuple(int(size) for size in signal)
         self.likelihood_ = str(fitted["likelihood"])
         self.history_ = list(fitted["history"])
         self.n_iter_ = len(self.history_)
@@ -635,6 +642,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
         sizes = {
             "feature_names_in": names and len(names),
             "image_shape": shape and math.prod(shape),
+            "signal_shape": signal and math.prod(signal),
             "schema": self.schema_ and len(self.schema_.columns),
         }
         for name, size in sizes.items():

@@ -1,0 +1,367 @@
+"""Rows from whatever holds them: arrays, lists, tensors, data frames, sparse matrices; and what one row is.
+
+Both doors use this module, the estimators and the loaders, so that the same numbers are taken for the same thing by
+either. A row is one of five kinds (`KINDS`):
+
+- "table": a data frame, each column after its kind (`cpvae.data.schema`).
+- "matrix": numbers in columns.
+- "counts": how often each of many things happened; only where it is said, by `kind` or by a file.
+- "images": ``(channels, height, width)``.
+- "signals": ``(channels, time)``.
+
+Rows of two dimensions, ``(n, a, b)``, are ambiguous. They are images where a equals b. They are images too where they
+hold levels (bytes, other unsigned integers, or numbers from 0 to 255), both sides have 8 or more, neither is more than
+three times the other, and a is above 12 or b below twice a. All others are signals of a channels and b times. This errs
+on the safe side: of a picture taken for a signal no copies are made, but copies of a signal taken for a picture would
+turn one sensor into another.
+
+Missing cells are NaN, None, pandas' NA, or masked. They become NaN and stay missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cpvae.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("table", "matrix", "counts", "images", "signals")
+LEAST_SIDE, MOST_UNEQUAL = 8, 3.0  # of a picture
+MOST_SENSORS = 12  # with so few and a long second axis, the first is of channels
+CHANNELS_LAST = (1, 3, 4)  # sizes of a last axis that is of colours
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows as they were given, and what they were taken for.
+
+    Attributes:
+        kind: one of `KINDS`.
+        values: a data frame for a table; else an array ``(n, *shape)`` in its own dtype, or a `scipy.sparse.csr_array`
+            ``(n, features)``. An array of another number of dimensions or of objects is left for the caller to refuse.
+        names: of the columns, where they have names.
+        row_names: one for each row, where they have names.
+        notes: what was guessed, a line each, and how to say otherwise.
+    """
+
+    kind: str
+    values: Any
+    names: tuple[str, ...] | None = None
+    row_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row: ``(features,)``, ``(channels, time)`` or ``(channels, height, width)``."""
+        return tuple(self.values.shape[1:])
+
+    @property
+    def flat(self) -> Any:
+        """The rows in two dimensions, ``(n, features)``; a table or a sparse matrix as it is."""
+        if not isinstance(self.values, np.ndarray) or self.values.ndim < 3:
+            return self.values
+        return self.values.reshape(len(self.values), math.prod(self.shape))
+
+
+def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) -> Given:
+    """Find the rows in what a person hands over, and say what they are.
+
+    Args:
+        x: an array, masked or not, of any dtype; a tensor on any device; nested lists, or a list of arrays, tensors or
+            PIL images; a data frame of pandas or polars, a pyarrow table, an xarray or AnnData object; a sparse matrix,
+            which stays sparse.
+        kind: one of `KINDS`, or "auto" to decide as this module's docstring says.
+        shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and flat
+            ones of as many numbers take it.
+
+    Returns:
+        The rows; images have their channels first, a mask became NaN.
+
+    Raises:
+        InputError: rows of unequal lengths; a kind that does not go with the number of dimensions.
+
+    Examples:
+        >>> as_rows([[1.0, None], [2.0, 3.0]]).values
+        array([[ 1., nan],
+               [ 2.,  3.]])
+        >>> as_rows(np.zeros((5, 28, 28, 3))).shape
+        (3, 28, 28)
+        >>> given = as_rows(np.random.default_rng(0).normal(size=(5, 6, 100)))
+        >>> given.kind, given.shape
+        ('signals', (6, 100))
+        >>> given.notes[0]
+        "rows of 6 x 100 taken for signals of 6 channels and 100 times; for pictures say kind='images'"
+    """
+    if kind != "auto" and kind not in KINDS:
+        raise InputError(f"kind={kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
+    return _of_kind(_opened(x), kind, shape)
+
+
+# -- containers --------------------------------------------------------------------------------------------------------
+
+
+def _opened(x: Any) -> Given:
+    """The numbers or cells inside of a container, not yet of a kind."""
+    library = type(x).__module__.split(".")[0]
+    if library == "anndata" and hasattr(x, "obs_names"):
+        return replace(_opened(x.X), names=tuple(map(str, x.var_names)), row_names=tuple(map(str, x.obs_names)))
+    if library == "xarray" and hasattr(x, "to_array") is False and hasattr(x, "values"):  # a DataArray
+        return _opened(x.values)
+    if library == "pandas" and hasattr(x, "columns"):
+        return _from_frame(x)
+    if hasattr(x, "to_pandas"):
+        return _from_frame(_to_pandas(x, library))
+    if library == "torch":
+        return _from_array(_from_tensor(x))
+    if library == "scipy" and hasattr(x, "tocsr"):
+        return Given("matrix", _csr(x))
+    if isinstance(x, np.ma.MaskedArray):
+        return _from_array(_unmasked(x))
+    if isinstance(x, (list, tuple)):
+        return _from_sequence(x)
+    return _from_array(np.asarray(x))
+
+
+def _to_pandas(x: Any, library: str) -> Any:
+    try:
+        frame = x.to_pandas()
+    except ImportError as error:
+        raise InputError(
+            f"a table of {library}: expected pyarrow beside it, which is not installed; pip install 'cpvae[parquet]'"
+        ) from error
+    return frame if hasattr(frame, "columns") else frame.to_frame()
+
+
+def _from_frame(frame: pd.DataFrame) -> Given:
+    """A table; columns that are all sparse as a sparse matrix."""
+    import pandas as pd
+
+    if frame.shape[1] and all(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
+        sparse: Any = frame.sparse
+        return Given("matrix", _csr(sparse.to_coo()), tuple(map(str, frame.columns)))
+    return Given("table", frame, tuple(map(str, frame.columns)))
+
+
+def _from_tensor(x: Any) -> Any:
+    """A tensor of torch as an array; a sparse one as a sparse matrix."""
+    import torch
+
+    x = x.detach()
+    if x.layout != torch.strided:
+        from scipy.sparse import coo_array
+
+        x = x.to_sparse_coo().coalesce().cpu()
+        return coo_array((x.values().numpy(), tuple(x.indices().numpy())), shape=tuple(x.shape))
+    if x.dtype == torch.bfloat16:  # NumPy has none
+        x = x.float()
+    return x.numpy(force=True)
+
+
+def _csr(x: Any) -> Any:
+    from scipy.sparse import csr_array
+
+    rows = csr_array(x)
+    rows.sum_duplicates()
+    return rows
+
+
+def _unmasked(x: Any) -> np.ndarray:
+    """NaN where a mask is."""
+    if not np.ma.is_masked(x):
+        return np.asarray(x.data)
+    if x.dtype.kind == "O":
+        return x.filled(None)
+    return x.astype(np.float32 if x.dtype in (np.float16, np.float32) else np.float64).filled(np.nan)
+
+
+def _from_sequence(x: Sequence[Any]) -> Given:
+    """Nested lists, or a list of things that are arrays themselves."""
+    if not len(x):
+        return Given("matrix", np.asarray(x))
+    first = x[0]
+    if isinstance(first, Mapping):
+        import pandas as pd
+
+        return _from_frame(pd.DataFrame(list(x)))
+    if (hasattr(first, "__array__") or hasattr(first, "__array_interface__")) and np.ndim(first):
+        return _stacked([_opened(item).values for item in x])
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise InputError(_unequal(x)) from error
+    if array.dtype.kind in "OUS" and array.ndim == 2:
+        import pandas as pd
+
+        return _from_cells(pd.DataFrame([list(row) for row in x]))
+    return _from_array(array)
+
+
+def _stacked(parts: list[np.ndarray]) -> Given:
+    """Rows one by one as one array; signals of several lengths padded with NaN."""
+    shapes = {part.shape for part in parts}
+    if len(shapes) == 1:
+        return _from_array(np.stack(parts))
+    if {part.ndim for part in parts} == {2} and len({len(part) for part in parts}) == 1:
+        values, note = padded(parts)
+        return Given("signals", values, notes=(note,))
+    raise InputError(_unequal(parts))
+
+
+def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
+    """Signals ``(channels, time)`` of several lengths as one array ``(n, channels, longest)``, and a note about it.
+
+    What lies after the end of a signal is NaN, a missing value.
+    """
+    lengths = [part.shape[1] for part in parts]
+    dtype = np.float32 if all(part.dtype == np.float32 for part in parts) else np.float64
+    values = np.full((len(parts), len(parts[0]), max(lengths)), np.nan, dtype)
+    for row, part in zip(values, parts, strict=True):
+        row[:, : part.shape[1]] = part
+    note = f"signals of {min(lengths)} to {max(lengths)} times; what lies after the end of one is missing"
+    return values, note
+
+
+def _unequal(parts: Sequence[Any]) -> str:
+    """The message for rows that do not go into one array."""
+    shapes = [
+        np.shape(part) if hasattr(part, "__array__") else (len(part) if hasattr(part, "__len__") else 0,)
+        for part in parts
+    ]
+    odd = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+    given, other = (" x ".join(map(str, shape)) or "a single number" for shape in (shapes[0], shapes[odd]))
+    return (
+        f"rows of unequal (inhomogeneous) shape: row 0 has {given} and row {odd} has {other}; expected one shape; "
+        "resize or pad them; signals may differ in length as a list of arrays (channels, time)"
+    )
+
+
+def _from_array(x: Any) -> Given:
+    if not isinstance(x, np.ndarray):
+        return Given("matrix", _csr(x))
+    if x.dtype.kind in "OUS" and x.ndim == 2 and x.size:
+        return _from_objects(x)
+    return Given("matrix", x)
+
+
+def _from_objects(x: np.ndarray) -> Given:
+    """Python objects or text in two dimensions."""
+    import pandas as pd
+
+    if x.dtype.kind == "S":
+        x = np.char.decode(x, "utf-8", "replace")
+    return _from_cells(pd.DataFrame(x.astype(object)))
+
+
+def _from_cells(frame: pd.DataFrame) -> Given:
+    """Cells without names of columns: a matrix where all are numbers or missing, else a table of "0", "1", ..."""
+    import pandas as pd
+
+    columns = {str(i): _cells(frame.iloc[:, i]) for i in range(frame.shape[1])}
+    if all(cells.dtype.kind in "biuf" for cells in columns.values()):
+        return Given("matrix", pd.DataFrame(columns).to_numpy(dtype=np.float64, na_value=np.nan))
+    if any(
+        isinstance(cell, (Mapping, Sequence)) and not isinstance(cell, (str, bytes)) for cell in frame.to_numpy().flat
+    ):
+        return Given("matrix", frame.to_numpy(dtype=object))  # records or lists in cells: for the caller to refuse
+    return Given("table", pd.DataFrame(columns), tuple(columns))
+
+
+def _cells(cells: Any) -> Any:
+    """A column of Python objects; numbers where all its cells are numbers, be they written as text, or missing."""
+    import pandas as pd
+
+    observed = cells.notna()
+    if cells.dtype.kind == "O" and isinstance(cells[observed].infer_objects().dtype, np.dtype):
+        cells = cells.where(observed, None).infer_objects()
+    try:
+        numbers = pd.to_numeric(cells, errors="coerce")
+    except (TypeError, ValueError):  # cells that are no numbers and no text
+        return cells
+    return numbers.astype(np.float64) if (numbers.notna() == observed).all() else cells
+
+
+# -- kinds -------------------------------------------------------------------------------------------------------------
+
+
+def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
+    """The same rows, known to be of a kind, in its shape."""
+    values = given.values
+    if not isinstance(values, np.ndarray):
+        if kind in ("images", "signals"):
+            raise InputError(
+                f"kind={kind!r} for a {'table' if given.kind == 'table' else 'sparse matrix'}: expected an array"
+            )
+        return replace(given, kind=kind if kind != "auto" and given.kind == "matrix" else given.kind)
+    if values.ndim > 4:
+        raise InputError(
+            f"rows of shape {values.shape[1:]}: expected (features,), (channels, time) or (channels, height, width)"
+        )
+    if shape is not None and (values.shape[1:] == shape or values.ndim == 2):  # of a row that is known, flat or not
+        fits = values.ndim == 2 and values.shape[1] == math.prod(shape)
+        return replace(given, kind=kind, values=values.reshape(-1, *shape) if fits else values)
+    if kind == "auto":
+        return _guessed(given)
+    if kind == "images":
+        return replace(given, kind=kind, values=_as_images(values))
+    if kind == "signals":
+        return replace(given, kind=kind, values=_as_signals(values))
+    flat = values.reshape(len(values), -1) if values.ndim > 2 else values
+    return replace(given, kind=kind, values=flat)
+
+
+def _guessed(given: Given) -> Given:
+    values = given.values
+    if values.ndim == 4:
+        return replace(given, kind="images", values=_as_images(values))
+    if values.ndim != 3 or given.kind in ("images", "signals"):
+        return given
+    a, b = values.shape[1:]
+    if _looks_like_images(values):
+        note = (
+            f"rows of {a} x {b} taken for images of {a} by {b} pixels; for signals of {a} channels say kind='signals'"
+        )
+        return replace(given, kind="images", values=values[:, None], notes=(*given.notes, note))
+    channels = f"{a} channel{'s' * (a != 1)}"
+    note = f"rows of {a} x {b} taken for signals of {channels} and {b} times; for pictures say kind='images'"
+    return replace(given, kind="signals", notes=(*given.notes, note))
+
+
+def _looks_like_images(x: np.ndarray) -> bool:
+    """Whether ``(n, a, b)`` are images rather than signals: the rule of this module's docstring."""
+    a, b = x.shape[1:]
+    if a == b:
+        return True
+    if min(a, b) < LEAST_SIDE or max(a, b) > MOST_UNEQUAL * min(a, b) or (a <= MOST_SENSORS and b >= 2 * a):
+        return False
+    if x.dtype.kind in "bu":
+        return True
+    if x.dtype.kind not in "if" or not len(x):
+        return False
+    some = x[:: max(1, len(x) // 1000)]
+    return bool(np.min(some) >= 0 and np.max(some) <= 255)
+
+
+def _as_images(x: np.ndarray) -> np.ndarray:
+    """``(n, h, w)`` and ``(n, h, w, c)`` to ``(n, c, h, w)``."""
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim != 4:
+        raise InputError(f"kind='images' for an array of shape {x.shape}: expected (n, height, width) or with channels")
+    last = x.shape[3] in CHANNELS_LAST and x.shape[1] not in CHANNELS_LAST
+    return x.transpose(0, 3, 1, 2) if last else x
+
+
+def _as_signals(x: np.ndarray) -> np.ndarray:
+    """``(n, time)`` to ``(n, 1, time)``."""
+    if x.ndim == 2:
+        return x[:, None]
+    if x.ndim != 3:
+        raise InputError(f"kind='signals' for an array of shape {x.shape}: expected (n, channels, time)")
+    return x

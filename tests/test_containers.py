@@ -1,0 +1,146 @@
+"""Rows from whatever holds them, and what one row is taken for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+
+from cpvae import CPVAE, InputError
+from cpvae.data.containers import as_rows
+
+SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
+IMAGES = np.random.default_rng(0).random((12, 8, 8))
+
+
+def holes() -> np.ndarray:
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    x[3, 1] = np.nan
+    return x
+
+
+CONTAINERS = {
+    "array": lambda x: x,
+    "float32": lambda x: x.astype(np.float32),
+    "list": lambda x: x.tolist(),
+    "list of arrays": list,
+    "tuple": lambda x: tuple(map(tuple, x)),
+    "None": lambda x: np.where(np.isnan(x), None, x).astype(object),
+    "list with None": lambda x: np.where(np.isnan(x), None, x).tolist(),
+    "NA": lambda x: np.where(np.isnan(x), pd.NA, x.astype(object)),
+    "torch": torch.tensor,
+    "torch with a gradient": lambda x: torch.tensor(x, requires_grad=True),
+    "masked": np.ma.masked_invalid,
+    "masked, numbers below": lambda x: np.ma.masked_equal(np.where(np.isnan(x), -9999.0, x), -9999.0),
+    "text": lambda x: np.where(np.isnan(x), None, x.astype(str)).astype(object),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_the_same_rows_in_any_container_are_the_same_rows(name):
+    given = as_rows(CONTAINERS[name](holes()))
+    assert given.kind == "matrix"
+    assert given.values.dtype.kind == "f"
+    np.testing.assert_allclose(given.values, holes(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["None", "torch", "masked, numbers below"])
+def test_a_missing_cell_is_marginalised_whatever_holds_it(name):
+    model = CPVAE(2, **SMALL).fit(CONTAINERS[name](holes()))
+    assert model.likelihood_ == "columns"
+    assert [column.missing for column in model.schema_.columns] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("form", [np.asarray, list, torch.tensor, lambda x: x[:, None], lambda x: list(x[:, None])])
+def test_images_in_any_container(form):
+    given = as_rows(form(IMAGES))
+    assert (given.kind, given.shape) == ("images", (1, 8, 8))
+
+
+def test_channels_last_are_put_first_in_python_too():
+    x = np.random.default_rng(0).random((12, 20, 20, 3)).astype(np.float32)
+    model = CPVAE(2, **SMALL).fit(x)
+    assert model.image_shape_ == (3, 20, 20)
+    np.testing.assert_array_equal(model.predict(x), model.predict(x.transpose(0, 3, 1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("x", "kind"),
+    [
+        (np.random.default_rng(0).normal(size=(9, 32, 64)), "signals"),
+        (np.random.default_rng(0).normal(size=(9, 6, 30)), "signals"),
+        (np.random.default_rng(0).random((9, 6, 30)), "signals"),
+        (np.random.default_rng(0).random((9, 12, 29)), "signals"),
+        (np.random.default_rng(0).random((9, 32, 24)), "images"),
+        (np.random.default_rng(0).normal(size=(9, 28, 28)), "images"),
+        (np.zeros((9, 20, 16), np.uint8), "images"),
+        (np.zeros((9, 20, 100), np.uint8), "signals"),
+        (np.full((9, 20, 16), 300.0), "signals"),
+    ],
+)
+def test_pictures_are_told_from_signals(x, kind):
+    given = as_rows(x)
+    assert given.kind == kind
+    assert len(given.notes) == 1
+    assert "say kind='" in given.notes[0]
+
+
+def test_signals_are_not_turned_like_pictures():
+    x = np.random.default_rng(0).normal(size=(20, 32, 64)).astype(np.float32)
+    model = CPVAE(2, **SMALL).fit(x)
+    assert model.image_shape_ is None
+    assert model.signal_shape_ == (32, 64)
+    assert model._augment() is None
+    assert model.sample(3)[0].shape == (3, 32, 64)
+    model.predict(np.abs(x[:1]).clip(0, 1))  # as signals, though these alone would pass for pictures
+
+
+def test_signals_keep_their_shape_in_a_file(tmp_path):
+    from cpvae import load
+
+    model = CPVAE(2, **SMALL).fit(np.random.default_rng(0).normal(size=(20, 3, 10)))
+    model.save(tmp_path / "m.cpvae")
+    assert load(tmp_path / "m.cpvae").sample(2)[0].shape == (2, 3, 10)
+
+
+def test_signals_of_several_lengths_are_padded_with_missing_values():
+    given = as_rows([np.ones((2, 3)), np.ones((2, 5))])
+    assert (given.kind, given.values.shape) == ("signals", (2, 2, 5))
+    np.testing.assert_array_equal(np.isnan(given.values[:, 0]).sum(1), [2, 0])
+    assert given.notes == ("signals of 3 to 5 times; what lies after the end of one is missing",)
+
+
+def test_a_kind_that_is_said_is_taken():
+    assert as_rows(IMAGES, "signals").shape == (8, 8)
+    assert as_rows(IMAGES, "table").shape == (64,)
+    assert as_rows(IMAGES[:, 0], "signals").shape == (1, 8)
+    assert as_rows(np.ones((3, 4), int), "counts").kind == "counts"
+    with pytest.raises(InputError, match=r"expected 'auto' or one of table, matrix"):
+        as_rows(IMAGES, "sound")
+    with pytest.raises(InputError, match=r"kind='images' for an array of shape \(12, 8\)"):
+        as_rows(IMAGES[:, 0], "images")
+
+
+def test_text_makes_a_table():
+    given = as_rows([[1.5, "red"], [None, "blue"]])
+    assert given.kind == "table"
+    assert given.values["0"].isna().tolist() == [False, True]
+    assert as_rows(np.array([["1.5", "red"], ["2", "blue"]])).values.dtypes.iloc[0] == np.float64
+    assert as_rows([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]).names == ("a", "b")
+
+
+def test_sparse_matrices_stay_sparse():
+    dense = np.eye(4, 6)
+    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(dense), columns=list("abcdef"))
+    for x in (sparse.coo_array(dense), sparse.csc_matrix(dense), torch.tensor(dense).to_sparse(), frame):
+        given = as_rows(x)
+        assert isinstance(given.values, sparse.csr_array)
+        np.testing.assert_array_equal(given.values.toarray(), dense)
+
+
+def test_rows_of_unequal_lengths_are_refused_in_a_line():
+    for x in ([[1.0, 2.0], [3.0]], [np.ones(2), np.ones(3)], [np.ones((2, 2)), np.ones((3, 2))]):
+        with pytest.raises(InputError, match=r"rows of unequal .* shape: row 0 has .* and row 1 has"):
+            as_rows(x)
