@@ -78,8 +78,8 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
             PIL images; a data frame of pandas or polars, a pyarrow table, an xarray or AnnData object; a sparse matrix,
             which stays sparse.
         kind: one of `KINDS`, or "auto" to decide as this module's docstring says.
-        shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and flat
-            ones of as many numbers take it.
+        shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and
+            flat ones of as many numbers take it.
 
     Returns:
         The rows; images have their channels first, a mask became NaN.
@@ -303,9 +303,11 @@ def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
         raise InputError(
             f"rows of shape {values.shape[1:]}: expected (features,), (channels, time) or (channels, height, width)"
         )
-    if shape is not None and (values.shape[1:] == shape or values.ndim == 2):  # of a row that is known, flat or not
-        fits = values.ndim == 2 and values.shape[1] == math.prod(shape)
-        return replace(given, kind=kind, values=values.reshape(-1, *shape) if fits else values)
+    if shape is not None and values.ndim == 2:
+        fits = values.shape[1] == math.prod(shape)
+        return replace(given, kind=kind, values=values.reshape(-1, *shape)) if fits else given
+    if shape is not None and values.shape[1:] == shape:
+        return replace(given, kind=kind)
     if kind == "auto":
         return _guessed(given)
     if kind == "images":

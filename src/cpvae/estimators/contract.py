@@ -370,7 +370,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 )
             by_column = bool(where)
         if by_column:
-            return self._encode(X, reset)
+            return self._encode(given.values if given.kind == "images" else X, reset)  # images are no table
         try:
             array: np.ndarray = validate_data(
                 self, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
