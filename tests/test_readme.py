@@ -14,10 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "cpvae"
 README = (ROOT / "README.md").read_text()
+USE = (ROOT / "docs" / "use.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -39,8 +40,9 @@ def test_the_python_example_runs(tmp_path):
 
 
 def test_the_commands_run(tmp_path):
-    _, *groups = blocks("sh")
-    (kinds,) = blocks("json")
+    _, first = blocks("sh")
+    groups = [first, *blocks("sh", USE)]
+    (kinds,) = blocks("json", USE)
     (tmp_path / "kinds.json").write_text(kinds)
     for name in ("experiments", "results"):  # of a checkout
         (tmp_path / name).symlink_to(ROOT / name)
@@ -61,6 +63,12 @@ def test_the_commands_run(tmp_path):
         "docs/reproduction.md",
     ):
         assert (tmp_path / name).stat().st_size > 100, name
+
+
+def test_the_readme_is_short_and_has_one_picture():
+    assert len(README.splitlines()) <= 120
+    assert README.count("![") == 1
+    assert len(blocks("sh")[1].strip().splitlines()) == 5
 
 
 def test_make_commands_of_the_readme_exist():
@@ -92,6 +100,8 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
     "path",
     [
         "docs/mathematics.md",
+        "docs/use.md",
+        "docs/results.md",
         "docs/comparison.md",
         "docs/reproduction.md",
         "docs/clusters.md",
