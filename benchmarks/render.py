@@ -107,7 +107,8 @@ def table1() -> list[str]:
         "Table 1 of the paper: measured, and the paper's figure in brackets. Every method has the same rows, preset "
         "and hidden layers, except that the encoder of CP has one more gated layer (865,290 parameters beside "
         f"675,680). CP alone starts from a clustering. A step of CP takes {step:.1f} times that of VAE. "
-        "[The reproduction](reproduction.md) says how MG and VP stand with as much time, and holds likelihoods, the recipe and files. "
+        "[The reproduction](reproduction.md) says how MG and VP stand with as much time, and holds likelihoods, the "
+        "recipe and files. "
         "± is the standard deviation over seeds; a figure without it is of one seed. The largest standard error of a "
         f"figure over test rows: {table.errors(cells)}. "
         "Omniglot is rebuilt: compare its methods with each other, not with the paper.",
