@@ -13,7 +13,8 @@ import torch
 from cpvae import VAE, InputError
 from cpvae.data import loaders
 from cpvae.data.loaders import Dataset, Split
-from cpvae.study.judge import BATCH, Judge, judge_for
+from cpvae.study.classifier import BATCH
+from cpvae.study.judge import Judge, judge_for
 
 torch.set_num_threads(1)
 
@@ -110,7 +111,7 @@ def test_rows_are_judged_one_at_a_time(table):
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 40)])
 def test_images_of_any_size_and_dtype(shape, dtype, monkeypatch):
     """Bright above or bright below, in noise; fewer rows than a batch."""
-    monkeypatch.setattr("cpvae.study.judge.STEPS", (25, 25))
+    monkeypatch.setattr("cpvae.study.classifier.STEPS", (25, 25))
     random = np.random.RandomState(0)
     y = np.arange(60) % 2
     assert len(y) < BATCH
@@ -154,7 +155,8 @@ def test_judge_for_trains_on_the_training_split_and_is_kept(tmp_path, monkeypatc
     first = judge_for(data, tmp_path / "judges", seed=0)
     files = list((tmp_path / "judges").iterdir())
     x = data.splits["test"].x
-    np.testing.assert_array_equal(first.features(x), Judge.fit(*vars(data.splits["train"]).values()).features(x))
+    train = data.splits["train"]
+    np.testing.assert_array_equal(first.features(x), Judge.fit(train.x, train.y).features(x))
     with monkeypatch.context() as patched:
         patched.setattr(Judge, "fit", None)  # not called again
         renamed = replace(data, name="the same rows under another name")
@@ -230,7 +232,7 @@ def test_mnist_from_a_few_thousand_rows(monkeypatch):
         pytest.skip("NOT TESTED: set CPVAE_DATA to a folder that holds mnist")
     splits = loaders.load("mnist", root=Path(folder)).splits
     train, test = splits["train"], splits["test"]
-    monkeypatch.setattr("cpvae.study.judge.STEPS", (150, 150))
+    monkeypatch.setattr("cpvae.study.classifier.STEPS", (150, 150))
     judge = Judge.fit(train.x[:4000], train.y[:4000], seed=0)
     x, y = test.x[:2000], test.y[:2000]
     assert judge.full == 255

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.linalg import sqrtm
@@ -12,15 +14,17 @@ from sklearn.neighbors import NearestNeighbors
 
 from cpvae import CPVAE, VAE, InputError
 from cpvae.data.loaders import Dataset, Split
-from cpvae.study.judge import Judge
+from cpvae.data.schema import Schema
+from cpvae.study.judge import Judge, judge_for
 from cpvae.study.quality import (
+    DISTANCE,
+    _with_gaps_of,
     bootstrap_se,
     class_coverage,
     class_entropy,
     frechet_distance,
     judge_model,
     neighbourhoods,
-    precision_recall_density_coverage,
     purity,
     purity_by_component,
     quality,
@@ -146,6 +150,10 @@ def test_frechet_distance_refuses_other_shapes(shapes):
 # ---------------------------------------------------------------- precision, recall, density, coverage
 
 
+def figures(real: np.ndarray, generated: np.ndarray) -> dict[str, float]:
+    return {name: float(rows.mean()) for name, rows in vars(neighbourhoods(real, generated)).items()}
+
+
 def column(*values: float) -> np.ndarray:
     return np.array(values)[:, None]
 
@@ -181,9 +189,9 @@ def test_rows_beside_themselves():
     """All are 1, but for the density: each row is in its own ball too."""
     x = np.random.RandomState(0).normal(size=(200, 8))
     expected = {"precision": 1, "recall": 1, "density": 6 / 5, "coverage": 1}
-    assert precision_recall_density_coverage(x, x) == pytest.approx(expected)
+    assert figures(x, x) == pytest.approx(expected)
     twice = np.repeat(x[:20], 8, axis=0)  # more duplicates than k: balls of radius 0
-    found = precision_recall_density_coverage(twice, twice)
+    found = figures(twice, twice)
     assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
 
 
@@ -194,10 +202,10 @@ def test_density_of_independent_rows_is_one_on_average(agree):
 
 
 def test_neighbourhoods_agree_with_searches_by_scikit_learn(monkeypatch):
-    """Other code, and other blocks of distances, on rows enough that no distance is a tie."""
+    """Other code, and many blocks of distances, on rows enough that no distance is a tie."""
     random = np.random.RandomState(0)
     real, generated = random.normal(size=(150, 4)), random.normal(0.5, 1.2, size=(110, 4))
-    monkeypatch.setattr("cpvae.study.quality.DISTANCES", 1000)
+    monkeypatch.setitem(DISTANCE, "working_memory", 0.01)  # MB: 8 rows at a time
     found = neighbourhoods(real, generated, k=4)
     reach = {}
     for name, x in (("real", real), ("generated", generated)):
@@ -218,7 +226,7 @@ def test_a_dropped_mode_costs_recall_and_junk_costs_precision():
     real, same = two_modes(random, 400), two_modes(random, 400)
     one = random.normal(size=(400, 3))
     junk = np.concatenate([same[::2], random.uniform(-500, 500, (200, 3))])
-    full, dropped, spoilt = (precision_recall_density_coverage(real, x) for x in (same, one, junk))
+    full, dropped, spoilt = (figures(real, x) for x in (same, one, junk))
     assert min(full.values()) > 0.85
     assert dropped["precision"] > 0.85
     assert dropped["recall"] <= 0.5
@@ -265,8 +273,8 @@ def test_bootstrap_is_fixed_by_its_seed_and_refuses_nothing_to_resample():
     x = np.arange(10.0)
     assert bootstrap_se(np.mean, [x], seed=1) == bootstrap_se(np.mean, [x], seed=1)
     assert bootstrap_se(np.mean, [x], seed=1) != bootstrap_se(np.mean, [x], seed=2)
-    with pytest.raises(InputError, match=r"sets of \[10, 0\] rows: expected at least one row in each"):
-        bootstrap_se(np.mean, [x, x[:0]])
+    with pytest.raises(InputError, match=r"sets of \[10, 1\] rows: expected at least two rows in each"):
+        bootstrap_se(np.mean, [x, x[:1]])
     with pytest.raises(InputError, match="n=1: expected a whole number of at least 2"):
         bootstrap_se(np.mean, [x], n=1)
 
@@ -299,14 +307,12 @@ def judge(data: Dataset) -> Judge:
 class Fake:
     """A generator that is known: component k draws classes by row k of a table."""
 
-    likelihood_ = "gaussian"
+    has_components = True
+    model_ = SimpleNamespace(likelihood=SimpleNamespace(varies=False))
 
     def __init__(self, table: list[list[float]], weights: list[float]):
         self.table, self.weights_ = np.array(table), np.array(weights)
         self.n_components = len(table)
-
-    def predict(self, X: np.ndarray) -> None:
-        """Only that there is one is looked at."""
 
     def sample(self, n: int, component: int | None = None, *, mean: bool, random_state: np.random.RandomState):
         if component is None:
@@ -381,8 +387,8 @@ def corners() -> Dataset:
 @pytest.fixture(scope="module")
 def corner_judge(corners: Dataset) -> Judge:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("cpvae.study.judge.STEPS", (60, 60))
-        return Judge.fit(*vars(corners.splits["all"]).values())
+        patched.setattr("cpvae.study.classifier.STEPS", (60, 60))
+        return Judge.fit(corners.splits["all"].x, corners.splits["all"].y)
 
 
 def test_models_without_components_have_no_purity_and_models_with_have_it(corners, corner_judge):
@@ -392,6 +398,8 @@ def test_models_without_components_have_no_purity_and_models_with_have_it(corner
     plain = judge_model(VAE(**quick).fit(x), corners, corner_judge)
     assert not [name for name in plain if "purity" in name]
     assert (plain["split"], plain["n"], plain["mean"]) == ("all", 240, True)
+    assert set(plain["drawn"]) == set(plain) - {"split", "n", "mean", "drawn"}
+    assert plain["drawn"]["frechet_distance"] != plain["frechet_distance"]
     model = CPVAE(3, **quick).fit(x)
     found = judge_model(model, corners, corner_judge, n_samples=100, per_component=20)
     assert found["n"] == 100
@@ -405,9 +413,9 @@ def test_models_without_components_have_no_purity_and_models_with_have_it(corner
 class Images(Fake):
     """Blank images; remembers whether means were asked for."""
 
-    def __init__(self, likelihood: str):
+    def __init__(self, varies: bool):
         super().__init__([[1, 0, 0, 0]], [1.0])
-        self.likelihood_, self.asked = likelihood, []
+        self.model_, self.asked = SimpleNamespace(likelihood=SimpleNamespace(varies=varies)), []
 
     def sample(self, n, component=None, *, mean, random_state):
         self.asked.append(mean)
@@ -415,29 +423,86 @@ class Images(Fake):
 
 
 @pytest.mark.parametrize(
-    ("likelihood", "mean", "asked", "drawn"),
+    ("varies", "mean", "asked", "drawn"),
     [
-        ("bernoulli", None, True, False),
-        ("bernoulli", False, False, True),
-        ("gaussian", None, True, False),
-        ("gaussian", False, False, False),  # a Gaussian model draws grey pixels
+        (True, None, [True, False], [False, True]),  # of grey images means, and draws beside them
+        (True, False, [False], [True]),
+        (True, True, [True], [False]),
+        (False, None, [True, False], [False, False]),  # a model of levels draws grey pixels
+        (False, False, [False], [False]),
     ],
 )
-def test_like_is_compared_with_like(corners, corner_judge, monkeypatch, likelihood, mean, asked, drawn):
+def test_like_is_compared_with_like(corners, corner_judge, monkeypatch, varies, mean, asked, drawn):
     """Real pixels are drawn where generated ones are."""
     given = []
-    monkeypatch.setattr("cpvae.study.quality.quality", lambda judge, real, *rest, **options: given.append(real) or {})
-    model, x = Images(likelihood), corners.splits["all"].x
+    monkeypatch.setattr(
+        "cpvae.study.quality.quality", lambda judge, real, *rest, **options: given.append(real) or {"coverage": 1.0}
+    )
+    model, x = Images(varies), corners.splits["all"].x
     found = judge_model(model, corners, corner_judge, seed=4, mean=mean)
-    assert (found["mean"], model.asked) == (asked, [asked])
-    np.testing.assert_array_equal(given[0], corner_judge.draw(x, 4) if drawn else x)
+    assert (found["mean"], model.asked) == (asked[0], asked)
+    assert found.get("drawn") == ({"coverage": 1.0} if len(asked) > 1 else None)
+    for real, pixels in zip(given, drawn, strict=True):
+        np.testing.assert_array_equal(real, corner_judge.draw(x, 4) if pixels else x)
 
 
 def test_black_and_white_images_are_drawn_and_labels_needed(corners, corner_judge):
-    x, y = vars(corners.splits["all"]).values()
-    model = Images("bernoulli")
+    x, y = corners.splits["all"].x, corners.splits["all"].y
+    model = Images(varies=True)
     judge_model(model, Dataset("ink", {"all": Split(x > 0.5, y)}, "bernoulli", None, ""), corner_judge)
     assert model.asked == [False]
     bare = Dataset("bare", {"all": Split(x, None)}, "bernoulli", None, "")
     with pytest.raises(InputError, match="bare has no labels in 'all': expected some, to check the judge by"):
         judge_model(model, bare, corner_judge)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def mixed(n: int = 120) -> tuple[pd.DataFrame, np.ndarray]:
+    """Three sources in a number, a count, a flag and a level, a tenth of the levels missing."""
+    random = np.random.RandomState(0)
+    y = np.arange(n) % 3
+    frame = pd.DataFrame(
+        {
+            "size": random.normal(6 * y, 1.0),
+            "visits": random.poisson(1 + 8 * y),
+            "flag": (y == 2).astype(int),
+            "kind": np.where(random.rand(n) < 0.1, None, np.array(["a", "b", "c"])[y]),
+        }
+    )
+    return frame, y
+
+
+def test_a_table_is_judged_by_its_schema():
+    frame, y = mixed()
+    schema = Schema.infer(frame, {"visits": "count"})
+    data = Dataset("mixed", {"train": Split(frame[:80], y[:80]), "test": Split(frame[80:], y[80:])}, None, None, "")
+    judge = judge_for(data, schema=schema)
+    assert judge.shape == (1 + 1 + 2 + 3 + 1,)  # a number, a count, levels, and whether the level is missing
+    assert judge.accuracy(frame[80:], y[80:]) > 0.95
+    given: list[pd.DataFrame] = []
+
+    class Copy(Fake):
+        """Draws the rows of the table, of component k those of source k."""
+
+        def sample(self, n, component=None, *, mean, random_state):
+            rows = frame[80:] if component is None else frame[y == component]
+            given.append(rows.dropna().sample(n, replace=True, random_state=0).reset_index(drop=True))
+            return given[-1], None
+
+    found = judge_model(Copy(np.eye(3).tolist(), [1 / 3] * 3), data, judge, per_component=20)
+    assert found["purity"] > 0.95
+    assert found["coverage"] > 0.8
+    assert found["classes_covered"] == 3
+    assert "drawn" not in found
+
+
+def test_cells_missing_in_real_rows_are_taken_out_of_generated_ones():
+    """Or rows without gaps beside rows with some would look unlike each other."""
+    real = pd.DataFrame({"a": [1.0, None], "b": ["x", "y"]})
+    generated = pd.DataFrame({"a": [5.0, 6.0], "b": ["y", "y"]})
+    assert _with_gaps_of(real, generated).isna().to_numpy().tolist() == [[False, False], [True, False]]
+    assert _with_gaps_of(real.dropna(), generated[:1]) is not None
+    x = np.zeros((3, 2))
+    assert _with_gaps_of(x, x) is x

@@ -78,6 +78,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     """
 
     name: ClassVar[str]
+    has_components: ClassVar[bool] = False  # whether the prior has components, which rows can be put to
     sampled_by: ClassVar[str] = "prior"
     part_name: ClassVar[str] = "components"
     remedy: ClassVar[str] = "refit with n_init=5, or with fewer components"
@@ -684,6 +685,7 @@ class Clusterer(DeepMixture):
         means_, scales_: mean and standard deviation of the Gaussians of the prior, ``(K, latent_dim)``.
     """
 
+    has_components = True
     weights_: np.ndarray
     means_: np.ndarray
     scales_: np.ndarray

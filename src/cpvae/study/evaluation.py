@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,24 +19,29 @@ DECOMPOSED, PAIRS = 2_000, 400_000_000  # rows in the n-by-n sum of eq. (13), fe
 
 
 def choose_split(data: Dataset, name: str | None) -> str:
-    """The split asked for, or "test" where there is one, else all that there is.
+    """Name the split asked for; by default "test" where there is one, else "valid", else all that there is.
 
     Raises:
         InputError: no such split.
     """
     if name is None:
-        return "test" if "test" in data.splits else next(iter(data.splits))
+        return next((one for one in ("test", "valid") if one in data.splits), next(iter(data.splits)))
     if name not in data.splits:
         raise InputError(f"{data.name} has no split {name!r}{nearest(name, data.splits)}")
     return name
 
 
+def rows_at(split: Split, index: np.ndarray) -> Split:
+    """Take the rows at the positions `index` ``(m,)``, with all that belongs to them."""
+    others = {name: value[index] for name, value in vars(split).items() if name != "x" and value is not None}
+    return replace(split, x=take(split.x, index), **others)
+
+
 def some_rows(split: Split, n: int | None, seed: int = 0) -> Split:
-    """At most `n` rows of a split, drawn with a fixed seed; their order is kept."""
+    """Draw at most `n` rows of a split, with a fixed seed; their order is kept."""
     if n is None or n >= len(split.x):
         return split
-    index = np.sort(np.random.RandomState(seed).choice(len(split.x), n, replace=False))
-    return Split(take(split.x, index), None if split.y is None else split.y[index])
+    return rows_at(split, np.sort(np.random.RandomState(seed).choice(len(split.x), n, replace=False)))
 
 
 def evaluate(

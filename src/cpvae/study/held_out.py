@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cpvae.data.loaders import Dataset, Split
+from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
-from cpvae.estimators.contract import take
+from cpvae.study.evaluation import rows_at
 from cpvae.study.inputs import choose_split_for_fit
 
 SHARE = 0.2  # of the rows
@@ -56,9 +56,6 @@ def with_held_out(data: Dataset, name: str = "test") -> Dataset:
         return data
     source = choose_split_for_fit(data)
     rows = data.splits[source]
-    parts = {
-        part: Split(take(rows.x, index), None if rows.y is None else rows.y[index])
-        for part, index in zip(("train", name), hold_out(len(rows.x)), strict=True)
-    }
-    others = {split: rows for split, rows in data.splits.items() if split != source}
-    return replace(data, splits={"train": parts["train"], **others, name: parts[name]})
+    fitted, held = (rows_at(rows, index) for index in hold_out(len(rows.x)))
+    others = {split: part for split, part in data.splits.items() if split != source}
+    return replace(data, splits={"train": fitted, **others, name: held})

@@ -15,23 +15,26 @@ models under the same judge and with the same number of rows, not with figures f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
-from scipy.stats import entropy
+import pandas as pd
+from scipy.stats import bootstrap, entropy
+from sklearn.metrics import pairwise_distances_chunked
 
 from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
+from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.study.evaluation import choose_split, some_rows
 from cpvae.study.judge import Judge
 
 SHARE = 0.1  # of a class's share among real rows, from which on it counts as covered
-DISTANCES = 2**22  # held at once: 32 MB
+# Distances by scipy, from differences: scikit-learn's "euclidean", from products, is not the same number both ways.
+DISTANCE: dict[str, Any] = {"metric": "minkowski", "working_memory": 32}
 
 
 # ---------------------------------------------------------------- classes
@@ -190,8 +193,7 @@ def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neigh
 
     Balls are closed, as in the former paper, so that duplicates are inside theirs. For independent rows of one
     distribution the density is 1 in expectation; for a set beside itself it is ``(k + 1) / k``, since every row is in
-    its own ball too. Distances are taken from differences, in blocks of 32 MB, so that radius and distance of the same
-    pair are the same number.
+    its own ball too. Radius and distance of the same pair are the same number.
 
     Args:
         real, generated: features, ``(n, d)`` and ``(m, d)``, more than k rows each.
@@ -215,7 +217,9 @@ def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neigh
     radius_real, radius_generated = _radii(real, k), _radii(generated, k)
     inside = np.zeros(len(generated))
     recall, coverage = np.zeros(len(real)), np.zeros(len(real))
-    for rows, distances in _distances(generated, real):
+    start = 0
+    for distances in pairwise_distances_chunked(generated, real, **DISTANCE):
+        rows = slice(start, start := start + len(distances))
         within = distances <= radius_real
         inside[rows] = within.sum(1)
         coverage = np.maximum(coverage, within.any(0))
@@ -223,33 +227,16 @@ def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neigh
     return Neighbourhoods((inside > 0).astype(np.float64), recall, inside / k, coverage)
 
 
-def precision_recall_density_coverage(real: np.ndarray, generated: np.ndarray, k: int = 5) -> dict[str, float]:
-    """The means of `neighbourhoods`, by name.
-
-    >>> x = np.arange(20.0).reshape(10, 2)
-    >>> precision_recall_density_coverage(x, x + 1000.0)
-    {'precision': 0.0, 'recall': 0.0, 'density': 0.0, 'coverage': 0.0}
-    """
-    return {name: float(rows.mean()) for name, rows in vars(neighbourhoods(real, generated, k)).items()}
-
-
 def _radii(x: np.ndarray, k: int) -> np.ndarray:
     """Distance of each row to its k-th nearest neighbour; the row itself, at 0, is not one."""
-    return np.concatenate([np.partition(distances, k, axis=1)[:, k] for _, distances in _distances(x, x)])
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    size = max(1, DISTANCES // len(b))
-    for start in range(0, len(a), size):
-        rows = slice(start, start + size)
-        yield rows, cdist(a[rows], b)
+    return np.concatenate([np.partition(d, k, axis=1)[:, k] for d in pairwise_distances_chunked(x, **DISTANCE)])
 
 
 # ---------------------------------------------------------------- standard errors
 
 
 def bootstrap_se(statistic: Callable[..., float], arrays: Sequence[np.ndarray], n: int = 100, seed: int = 0) -> float:
-    """Standard error of a statistic by the bootstrap over rows (Efron, 1979).
+    """Estimate the standard error of a statistic by the bootstrap over rows (Efron, 1979).
 
     Args:
         statistic: called with arrays like the given ones.
@@ -257,17 +244,27 @@ def bootstrap_se(statistic: Callable[..., float], arrays: Sequence[np.ndarray], 
         n: resamples; the error itself is then good to about ``1 / sqrt(2 n)``, 7 % for 100.
 
     Raises:
-        InputError: fewer than two resamples, or a set without rows.
+        InputError: fewer than two resamples, or a set of fewer than two rows.
 
     >>> round(bootstrap_se(np.mean, [np.array([0.0, 1.0] * 200)]), 3)  # 0.5 / sqrt(400)
     0.025
     """
     whole("n", n, 2)
-    if not arrays or not all(len(array) for array in arrays):
-        raise InputError(f"sets of {[len(array) for array in arrays]} rows: expected at least one row in each")
-    random = np.random.RandomState(seed)
-    values = [statistic(*(x[random.randint(len(x), size=len(x))] for x in arrays)) for _ in range(n)]
-    return float(np.std(values, ddof=1))
+    if not arrays or min(len(array) for array in arrays) < 2:
+        raise InputError(f"sets of {[len(array) for array in arrays]} rows: expected at least two rows in each")
+
+    def of_rows(*index: np.ndarray) -> float:
+        return statistic(*(array[i] for array, i in zip(arrays, index, strict=True)))
+
+    found = bootstrap(
+        [np.arange(len(array)) for array in arrays],  # positions, for rows may be vectors or text
+        of_rows,
+        vectorized=False,
+        n_resamples=n,
+        method="percentile",
+        random_state=np.random.RandomState(seed),
+    )
+    return float(found.standard_error)
 
 
 # ---------------------------------------------------------------- all of it
@@ -275,17 +272,17 @@ def bootstrap_se(statistic: Callable[..., float], arrays: Sequence[np.ndarray], 
 
 def quality(
     judge: Judge,
-    real_x: np.ndarray,
+    real_x: Any,
     real_y: np.ndarray,
-    generated: np.ndarray,
-    per_component: Sequence[np.ndarray] | None = None,
+    generated: Any,
+    per_component: Sequence[Any] | None = None,
     weights: np.ndarray | None = None,
     *,
     k: int = 5,
     n_resamples: int = 100,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What a judge says of generated rows, each figure with its standard error (``_se``).
+    """Measure generated rows by a judge, each figure with its standard error (``_se``).
 
     Classes are the judge's on both sides, so that its mistakes touch real and generated rows alike; how many it makes
     is `judge_accuracy`. Standard errors are those of the rows drawn, for this judge and this model: that of purity
@@ -339,17 +336,20 @@ def judge_model(
     *,
     mean: bool | None = None,
 ) -> dict[str, Any]:
-    """`quality` of what a fitted model generates, beside as many real rows of a split.
+    """Measure the `quality` of what a fitted model generates, beside as many real rows of a split.
+
+    Rows are compared with their like. Where the model draws pixels from grey levels, those of the real rows are drawn
+    too. Where cells of a real row are missing, the same cells are taken out of the generated row beside it.
 
     Args:
-        model: a fitted estimator; purity is for those with categories, which have a `predict`.
+        model: a fitted estimator; purity is for those with components.
         split_name: of the real rows, as for `cpvae.study.evaluation.choose_split`; not the one the judge learned from.
         n_samples: rows on each side, or all of the split where it has fewer.
-        per_component: rows from each component, for purity.
+        per_component: rows from each component, for purity, at least 2.
         seed: of all draws.
-        mean: generate means of p(x | z, c) instead of draws from it. None does so for images with grey levels, as the
-            paper's pictures do; tables and black-and-white images are drawn. Where the model draws pixels from grey
-            levels, those of the real rows are drawn too, so that like is compared with like.
+        mean: generate means of p(x | z, c) instead of draws from it. None draws tables and black-and-white images;
+            for images with grey levels it gives the figures of means, as the paper's pictures are, and beside them,
+            under ``drawn``, those of draws.
 
     Returns:
         As `quality`, and before it ``split``, ``n`` (rows on each side) and ``mean``.
@@ -358,21 +358,50 @@ def judge_model(
         InputError: no such split, a split without labels, or whatever `quality` refuses.
     """
     whole("n_samples", n_samples, 1)
-    whole("per_component", per_component, 1)
+    whole("per_component", per_component, 2)
     split_name = choose_split(data, split_name)
     split = some_rows(data.splits[split_name], n_samples, seed)
     if split.y is None:
         raise InputError(f"{data.name} has no labels in {split_name!r}: expected some, to check the judge by; add them")
-    real, n = np.asarray(split.x), len(split.x)
-    if mean is None:
-        mean = real.ndim == 4 and bool(((real != real.min()) & (real != real.max())).any())
-    if not mean and getattr(model, "likelihood_", None) == "bernoulli":
-        real = judge.draw(real, seed)
+    rows = as_table(split.x, data.feature_names)
+    kinds = [mean] if mean is not None else [True, False] if _is_grey(split.x) else [False]
     random = np.random.RandomState(seed)
-    generated, _ = model.sample(n, mean=mean, random_state=random)
+    means, *draws = [_judged(model, judge, rows, split.y, per_component, random, seed, kind) for kind in kinds]
+    found = {"split": split_name, "n": len(split.x), "mean": kinds[0], **means}
+    return found | ({"drawn": draws[0]} if draws else {})
+
+
+def _judged(
+    model: DeepMixture,
+    judge: Judge,
+    real: Any,
+    labels: np.ndarray,
+    per_component: int,
+    random: np.random.RandomState,
+    seed: int,
+    mean: bool,
+) -> dict[str, Any]:
+    """`quality` of means, or of draws, of one model."""
+    if not mean and model.model_.likelihood.varies:
+        real = judge.draw(real, seed)
+    generated, _ = model.sample(len(real), mean=mean, random_state=random)
     groups = None
-    if model.n_components > 1 and hasattr(model, "predict"):
+    if model.has_components and model.n_components > 1:
         draws = (model.sample(per_component, k, mean=mean, random_state=random) for k in range(model.n_components))
         groups = [rows for rows, _ in draws]
-    found = quality(judge, real, split.y, generated, groups, getattr(model, "weights_", None), seed=seed)
-    return {"split": split_name, "n": n, "mean": mean, **found}
+    weights = getattr(model, "weights_", None)
+    return quality(judge, real, labels, _with_gaps_of(real, generated), groups, weights, seed=seed)
+
+
+def _with_gaps_of(real: Any, generated: Any) -> Any:
+    """Generated rows of a table without the cells that are missing in the real rows beside them."""
+    if not isinstance(generated, pd.DataFrame):
+        return generated
+    frame = as_frame(real)
+    missing = frame[[name for name in frame.columns if str(name) in generated.columns]].isna().to_numpy()
+    return generated.mask(missing) if missing.any() else generated
+
+
+def _is_grey(x: Any) -> bool:
+    """Whether rows are images with more than two levels."""
+    return isinstance(x, np.ndarray) and x.ndim == 4 and bool(((x != x.min()) & (x != x.max())).any())
