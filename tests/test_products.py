@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from cpvae import CPVAE
 from cpvae.nn import products
 from cpvae.probability import recipes
 from cpvae.probability.bounds import elbo
 from cpvae.probability.expectations import Exact
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
-needs_onednn = pytest.mark.skipif(not products.has_onednn(), reason="this PyTorch has no oneDNN product")
+HAS_ONEDNN = products.has_onednn(torch.float32)
+needs_onednn = pytest.mark.skipif(not HAS_ONEDNN, reason="oneDNN's product does not work here, or is switched off")
 
 
 @pytest.fixture(params=[True, False], ids=["onednn", "torch"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if request.param and not products.has_onednn():
-        pytest.skip("this PyTorch has no oneDNN product")
+    if request.param and not HAS_ONEDNN:
+        pytest.skip("oneDNN's product does not work here, or is switched off")
     monkeypatch.setattr(products, "prefers_onednn", lambda: request.param)
     return bool(request.param)
 
@@ -94,8 +97,8 @@ def test_a_model_has_the_same_bound_and_gradient_either_way(monkeypatch: pytest.
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_the_choice_depends_on_the_maker_of_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(products, "has_onednn", lambda: True)
+def test_the_choice_depends_on_the_maker_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "has_onednn", lambda dtype: True)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     for text, expected in {
         "vendor_id\t: AuthenticAMD\n": True,
@@ -104,3 +107,63 @@ def test_the_choice_depends_on_the_maker_of_the_processor(monkeypatch: pytest.Mo
     }.items():
         monkeypatch.setattr(products.Path, "read_text", lambda self, text=text: text)
         assert products.prefers_onednn.__wrapped__() is expected
+
+
+def raises(error: Exception):
+    def product(*arguments: object) -> torch.Tensor:
+        raise error
+
+    return product
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        raises(RuntimeError("could not create a primitive descriptor")),  # a processor without such products
+        raises(AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_linear_pointwise'")),
+        raises(TypeError("unexpected argument")),
+        lambda x, weight, bias=None: torch.zeros(2, 3),
+    ],
+    ids=["cannot", "absent", "changed", "wrong"],
+)
+def test_a_product_that_does_not_work_here_is_not_used(monkeypatch: pytest.MonkeyPatch, answer) -> None:
+    monkeypatch.setattr(products, "product", answer)
+    for dtype in (torch.float32, torch.bfloat16):
+        assert not products.has_onednn.__wrapped__(dtype)
+
+
+def test_one_variable_switches_the_fast_products_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "product", lambda x, weight, bias=None: x)
+    monkeypatch.delenv(products.FAST, raising=False)
+    assert products.has_onednn.__wrapped__(torch.float32)
+    monkeypatch.setenv(products.FAST, "0")
+    assert not products.has_onednn.__wrapped__(torch.float32)
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["bfloat16", "rounded"])
+def test_numbers_are_rounded_the_same_whatever_the_processor_can_do(
+    monkeypatch: pytest.MonkeyPatch, way: bool, native: bool
+) -> None:
+    if native and not products.has_onednn(torch.bfloat16):
+        pytest.skip("this processor has no products of bfloat16 numbers, or they are switched off")
+    monkeypatch.setattr(products, "has_onednn", lambda dtype: native or dtype == torch.float32)
+    torch.manual_seed(0)
+    x, weight, bias = (t.requires_grad_() for t in (torch.randn(7, 1, 5), torch.randn(6, 5), torch.randn(6)))
+    with products.reduced():
+        found = products.linear(x, weight, bias)
+    assert found.dtype == torch.float32
+    low = (x.bfloat16().float() @ weight.bfloat16().float().t()).bfloat16().float() + bias
+    torch.testing.assert_close(found, low, rtol=2**-7, atol=1e-6)  # a sum in another order may round to a neighbour
+    full = torch.autograd.grad(F.linear(x, weight, bias).square().sum(), (x, weight, bias))
+    ours = torch.autograd.grad(found.square().sum(), (x, weight, bias))
+    for one, other in zip(ours, full, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.15)
+
+
+@pytest.mark.parametrize("maker", [True, False], ids=["onednn", "torch"])
+def test_a_fit_in_bfloat16_needs_no_such_products(monkeypatch: pytest.MonkeyPatch, maker: bool) -> None:
+    monkeypatch.setattr(products, "prefers_onednn", lambda: maker and HAS_ONEDNN)
+    monkeypatch.setattr(products, "has_onednn", lambda dtype: dtype == torch.float32 and HAS_ONEDNN)
+    x = np.random.RandomState(0).normal(size=(40, 3))
+    model = CPVAE(2, latent_dim=2, hidden=(8,), max_epochs=1, precision="bfloat16", random_state=0).fit(x)
+    assert np.isfinite(model.score(x))

@@ -1,15 +1,20 @@
 """Matrix products: on processors where PyTorch's own are slow, and in fewer digits.
 
 PyTorch hands single-precision products on x86 to Intel's MKL, which on processors of other makers leaves half of their
-width unused; oneDNN, which PyTorch carries as well, does not. `linear` takes the faster of the two by the maker of the
-processor, not by a measurement: the same machine gives the same bits every time.
+width unused. oneDNN, which PyTorch carries as well, does not. `linear` chooses between the two by the maker of the
+processor, not by a measurement: the same machine gives the same bits every time. It asks oneDNN for one small product
+first, and stays with MKL where no right answer comes.
 
-Inside `reduced` the numbers that are multiplied are rounded to bfloat16, their sums and all else stay in single
-precision: faster where the hardware has such products.
+Inside `reduced` the numbers that are multiplied, and their product, are rounded to bfloat16; sums are added up in
+single precision. That is faster where the processor has such products. Where it has none the numbers are rounded all
+the same and multiplied in single precision: the result is the same but for the order of the sums, and no time is saved.
+
+``CPVAE_FAST_PRODUCTS=0`` in the environment leaves everything to PyTorch's single-precision products.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,12 +28,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 PRECISIONS = ("float32", "bfloat16")
+FAST = "CPVAE_FAST_PRODUCTS"  # a variable of the environment
 _reduced: ContextVar[bool] = ContextVar("reduced", default=False)
 
 
 @contextmanager
 def reduced(precision: str = "bfloat16") -> Iterator[None]:
-    """Products by `linear` within the block in this precision, a name in `PRECISIONS`.
+    """Set the precision of `linear` within the block, by a name in `PRECISIONS`.
 
     >>> x, weight = torch.full((1, 3), 1.01), torch.ones(1, 3)
     >>> with reduced():
@@ -44,27 +50,46 @@ def reduced(precision: str = "bfloat16") -> Iterator[None]:
 
 @cache
 def prefers_onednn() -> bool:
-    """Whether this is an x86 processor that is not Intel's, and this PyTorch has the product we need from oneDNN."""
+    """Return whether this is an x86 processor of another maker than Intel, and oneDNN's product works on it."""
     try:
         maker = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("vendor_id"))
     except (OSError, StopIteration):  # no Linux, or no x86
         return False
-    return "GenuineIntel" not in maker and torch.backends.mkl.is_available() and has_onednn()
+    return "GenuineIntel" not in maker and torch.backends.mkl.is_available() and has_onednn(torch.float32)
 
 
-def has_onednn() -> bool:
-    """Whether PyTorch was built with oneDNN's linear product."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+@cache
+def has_onednn(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN multiplies numbers of this type here: ask it once.
+
+    Builds of PyTorch differ in what they contain and processors in what they can do; oneDNN raises where it cannot.
+    """
+    if os.environ.get(FAST) == "0":
+        return False
+    x, weight = torch.tensor([[1.0, 2.0, 3.0]] * 2, dtype=dtype), torch.eye(3, dtype=dtype)
+    try:
+        return torch.equal(product(x, weight), x)
+    except (AttributeError, TypeError, RuntimeError):  # no such operator; another signature; cannot be done here
+        return False
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x weight^T + bias`` by oneDNN: ``(n, in)``, ``(out, in)``, ``(out,)`` -> ``(n, out)``.
+    """Return ``x weight^T + bias`` by oneDNN: ``(n, in)``, ``(out, in)``, ``(out,)`` -> ``(n, out)``.
 
     Matrices must be dense or the transpose of a dense one: a slice of columns has oneDNN fall back to a reference
     implementation, which is far slower.
+
+    The operator is a private one, hence `has_onednn`. PyTorch's public way to the same product, tensors in oneDNN's own
+    layout, copies the operands and the result.
     """
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """Round to bfloat16, in the type that is then multiplied: bfloat16 itself where the hardware has such products."""
+    low = x.bfloat16()
+    return low if x.device.type != "cpu" or has_onednn(torch.bfloat16) else low.float()
 
 
 class _OneDNNLinear(torch.autograd.Function):
@@ -76,9 +101,9 @@ class _OneDNNLinear(torch.autograd.Function):
         if not ctx.reduced:
             ctx.save_for_backward(x, weight)
             return product(x, weight, bias)
-        x, weight = x.bfloat16(), weight.bfloat16()
+        x, weight = _rounded(x), _rounded(weight)
         ctx.save_for_backward(x, weight)
-        result = product(x, weight).float()
+        result = product(x, weight).bfloat16().float()
         return result if bias is None else result.add_(bias)
 
     @staticmethod
@@ -98,12 +123,12 @@ class _OneDNNLinear(torch.autograd.Function):
 
 
 def _dense(x: Tensor) -> Tensor:
-    """A matrix, or a copy of it if neither it nor its transpose is dense."""
+    """Return the matrix, or a copy of it if neither it nor its transpose is dense."""
     return x if x.t().is_contiguous() else x.contiguous()
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear`, ``(..., in)`` -> ``(..., out)``, up to rounding.
+    """Multiply as `torch.nn.functional.linear` does, up to rounding: ``(..., in)`` -> ``(..., out)``.
 
     >>> x, weight, bias = torch.randn(5, 1, 3), torch.randn(4, 3), torch.zeros(4)
     >>> torch.allclose(linear(x, weight, bias), F.linear(x, weight, bias), atol=1e-6)
@@ -112,7 +137,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     single = x.dtype == weight.dtype == torch.float32
     if not (single and x.device.type == "cpu" and x.numel() and prefers_onednn()):
         if single and _reduced.get():
-            result = F.linear(x.bfloat16(), weight.bfloat16()).float()
+            result = F.linear(_rounded(x), _rounded(weight)).bfloat16().float()
             return result if bias is None else result + bias
         return F.linear(x, weight, bias)
     dense = x.reshape(-1, x.shape[-1]).contiguous()
