@@ -20,6 +20,7 @@ types: $(READY)
 
 tests: $(READY)
 	$(BIN)/pytest -n 2 -q
+	CPVAE_FAST_PRODUCTS=0 $(BIN)/pytest -q src/cpvae/nn tests/test_products.py tests/test_presets.py
 
 setup: $(READY)
 

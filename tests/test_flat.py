@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+import pytest
 import torch
 from torch import nn
 
+from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.fitting.devices.flat import ALIGN, Flat
 
 
@@ -54,3 +58,35 @@ def test_released_parameters_have_memory_of_their_own() -> None:
     flat.values.zero_()
     for p, value in zip(model.parameters(), before, strict=True):
         torch.testing.assert_close(p.detach(), value)
+
+
+def test_only_what_holds_numbers_and_learns_is_moved() -> None:
+    empty, fixed, learns = nn.Parameter(torch.zeros(0)), nn.Parameter(torch.ones(2), False), nn.Parameter(torch.ones(3))
+    flat = Flat([empty, fixed, learns])
+    assert flat.parameters == [learns]
+    assert len(flat) == ALIGN
+    (2 * learns).sum().backward()
+    flat.collect()
+    assert flat.gradient[:3].tolist() == [2.0, 2.0, 2.0]
+    for none in (Flat([]), Flat([empty, fixed])):
+        none.collect()
+        none.release()
+        assert len(none) == 0
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(("columns", "noise"), [("c", None), ("cc", 1.0), ("cn", 1.0), ("ck", None)])
+def test_a_table_without_numbers_to_learn_noise_of_can_be_fitted(name: str, columns: str, noise: float | None) -> None:
+    """A likelihood may have nothing to learn: no numbers, no counts, or a given noise."""
+    random, n = np.random.RandomState(0), 40
+    makes = {
+        "c": lambda: random.choice(["yes", "no"], n),
+        "n": lambda: np.where(random.rand(n) < 0.1, np.nan, random.normal(size=n)),
+        "k": lambda: random.poisson(2.0, n),
+    }
+    frame = pd.DataFrame({f"{kind}{i}": makes[kind]() for i, kind in enumerate(columns)})
+    schema = {f"{kind}{i}": "count" for i, kind in enumerate(columns) if kind == "k"} or None
+    model = ESTIMATORS[name](latent_dim=2, hidden=(8,), max_epochs=1, noise=noise, schema=schema, random_state=0)
+    if "n_components" in model.get_params():
+        model.set_params(n_components=2)
+    assert np.isfinite(model.fit(frame).score(frame))

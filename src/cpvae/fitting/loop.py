@@ -147,12 +147,11 @@ class _Run:
         self.folder, self.on_epoch = folder, on_epoch
         # A likelihood has at most a scalar to learn, its noise, on which everything else waits: it goes ahead.
         noise = {id(p) for p in model.likelihood.parameters()}
-        learned = [p for p in model.parameters() if p.requires_grad]
         parts = [
-            (1.0, [p for p in learned if id(p) not in noise]),
-            (NOISE_AHEAD, [p for p in learned if id(p) in noise]),
+            (1.0, Flat(p for p in model.parameters() if id(p) not in noise)),
+            (NOISE_AHEAD, Flat(model.likelihood.parameters())),
         ]
-        self.flats = [(ahead, Flat(parameters)) for ahead, parameters in parts if parameters]
+        self.flats = [(ahead, flat) for ahead, flat in parts if len(flat)]
         self.device = self.flats[0][1].values.device
         self.start = None if start is None else start.to(self.device)
         for _, flat in self.flats:

@@ -18,9 +18,11 @@ class Flat:
     """Parameters moved into one vector, and the vector of their gradients.
 
     Args:
-        parameters: all of one dtype and device; they stay usable as before.
+        parameters: of one dtype and device. Those that hold numbers and learn are moved and stay usable as before;
+            others are left alone, and there may be none that learn.
 
     Attributes:
+        parameters: those that were moved.
         values: the vector; a parameter begins at a multiple of `ALIGN`, what lies between is zero and stays zero.
         gradient: as `values`, filled by `collect`.
 
@@ -33,29 +35,32 @@ class Flat:
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]):
-        self.parameters = list(parameters)
-        first = self.parameters[0]
+        given = list(parameters)
+        self.parameters = [p for p in given if p.requires_grad and p.numel()]
         sizes = [ALIGN * math.ceil(p.numel() / ALIGN) for p in self.parameters]
-        self.values = torch.zeros(sum(sizes), dtype=first.dtype, device=first.device)
+        like = given[0] if given else torch.empty(0, dtype=torch.float32)
+        self.values = torch.zeros(sum(sizes), dtype=like.dtype, device=like.device)
         self.gradient = torch.zeros_like(self.values)
         self._gradients: list[Tensor] = []
-        for p, value, gradient in zip(
-            self.parameters, self.values.split(sizes), self.gradient.split(sizes), strict=True
-        ):
+        parts = zip(self.parameters, self.values.split(sizes), self.gradient.split(sizes), strict=True)
+        for p, value, gradient in parts if sizes else ():
             value = value[: p.numel()].view(p.shape)
             value.copy_(p.detach())
             p.data = value
             self._gradients.append(gradient[: p.numel()].view(p.shape))
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     @torch.no_grad()
     def collect(self) -> None:
-        """Move the gradients that `backward` left with the parameters into `gradient`; of those without, zero."""
-        found = [(mine, p.grad) for mine, p in zip(self._gradients, self.parameters, strict=True) if p.grad is not None]
-        if len(found) < len(self.parameters):
-            self.gradient.zero_()
-        torch._foreach_copy_([mine for mine, _ in found], [gradient for _, gradient in found])
-        for p in self.parameters:
-            p.grad = None
+        """Move the gradients that `backward` left with the parameters into `gradient`; zero where it left none."""
+        for mine, p in zip(self._gradients, self.parameters, strict=True):
+            if p.grad is None:
+                mine.zero_()
+            else:
+                mine.copy_(p.grad)
+                p.grad = None
 
     def release(self) -> None:
         """Give every parameter memory of its own again."""
