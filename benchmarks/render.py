@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from cpvae.study import markdown
-from cpvae.study.compare import as_markdown
+from cpvae.study.comparison import as_markdown
 from paper import table
 from paper.rows import published, read_rows
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cpvae import CPVAE, VAE, InputError, choose_components, load
 from cpvae.cli.app import app
 from cpvae.study import choice as choosing
+from cpvae.study.held_out import hold_out
 
 SMALL = {"latent_dim": 2, "hidden": (16,), "max_epochs": 25, "batch_size": 20, "random_state": 0}
 BLOBS, _ = make_blobs(500, 2, centers=[[-6, 0], [6, 0], [0, 8]], cluster_std=0.7, random_state=0)
@@ -142,5 +143,36 @@ def test_a_process_that_was_killed(tmp_path, monkeypatch):
         choose_components(CPVAE(**SMALL), BLOBS, [1, 2], out=tmp_path, n_jobs=2)
     assert str(refused.value) == (
         "the process of a fit was killed, most likely for want of memory; what is finished is in "
-        f"{tmp_path}; say the same again with n_jobs=1 (--jobs 1) to go on"
+        f"{tmp_path}; repeat it with n_jobs=1 (--jobs 1) to go on"
     )
+
+
+def test_levels_flags_and_gaps_that_only_some_rows_have(tmp_path):
+    """Whether they fall to the rows of a fit or to those held out."""
+    random = np.random.RandomState(0)
+    n = 60
+    frame = pd.DataFrame({"a": random.normal(size=n), "b": np.array(["x", "y"])[np.arange(n) % 2], "flag": 0})
+    frame.loc[::7, "b"] = [f"once {i}" for i in range(9)]
+    held = hold_out(n)[1]
+    frame.loc[held[0], "flag"] = 1
+    frame.loc[held[1], "a"] = None
+    quick = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "random_state": 0, "init": "random"}
+    found = choose_components(CPVAE(**quick), frame, [1, 2], n_jobs=1)
+    assert found.rows == 12
+    assert np.isfinite([c.negative_elbo for c in found.candidates]).all()
+    assert found.estimator.schema_.columns[2].levels == (0, 1)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    given = [
+        "choose",
+        str(tmp_path / "t.csv"),
+        "-k",
+        "1,2",
+        "--epochs",
+        "1",
+        "--jobs",
+        "1",
+        "--out",
+        str(tmp_path / "c"),
+    ]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output

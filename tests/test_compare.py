@@ -15,6 +15,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -22,25 +23,18 @@ import cpvae
 from cpvae import InputError
 from cpvae.estimators import contract
 from cpvae.fitting import loop, runs
-from cpvae.study.compare import (
-    COLUMNS,
-    EVALUATION,
-    PAGE,
-    RESULT,
-    TABLE,
-    Protocol,
-    cell,
-    compare,
-    jobs_of,
-    shown_columns,
-)
+from cpvae.study.compare import EVALUATION, PAGE, RESULT, TABLE, Protocol, compare_models, jobs_of
+from cpvae.study.comparison import COLUMNS, cell, shown_columns
 from cpvae.study.evaluation import evaluate
+from cpvae.study.held_out import hold_out, with_held_out
 from cpvae.study.inputs import load_data
 from test_cli import call, done, refused, stopping, tree
 
 OPTIONS = ("--epochs", "2", "--hidden", "8", "--latent-dim", "2", "--importance-samples", "5")
 MODELS = ("--models", "vae,cpvae", "-k", "2,3")
-JUDGED = {"purity", "classes_covered", "coverage", "frechet_distance"}
+JUDGED = {
+    f"{key}{how}" for key in ("purity", "classes_covered", "coverage", "frechet_distance") for how in ("", "_drawn")
+}
 PARAMS = {"max_epochs": 2, "hidden": (8,), "latent_dim": 2}
 
 
@@ -119,6 +113,9 @@ def test_every_cell_is_what_the_files_of_its_runs_say(made):
             assert kept == [by_name[run] for run in row["runs"]]
             values = [one[column.key] for one in kept if column.key in one]
             found = row["cells"].get(column.key)
+            if not values:
+                assert found is None
+                continue
             if row["model"] == "vae" and column.key in ("accuracy", "purity", "components_used"):
                 assert found is None
                 continue
@@ -131,13 +128,13 @@ def test_every_cell_is_what_the_files_of_its_runs_say(made):
 
 
 def test_every_run_can_be_opened_and_says_the_same_again(made):
-    data = load_data(str(made / "t.npz"))
+    data = with_held_out(load_data(str(made / "t.npz")))
     for run in json.loads((made / "printed").read_text())["runs"]:
         model = cpvae.load(made / "cmp" / run["run"])
         assert (model.name, model.random_state) == (run["model"], run["seed"])
         assert model.get_params().get("n_components") == run["components"]
         assert (model.max_epochs, tuple(model.hidden), model.latent_dim) == (2, (8,), 2)
-        again = evaluate(model, data, importance_samples=5)
+        again = evaluate(model, data, "test", importance_samples=5)
         assert {key: run[key] for key in again if key != "dataset"} == {
             k: v for k, v in again.items() if k != "dataset"
         }
@@ -148,7 +145,9 @@ def test_the_table_in_markdown_and_on_standard_output(shop):
     text = (shop / "cmp" / TABLE).read_text()
     lines = [[part.strip() for part in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     columns = shown_columns(comparison)
-    assert [column.key for column in COLUMNS if column not in columns] == ["negative_elbo_same_rows"]  # they are all
+    absent = [column.key for column in COLUMNS if column not in columns]
+    assert absent[0] == "negative_elbo_same_rows"  # they are all
+    assert all(key.endswith("_drawn") for key in absent[1:])  # vectors are drawn, so that nothing stands beside them
     assert lines[0] == ["t.npz", "K", *(column.title for column in columns), "seeds"]
     assert [line[:2] for line in lines[2:]] == [["vae", "-"], ["cpvae", "2"], ["cpvae", "3"]]
     for line, row in zip(lines[2:], comparison["rows"], strict=True):
@@ -252,6 +251,88 @@ def test_models_components_and_seeds_multiply():
         jobs_of(["mog"], [], 1)
 
 
+# -- which rows --------------------------------------------------------------------------------------------------------
+
+
+def customers(n: int = 60) -> pd.DataFrame:
+    """A labelled table as people have it: numbers, a count, a flag, text, a rare level, an empty cell."""
+    random = np.random.RandomState(0)
+    kind = np.arange(n) % 2
+    city = np.array(["north", "south"], object)[kind]
+    city[3], city[7] = "rare", "once"
+    frame = pd.DataFrame(
+        {
+            "spend": random.gamma(2, 20 + 60 * kind).round(2),
+            "age": random.randint(18, 90, n),
+            "visits": random.poisson(1 + 5 * kind),
+            "member": kind,
+            "city": city,
+            "kind": np.array(["a", "b"])[kind],
+        }
+    )
+    frame.loc[5, "spend"] = None
+    return frame
+
+
+TINY = (*OPTIONS, "--seeds", 1, "--jobs", 1, "--out", "c")
+
+
+@pytest.mark.parametrize("columns", [["spend"], ["age", "spend"], ["visits", "age"], ["member", "age"], None])
+def test_a_labelled_table_with_counts_flags_text_and_gaps_is_compared_and_judged(columns, place):
+    frame = customers()
+    if columns is not None:
+        frame = frame[[*columns, "kind"]].assign(other=np.random.RandomState(1).normal(size=60)).dropna()
+    frame.to_csv("mine.csv", index=False)
+    done("compare", "mine.csv", "--labels", "kind", "--models", "cpvae,vae", "-k", 2, *TINY)
+    comparison = json.loads(Path("c", RESULT).read_text())
+    assert {"purity", "classes_covered", "coverage", "frechet_distance"} <= set(comparison["rows"][0]["cells"])
+    assert comparison["judge_accuracy"] > 0.3
+    assert comparison["runs"][0]["classes_in_data"] == 2
+
+
+def test_rows_are_held_out_of_a_file_without_splits(place):
+    answer = done("compare", "t.npz", "--models", "mog", "-k", 2, *TINY)
+    assert "no test rows: 24 of 120 rows, drawn at random, are held out of all fits" in answer.err
+    comparison = json.loads(Path("c", RESULT).read_text())
+    assert (comparison["split"], comparison["held_out"]) == ("test", {"rows": 24, "of": 120})
+    assert comparison["runs"][0]["n"] == comparison["runs"][0]["judged_rows"] == 24
+    assert comparison["runs"][0]["mapping_split"] == "train"
+    assert runs.read_config(Path("c", "mog-k2-seed0"))["data"]["rows"] == 96
+    said = "24 rows of the split 'test', drawn at random from the 120 rows to fit and held out of all fits"
+    assert said in answer.out
+    assert said in Path("c", PAGE).read_text().replace("&#39;", "'")
+    x, y = rows()
+    held = hold_out(120)[1]
+    data = with_held_out(load_data("t.npz"))
+    np.testing.assert_array_equal(data.splits["test"].x, x[held])
+    np.testing.assert_array_equal(data.splits["test"].y, y[held])
+
+
+@pytest.mark.parametrize("given", [("train", "valid"), ("train", "test"), ("train", "valid", "test")])
+def test_rows_are_held_out_only_where_no_test_rows_are(given, place):
+    """Validation rows choose the weights of a fit, so that they are not those it is judged by."""
+    x, y = rows()
+    parts = dict(zip(given, np.array_split(np.arange(120), len(given)), strict=True))
+    np.savez("s.npz", **{f"x_{part}": x[i] for part, i in parts.items()}, **{f"y_{k}": y[i] for k, i in parts.items()})
+    answer = done("compare", "s.npz", "--models", "vae", *TINY)
+    comparison = json.loads(Path("c", RESULT).read_text())
+    assert comparison["split"] == "test"
+    assert ("held out" in answer.err) == ("test" not in given) == (comparison["held_out"] is not None)
+
+
+def test_rows_that_the_models_learned_from_are_called_so(place):
+    answer = done("compare", "t.npz", "--split", "all", "--models", "vae", *TINY)
+    assert "120 rows of the split 'all', from which the models learned." in answer.out
+    assert json.loads(Path("c", RESULT).read_text())["fitted_on"]
+
+
+def test_too_few_rows_to_hold_any_out(place):
+    np.savez("few.npz", x=rows()[0][:6])
+    assert "6 rows, of which 20% are held out: expected at least 2 rows to fit and 2 to hold out" in refused(
+        "compare", "few.npz", "--models", "vae", *TINY
+    )
+
+
 # -- going on --------------------------------------------------------------------------------------------------------
 
 
@@ -333,11 +414,11 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
     arguments = ("compare", "t.npz", *LONG, "--importance-samples", 5, "--seeds", 1, "--jobs", 1)
     whole = json.loads(done(*arguments, "--out", "whole", "--json").out)
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_step", stopping(after=75))  # two steps an epoch: in the second fit
+        patch.setattr(loop._Run, "_step", stopping(after=45))  # a step an epoch: in the second fit
         answer = call(*arguments, "--out", "my cmp", "--json")
     assert (answer.code, answer.out) == (130, "")
     assert answer.err.splitlines()[-1] == (
-        "stopped; what is finished is in my cmp. To go on, say the same command again"
+        "stopped; what is finished is in my cmp. To go on, run the same command again"
     )
     states = {path.parent.name: json.loads(path.read_text())["status"] for path in Path("my cmp").glob("*/config.json")}
     assert states == {"vae-seed0": "finished", "mog-k2-seed0": "running"}
@@ -388,7 +469,7 @@ def test_control_c_with_fits_side_by_side(place):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, err
     assert out == ""
-    assert err.splitlines()[-1] == "stopped; what is finished is in c. To go on, say the same command again"
+    assert err.splitlines()[-1] == "stopped; what is finished is in c. To go on, run the same command again"
     assert "Traceback" not in err
     patience = time.monotonic() + 30
     while session(process.pid):
@@ -423,7 +504,9 @@ def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
         for backend in ("threading", "sequential"):
             with joblib.parallel_config(backend=backend):
                 protocol = Protocol(importance_samples=5)
-                compare("t.npz", ["vae", "cpvae"], [2, 3], 2, Path(backend), params=PARAMS, protocol=protocol, n_jobs=2)
+                compare_models(
+                    "t.npz", ["vae", "cpvae"], [2, 3], 2, Path(backend), params=PARAMS, protocol=protocol, n_jobs=2
+                )
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -441,8 +524,9 @@ BAD = {
     ("--models", ","): "no models given: expected some of cpvae",
     ("--components", "ten"): "--components 'ten': expected whole numbers with commas, such as 10,50",
     ("--components", "0"): "components=0",
-    ("--components", "121"): "t.npz: 120 rows for 121 components; expected at least as many rows as components",
+    ("--components", "97"): "t.npz: 96 rows to fit for 97 components; expected at least as many rows as components",
     ("--seeds", "0"): "seeds=0",
+    ("--seeds", "1000000000"): "seeds=1000000000: expected a whole number of at most 1000",
     ("--epochs", "0"): "max_epochs=0",
     ("--jobs", "0"): "--jobs",
     ("--split", "tset"): "has no split 'tset'",
@@ -470,7 +554,7 @@ def test_bad_input(options, place):
 
 def test_an_option_that_a_model_does_not_have(place):
     with pytest.raises(InputError, match="model 'vae' has no option for weights; leave it out, or leave the model out"):
-        compare("t.npz", ["cpvae", "vae"], [3], 1, Path("new"), params={"weights": "learned"})
+        compare_models("t.npz", ["cpvae", "vae"], [3], 1, Path("new"), params={"weights": "learned"})
     assert not Path("new").exists()
 
 
@@ -479,8 +563,8 @@ def test_a_process_that_was_killed(place, monkeypatch):
     answer = call("compare", "t.npz", "--models", "vae", *OPTIONS, "--seeds", 2, "--jobs", 2, "--out", "c")
     assert answer.code == 2
     assert answer.err.splitlines()[-1] == (
-        "error: the process of a fit was killed, most likely for want of memory; what is finished is in c; say the "
-        "same again with fewer --jobs to go on"
+        "error: the process of a fit was killed, most likely for want of memory; what is finished is in c; run the "
+        "same command with fewer --jobs to go on"
     )
 
 

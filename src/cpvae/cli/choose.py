@@ -65,7 +65,7 @@ def choose(
     try:
         found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
     except KeyboardInterrupt as error:
-        say(f"stopped; what is finished is in {out}. To go on, say the same command again")
+        say(f"stopped; what is finished is in {out}. To go on, run the same command again")
         raise typer.Exit(130) from error
     if as_json:
         put_json(found.as_dict())

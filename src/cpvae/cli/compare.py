@@ -54,7 +54,7 @@ def compare(
     importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
     jobs: Jobs = None,
     backend: Annotated[
-        str | None, typer.Option(help="Of joblib: loky, dask, ray, ...", show_default="loky: processes here")
+        str | None, typer.Option(help="Of joblib, by its name.", show_default="loky: processes here")
     ] = None,
     labels: Labels = None,
     as_json: Json = False,
@@ -63,8 +63,8 @@ def compare(
 
     Run it again to go on where it stopped, or to add models, components and seeds.
     """
-    from cpvae.study.compare import PAGE, Protocol, as_markdown, backend_of
-    from cpvae.study.compare import compare as compare_models
+    from cpvae.study.compare import PAGE, Protocol, backend_of, compare_models
+    from cpvae.study.comparison import as_markdown
     from cpvae.study.inputs import dataset_name
 
     given = {
@@ -94,10 +94,10 @@ def compare(
                 progress=say,
             )
     except KeyboardInterrupt as error:
-        say(f"stopped; what is finished is in {out}. To go on, say the same command again")
+        say(f"stopped; what is finished is in {out}. To go on, run the same command again")
         raise typer.Exit(130) from error
     if as_json:
         put_json(result)
         return
-    put(as_markdown(result, link=lambda run: ""))
+    put(as_markdown(result, link=lambda run: "").rstrip("\n"))
     say(f"the table with its runs and pictures is {out / PAGE}")

@@ -24,6 +24,7 @@ from cpvae.fitting import runs
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.probability.estimates import components_used
 from cpvae.study import figures
+from cpvae.study.held_out import hold_out, schema_of
 
 CANDIDATES = (1, 2, 5, 10, 20)
 RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
@@ -140,7 +141,11 @@ def choose_components(
         clone(estimator).set_params(n_components=number)._check_params()
     seed = estimator.random_state if isinstance(estimator.random_state, (int, np.integer)) else 0
     if X_held_out is None:
-        X, X_held_out = _parted(X, held_out_fraction, int(seed))
+        rows: Any = X if hasattr(X, "iloc") else np.asarray(X)
+        X, X_held_out = (take(rows, index) for index in hold_out(len(rows), held_out_fraction, int(seed)))
+    schema = schema_of(estimator, [X, X_held_out])
+    if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
+        estimator = clone(estimator).set_params(schema=schema.as_given())
     n_rows, n_held_out = len(X), len(X_held_out)  # type: ignore[arg-type]
     if numbers[-1] > n_rows:
         raise InputError(f"{n_rows} rows to fit for {numbers[-1]} components; give more rows, or try smaller numbers")
@@ -155,7 +160,7 @@ def choose_components(
         for k, s in jobs
     )
     found: dict[tuple[int, int], tuple[Clusterer, np.ndarray]] = {}
-    advice = "say the same again with n_jobs=1 (--jobs 1)"
+    advice = "repeat it with n_jobs=1 (--jobs 1)"
     if place is not None:
         advice = f"what is finished is in {place}; {advice} to go on"
     for fitted, elbo in unordered(tasks, n_jobs, "a fit", advice):
@@ -243,12 +248,3 @@ def _candidate(
         components_used=float(np.mean(used)),
         groups=float(np.mean([model.groups().max() + 1 for model in models])),
     )
-
-
-def _parted(X: Any, fraction: float, seed: int) -> tuple[Any, Any]:
-    """Rows to fit and rows to hold out; the order is kept."""
-    X = X if hasattr(X, "iloc") else np.asarray(X)
-    n = len(X)
-    held = np.zeros(n, bool)
-    held[np.random.RandomState(seed).permutation(n)[: round(fraction * n)]] = True
-    return take(X, np.flatnonzero(~held)), take(X, np.flatnonzero(held))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cpvae.data.loaders import Dataset
+from cpvae.data.schema import Schema, as_frame, first_gap
 from cpvae.errors import InputError
+from cpvae.estimators.contract import DeepMixture
 from cpvae.study.evaluation import rows_at
 from cpvae.study.inputs import choose_split_for_fit
 
@@ -59,3 +64,22 @@ def with_held_out(data: Dataset, name: str = "test") -> Dataset:
     fitted, held = (rows_at(rows, index) for index in hold_out(len(rows.x)))
     others = {split: part for split, part in data.splits.items() if split != source}
     return replace(data, splits={"train": fitted, **others, name: held})
+
+
+def schema_of(estimator: DeepMixture, parts: Sequence[Any]) -> Schema | None:
+    """Infer the schema of a table from all its parts, so that a fit to some of them knows the levels of all.
+
+    Args:
+        estimator: that is to be fitted to one of them.
+        parts: rows, as the estimator takes them.
+
+    Returns:
+        None where the estimator would not fit the rows column by column.
+
+    Raises:
+        InputError: what `Schema.infer` refuses.
+    """
+    by_column = estimator.likelihood == "columns" or estimator.schema is not None
+    if not by_column and not (estimator.likelihood == "auto" and any(first_gap(rows) for rows in parts)):
+        return None
+    return Schema.infer(pd.concat([as_frame(rows) for rows in parts], ignore_index=True), estimator.schema)
