@@ -67,7 +67,7 @@ def fits() -> str:
 
 def _file(path: Path) -> str:
     """A link to a result file."""
-    return markdown.link(path.stem, str(path.relative_to(ROOT)))
+    return f"[{path.stem}]({{}}/{path.relative_to(ROOT / 'results').as_posix()})"
 
 
 def step(*names: str) -> str:
@@ -147,21 +147,22 @@ def mixed_tables() -> str:
     return f"{markdown.table(head, rows)}\n{note}" if rows else ""
 
 
-def found() -> list[str]:
-    """Agreement with labels on five data sets: CP-VAE, its start alone, and scikit-learn's k-means and mixture."""
-    lines = ["| data | rows | CP-VAE | its start alone | k-means | Gaussian mixture |", "|---|---|---|---|---|---|"]
+def found() -> str:
+    """Tabulate agreement with labels: CP-VAE, its start alone, and scikit-learn's k-means and mixture."""
+    rows = []
     for name, title in IN_README.items():
         result = read(ROOT / "results" / "clusters" / "other" / f"{name}.json")
         begun = read(ROOT / "results" / "clusters" / "starts" / f"{name}.json")
         told = [scores([run for run in result["runs"] if run["method"] == method]) for method in METHODS]
         told.insert(1, scores(begun["runs"]))
-        lines.append(f"| {title} | {result['train']:,} | {' | '.join(told)} |")
+        rows.append([title, f"{result['train']:,}", *told])
     note = (
         "One seed where no range is given. Accuracy is on test rows where the set has some. Labels of iris, wine, "
         "digits and mnist-pca16 served to make the rules of the start. Labelled validation rows of MNIST served to "
         "choose the recipe."
     )
-    return [*lines, "", note]
+    head = ("data", "rows", "CP-VAE", "its start alone", "k-means", "Gaussian mixture")
+    return f"{markdown.table(head, rows)}\n{note}"
 
 
 def scores(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -173,7 +174,7 @@ def scores(runs: Sequence[Mapping[str, Any]]) -> str:
 
 def rendered(readme: str) -> str:
     """The README with its one table between the markers."""
-    return between(readme, "\n".join(found()))
+    return between(readme, found())
 
 
 def measured(page: str) -> str:
@@ -182,8 +183,8 @@ def measured(page: str) -> str:
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
         "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
     )
-    parts = ["\n".join(lines) for lines in (fits(), mixed_tables()) if len(lines) > 2]
-    others = [*table1(), "\n".join(step(*STEPS_SHOWN)), *comparisons("digits")]
+    parts = [part.rstrip("\n") for part in (fits(), mixed_tables()) if part]
+    others = [*table1(), step(*STEPS_SHOWN), *comparisons("digits")]
     return between(page, "\n\n".join([*parts, notes, *others]).replace("{}/", "../results/"))
 
 
@@ -198,7 +199,7 @@ def compared(page: str) -> str:
             picture = path.parent / path.stem / f"{run}.png"
             if picture.exists():
                 shares = row["cells"]["purity"]["values"][0] if "purity" in row["cells"] else None
-                said = "" if shares is None else f", purity {shares:.3f}"
+                said = "" if shares is None else f", purity of mean images {shares:.3f}"
                 parts.append(f"{run}{said}:\n\n![new rows of {run}](../{picture.relative_to(ROOT)})")
     return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
 

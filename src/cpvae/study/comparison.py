@@ -27,8 +27,8 @@ PROTOCOL = (
     " side, each on one thread."
 )
 OF_MEANS = (
-    " The rows generated are mean images, E[x | z, c], without the noise of a draw from p(x | z, c); columns that say "
-    "drawn are of draws."
+    " Columns that say means are of mean images, E[x | z, c], without the noise of a draw from p(x | z, c); those that "
+    "say drawn are of draws."
 )
 
 
@@ -105,7 +105,7 @@ def shown_columns(comparison: dict[str, Any]) -> list[Criterion]:
         columns = [column for column in columns if column.key != "negative_elbo_same_rows"]
     if not first.get("judged_means"):
         return columns
-    return [replace(one, title=f"{one.title} of means") if one in JUDGED else one for one in columns]
+    return [replace(one, title=f"{one.title}, means") if one in JUDGED else one for one in columns]
 
 
 def as_markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = None) -> str:
