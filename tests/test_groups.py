@@ -11,7 +11,7 @@ from scipy.stats import norm
 from cpvae import CPVAE, InputError, MoGVAE
 from cpvae.data.loaders import Dataset, Split, make_synthetic
 from cpvae.estimators.groups import join, overlaps
-from cpvae.study.evaluation import evaluate
+from cpvae.study.evaluation import agreement, evaluate
 from cpvae.study.report.page import write_report
 
 
@@ -108,3 +108,24 @@ def test_accuracy_of_groups_is_that_of_sources_found_in_pieces(many):
     assert found["accuracy_groups"] > 0.99
     assert found["accuracy"] < 0.9  # one to one, six categories have no source left
     assert found["accuracy_majority"] > 0.99
+
+
+class Given:
+    """A model that puts rows where it is told."""
+
+    n_components = 4
+
+    def predict(self, x):
+        return x[:, 0]
+
+
+def test_categories_that_are_not_in_use_are_no_group_together():
+    """Rows of several dead categories are not right because most of them have one label."""
+    x = np.array([0] * 40 + [1] * 40 + [2] * 10 + [3] * 10)[:, None]
+    y = np.array(["a"] * 40 + ["b"] * 40 + ["c"] * 20)
+    data = Dataset("mine", {"all": Split(x, y)}, None, None, "")
+    proba = np.eye(4)[x[:, 0]]
+    groups = np.array([0, 1, -1, -1])
+    assert agreement(Given(), data, "all", y, proba, groups)["accuracy_groups"] == 0.8
+    data = Dataset("mine", {"train": Split(x[80:], y[80:]), "test": Split(x, y)}, None, None, "")
+    assert agreement(Given(), data, "test", y, proba, groups)["accuracy_groups"] == 0.0  # no group in training rows

@@ -102,9 +102,10 @@ def evaluate(
 def agreement(
     model: Clusterer, data: Dataset, split_name: str, labels: np.ndarray, proba: np.ndarray, groups: np.ndarray
 ) -> dict[str, Any]:
-    """Agreement with labels; all mappings are learned on the training split where there is one.
+    """Measure agreement with labels; all mappings are learned on the training split where there is one.
 
-    `accuracy_groups` is that of groups of overlapping categories, mapped one to one.
+    `accuracy_groups` is that of groups of overlapping categories, mapped one to one. A category that is not in use
+    belongs to no group, and its rows count as wrong.
     """
     categories = proba.argmax(1)
     source = data.splits.get("train")
@@ -116,12 +117,12 @@ def agreement(
         learned_on, known = "train", some.y
         given = model.predict(as_table(some.x, data.feature_names))
     one_to_one = metrics.hungarian_mapping(known, given)
+    grouped = groups[given] >= 0
+    of_groups = metrics.hungarian_mapping(known[grouped], groups[given][grouped])
     return {
         "accuracy": metrics.accuracy(labels, categories, one_to_one),
         "accuracy_majority": metrics.accuracy(labels, categories, metrics.majority_mapping(known, given)),
-        "accuracy_groups": metrics.accuracy(
-            labels, groups[categories], metrics.hungarian_mapping(known, groups[given])
-        ),
+        "accuracy_groups": metrics.accuracy(labels, groups[categories], of_groups),
         "nmi": metrics.nmi(labels, categories),
         "ari": metrics.ari(labels, categories),
         "calibration_error": metrics.calibration(labels, proba, one_to_one).error,

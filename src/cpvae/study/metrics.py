@@ -19,7 +19,7 @@ Mapping = dict[int, object]
 
 
 def hungarian_mapping(labels: np.ndarray, categories: np.ndarray) -> Mapping:
-    """The one-to-one mapping from category to label that agrees with most rows; spare categories have none.
+    """Find the one-to-one mapping from category to label that agrees with most rows; spare categories have none.
 
     Args:
         labels: ``(n,)``, any type; categories: ``(n,)``, integers.
@@ -27,6 +27,8 @@ def hungarian_mapping(labels: np.ndarray, categories: np.ndarray) -> Mapping:
     >>> hungarian_mapping(np.array(["a", "a", "b"]), np.array([1, 1, 0]))
     {0: 'b', 1: 'a'}
     """
+    if not len(labels):
+        return {}
     names, groups = np.unique(labels), np.unique(categories)
     table = contingency_matrix(labels, categories)
     rows, columns = linear_sum_assignment(table, maximize=True)
