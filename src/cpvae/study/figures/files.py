@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from matplotlib.figure import Figure
 
 from cpvae.errors import InputError
 from cpvae.files import write_atomic
-from cpvae.study.figures.style import FAINT, INK, PAPER, _style
+from cpvae.study.figures.style import FAINT, INK, PAPER, style
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -29,26 +29,41 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def _render(figure: Figure, kind: str, **options: Any) -> bytes:
-    """The figure as a file, the same bytes each time."""
-    dates: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    """The figure as a file, the same bytes each time: without a date, or the version that made it."""
+    unsaid = {"png": ("Software",), "svg": ("Date", "Creator", "Format", "Type"), "pdf": ("CreationDate",)}[kind]
     buffer = io.BytesIO()
-    with _style():
-        figure.savefig(buffer, format=kind, metadata=dates, **options)
+    with style():
+        figure.savefig(buffer, format=kind, metadata=dict.fromkeys(unsaid), **options)
     return buffer.getvalue()
 
 
 def svg(figure: Figure) -> str:
-    """A figure to stand inside an HTML page: it takes colours from the page and refers to nothing outside.
+    """Give a figure as SVG inside an HTML page: it takes colours from the page and refers to nothing outside.
 
-    The page must define ``--ink``, ``--faint`` and ``--paper``. Text stays text, so that it can be searched.
+    The page must define ``--ink``, ``--faint`` and ``--paper``, and say in which font the text is set. Text stays text,
+    so that it can be searched.
     """
-    text = _render(figure, "svg", transparent=True).decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>|<!--.*?-->", "", text, flags=re.S)
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
-    text = re.sub(r"font-family: [^;]*, sans-serif; ", "", text)  # the page says which
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r'^<svg width="[\d.]+pt" height="[\d.]+pt"', '<svg aria-hidden="true"', text)
+    root = ElementTree.fromstring(_render(figure, "svg", transparent=True))
+    root.attrib = {"viewBox": root.attrib["viewBox"], "aria-hidden": "true"}
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        element.attrib = {_local(name): value for name, value in element.attrib.items()}
+        if element.tag == "image":
+            element.attrib["href"] = "".join(element.attrib["href"].split())  # base64 in lines
+        if element.tag == "g":  # the same in every figure of a page
+            element.attrib.pop("id", None)
+    for part in [part for part in root if part.find("style") is not None]:
+        root.remove(part)
+    text = ElementTree.tostring(root, encoding="unicode")
     for colour, variable in ((INK, "--ink"), (FAINT, "--faint"), (PAPER, "--paper")):
         text = text.replace(colour, f"var({variable})")
-    return re.sub(r"\s*\n\s*", "\n", text).strip()
+    return text
+
+
+def _local(name: str) -> str:
+    """A name without its namespace, as HTML has it.
+
+    >>> _local("{http://www.w3.org/2000/svg}path"), _local("style")
+    ('path', 'style')
+    """
+    return name.rpartition("}")[2]

@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from cpvae.errors import InputError
 from cpvae.study.figures.style import DPI, blank, styled
 
-# -- images ----------------------------------------------------------------------------------------------------------
-
 
 def value_limits(images: np.ndarray) -> tuple[float, float]:
     """The values drawn black and white: [0, 1] and [0, 255] where they fit, else the extremes.

@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from cpvae.study.figures.style import COLOURS, FAINT, NEW, TRAIN, VALID, WIDTH, blank, styled
 from cpvae.study.figures.tables import FEW
 
-# -- files ------------------------------------------------------------------------------------------------------------
-
 
 @styled
 def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title: str) -> Figure:

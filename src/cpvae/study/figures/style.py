@@ -24,6 +24,7 @@ WIDTH = 5.6  # inches; wide enough for a page, and its text can still be read on
 
 _STYLE: Any = {
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # it comes with matplotlib
     "font.size": 9.5,
     "text.color": INK,
     "text.parse_math": False,  # a dollar sign in the name of a column is a dollar sign
@@ -56,8 +57,8 @@ _STYLE: Any = {
 
 
 @contextmanager
-def _style() -> Iterator[None]:
-    """Our settings for a while; the caller's own come back. Letters the fonts lack are no reason to warn."""
+def style() -> Iterator[None]:
+    """Apply the settings of this file for a while; letters that the fonts lack cause no warning."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
@@ -68,28 +69,25 @@ Drawn = TypeVar("Drawn", Figure, "Figure | None")
 
 
 def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
-    """A function that draws, in this module's style."""
+    """Make a function draw in the style of this file."""
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> Drawn:
-        with _style():
+        with style():
             return draw(*args, **kwargs)
 
     return in_style
 
 
 def blank(width: float, height: float, **options: Any) -> Figure:
-    """A figure in inches with a canvas of its own."""
+    """Make a figure, in inches, with a canvas of its own."""
     figure = Figure(figsize=(width, height), **options)
     FigureCanvasAgg(figure)
     return figure
 
 
-# -- the latent space -------------------------------------------------------------------------------------------------
-
-
 def look(category: int) -> tuple[str, str]:
-    """Colour and marker of a category.
+    """Choose the colour and the marker of a category.
 
     >>> look(0), look(10)
     (('#3f90da', 'o'), ('#3f90da', 's'))

@@ -16,9 +16,6 @@ from cpvae.study.figures.style import COLOURS, FAINT, NAMED, NEW, ROWS, SMALL, W
 FEW = 20  # rows below which a share says nothing
 
 
-# -- tables ----------------------------------------------------------------------------------------------------------
-
-
 def band(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, 10 % and 90 % quantile of each column of ``(m, F)``, of the cells that are not missing."""
     if not np.isnan(rows).any():

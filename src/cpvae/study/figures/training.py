@@ -12,8 +12,6 @@ from matplotlib.ticker import MaxNLocator
 
 from cpvae.study.figures.style import FAINT, PAPER, SMALL, TRAIN, VALID, WIDTH, blank, styled
 
-# -- training ---------------------------------------------------------------------------------------------------------
-
 
 def _column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([np.nan if record[name] is None else float(record[name]) for record in history])
