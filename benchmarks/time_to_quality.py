@@ -24,7 +24,7 @@ from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
 from cpvae.fitting.progress import Terminal
 from cpvae.fitting.records import EpochRecord, Interrupted
-from cpvae.study.evaluation import evaluate
+from cpvae.study.evaluation import evaluate_model
 from cpvae.study.evidence import evidence
 
 
@@ -91,7 +91,7 @@ def main() -> None:
         | {"valid_negative_elbo": [p[2] for p in clock.curve]},
     }
     if args.test and stopped != "interrupted":
-        bounds = evaluate(model, data, "test")
+        bounds = evaluate_model(model, data, "test")
         result["test"] = {key: value for key, value in bounds.items() if isinstance(value, (int, float, str))}
     write_json(args.out / f"{name}.json", result)
 

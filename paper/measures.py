@@ -26,7 +26,7 @@ from cpvae.probability.bounds import elbo
 from cpvae.probability.estimates import EVALUATED, LEFT_OUT, component_probabilities, in_use, standard_error
 from cpvae.probability.expectations import RelaxedTwice
 from cpvae.study import metrics
-from cpvae.study.evaluation import evaluate, some_rows
+from cpvae.study.evaluation import evaluate_model, some_rows
 from cpvae.study.figures.images import pixels
 from cpvae.study.judge import judge_for
 from cpvae.study.quality import judge_model
@@ -69,7 +69,7 @@ Measure = Callable[[Fitted], dict[str, Any]]
 
 def test(fit: Fitted) -> dict[str, Any]:
     """What `cpvae evaluate` says of the test rows."""
-    return {"test": evaluate(fit.model, fit.data, "test")}
+    return {"test": evaluate_model(fit.model, fit.data, "test")}
 
 
 def calibration(fit: Fitted) -> dict[str, Any]:

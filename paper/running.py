@@ -119,7 +119,7 @@ def run(job: Job, folder: Path, results: Path) -> str:
         }  # what is not said is as by default, resumed too
         resume = (place / runs.CONFIG).exists()
         about = {"commit": commit()}
-        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about)
+        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about).figures
         picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
         fit = Fitted(load(place), data, place, row.serves, picture)
         measured: dict[str, Any] = {}

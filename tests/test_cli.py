@@ -188,7 +188,7 @@ def test_control_c_after_training_loses_neither_the_fit_nor_its_warnings(place, 
 
     fit = ("fit", "t.csv", "--out", "run", *TINY, "--learning-rate", "0.9", "-k", "20")
     with monkeypatch.context() as patch:
-        patch.setattr("cpvae.study.fits.evaluate", stop)
+        patch.setattr("cpvae.study.fits.measure", stop)
         answer = call(*fit)
     assert answer.code == 130
     assert "the state is saved. To go on: cpvae fit t.csv --out run --resume" in answer.err
@@ -284,3 +284,50 @@ def test_what_a_convolutional_network_cannot_take(tmp_path, monkeypatch):
     said = refused("fit", "digits", "--out", "r", "--model", "vae", "--covariance", "full")
     assert "or use --model cpvae or mog" in said
     assert "prior='normla' is unknown" in refused("fit", "digits", "--out", "r", "--model", "vae", "--prior", "normla")
+
+
+# -- the first words ---------------------------------------------------------------------------------------------------
+
+
+def test_a_fit_says_in_words_what_it_found_and_where_it_is(place):
+    table(60).assign(kind=["x", "y"] * 30, n=range(60)).to_csv("mine.csv", index=False)
+    fit = done("fit", "mine.csv", "--labels", "kind", "--out", "my run", *TINY)
+    lines = fit.out.splitlines()
+    assert re.match(r"(All 3|\d of 3) categories (is|are) in use; they hold \d+.* % of the rows; ", lines[0])
+    assert re.search(r"\(median probability \d\.\d\d\)\.$", lines[0])
+    assert any(re.match(r"Measured on 60 rows that the fit learned from: negative bound ", line) for line in lines)
+    assert lines[-1].startswith("Read mine.csv: 60 rows to fit, 4 columns")
+    assert "negative_elbo" not in fit.out  # the numbers are in metrics.json
+    metrics = json.loads((place / "my run" / runs.METRICS).read_text())
+    assert metrics["rows_of_the_fit"] is True
+    assert "The run is in my run" in fit.err
+    assert "Next: cpvae report 'my run'" in fit.err
+    assert "cpvae cluster 'my run' mine.csv --labels kind --out labels.csv" in fit.err
+    evaluated = done("evaluate", "my run", "mine.csv", "--labels", "kind").out
+    assert evaluated.startswith(lines[0])
+    assert "rows that the fit learned from" in evaluated
+    assert "negative_elbo " in evaluated
+    other = table(40).assign(n=range(40))
+    other.to_csv("other.csv", index=False)
+    assert "40 rows of the split 'all'" in done("evaluate", "my run", "other.csv").out
+
+
+def test_a_fit_with_validation_rows_is_measured_by_them(place):
+    fit = done("fit", "digits", "--model", "vae", "--out", "run", *SMALL)
+    assert "The model has no categories" in fit.out
+    assert "Measured on 180 rows of the split 'valid'" in fit.out
+    assert json.loads((place / "run" / runs.METRICS).read_text())["rows_of_the_fit"] is False
+    assert "cpvae cluster" not in fit.err
+
+
+def test_a_report_finds_the_data_of_the_fit_from_another_folder(place, monkeypatch):
+    done("fit", "t.csv", "--out", "run", *TINY)
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    table(50).to_csv("t.csv", index=False)  # other rows by the same name
+    done("report", "../run")
+    assert "Measured on 30 rows" in " ".join((place / "run" / "report.html").read_text().split())
+    (place / "t.csv").rename(place / "moved.csv")
+    table(20).to_csv("t.csv", index=False)
+    done("report", "../run")  # where it was then, nothing is: the words of the fit hold
+    assert "Measured on 20 rows" in " ".join((place / "run" / "report.html").read_text().split())

@@ -25,7 +25,7 @@ from cpvae.estimators import contract
 from cpvae.fitting import loop, runs
 from cpvae.study.compare import EVALUATION, PAGE, RESULT, TABLE, Protocol, compare_models, jobs_of
 from cpvae.study.comparison import COLUMNS, cell, shown_columns
-from cpvae.study.evaluation import evaluate
+from cpvae.study.evaluation import evaluate_model
 from cpvae.study.held_out import hold_out, with_held_out
 from cpvae.study.inputs import load_data
 from test_cli import call, done, refused, stopping, tree
@@ -134,7 +134,7 @@ def test_every_run_can_be_opened_and_says_the_same_again(made):
         assert (model.name, model.random_state) == (run["model"], run["seed"])
         assert model.get_params().get("n_components") == run["components"]
         assert (model.max_epochs, tuple(model.hidden), model.latent_dim) == (2, (8,), 2)
-        again = evaluate(model, data, "test", importance_samples=5)
+        again = evaluate_model(model, data, "test", importance_samples=5)
         assert {key: run[key] for key in again if key != "dataset"} == {
             k: v for k, v in again.items() if k != "dataset"
         }

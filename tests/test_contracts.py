@@ -34,7 +34,7 @@ from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.priors import PRIORS, Mixture, Vamp, component_prior
 from cpvae.probability.two_level import TwoLevel, reparametrise, top_level
-from cpvae.study.evaluation import evaluate as evaluate_model
+from cpvae.study.evaluation import evaluate_model
 
 K = 3
 SMALL = Dense((6,))

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from cpvae import CPVAE, InputError, MoGVAE
 from cpvae.data.loaders import Dataset, Split, make_synthetic
 from cpvae.estimators.groups import join, overlaps
-from cpvae.study.evaluation import agreement, evaluate
+from cpvae.study.evaluation import agreement, evaluate_model
 from cpvae.study.report.page import write_report
 
 
@@ -103,7 +103,7 @@ def test_accuracy_of_groups_is_that_of_sources_found_in_pieces(many):
     """Eight categories can have two sources right only in part, their two groups wholly."""
     x, source = make_synthetic(2000, random_state=3)
     splits = {"train": Split(x[:1000], source[:1000]), "test": Split(x[1000:], source[1000:])}
-    found = evaluate(many, Dataset("two", splits, None, None, ""), "test")
+    found = evaluate_model(many, Dataset("two", splits, None, None, ""), "test")
     assert found["component_groups"] == 2
     assert found["accuracy_groups"] > 0.99
     assert found["accuracy"] < 0.9  # one to one, six categories have no source left

@@ -70,5 +70,5 @@ def choose(
     if as_json:
         put_json(found.as_dict())
         return
-    put(choice.table(found))
+    put(choice.as_text(found))
     say(f"chosen: {found.n_components}; its fit is {out / found.run}, and {out / choice.PICTURE} shows all")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cpvae.cli.options import Data, Labels, Run, SplitName, check_out, expand
-from cpvae.cli.output import put, say, table
+from cpvae.cli.output import put, say, two_columns
 
 
 def cluster(
@@ -25,5 +25,5 @@ def cluster(
 
     check_out(out, (".csv",))
     shares = cluster_rows(load(run), load_data(data, labels, say), split, out)
-    put(table(shares))
+    put(two_columns(shares))
     say(f"wrote {out}")

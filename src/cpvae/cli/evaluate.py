@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cpvae.cli.options import Data, Json, Labels, Run, SplitName
-from cpvae.cli.output import put, put_json, say, table
+from cpvae.cli.output import put, put_json, say, two_columns
 
 
 def evaluate(
@@ -23,10 +23,19 @@ def evaluate(
 ) -> None:
     """Bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
     from cpvae.estimators.zoo import load
-    from cpvae.study.evaluation import evaluate as evaluate_model
+    from cpvae.study.evaluation import choose_split, measure
+    from cpvae.study.fits import learned_from
+    from cpvae.study.found import what_was_found
     from cpvae.study.inputs import load_data, suited
 
     fitted = load(run)
     found = suited(load_data(data, labels, say), fitted)
-    result = evaluate_model(fitted, found, split, importance_samples=importance_samples, n_rows=rows)
-    put_json(result) if as_json else put(table(result))
+    name = choose_split(found, split)
+    learned = learned_from(run, data, name)
+    measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)
+    if as_json:
+        put_json(measured.figures)
+        return
+    for line in what_was_found(fitted, measured):
+        put(line)
+    put(f"\n{two_columns(measured.figures)}")

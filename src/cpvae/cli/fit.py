@@ -23,7 +23,7 @@ from cpvae.cli.options import (
     estimator_arguments,
     expand,
 )
-from cpvae.cli.output import put, put_json, say, table
+from cpvae.cli.output import put, put_json, say
 from cpvae.fitting.devices.rank import is_main, n_processes
 
 # -- commands --------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def fit(
     if not resume:
         make_estimator(model or "cpvae", params)._check_params()  # before data are fetched or read
     try:
-        summary = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet, say)
+        run = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet, say)
     except KeyboardInterrupt as error:
         if (out / runs.CONFIG).exists():
             kept = "the state is saved" if runs.saved(out) else "nothing was trained yet"
@@ -159,11 +159,11 @@ def fit(
     if not is_main():
         return
     if as_json:
-        put_json(summary)
+        put_json(run.figures)
         return
-    put(table(summary))
-    new = "new.png" if (out / "samples.png").exists() else "new.csv"
-    say(f"the model is in {out}; next: cpvae report {out}   or: cpvae sample {out} -n 64 --out {new}")
+    put("\n".join(run.words))
+    for line in next_steps(data, labels, out, run.model.has_components):
+        say(line)
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------
@@ -175,3 +175,16 @@ def resuming(data: str, labels: str | None, out: Path) -> str:
     program = ["cpvae"] if alone else ["torchrun", f"--nproc-per-node={n_processes()}", "-m", "cpvae"]
     parts = [*program, "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
     return shlex.join(parts)
+
+
+def next_steps(data: str, labels: str | None, out: Path, has_categories: bool) -> list[str]:
+    """Say where the run is, and the commands that come next."""
+    place, has_picture = shlex.quote(str(out)), (out / "samples.png").exists()
+    source = shlex.join([data, *([] if labels is None else ["--labels", labels])])
+    lines = [
+        f"The run is in {out}: the model, all numbers in metrics.json" + ", new rows in samples.png" * has_picture,
+        f"Next: cpvae report {place}",
+    ]
+    if has_categories:
+        lines.append(f"      cpvae cluster {place} {source} --out labels.csv")
+    return [*lines, f"      cpvae sample {place} -n 64 --out new.{'png' if has_picture else 'csv'}"]

@@ -26,8 +26,8 @@ def put_json(value: Any) -> None:
     put(json.dumps(finite, indent=2, allow_nan=False))
 
 
-def table(values: dict[str, Any]) -> str:
-    """Names and values in two columns."""
+def two_columns(values: dict[str, Any]) -> str:
+    """Write names and values in two columns."""
     width = max(map(len, values))
     return "\n".join(f"{name:{width}}  {show(value)}" for name, value in values.items())
 

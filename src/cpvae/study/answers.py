@@ -21,6 +21,7 @@ from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.choice import Choice, choose_components
 from cpvae.study.evaluation import choose_split
+from cpvae.study.fits import data_of
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, suited
 from cpvae.study.report.page import write_report
 
@@ -132,7 +133,8 @@ def report_run(
     model = load(run)
     about = config["about"]
     if source is None:  # labels of the fit are those of its rows
-        source, labels = about.get("source"), labels or about.get("labels")
+        source, known = data_of(about)
+        labels = labels or known
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
     data = suited(load_data(source, labels, progress), model)

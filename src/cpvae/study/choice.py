@@ -193,8 +193,8 @@ def _picture(choice: Choice) -> Figure:
     )
 
 
-def table(choice: Choice) -> str:
-    """The candidates as text, the chosen one marked."""
+def as_text(choice: Choice) -> str:
+    """Write the candidates as text, the chosen one marked."""
     head = ("", "components", "-L held out", "worse by", "s.e.", "in use", "groups")
     rows = [
         (

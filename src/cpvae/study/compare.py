@@ -35,7 +35,7 @@ from cpvae.fitting import runs
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.probability.estimates import standard_error
 from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_rows
-from cpvae.study.evaluation import choose_split, evaluate, some_rows
+from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
 from cpvae.study.fits import fit_run
 from cpvae.study.held_out import schema_of, with_held_out
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of
@@ -343,7 +343,8 @@ def run_job(job: Job, common: Common) -> dict[str, Any]:
         data = common.data()
         with warnings.catch_warnings(record=True):  # they are kept with the run
             params = job.params(common.params)
-            fitted = fit_run(data, common.source, common.labels, job.model, params, folder, resume, quiet=True)
+            run = fit_run(data, common.source, common.labels, job.model, params, folder, resume, quiet=True)
+        fitted = run.figures
         judge = None if common.judge is None else judge_for(data, common.judge, schema=common.schema)
         values = {
             "run": job.name,
@@ -362,7 +363,7 @@ def judged(folder: Path, data: Dataset, protocol: Protocol, judge: Judge | None)
     """Give all figures of one fitted model."""
     model = load(folder)
     split = choose_split(data, protocol.split)
-    values = evaluate(model, data, split)
+    values = evaluate_model(model, data, split)
     few = as_table(some_rows(data.splits[split], protocol.importance_rows).x, data.feature_names)
     log_px = model.log_likelihood(few, protocol.importance_samples)
     values |= {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.stats import entropy
 from cpvae.data.loaders import Dataset, Split
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, take
-from cpvae.probability.estimates import EVALUATED, components_used, standard_error
+from cpvae.probability.estimates import EVALUATED, Evaluation, components_used, standard_error
 from cpvae.study import metrics
 
 MAPPED = 640_000  # categories of training rows behind a mapping to labels: 64,000 rows for ten, 10,000 for many
@@ -44,7 +44,22 @@ def some_rows(split: Split, n: int | None, seed: int = 0) -> Split:
     return rows_at(split, np.sort(np.random.RandomState(seed).choice(len(split.x), n, replace=False)))
 
 
-def evaluate(
+@dataclass(frozen=True)
+class Measured:
+    """A fitted model measured on rows.
+
+    Attributes:
+        figures: what `cpvae evaluate --json` prints.
+        evaluation: of each row.
+        learned: whether the fit learned from these rows, so that the figures flatter it.
+    """
+
+    figures: dict[str, Any]
+    evaluation: Evaluation
+    learned: bool
+
+
+def evaluate_model(
     model: DeepMixture,
     data: Dataset,
     split_name: str | None = None,
@@ -52,12 +67,26 @@ def evaluate(
     importance_samples: int | None = None,
     n_rows: int | None = None,
 ) -> dict[str, Any]:
-    """Bounds in nats with standard errors, the parts of eq. (13), and agreement with labels where there are any.
+    """Give the figures of `measure`."""
+    return measure(model, data, split_name, importance_samples=importance_samples, n_rows=n_rows).figures
+
+
+def measure(
+    model: DeepMixture,
+    data: Dataset,
+    split_name: str | None = None,
+    *,
+    importance_samples: int | None = None,
+    n_rows: int | None = None,
+    learned: bool = False,
+) -> Measured:
+    """Measure bounds in nats with standard errors, the parts of eq. (13), and agreement with labels.
 
     Args:
         split_name: as for `choose_split`.
         importance_samples: S of the importance-weighted likelihood; None leaves it out.
         n_rows: look at so many rows only, drawn with a fixed seed.
+        learned: whether the fit learned from these rows, which is told with the figures.
     """
     split_name = choose_split(data, split_name)
     split = some_rows(data.splits[split_name], n_rows)
@@ -96,7 +125,7 @@ def evaluate(
         result["importance_samples"] = importance_samples
     if split.y is not None and isinstance(model, Clusterer) and groups is not None:
         result |= agreement(model, data, split_name, split.y, values.proba, groups)
-    return result
+    return Measured(result, values, learned)
 
 
 def agreement(

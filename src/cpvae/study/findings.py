@@ -12,6 +12,7 @@ import numpy as np
 from cpvae.estimators.contract import COLLAPSED, Clusterer, DeepMixture
 from cpvae.fitting.records import ALL_EPOCHS, NOT_FINITE
 from cpvae.probability.estimates import Evaluation, components_used, in_use, information_c, standard_error
+from cpvae.study.phrases import percent
 
 STABLE = 0.8  # mean adjusted Rand index of restarts below which a reader is warned
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
@@ -24,17 +25,6 @@ class Finding:
     title: str
     text: str
     action: str
-
-
-def percent(share: float) -> str:
-    """A share in percent, with a digit after the point where it matters.
-
-    >>> percent(0.1234), percent(0.00321), percent(1.0), percent(0.0)
-    ('12 %', '0.3 %', '100 %', '0 %')
-    """
-    points = 100 * share
-    digits = 1 if 0 < points < 10 or 99 < points < 100 else 0
-    return f"{points:.{digits}f} %"
 
 
 def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> list[Finding]:

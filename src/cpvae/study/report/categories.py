@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cpvae.estimators.contract import DeepMixture
-from cpvae.study.findings import percent
+from cpvae.study.phrases import percent, plain
 from cpvae.study.report.parts import FEW_COLUMNS, FEW_LINES, SHOWN, Category, Picture, Table
 from cpvae.study.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
 from cpvae.study.report.shown import Shown, categories_to_draw, means, nearest_rows
-from cpvae.study.report.words import plain
 
 NEW_ROWS = 300  # of a table, for a profile
 

@@ -12,7 +12,7 @@ from cpvae.estimators.contract import DeepMixture, take
 from cpvae.estimators.groups import OVERLAP
 from cpvae.probability.estimates import information_c, standard_error
 from cpvae.study import metrics
-from cpvae.study.findings import percent
+from cpvae.study.phrases import percent
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
 

@@ -13,11 +13,10 @@ from sklearn.decomposition import PCA
 from cpvae.data.schema import Schema
 from cpvae.estimators.contract import Clusterer, DeepMixture, take
 from cpvae.study import figures
-from cpvae.study.findings import percent
+from cpvae.study.phrases import percent, plain
 from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table
 from cpvae.study.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
 from cpvae.study.report.shown import Shown
-from cpvae.study.report.words import plain
 
 MAX_MAPPED = 2_000  # rows of the map
 

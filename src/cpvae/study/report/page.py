@@ -16,7 +16,8 @@ from cpvae.estimators.contract import DeepMixture
 from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.study import figures
-from cpvae.study.findings import findings, percent
+from cpvae.study.findings import findings
+from cpvae.study.phrases import percent
 from cpvae.study.report.categories import categories_line, category, labels_table, overview
 from cpvae.study.report.numbers import key_numbers
 from cpvae.study.report.overall import diagnosis, kl_figure, latent_space, new_rows, reconstructions

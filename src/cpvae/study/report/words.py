@@ -14,7 +14,7 @@ from cpvae.estimators.contract import DeepMixture
 from cpvae.fitting import runs
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE
 from cpvae.study import metrics
-from cpvae.study.findings import percent
+from cpvae.study.phrases import duration, in_use, percent
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
 
@@ -32,31 +32,6 @@ LIKELIHOODS = {
     "columns": "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
     "densities in the units of the data",
 }
-
-
-def plain(value: float) -> str:
-    """A number in four significant digits, without an exponent where it can be helped.
-
-    >>> plain(1234567.0), plain(3.14159), plain(0.00001234), plain(-0.0)
-    ('1,234,567', '3.142', '1.234e-05', '0')
-    """
-    if value == 0 or not np.isfinite(value):
-        return "0" if value == 0 else str(value)
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(8.21), duration(75), duration(7300)
-    ('8.2 s', '1 min 15 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _epochs(model: DeepMixture) -> str:
@@ -101,9 +76,7 @@ def summary(model: DeepMixture, shown: Shown) -> str:
             "The model has no categories: it describes all rows by one continuous code and can draw new rows like them."
         )
     k, used = model.n_components, used_categories(shown)
-    weights = model.weights_
-    text = f"All {k} categories are in use" if used == k else f"{used} of {k} categories are in use"
-    text = {1: "There is a single category", 2: "Both categories are in use"}.get(k, text) if used == k else text
+    weights, text = model.weights_, in_use(used, k)
     if used > 1:
         text += f"; the largest holds {percent(weights.max())} of the training rows"
         sure = float((shown.evaluation.proba.max(1) >= 0.9).mean())

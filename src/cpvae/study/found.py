@@ -1,0 +1,69 @@
+"""What a fit read and what it found, in a few sentences: the first words after `cpvae fit` and `cpvae evaluate`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from cpvae.data.loaders import Dataset
+from cpvae.data.schema import KINDS
+from cpvae.estimators.contract import DeepMixture
+from cpvae.study.evaluation import Measured
+from cpvae.study.phrases import in_use, listed, percent, shares, sureness
+
+
+def rows_in_words(model: DeepMixture) -> str:
+    """Say what a row is: columns, or an image of some size."""
+    if model.image_shape_ is None:
+        return f"{model.n_features_in_:,} column{'s' * (model.n_features_in_ != 1)}"
+    channels, height, width = model.image_shape_
+    return f"images of {height} by {width} pixels" + (f", {channels} channels" if channels > 1 else "")
+
+
+def what_was_read(data: Dataset, n_rows: int, model: DeepMixture) -> str:
+    """Say which rows a model was fitted to, and what they were taken for."""
+    text = f"Read {data.name}: {n_rows:,} rows to fit, {rows_in_words(model)}"
+    if model.schema_ is None:
+        return f"{text}, taken as {model.likelihood_}."
+    counts = Counter(column.kind for column in model.schema_.columns)
+    kinds = listed([f"{counts[kind]} {kind}" for kind in KINDS if kind in counts])
+    ignored = f"; left out: {', '.join(model.schema_.ignored)}" if model.schema_.ignored else ""
+    return f"{text}: {kinds}{ignored}."
+
+
+def what_was_found(model: DeepMixture, measured: Measured) -> list[str]:
+    """Say how many categories are in use, what they hold, how sure rows are, and of which rows the figures are."""
+    figures = measured.figures
+    return [*_categories(model, measured), _bound(figures, measured.learned)]
+
+
+def _categories(model: DeepMixture, measured: Measured) -> list[str]:
+    figures, k = measured.figures, model.n_components
+    if not model.has_components:
+        return ["The model has no categories: it describes all rows by one continuous code."]
+    used = int(figures["components_used"])
+    text = in_use(used, k)
+    if k > 1:
+        text += f"; {shares(model.weights_, used)}; {sureness(measured.evaluation.proba)}"
+    lines = [f"{text}."]
+    groups = int(figures.get("component_groups", used))
+    if 0 < groups < used:
+        form = "a single group" if groups == 1 else f"{groups} groups"
+        lines.append(
+            f"They form {form}: what the categories of a group generate is mixed up so often that they may be one "
+            "source."
+        )
+    if "accuracy" in figures and k > 1:
+        agree = percent(figures["accuracy"])
+        lines.append(f"With one label for each category, {agree} of the rows agree with theirs; labels only judge.")
+    return lines
+
+
+def _bound(figures: dict[str, Any], learned: bool) -> str:
+    rows = f"{figures['n']:,} rows of the split {figures['split']!r}"
+    if learned:
+        rows = f"{figures['n']:,} rows that the fit learned from"
+    return (
+        f"Measured on {rows}: negative bound {figures['negative_elbo']:.2f} ± {figures['negative_elbo_se']:.2f} nats a "
+        "row."
+    )

@@ -1,0 +1,100 @@
+"""What a fit found, in words: numbers as people write them, and sentences made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LISTED = 10  # shares in a sentence
+SURE = 0.9  # median probability from which rows are called sure
+
+
+def percent(share: float) -> str:
+    """Write a share in percent, with a digit after the point where it matters.
+
+    >>> percent(0.1234), percent(0.00321), percent(1.0), percent(0.0)
+    ('12 %', '0.3 %', '100 %', '0 %')
+    """
+    points = 100 * share
+    digits = 1 if 0 < points < 10 or 99 < points < 100 else 0
+    return f"{points:.{digits}f} %"
+
+
+def plain(value: float) -> str:
+    """Write a number in four significant digits, without an exponent where it can be helped.
+
+    >>> plain(1234567.0), plain(3.14159), plain(0.00001234), plain(-0.0)
+    ('1,234,567', '3.142', '1.234e-05', '0')
+    """
+    if value == 0 or not np.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in words.
+
+    >>> duration(8.21), duration(75), duration(7300)
+    ('8.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Join parts of a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def in_use(used: int, n_components: int) -> str:
+    """Say how many categories are in use.
+
+    >>> in_use(9, 10), in_use(10, 10)
+    ('9 of 10 categories are in use', 'All 10 categories are in use')
+    >>> in_use(2, 2), in_use(1, 1)
+    ('Both categories are in use', 'There is a single category')
+    """
+    if used < n_components:
+        return f"{used} of {n_components} categories {'is' if used == 1 else 'are'} in use"
+    whole = {1: "There is a single category", 2: "Both categories are in use"}
+    return whole.get(n_components, f"All {n_components} categories are in use")
+
+
+def shares(weights: np.ndarray, used: int) -> str:
+    """Say what share of the training rows the categories in use hold, the largest first.
+
+    Args:
+        weights: their shares, ``(K,)``; used: how many of them are in use.
+
+    >>> shares(np.array([0.2, 0.5, 0.001, 0.299]), 3)
+    'they hold 50 %, 30 % and 20 % of the rows'
+    """
+    largest = [percent(share) for share in np.sort(weights)[::-1][:used]]
+    if len(largest) <= LISTED:
+        return f"they hold {listed(largest)} of the rows"
+    return f"the largest hold {', '.join(largest[: LISTED - 2])}, … of the rows, the smallest {largest[-1]}"
+
+
+def sureness(proba: np.ndarray) -> str:
+    """Say how sure the model is of the category of a row.
+
+    Args:
+        proba: probabilities of the categories, ``(n, K)``.
+
+    >>> sureness(np.array([[0.98, 0.02], [0.03, 0.97], [0.6, 0.4]]))
+    'most rows are sure of theirs (median probability 0.97)'
+    >>> sureness(np.array([[0.5, 0.5], [0.6, 0.4]]))
+    'many rows lie between categories (median probability 0.55)'
+    """
+    median = float(np.median(proba.max(1)))
+    text = "most rows are sure of theirs" if median >= SURE else "many rows lie between categories"
+    return f"{text} (median probability {median:.2f})"
