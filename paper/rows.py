@@ -26,6 +26,7 @@ GROUPS = ("ablation", "clusters", "synthetic", "table1")  # folders of experimen
 
 # How names of rows end that are another row, but for:
 LONG, FULL, RANDOM = "-long", "-full", "-random"  # more steps; more steps and full covariances; begun at random
+DEEP = "-deep"  # one more gated layer in the encoder, as CP has
 # What the paper calls the models.
 METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP"}
 

@@ -40,6 +40,9 @@ SHOWN = {  # what a cell has of its results beside seconds, and the keys that le
     "coverage": ("judged", "coverage"),
     "frechet_distance": ("judged", "frechet_distance"),
     "frechet_distance_se": ("judged", "frechet_distance_se"),
+    "purity_drawn": ("judged", "drawn", "purity"),
+    "coverage_drawn": ("judged", "drawn", "coverage"),
+    "frechet_distance_drawn": ("judged", "drawn", "frechet_distance"),
 }
 STEPS, PLAIN = "table_steps.json", "mnist-vae"  # how long a step takes, and whose time counts as 1
 WEIGHTS = ("uniform", "empirical")  # p(c) of which a result has the change of -L
@@ -173,9 +176,10 @@ def details(cells: Sequence[dict[str, Any]]) -> str:
             "relaxed c: not a bound": _figure("relaxed_not_a_bound"),
             "accuracy": lambda cell: _figure("accuracy", 3)(cell) if cell["components"] == ONE_TO_ONE else "",
             "majority": _figure("accuracy_majority", 3),
-            "purity": _figure("purity", 3),
-            "coverage": _figure("coverage", 3),
-            "Fréchet": _figure("frechet_distance", 1),
+            "purity of means": _figure("purity", 3),
+            "coverage of means": _figure("coverage", 3),
+            "Fréchet of means": _figure("frechet_distance", 1),
+            "the same three, drawn": _drawn,
             "in use": _figure("components_used", 0),
             "epochs": _figure("epochs", 0),
             "a step": _figure("step"),
@@ -243,6 +247,30 @@ def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
 def _figure(key: str, digits: int = 2) -> Column:
     """Its mean, and its spread unless it is a number of things."""
     return lambda cell: with_spread(cell[key], cell["spread"].get(key) if digits else None, f".{digits}f")
+
+
+def _drawn(cell: dict[str, Any]) -> str:
+    """Print purity, coverage and Fréchet distance of rows whose pixels are drawn; empty where they were not judged."""
+    told = (("purity_drawn", 3), ("coverage_drawn", 3), ("frechet_distance_drawn", 1))
+    return ", ".join(_figure(key, digits)(cell) for key, digits in told if cell[key] is not None)
+
+
+def reached(cell: dict[str, Any] | None) -> list[str]:
+    """Print bound, NLL, coverage and Fréchet distance of means, the same two of drawn rows, and the files of a cell."""
+    if cell is None:
+        return ["…", "", "", "", "", ""]
+    drawn = (_figure("coverage_drawn", 3)(cell), _figure("frechet_distance_drawn", 1)(cell))
+    figures = (("measured", 2), ("negative_log_likelihood", 2), ("coverage", 3), ("frechet_distance", 1))
+    return [*(_figure(key, digits)(cell) for key, digits in figures), ", ".join(filter(None, drawn)), links(cell)]
+
+
+def with_star(cell: dict[str, Any]) -> str:
+    """Print the bound of a cell, with a star where it is of one seed.
+
+    >>> with_star({"measured": 87.318, "seeds": [0]})
+    '87.32*'
+    """
+    return f"{cell['measured']:.2f}{'*' if len(cell['seeds']) == 1 else ''}"
 
 
 def _minutes(cell: dict[str, Any]) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import cpvae
 from cpvae.cli.options import Jobs, Json, expand
 from cpvae.cli.output import put_json, say
 from cpvae.errors import InputError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+CHECKOUT = Path(cpvae.__file__).resolve().parents[2]  # where src/ and paper/ stand side by side, if it is one
 
 
 def reproduce(
@@ -49,54 +55,34 @@ def reproduce(
 ) -> None:
     """Reproduce the paper, or a part of it, from a checkout: fit what has no result yet, write tables and figures.
 
-    Say it again to go on where it stopped.
+    The same command, run again, goes on where it was stopped.
     """
-    from paper import planning, running, targets, verification
-    from paper.rows import named, read_rows
-
-    rows = read_rows(experiments)
-    needed = targets.rows_for(target, rows)
-    if row:
-        needed = named(needed, row)
-    only = [name for name, given in (("--render", render), ("--plan", plan), ("--verify", verify)) if given]
-    if len(only) > 1:
-        raise InputError(f"{' and '.join(only)}: expected one of them; leave the others out")
-    if budget and (render or verify):
-        raise InputError(f"--budget and {only[0]}: nothing is planned with {only[0]}; leave --budget out")
-    compared: list[verification.Comparison] = []
-    if verify:
-        words = ["cpvae", "reproduce", target, *(word for name in row or [] for word in ("--row", name))]
-        command = shlex.join([*words, "--verify", str(verify), "--seed", str(seed)])
-        chosen = verification.choose(needed, results, verify, seed)
-        try:
-            compared = verification.verify(chosen, folder, results, command, n_jobs=jobs, progress=say)
-        except KeyboardInterrupt as error:
-            say("stopped; to go on, say the same command again")
-            raise typer.Exit(130) from error
-    elif not render:
-        n_jobs = running.side_by_side(jobs)
-        ahead = planning.Plan(running.missing(needed, results), rows, results, n_jobs, budget and 60 * budget)
-        for line in [*ahead.lines(), *(ahead.each() if plan else [])]:
-            say(line)
-        if ahead.jobs and not plan:
-            say(f"each fit has a folder in {folder}, a result in {results}")
-        if plan:
-            if as_json:
-                put_json(ahead.as_dict())
-            return
-        try:
-            running.reproduce(ahead.jobs, folder, results, n_jobs=n_jobs, progress=say)
-        except KeyboardInterrupt as error:
-            say("stopped; to go on, say the same command again")
-            raise typer.Exit(130) from error
-        for one in needed:
-            running.agreement(one, folder, results)
+    command = _command()
+    asked = command.Asked(target, row or (), render, plan, verify, seed, budget, experiments, results, folder, jobs)
+    try:
+        answer = command.reproduce(asked, say)
+    except KeyboardInterrupt as error:
+        say("stopped; run the same command again to go on")
+        raise typer.Exit(130) from error
     if as_json:
-        put_json([one.as_dict() for one in compared] or targets.cells_for(needed, results, experiments))
-    if results.resolve().parent == experiments.resolve().parent:
-        for path in targets.render(rows, results, experiments, experiments.parent):
-            say(f"wrote {path}")
-    else:
-        say(f"{results} and {experiments} are not of one checkout: no pages are written")
-    if not all(one.same for one in compared):
+        put_json(answer.json)
+    if not answer.same:
         raise typer.Exit(1)
+
+
+def _command() -> ModuleType:
+    """Import what does the work: `paper/` beside `src/`, which is not installed.
+
+    Raises:
+        InputError: this cpvae does not run from a checkout.
+    """
+    if not (CHECKOUT / "paper" / "command.py").exists():
+        raise InputError(
+            "cpvae reproduce: this cpvae is installed without the paper's experiments; expected one that runs from a "
+            "checkout; install it there with `pip install --editable .` and run the command in that folder"
+        )
+    if str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))  # workers of this process look there as well
+    from paper import command
+
+    return command

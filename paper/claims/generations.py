@@ -1,0 +1,129 @@
+"""Rules on what models generate and rebuild. Coverage, purity and Fréchet distance are those of mean images."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from paper.claims.bounds import PAPERS, tell
+from paper.claims.claim import Verdict
+from paper.claims.known import COVERAGE, DISTANCE, PURITY, SIZES, Known, names
+from paper.rows import DEEP, RANDOM
+
+# A learned prior and a fixed one, with the network of VAE and, to 0.2 % of the parameters, with that of CP.
+PAIRS = {
+    "the network of VAE": ("mnist-mog-k1", "mnist-vae"),
+    "that of CP": ("mnist-cpvae-k1", f"mnist-vae{DEEP}"),
+}
+
+
+def reconstructions_alike(known: Known) -> Verdict:
+    """Reconstruction errors with and without the learned prior differ by less than a tenth, network by network."""
+    held, told = [], []
+    for network, rows in PAIRS.items():
+        learned, fixed = (known.figure(row, "reconstruction_mse") for row in rows)
+        held.append(abs(learned - fixed) < 0.1 * max(learned, fixed))
+        told.append(f"{network}: learned prior {learned:.4f}, fixed {fixed:.4f}")
+    return Verdict(held, f"mean squared error a pixel; {'; '.join(told)}")
+
+
+def prior_helps(known: Known) -> Verdict:
+    """Network by network, the learned prior has a Fréchet distance a tenth lower, a coverage higher by more than chance."""
+    held, told = [], []
+    for network, (learned, fixed) in PAIRS.items():
+        distance = [known.figure(row, DISTANCE) for row in (learned, fixed)]
+        coverage = [known.figure(row, COVERAGE) for row in (learned, fixed)]
+        wider = coverage[0] - coverage[1] > known.margin(learned, fixed, COVERAGE)
+        held += [distance[0] < 0.9 * distance[1], wider]
+        told.append(
+            f"{network}: Fréchet {tell(known, learned, digits=1, key=DISTANCE)} against "
+            f"{tell(known, fixed, digits=1, key=DISTANCE)}, coverage {coverage[0]:.2f} against {coverage[1]:.2f}"
+        )
+    return Verdict(held, "; ".join(told))
+
+
+def categories_are_digits(known: Known) -> Verdict:
+    """The mean purity of CP's categories is 0.9 at least, with a start and by the paper's text; VP's 0.1 below both."""
+    cp, plain, vp = (known.figure(name, PURITY) for name in ("mnist-cpvae-k10", PAPERS, "mnist-vamp-k10"))
+    text = (
+        f"mean purity: CP from a clustering start {cp:.1%}, as the paper's text has it {plain:.1%} (one seed, "
+        f"{known.figure(PAPERS, 'epochs'):.0f} epochs), VP, whose pseudo-inputs start as training rows, {vp:.1%}"
+    )
+    return Verdict([cp >= 0.9, plain >= 0.9, vp <= cp - 0.1, vp <= plain - 0.1], text)
+
+
+def accuracy(known: Known) -> Verdict:
+    """CP at K = 10 has the published accuracy, one to one by training rows, with a start and by the paper's text."""
+    published = float(known.published["text"]["mnist-cpvae-k10"])
+    rows = {"with a clustering start": "mnist-cpvae-k10", "as the paper's text has it": PAPERS}
+    values = {how: known.figure(name, "accuracy") for how, name in rows.items()}
+    told = [f"{how}: {value:.1%}" for how, value in values.items()]
+    if "mnist-default" in known.cells:
+        found = known.cells["mnist-default"]
+        told.append(
+            f"with copies beside the bound, median of {len(found['seeds'])} seeds: {found['accuracy_median']:.1%}"
+        )
+    return Verdict([value >= published for value in values.values()], f"published {published:.1%}; {'; '.join(told)}")
+
+
+def good_for_any_number(known: Known) -> Verdict:
+    """CP's coverage is the same for all K within 0.1; in it and in Fréchet nobody is more than a tenth better."""
+    held, told = [], []
+    for data, sizes in SIZES.items():
+        coverage, distance = (
+            {name: known.figure(name, key) for name in names("cpvae", data)} for key in (COVERAGE, DISTANCE)
+        )
+        held.append(max(coverage.values()) - min(coverage.values()) < 0.1)
+        for name, k in zip(coverage, sizes, strict=True):
+            others = [f"{data}-vae", f"{data}-hvae", *(f"{data}-{m}-k{k}" for m in ("mog", "vamp", "hvae-vamp"))]
+            others += [name + RANDOM for name in others if name + RANDOM in known.cells]
+            widest = max(known.figure(other, COVERAGE) for other in others)
+            nearest = min(known.figure(other, DISTANCE) for other in others)
+            held += [coverage[name] >= 0.9 * widest, distance[name] <= 1.1 * nearest]
+            told.append(
+                f"{data} K={k}: coverage {coverage[name]:.2f} (best of the others {widest:.2f}), Fréchet "
+                f"{distance[name]:.1f} ({nearest:.1f})"
+            )
+    return Verdict(held, "; ".join(told))
+
+
+def others_fail_at_ten(known: Known) -> Verdict:
+    """At K = 10 MG, VP and HVP have a coverage a tenth below CP's, a Fréchet a tenth above it, and miss digits."""
+    rows = {"CP": "mnist-cpvae-k10"} | {m: f"mnist-{m}-k10" for m in ("mog", "vamp", "hvae-vamp")}
+    distance, coverage, classes = (
+        {method: known.figure(name, key) for method, name in rows.items()}
+        for key in (DISTANCE, COVERAGE, "classes_covered")
+    )
+    others = list(rows)[1:]
+    fewer = [coverage[method] < 0.9 * coverage["CP"] for method in others]
+    further = [distance[method] > 1.1 * distance["CP"] for method in others]
+    collapsed = [classes[method] < 10 for method in others]
+    told = (f"{m}: Fréchet {distance[m]:.1f}, coverage {coverage[m]:.2f}, {classes[m]:.0f} of 10 digits" for m in rows)
+    counts = (
+        f"a tenth worse in coverage {sum(fewer)} of 3, in Fréchet {sum(further)}, without all digits {sum(collapsed)}"
+    )
+    return Verdict([*fewer, *further, *collapsed], f"{'; '.join(told)}; {counts}")
+
+
+def vamp_improves(known: Known) -> Verdict:
+    """On both data VP's Fréchet distance falls from K to K, and HVP's is below it at each, by more than chance.
+
+    Chance is the larger of two: the spread over seeds, and one standard error of the difference over the rows drawn.
+    """
+
+    def falls(one: str, other: str) -> bool:
+        values, errors = ([known.figure(name, key) for name in (one, other)] for key in (DISTANCE, f"{DISTANCE}_se"))
+        return values[0] - values[1] > max(math.hypot(*errors), known.margin(one, other, DISTANCE))
+
+    held, told = [], []
+    for data, sizes in SIZES.items():
+        vp, hvp = ([known.better_start(name, DISTANCE) for name in names(m, data)] for m in ("vamp", "hvae-vamp"))
+        held += [falls(*pair) for pair in pairwise(vp)] + [falls(*pair) for pair in zip(vp, hvp, strict=True)]
+        shown = (
+            f"{method} {', '.join(tell(known, name, digits=1, key=DISTANCE) for name in rows)}"
+            for method, rows in (("VP", vp), ("HVP", hvp))
+        )
+        told.append(f"{data}, K = {', '.join(map(str, sizes))}: {'; '.join(shown)}")
+    return Verdict(
+        held, f"Fréchet, of the better start: {'. '.join(told)}; a fall counts beyond the chance of seeds and rows"
+    )
