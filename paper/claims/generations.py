@@ -28,7 +28,7 @@ def reconstructions_alike(known: Known) -> Verdict:
 
 
 def prior_helps(known: Known) -> Verdict:
-    """Network by network, the learned prior has a Fréchet distance a tenth lower, a coverage higher by more than chance."""
+    """Network by network the learned prior has a Fréchet distance a tenth lower, a coverage higher beyond chance."""
     held, told = [], []
     for network, (learned, fixed) in PAIRS.items():
         distance = [known.figure(row, DISTANCE) for row in (learned, fixed)]
