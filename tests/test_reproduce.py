@@ -635,7 +635,7 @@ def test_a_figure_that_is_not_what_the_weights_give_is_named(done, tmp_path, cap
     assert [(one["name"], one["same"]) for one in json.loads(said.out)] == [("table1/digits-vae-seed0", False)]
     text = " ".join(Path("docs", "reproduction.md").read_text().split())
     assert "`cpvae reproduce table1 --row vae --verify 9 --seed 0` chose 1 results at random" in text
-    assert "measured each of them again from saved weights. 0 of 1 results agree" in text
+    assert "It fitted 1 of them again, because their weights were not at hand. 0 of 1 results agree" in text
 
 
 def test_results_are_compared_figure_by_figure():
