@@ -6,7 +6,7 @@ either. A row is one of five kinds (`KINDS`):
 - "table": a data frame, each column after its kind (`cpvae.data.schema`).
 - "matrix": numbers in columns.
 - "counts": how often each of many things happened; only where it is said, by `kind` or by a file.
-- "images": ``(channels, height, width)``.
+- "images": ``(channels, height, width)``; where it is said, rows of ``height * width`` columns that are squares.
 - "signals": ``(channels, time)``.
 
 Rows of two dimensions, ``(n, a, b)``, are ambiguous. They are images where a equals b. They are images too where they
@@ -44,8 +44,9 @@ class Given:
 
     Attributes:
         kind: one of `KINDS`.
-        values: a data frame for a table; else an array ``(n, *shape)`` in its own dtype, or a `scipy.sparse.csr_array`
-            ``(n, features)``. An array of another number of dimensions or of objects is left for the caller to refuse.
+        values: a data frame for a table; else an array ``(n, *shape)`` in its own dtype, or a sparse matrix
+            (`cpvae.data.sparse.SparseRows`). What has another number of dimensions or holds objects is left for the
+            caller to refuse.
         names: of the columns, where they have names.
         row_names: one for each row, where they have names.
         notes: what was guessed, a line each, and how to say otherwise.
@@ -120,13 +121,13 @@ def _opened(x: Any) -> Given:
         return _from_frame(_to_pandas(x, library))
     if library == "torch":
         return _from_array(_from_tensor(x))
-    if library == "scipy" and hasattr(x, "tocsr"):
+    if hasattr(x, "tocsr"):
         return Given("matrix", _csr(x))
     if isinstance(x, np.ma.MaskedArray):
         return _from_array(_unmasked(x))
     if isinstance(x, (list, tuple)):
         return _from_sequence(x)
-    return _from_array(np.asarray(x))
+    return _from_array(x if isinstance(x, np.memmap) else np.asarray(x))  # a mapped file stays one
 
 
 def _to_pandas(x: Any, library: str) -> Any:
@@ -165,10 +166,12 @@ def _from_tensor(x: Any) -> Any:
 
 
 def _csr(x: Any) -> Any:
-    from scipy.sparse import csr_array
+    from cpvae.data.sparse import SparseRows
 
-    rows = csr_array(x)
-    rows.sum_duplicates()
+    rows = SparseRows(x)
+    if not rows.has_canonical_format:
+        rows = rows.copy()  # not in the memory of the matrix given
+        rows.sum_duplicates()
     return rows
 
 
@@ -190,6 +193,11 @@ def _from_sequence(x: Sequence[Any]) -> Given:
         import pandas as pd
 
         return _from_frame(pd.DataFrame(list(x)))
+    if type(first).__module__.startswith("PIL."):
+        from cpvae.data.loaders.images import stack
+
+        values, notes = stack(x)
+        return Given("images", values, notes=notes)
     if (hasattr(first, "__array__") or hasattr(first, "__array_interface__")) and np.ndim(first):
         return _stacked([_opened(item).values for item in x])
     try:
@@ -351,7 +359,15 @@ def _looks_like_images(x: np.ndarray) -> bool:
 
 
 def _as_images(x: np.ndarray) -> np.ndarray:
-    """``(n, h, w)`` and ``(n, h, w, c)`` to ``(n, c, h, w)``."""
+    """``(n, h, w)`` and ``(n, h, w, c)`` to ``(n, c, h, w)``; of ``(n, features)`` squares."""
+    if x.ndim == 2:
+        side = math.isqrt(x.shape[1])
+        if side**2 != x.shape[1]:
+            raise InputError(
+                f"kind='images' for rows of {x.shape[1]:,} columns, which are no square; expected (n, height, width); "
+                "reshape them"
+            )
+        return x.reshape(len(x), 1, side, side)
     if x.ndim == 3:
         return x[:, None]
     if x.ndim != 4:

@@ -1,38 +1,50 @@
 """Rows of data, in their own dtype, read a batch at a time.
 
-Bytes stay bytes and a memory-mapped file stays on the disk: only the rows of a batch become floating numbers.
+Bytes stay bytes, a memory-mapped file stays on the disk, and a sparse matrix stays sparse: only the rows of a batch
+become floating numbers.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from cpvae.data.sparse import SparseRows
+
 CHUNK = 2**20  # numbers read at once: 8 MB for each copy in double precision
 _TORCH_DTYPES = frozenset(["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
+_WIDER = {"uint16": "int32", "uint32": "int64"}  # of what torch has little or nothing: the smallest that holds it
 
 
 class Rows:
     """A matrix of which single rows are asked for.
 
     Args:
-        x: ``(n, ...)``; everything after the first dimension is flattened. May be memory-mapped.
+        x: ``(n, ...)``; everything after the first dimension is flattened. May be memory-mapped, or sparse.
         index: the rows meant, ``(m,)`` integers; None means all.
-        device: where they are kept and batches are made.
+        device: where they are kept and batches are made. A sparse matrix is kept by the CPU.
     """
 
-    def __init__(self, x: np.ndarray, index: np.ndarray | None = None, device: torch.device | str = "cpu"):
+    def __init__(self, x: np.ndarray | SparseRows, index: np.ndarray | None = None, device: torch.device | str = "cpu"):
         if x.dtype.name not in _TORCH_DTYPES or not x.dtype.isnative:
-            x = x.astype(np.float64)
-        with warnings.catch_warnings():
-            # A file opened for reading only cannot be written through the tensor either; nothing here writes.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._given = x.reshape(len(x), -1)
-            self.x = torch.from_numpy(self._given).to(device)
+            wider: Any = x.astype(_WIDER.get(x.dtype.name, "float64"))
+            x = wider
+        self.x: Tensor | _Sparse
+        if isinstance(x, np.ndarray):
+            with warnings.catch_warnings():
+                # A file opened for reading only cannot be written through the tensor either; nothing here writes.
+                warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+                x = x.reshape(len(x), -1)
+                self.x = torch.from_numpy(x).to(device)
+        else:
+            self.x = _Sparse(x, torch.empty(0, device=device).device)
+        self._given: Any = x
         self.device = self.x.device
         self.index: Tensor | None = None
         if index is not None:
@@ -57,9 +69,11 @@ class Rows:
     def part(self, part: slice) -> Rows:
         """The rows from one position to another; the matrix is shared."""
         other = Rows.__new__(Rows)
-        whole = self.index is None
-        other.x, other._given = (self.x[part], self._given[part]) if whole else (self.x, self._given)
-        other.device, other.index = self.device, None if self.index is None else self.index[part]
+        other.x, other._given, other.device = self.x, self._given, self.device
+        other.index = None if self.index is None else self.index[part]
+        if self.index is None:
+            other._given = self._given[part]
+            other.x = self.x[part] if isinstance(self.x, Tensor) else _Sparse(other._given, self.device)
         return other
 
     def some(self, i: np.ndarray) -> Rows:
@@ -76,3 +90,20 @@ class Rows:
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
             yield self.x[start:stop] if self.index is None else self.x[self.index[start:stop]]
+
+
+class _Sparse:
+    """A sparse matrix that gives its rows as dense tensors."""
+
+    def __init__(self, x: SparseRows, device: torch.device):
+        self._x = x
+        self.device = device
+        self.shape = torch.Size(x.shape)
+        self.dtype = torch.from_numpy(np.empty(0, x.dtype)).dtype
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __getitem__(self, i: Tensor | slice) -> Tensor:
+        rows = self._x[i if isinstance(i, slice) else i.numpy(force=True)]
+        return torch.from_numpy(rows.toarray()).to(self.device)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cpvae.data.containers import KINDS
 from cpvae.data.loaders.checks import expanded, input_error
 from cpvae.data.loaders.files import read
 from cpvae.data.loaders.named import NAMES, load_named
-from cpvae.data.loaders.records import Dataset, DatasetStatus, FileStatus, Split
+from cpvae.data.loaders.records import Asked, Dataset, DatasetStatus, FileStatus, Split
 from cpvae.data.loaders.store import data_root, fetch, status, verify
 from cpvae.data.loaders.synthetic import make_synthetic, make_table
 
@@ -35,26 +36,49 @@ __all__ = [
     "verify",
 ]
 
+MOST_SIDE = 10_000  # pixels
 
-def load(source: str | os.PathLike[str], *, labels: str | None = None, root: Path | None = None) -> Dataset:
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    labels: str | None = None,
+    kind: str = "auto",
+    size: int | tuple[int, int] | None = None,
+    layer: str | None = None,
+    root: Path | None = None,
+) -> Dataset:
     """Read a data set by name (see `NAMES`) or by path.
 
     Args:
-        source: a name, or the path of a `.npy`, `.npz`, `.csv`, `.parquet` or IDX file, of a folder of images or of
-            Parquet files, or a pattern of Parquet files such as ``rows/part-*.parquet``. A string equal to a name is
-            the name; write `./mnist` for a file called mnist.
-        labels: for a table the name of its label column; for arrays, IDX and image folders the path of a file
-            of labels (`.npy`, IDX, or `.csv` / `.txt` with one column). Labels are never used to fit.
+        source: a name, or a path:
+
+            - numbers: `.npy`, `.npz` (also of `scipy.sparse.save_npz`), `.mat`, `.h5`, IDX;
+            - a table: `.csv`, `.parquet`, a folder of Parquet files, or a pattern such as ``rows/part-*.parquet``;
+            - pictures: a folder of them, with a folder in it for each label or none;
+            - signals: `.ts`, or a pattern such as ``BasicMotions_*.ts``;
+            - cells: `.h5ad`, `.h5` of Cell Ranger, `.mtx`, or a folder with a `matrix.mtx`.
+
+            A string equal to a name is the name; write `./mnist` for a file called mnist.
+        labels: for a table or an `.h5ad` the name of its label column; for `.npz`, `.mat` and `.h5` the name of an
+            array in it; for these and others the path of a file of labels (`.npy`, IDX, or `.csv` / `.txt` with one
+            column). Labels are never used to fit.
+        kind: what the rows are, one of `cpvae.data.containers.KINDS`; "auto" decides by format and values, and says so
+            in the notes of the data set.
+        size: of pictures in a folder, pixels a side or (height, width); they are resized to it.
+        layer: of an `.h5ad`, in place of its X.
         root: folder of the named sets, by default `data_root()`. Absent files are downloaded into it.
 
     Returns:
-        A `Dataset`. Tables and vectors are (n, features), images (n, channels, height, width), each in the
-        dtype of its file; tables with text or missing cells are data frames. A file that has no splits comes as one
-        split called "all".
+        A `Dataset`. Tables and vectors are (n, features), images (n, channels, height, width), signals (n, channels,
+        time), each in the dtype of its file; tables with text or missing cells are data frames. A file that has no
+        splits comes as one split called "all".
 
     Raises:
         InputError: for whatever cannot be used; one line that says what was given, expected and to be done.
     """
+    asked = Asked(labels, kind, size, layer)
+    _check_asked(asked)
     if isinstance(source, str) and source in NAMES:
         if labels is not None:
             raise input_error(
@@ -64,4 +88,14 @@ def load(source: str | os.PathLike[str], *, labels: str | None = None, root: Pat
         return load_named(source, root)
     if os.fspath(source) == "":
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
-    return read(expanded(Path(source)), labels)
+    return read(expanded(Path(source)), asked)
+
+
+def _check_asked(asked: Asked) -> None:
+    """Refuse a kind that is unknown and a size that is none."""
+    if asked.kind != "auto" and asked.kind not in KINDS:
+        raise input_error(f"kind={asked.kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
+    sides = asked.size if isinstance(asked.size, tuple) else (asked.size, asked.size)
+    whole = len(sides) == 2 and all(isinstance(side, int) and 1 <= side <= MOST_SIDE for side in sides)
+    if asked.size is not None and not whole:
+        raise input_error(f"size={asked.size!r}: expected pixels a side from 1 to {MOST_SIDE:,}, or (height, width)")

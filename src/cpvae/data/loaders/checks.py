@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +22,15 @@ BLOCK_BYTES = 1 << 24  # rows are scanned in blocks of this size: a memory-mappe
 def input_error(message: str) -> InputError:
     """An `InputError` that is one printable line whatever the names of files and columns hold."""
     return InputError(" ".join(message.encode("utf-8", "backslashreplace").decode().splitlines()))
+
+
+def printable(name: str, most: int = 60) -> str:
+    """A name as a message can hold it: its first characters, and an ellipsis.
+
+    >>> printable("a" * 100, 5)
+    'aaaaa...'
+    """
+    return name if len(name) <= most else name[:most] + "..."
 
 
 def expanded(path: Path) -> Path:
@@ -68,27 +80,47 @@ class reading:
         )
 
 
+@contextmanager
+def needed(library: str, path: Path, extra: str) -> Iterator[None]:
+    """A `with` block of imports for a format; where the library is missing the message says how to install it."""
+    try:
+        yield
+    except ImportError as error:
+        raise input_error(
+            f"{path}: reading it needs {library}, which is not installed; pip install 'cpvae[{extra}]'"
+        ) from error
+
+
+def check_memory(needed: int, given: str, advice: str) -> None:
+    """Refuse so many bytes that this machine could not hold them; Linux would end the process instead."""
+    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise input_error(f"{given}: needs about {needed / 1e9:,.0f} GB, more memory than there is; give {advice}")
+
+
 def check_rows(n: int, where: object) -> None:
     """At least two rows, or `InputError`."""
     if n < 2:
         raise input_error(f"{where}: {n} row{'s' * (n != 1)}; at least 2 are needed; give more rows")
 
 
-def check_x(x: Array, where: object, names: Sequence[str] | None = None) -> Array:
-    """Data of a legal shape, dtype and range.
+def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
+    """Check that data have a legal shape, dtype and range.
 
     Args:
-        x: (n,), (n, features), (n, h, w), (n, c, h, w) or (n, h, w, c) with c of 1 or 3.
+        x: (n,), (n, features), (n, a, b) or four dimensions; or a sparse matrix.
         where: what the messages call it.
         names: names of the columns of a table.
 
     Returns:
-        (n, features) or (n, c, h, w), native byte order; a view of `x` wherever possible.
+        The same numbers, of (n,) as (n, 1), in native byte order; a view of `x` wherever possible. A sparse matrix
+        comes as `cpvae.data.sparse.SparseRows`.
 
     Raises:
-        InputError: another number of dimensions, fewer than two rows, no features, a dtype that is not a
-            number, NaN, an infinity, an absolute value above 1e30.
+        InputError: another number of dimensions, fewer than two rows, no features, a dtype that is not a number, an
+            infinity, an absolute value above 1e30, NaN in a table that has names, in images or in a sparse matrix.
     """
+    if not isinstance(x, np.ndarray):
+        return _check_sparse(x, where)
     x = numeric(x, where)
     if not 1 <= x.ndim <= 4:
         raise input_error(
@@ -97,8 +129,22 @@ def check_x(x: Array, where: object, names: Sequence[str] | None = None) -> Arra
     check_rows(len(x), where)
     if x.size == 0:
         raise input_error(f"{where}: an array of shape {x.shape}, without values; expected one or more features")
-    check_values(x, where, names)
-    return channels_first(x)
+    check_values(x, where, names, missing=names is None and x.ndim in (2, 3))
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _check_sparse(x: Any, where: object) -> Any:
+    from cpvae.data.sparse import SparseRows
+
+    rows = SparseRows(x)
+    rows.data = numeric(rows.data, where)
+    check_rows(len(rows), where)
+    bad = ~(np.abs(rows.data.astype(np.float64)) <= LIMIT) if rows.data.dtype.kind == "f" else np.zeros(0, bool)
+    if bad.any():
+        at = int(bad.argmax())
+        row, column = int(np.searchsorted(rows.indptr, at, "right")) - 1, int(rows.indices[at])
+        raise input_error(f"{where}: a sparse matrix, {_bad_value(float(rows.data[at]), row, [column], None)}")
+    return rows
 
 
 def numeric(x: Array, where: object) -> Array:
@@ -111,23 +157,8 @@ def numeric(x: Array, where: object) -> Array:
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
-def channels_first(x: Array) -> Array:
-    """(n,) -> (n, 1); (n, h, w) -> (n, 1, h, w); (n, h, w, c) -> (n, c, h, w).
-
-    >>> channels_first(np.zeros((5, 28, 28, 3))).shape, channels_first(np.zeros((5, 3, 28, 28))).shape
-    ((5, 3, 28, 28), (5, 3, 28, 28))
-    """
-    if x.ndim == 1:
-        return x[:, None]
-    if x.ndim == 3:
-        return x[:, None]
-    if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
-        return x.transpose(0, 3, 1, 2)
-    return x
-
-
-def check_values(x: Array, where: object, names: Sequence[str] | None = None) -> None:
-    """`InputError` at the first NaN, infinity or absolute value above 1e30, in row order."""
+def check_values(x: Array, where: object, names: Sequence[str] | None = None, missing: bool = False) -> None:
+    """`InputError` at the first NaN, infinity or absolute value above 1e30, in row order; with `missing` NaN may be."""
     if x.dtype.kind != "f":  # the largest 64-bit integer is 1.8e19
         return
     step = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
@@ -136,7 +167,12 @@ def check_values(x: Array, where: object, names: Sequence[str] | None = None) ->
         # a NaN makes both comparisons false
         if float(block.min()) >= -LIMIT and float(block.max()) <= LIMIT:
             continue
-        within, *feature = np.argwhere(~(np.abs(block.astype(np.float64)) <= LIMIT))[0].tolist()
+        bad = ~(np.abs(block.astype(np.float64)) <= LIMIT)
+        if missing:
+            bad &= ~np.isnan(block)
+        if not bad.any():
+            continue
+        within, *feature = np.argwhere(bad)[0].tolist()
         row = start + within
         raise input_error(f"{where}: {_bad_value(float(x[(row, *feature)]), row, feature, names)}")
 

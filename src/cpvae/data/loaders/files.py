@@ -10,63 +10,120 @@ from pathlib import Path
 
 import numpy as np
 
+from cpvae.data.containers import Given, as_rows
 from cpvae.data.loaders import shards
-from cpvae.data.loaders.arrays import read_npy, read_npz
-from cpvae.data.loaders.checks import check_labels, check_x, expanded, input_error, reading
+from cpvae.data.loaders.arrays import map_npy, read_npy, read_npz
+from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
+from cpvae.data.loaders.checks import check_labels, check_values, check_x, expanded, input_error, reading
+from cpvae.data.loaders.hdf5 import read_hdf5
 from cpvae.data.loaders.idx import is_idx, labels_beside, read_idx
 from cpvae.data.loaders.images import read_images
-from cpvae.data.loaders.records import Array, Dataset, Split
+from cpvae.data.loaders.matlab import read_mat
+from cpvae.data.loaders.records import Array, Asked, Dataset, Opened, Split
 from cpvae.data.loaders.registry import NAMES
+from cpvae.data.loaders.series import read_ts
 from cpvae.data.loaders.tables import read_csv, read_parquet
-from cpvae.errors import nearest
+from cpvae.errors import InputError, nearest
 
-SUPPORTED = ".npy .npz .csv .parquet, IDX (-ubyte, .idx, also .gz), or a folder of images or of .parquet files"
+SUPPORTED = (
+    ".npy .npz .csv .parquet .mat .h5 .h5ad .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet "
+    "files, or one with a matrix.mtx"
+)
 TABLES: dict[str, Callable[[Path, str | None], tuple[Split, tuple[str, ...] | None]]] = {
     ".csv": read_csv,
     ".parquet": read_parquet,
 }
+READERS: dict[str, Callable[[Path, Asked], Opened]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".mat": read_mat,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".h5ad": read_h5ad,
+    ".mtx": read_mtx,
+    ".mtx.gz": read_mtx,
+}
 
 
-def read(path: Path, labels: str | None = None) -> Dataset:
+def read(path: Path, asked: Asked) -> Dataset:
     """The data in a file or folder; see `cpvae.datasets.load`."""
-    names: tuple[str, ...] | None = None
-    with reading(path, "file or folder"):
-        parts = shards.find(path)
-    if not parts:
-        _check_path(path)
-    if parts:
-        split, names = read_parquet(path, labels)
-        splits = {"all": split}
-    elif path.suffix.lower() in TABLES:
-        split, names = TABLES[path.suffix.lower()](path, labels)
-        splits = {"all": split}
-    else:
-        splits = _read_arrays(path)
-        if labels is not None:
-            splits = _relabel(splits, expanded(Path(labels)), path)
-    shape = " x ".join(map(str, next(iter(splits.values())).x.shape[1:]))
+    opened = _as_asked(_opened(path, asked), asked.kind, path)
+    splits = opened.splits
+    if asked.labels is not None and not opened.labelled:
+        splits = _relabel(splits, expanded(Path(asked.labels)), path)
+    first = next(iter(splits.values()))
+    shape = " x ".join(map(str, first.x.shape[1:]))
+    rows = {"images": "images of ", "signals": "signals of "}.get(opened.kind, "rows of ") + shape
     sizes = ", ".join(f"{name} {len(split.x):,}" for name, split in splits.items())
-    description = f"{path}: rows of {shape}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
-    return Dataset(path.absolute().name, splits, None, names, description)
+    description = f"{path}: {rows}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
+    return Dataset(path.absolute().name, splits, None, opened.names, description, opened.notes, opened.kind)
 
 
 def _rows(splits: dict[str, Split]) -> str:
     return f"{len(splits['all'].x):,} rows, not split"
 
 
-def _read_arrays(path: Path) -> dict[str, Split]:
+def _opened(path: Path, asked: Asked) -> Opened:
+    """What the reader of the format finds."""
+    with reading(path, "file or folder"):
+        series = _series(path)
+        parts = [] if series else shards.find(path)
+    if parts or (path.suffix.lower() in TABLES and path.is_file()):
+        if not parts:
+            _check_path(path)
+        split, names = (read_parquet if parts else TABLES[path.suffix.lower()])(path, asked.labels)
+        return Opened({"all": split}, "table", names, labelled=True)
+    if series:
+        return read_ts(series, asked)
+    _check_path(path)
     if path.is_dir():
-        return {"all": read_images(path)}
-    if path.suffix.lower() == ".npy":
-        return {"all": Split(check_x(read_npy(path), path), None)}
-    if path.suffix.lower() == ".npz":
-        return read_npz(path)
+        matrix = find_mtx(path)
+        return read_images(path, asked) if matrix is None else read_mtx(matrix, asked)
+    name = path.name.lower()
+    if name.endswith(".ts"):
+        return read_ts([path], asked)
+    for suffix, reader in READERS.items():
+        if name.endswith(suffix):
+            return reader(path, asked)
     if _named_as_idx(path) or is_idx(path):
         x = check_x(read_idx(path), path)
         beside = labels_beside(path)
-        return {"all": Split(x, None if beside is None else read_labels(beside, len(x)))}
+        y = None if beside is None else read_labels(beside, len(x))
+        return Opened({"all": Split(x, y)}, "images" if x.ndim == 3 and x.dtype == np.uint8 else "auto")
     suffix = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise input_error(f"{path}: a file with {suffix}; expected {SUPPORTED}; convert it to one of these")
+
+
+def _series(path: Path) -> list[Path]:
+    """The files that a pattern such as ``BasicMotions_*.ts`` names, training rows first; none for another path."""
+    if path.suffix.lower() != ".ts" or not set("*?[") & set(path.name) or path.exists():
+        return []
+    found = [file for file in path.parent.glob(path.name) if file.is_file()]
+    return sorted(found, key=lambda file: ("_TRAIN" not in file.name.upper(), file.name))
+
+
+def _as_asked(opened: Opened, kind: str, path: Path) -> Opened:
+    """The rows as what they are asked to be, else as what their format says, else as what they look like."""
+    asked = opened.kind if kind == "auto" else kind
+    if asked == "table" and opened.kind == "table":
+        return opened
+    splits, notes = {}, [*opened.notes]
+    found: Given | None = None
+    for name, split in opened.splits.items():
+        try:
+            if found is None:
+                found = as_rows(split.x, asked)
+                notes += found.notes
+                given = found
+            else:  # as the first one
+                given = as_rows(split.x, found.kind)
+        except InputError as error:
+            raise input_error(f"{path}: {error}") from error
+        if given.kind == "images" and given.values.ndim == 4:
+            check_values(given.values, path)
+        splits[name] = Split(given.values, split.y, split.row_names)
+    assert found is not None
+    return Opened(splits, found.kind, opened.names, tuple(notes), opened.labelled)
 
 
 def _named_as_idx(path: Path) -> bool:
@@ -82,14 +139,14 @@ def _relabel(splits: dict[str, Split], labels: Path, path: Path) -> dict[str, Sp
         )
     _check_path(labels, what="file of labels")
     x = splits["all"].x
-    return {"all": Split(x, read_labels(labels, len(x)))}
+    return {"all": Split(x, read_labels(labels, len(x)), splits["all"].row_names)}
 
 
 def read_labels(path: Path, n: int) -> Array:
     """(n,) labels from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header."""
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return check_labels(np.array(read_npy(path)), n, path)
+        return check_labels(np.array(map_npy(path)), n, path)
     if suffix in (".csv", ".txt"):
         return check_labels(_text_labels(path, n), n, path)
     if path.is_file() and (_named_as_idx(path) or is_idx(path)):

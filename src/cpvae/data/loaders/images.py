@@ -1,55 +1,114 @@
-"""A folder of images, read with Pillow."""
+"""Pictures, read with Pillow: a folder of them, or a list in memory.
+
+First each file is opened for what its header says: its size, whether it has colours, and how deep its levels are. From
+that come the size that all pictures get and the memory needed, and every fault is named before a pixel is read.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cpvae.data.loaders.checks import check_rows, input_error, reading
-from cpvae.data.loaders.records import Array, Split
+from cpvae.data.loaders.checks import check_memory, check_rows, input_error, reading
+from cpvae.data.loaders.records import Array, Asked, Opened, Split
+from cpvae.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-OTHER_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")  # for the hint in a folder without images
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # Pillow would run Ghostscript on others
-GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm")
+OTHER_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".ts", ".mat", ".h5", ".h5ad")  # for the hint without images
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would run Ghostscript on others
+GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")
+MOST_SIDE = 64  # pixels of the longer side, where pictures have many sizes and none is the usual one
+MOST_VALUES = 2**22  # numbers in a picture: a layer of 300 units on more of them needs tens of gigabytes
+SHOWN = 3  # faults named in one message
+ORIENTATION = 0x0112  # the tag of a photograph that says how it was held; from 5 on its sides change places
+
+Size = tuple[int, int]
+T = TypeVar("T")
 
 
-def read_images(folder: Path) -> Split:
-    """All images in a folder, in the order of their paths.
+@dataclass(frozen=True)
+class Header:
+    """What is known of a picture before its pixels are read.
 
-    Files that start with a dot and other suffixes are left out. Images in subfolders are labelled by the name
-    of the subfolder. Colour is kept if any image has it, else one grey channel; 16-bit grey keeps its upper
-    eight bits; transparent parts become white; of an animation or a stack the first frame is read.
+    Attributes:
+        size: height and width, upright.
+        colour: whether it has colours.
+        deep: whether its levels have 16 bits.
+        clear: whether parts of it are transparent.
+        more: whether more pictures follow the first in the same file.
+    """
+
+    size: Size
+    colour: bool
+    deep: bool
+    clear: bool
+    more: bool
+
+
+def read_images(folder: Path, asked: Asked) -> Opened:
+    """All pictures in a folder, in the order of their paths.
+
+    Files that start with a dot and other suffixes are left out. Pictures in subfolders are labelled by the name of
+    the subfolder. Colour is kept if any picture has it, else one grey channel. Grey levels of 16 bits are kept.
+    Transparent parts become white; of an animation or a stack the first picture is read. Where sizes differ, all are
+    resized (`common_size`). Each of these is noted.
 
     Returns:
-        x: (n, 1 or 3, height, width) uint8; y: (n,) str, or None.
+        x: (n, 1 or 3, height, width), uint8, or uint16 where a picture has 16 bits; y: (n,) str, or None; the names of
+        rows are the paths in the folder.
 
     Raises:
-        InputError: no images, images both in the folder and in subfolders, of different sizes, or damaged.
+        InputError: no pictures, pictures both in the folder and in subfolders, 16-bit grey levels beside colours, files
+            that are damaged (all are named), or more pixels than there is memory for.
     """
     paths = _find(folder)
-    pillow = logging.getLogger("PIL")
-    if not pillow.handlers:  # otherwise a damaged file prints a line of Pillow's before ours
-        pillow.addHandler(logging.NullHandler())
+    _quiet_pillow()
     check_rows(len(paths), folder)
-    x = _read_all(paths)
-    parents = [path.parent.relative_to(folder).as_posix() for path in paths]
-    inside = [parent != "." for parent in parents]
-    if any(inside) and not all(inside):
-        raise input_error(
-            f"{folder}: {paths[inside.index(False)].name} lies in the folder itself and "
-            f"{paths[inside.index(True)].relative_to(folder)} in a subfolder; expected all images in the "
-            "folder, or all in subfolders named after their labels; move them"
-        )
-    return Split(x, np.array(parents) if all(inside) else None)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    y = _labels(folder, names)
+    plan = _plan(folder, list(_each(folder, paths, lambda path: _read(path, _header))), asked.size)
+    x = _filled(plan, _each(folder, paths, lambda path: _read(path, plan.pixels)))
+    return Opened({"all": Split(x, y, np.array(names))}, "images", notes=plan.notes)
+
+
+def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
+    """Pictures in memory as one array ``(n, 1 or 3, height, width)``, and notes, as `read_images` has them."""
+    plan = _plan("a list of pictures", [_header(image, f"picture {k}") for k, image in enumerate(images)], None)
+    return _filled(plan, (plan.pixels(image, f"picture {k}") for k, image in enumerate(images))), plan.notes
+
+
+def common_size(sizes: Sequence[Size]) -> Size:
+    """The size that pictures of several sizes get: that of at least half of them, else one of at most 64 pixels.
+
+    The latter has the median shape, and the median length of the longer side up to `MOST_SIDE`.
+
+    >>> common_size([(100, 100), (100, 100), (3024, 3024)])
+    (100, 100)
+    >>> common_size([(300, 400), (600, 800), (375, 500)])
+    (48, 64)
+    """
+    usual, count = Counter(sizes).most_common(1)[0]
+    if 2 * count >= len(sizes):
+        return usual
+    height, width = np.array(sizes, dtype=float).T
+    longer = min(MOST_SIDE, float(np.median(np.maximum(height, width))))
+    tall = float(np.exp(np.median(np.log(height / width))))  # height over width
+    return max(1, round(longer * min(1.0, tall))), max(1, round(longer * min(1.0, 1 / tall)))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
 
 
 def _find(folder: Path) -> list[Path]:
@@ -61,9 +120,10 @@ def _find(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
-    odd = next((path for path in images if not path.is_file()), None)
-    if odd is not None:  # a pipe would be waited for without end
-        raise input_error(f"{odd}: not a file; expected images; remove it, or the broken link")
+    odd = [path for path in images if not path.is_file()]
+    if odd:  # a pipe would be waited for without end
+        count = f"{len(odd)} of {len(images)}: {_listed(odd, folder)}" if len(odd) > 1 else str(odd[0])
+        raise input_error(f"{count}: not a file; expected images; remove it, or the broken link")
     if not images:
         others = sorted(path for path in found if path.suffix.lower() in OTHER_SUFFIXES or "ubyte" in path.name)
         instead = f"; to read one file give its path, for example {others[0]}" if others else ""
@@ -71,51 +131,182 @@ def _find(folder: Path) -> list[Path]:
     return images
 
 
-def _read_all(paths: list[Path]) -> Array:
-    first = _read(paths[0])
-    x = np.empty((len(paths), *first.shape), np.uint8)
-    for k, path in enumerate(paths):
-        pixels = first if k == 0 else _read(path)
-        if pixels.shape[1:] != x.shape[2:]:
-            raise input_error(
-                f"{path} is {pixels.shape[2]} x {pixels.shape[1]} pixels and {paths[0]} is "
-                f"{x.shape[3]} x {x.shape[2]}; expected one size for all images; resize or remove it"
-            )
-        if len(pixels) > x.shape[1]:
-            x = np.repeat(x, 3, axis=1)  # the first colour image: what was grey so far gets three channels
-        x[k] = pixels  # one grey channel spreads over three
-    return x
+def _listed(paths: Sequence[Path], folder: Path) -> str:
+    names = [path.relative_to(folder).as_posix() for path in paths[:SHOWN]]
+    return ", ".join(names) + (", ..." if len(paths) > SHOWN else "")
 
 
-def _read(path: Path) -> Array:
-    """(1 or 3, height, width) uint8."""
-    from PIL import Image, ImageOps
+def _labels(folder: Path, names: Sequence[str]) -> Array | None:
+    """The names of subfolders, or None where all pictures lie in the folder itself."""
+    parents = [name.rpartition("/")[0] for name in names]
+    inside = [bool(parent) for parent in parents]
+    if any(inside) and not all(inside):
+        raise input_error(
+            f"{folder}: {names[inside.index(False)]} lies in the folder itself and {names[inside.index(True)]} in a "
+            "subfolder; expected all images in the folder, or all in subfolders named after their labels; move them"
+        )
+    return np.array(parents) if all(inside) else None
+
+
+def _quiet_pillow() -> None:
+    pillow = logging.getLogger("PIL")
+    if not pillow.handlers:  # otherwise a damaged file prints a line of Pillow's before ours
+        pillow.addHandler(logging.NullHandler())
+
+
+def _each(folder: Path, paths: Sequence[Path], read: Callable[[Path], T]) -> Iterator[T]:
+    """Give what `read` makes of each file; in the end name all those that it refused, in one line."""
+    faults = []
+    for path in paths:
+        try:
+            yield read(path)
+        except InputError as error:
+            faults.append((path, error))
+    if len(faults) == 1:
+        raise faults[0][1]
+    if faults:
+        listed = _listed([path for path, _ in faults], folder)
+        raise input_error(f"{folder}: {len(faults)} of {len(paths)} images cannot be used ({listed}); {faults[0][1]}")
+
+
+def _read(path: Path, use: Callable[[Image, str], T]) -> T:
+    """What is made of the first picture in a file, upright."""
+    from PIL import Image
 
     with reading(path, "an image"):
         # an image that unpacks to gigabytes is an attack or a damaged header
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as file:
-            return _pixels(ImageOps.exif_transpose(file), file.format, path)
+            return use(file, str(path))
 
 
-def _pixels(image: Image, kind: str | None, path: Path) -> Array:
-    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PNG"):
-        return (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)[None]
-    if image.mode in ("I", "F"):
-        raise input_error(f"{path}: an image of 32-bit values; expected 8 or 16 bits; save it as 8-bit PNG")
-    mode = image.mode
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        image = _on_white(image)
-    grey = mode in GREY
-    if mode == "P":  # a palette may well hold greys only
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+def _header(image: Image, where: str) -> Header:
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM", "TIFF", None)):
+        raise input_error(f"{where}: an image of 32-bit values; expected 8 or 16 bits; save it as 8-bit PNG")
+    size = image.height, image.width
+    turned = image.getexif().get(ORIENTATION, 1) >= 5
+    colour = image.mode not in GREY
+    if image.mode == "P":  # a palette may well hold greys only
         colours = np.asarray(image.convert("RGB"))
-        grey = bool((colours == colours[..., :1]).all())
-    pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+        colour = bool((colours != colours[..., :1]).any())
+    more = bool(getattr(image, "is_animated", False))
+    return Header(size[::-1] if turned else size, colour, image.mode.startswith("I"), _is_clear(image), more)
 
 
-def _on_white(image: Image) -> Image:
-    from PIL import Image as module
+def _is_clear(image: Image) -> bool:
+    """Whether a picture says how opaque its parts are."""
+    return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
 
-    layer = image.convert("RGBA")
-    return module.alpha_composite(module.new("RGBA", layer.size, "white"), layer)
+
+@dataclass(frozen=True)
+class Plan:
+    """What all pictures become: one size, one number of channels, one depth.
+
+    Attributes:
+        n: how many pictures.
+        size: height and width.
+        colour: whether they get three channels.
+        deep: whether they get levels of 16 bits.
+        notes: what was decided, a line each.
+    """
+
+    n: int
+    size: Size
+    colour: bool
+    deep: bool
+    notes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture: ``(channels, height, width)``."""
+        return (3 if self.colour else 1, *self.size)
+
+    @property
+    def dtype(self) -> type[np.uint8 | np.uint16]:
+        """Of its levels."""
+        return np.uint16 if self.deep else np.uint8
+
+    def pixels(self, image: Image, where: str) -> Array:
+        """The levels of a picture, ``(1 or 3, height, width)``."""
+        from PIL import Image as module
+        from PIL import ImageOps
+
+        image = ImageOps.exif_transpose(image)
+        wanted = self.size[::-1]  # Pillow counts across first
+        if image.mode.startswith("I"):
+            levels = np.asarray(image).astype(np.float32)
+            if levels.min() < 0 or levels.max() > 65535:
+                raise input_error(
+                    f"{where}: an image of 32-bit values, {levels.min():g} to {levels.max():g}; expected 8 or 16 bits; "
+                    "save it as 16-bit PNG"
+                )
+            if image.size != wanted:
+                levels = np.asarray(module.fromarray(levels).resize(wanted, module.Resampling.BILINEAR))
+            return np.rint(levels).astype(np.uint16)[None]
+        if _is_clear(image):
+            layer = image.convert("RGBA")
+            image = module.alpha_composite(module.new("RGBA", layer.size, "white"), layer)
+        image = image.convert("RGB" if self.colour else "L")
+        if image.size != wanted:
+            image = image.resize(wanted, module.Resampling.BILINEAR)
+        levels = np.asarray(image).astype(self.dtype)
+        if self.deep:
+            levels *= 257  # 255 is 65535
+        return levels.transpose(2, 0, 1) if self.colour else levels[None]
+
+
+def _plan(where: object, headers: Sequence[Header], asked: int | Size | None) -> Plan:
+    """Decide what pictures become; refuse grey levels of 16 bits beside colours, and more than there is memory for."""
+    n, notes = len(headers), []
+    colours, deep = sum(header.colour for header in headers), sum(header.deep for header in headers)
+    if colours and deep:
+        raise input_error(
+            f"{where}: {deep} of {n} pictures are grey with 16 bits and {colours} have colours; expected one kind; "
+            "move them apart, or convert them"
+        )
+    if 0 < colours < n:
+        notes.append(f"{n - colours:,} of {n:,} pictures are grey and the others have colours: all are read in colour")
+    if deep:
+        rest = "" if deep == n else f"; those of 8 bits of the {n - deep:,} others are multiplied by 257"
+        notes.append(f"{deep:,} of {n:,} pictures have grey levels of 16 bits, which are kept{rest}")
+    if any(header.clear for header in headers):
+        clear = sum(header.clear for header in headers)
+        notes.append(f"{clear:,} of {n:,} pictures may be transparent in parts, which are read as white")
+    if any(header.more for header in headers):
+        more = sum(header.more for header in headers)
+        notes.append(f"{more:,} of {n:,} files hold several pictures, of which the first is read")
+    sizes = [header.size for header in headers]
+    size = common_size(sizes) if asked is None else (asked, asked) if isinstance(asked, int) else asked
+    others = sum(one != size for one in sizes)
+    if others:
+        shapes = [one for one in sizes if one != size]
+        least, most = (_by(pick(shapes, key=math.prod)) for pick in (min, max))
+        had = f"{least} pixels" if least == most else f"{least} to {most} pixels"
+        other = "" if asked else "; for another size say size=32 (--size 32)"
+        notes.append(f"{others:,} of {n:,} pictures had {had} and were resized to {_by(size)}{other}")
+    plan = Plan(n, size, bool(colours), bool(deep), tuple(notes))
+    values = math.prod(plan.shape)
+    if values > MOST_VALUES:
+        raise input_error(
+            f"{where}: pictures of {_by(size)} pixels, {values:,} numbers each; expected at most {MOST_VALUES:,}; "
+            "have them made smaller by size=64 (--size 64)"
+        )
+    check_memory(
+        n * values * np.dtype(plan.dtype).itemsize, f"{where}: {n:,} pictures of {_by(size)} pixels", "size=32"
+    )
+    return plan
+
+
+def _by(size: Size) -> str:
+    """Height by width in words, as people say it: across first."""
+    return f"{size[1]} x {size[0]}"
+
+
+def _filled(plan: Plan, pictures: Iterable[Array]) -> Array:
+    x = np.zeros((plan.n, *plan.shape), plan.dtype)
+    for k, levels in enumerate(pictures):
+        x[k] = levels
+    return x

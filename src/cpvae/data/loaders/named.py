@@ -32,16 +32,16 @@ def load_named(name: str, root: Path | None = None) -> Dataset:
     """The named set, from `root` or from the network; see `cpvae.datasets.load`."""
     description = REGISTRY[name].description
     if name == "digits":
-        return Dataset(name, digits(), "bernoulli", None, description)
+        return Dataset(name, digits(), "bernoulli", None, description, kind="images")
     if name == "synthetic":
         return Dataset(name, synthetic(), "gaussian", ("x",), description)
     if name == "table":
-        return Dataset(name, *table(), description)
+        return Dataset(name, *table(), description, kind="table")
     variant, paths = obtain(name, root)
     splits = BUILDERS[variant.name](paths)
     if variant.name == "omniglot-rebuilt":
-        return Dataset(variant.name, splits, "bernoulli", None, REBUILT)
-    return Dataset(name, splits, "bernoulli", None, description)
+        return Dataset(variant.name, splits, "bernoulli", None, REBUILT, kind="images")
+    return Dataset(name, splits, "bernoulli", None, description, kind="images")
 
 
 def digits() -> Splits:

@@ -18,15 +18,42 @@ Array = NDArray[Any]
 class Split:
     """Rows and their labels.
 
-    `x`: (n, features) or (n, channels, height, width), in the dtype of its source; a `.npy` file comes as a
-    copy-on-write `np.memmap`, so that it may be larger than the memory. A table with text or missing cells is a
-    data frame. `y`: (n,) integers, floats or strings, or None. `row_names`: (n,) text by which a person knows a row,
-    such as the names of picture files, or None; `cpvae cluster` writes them.
+    `x`: (n, features), images (n, channels, height, width) or signals (n, channels, time), in the dtype of its source.
+    A `.npy` file comes as a copy-on-write `np.memmap`, so that it may be larger than the memory; a sparse matrix as
+    `cpvae.data.sparse.SparseRows`, which stands where an array does; a table with text or missing cells as a data
+    frame. `y`: (n,) integers, floats or strings, or None. `row_names`: (n,) text by which a person knows a row, such as
+    the names of picture files, or None; `cpvae cluster` writes them.
     """
 
     x: Array | pd.DataFrame
     y: Array | None
     row_names: Array | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person says about data before they are read; see `cpvae.datasets.load`."""
+
+    labels: str | None = None
+    kind: str = "auto"
+    size: int | tuple[int, int] | None = None
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a reader of a format finds.
+
+    `kind`: what its rows are (`cpvae.data.containers.KINDS`), or "auto" where the format leaves that open.
+    `names`: of the columns, or None. `notes`: what was taken for granted, a line each. `labelled`: whether the labels
+    asked for were found inside; else they are a file of their own.
+    """
+
+    splits: dict[str, Split]
+    kind: str = "auto"
+    names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    labelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,7 @@ class Dataset:
     `name` is what it really is: "omniglot-rebuilt", say, where the published Omniglot file is absent.
     `likelihood`: "bernoulli", "gaussian", "columns", or None where it has to be decided from the values.
     `feature_names`: the columns of a table, or None.
+    `kind`: what its rows are, one of `cpvae.data.containers.KINDS`.
     `notes`: what the loader took for granted, a line each, such as the separator of a table; commands print them.
     """
 
@@ -45,6 +73,7 @@ class Dataset:
     feature_names: tuple[str, ...] | None
     description: str
     notes: tuple[str, ...] = ()
+    kind: str = "matrix"
 
 
 @dataclass(frozen=True)

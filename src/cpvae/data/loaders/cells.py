@@ -1,0 +1,184 @@
+"""Single cells: AnnData's `.h5ad`, and what 10x Genomics' programs write, `.mtx` folders and `.h5`.
+
+Rows are cells, columns are genes; both keep their names. Where all numbers are whole they are counts.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cpvae.data.loaders.checks import check_labels, check_memory, check_x, input_error, needed, printable, reading
+from cpvae.data.loaders.records import Array, Asked, Opened, Split
+from cpvae.errors import nearest
+
+MATRIX = ("matrix.mtx", "matrix.mtx.gz")
+BYTES_AN_ENTRY = 32  # of a sparse matrix while it is read: row, column and value, and a copy
+
+
+def is_anndata(file: Any) -> bool:
+    """Whether an HDF5 file was written by AnnData."""
+    return "X" in file and "obs" in file and "var" in file
+
+
+def read_h5ad(path: Path, asked: Asked) -> Opened:
+    """The cells of an AnnData file: its X, or the layer asked for; labels are a column of `obs`.
+
+    Raises:
+        InputError: no anndata, no such layer or column, or a damaged file.
+    """
+    with reading(path, "an AnnData file"), needed("anndata", path, "cells"):
+        import h5py
+        from anndata.io import read_elem
+    with reading(path, "an AnnData file"), h5py.File(path, "r") as file:
+        layers = list(file["layers"]) if "layers" in file else []
+        part = "X" if asked.layer in (None, "X") else f"layers/{asked.layer}"
+        if asked.layer == "raw" and "raw" in file:
+            part = "raw/X"
+        if part not in file:
+            raise input_error(f"{path}: no layer {asked.layer!r}{nearest(str(asked.layer), ['X', *layers])}")
+        if hasattr(file[part], "size"):
+            check_memory(file[part].size * file[part].dtype.itemsize, f"{path}[{part}]", "fewer cells")
+        x = check_x(read_elem(file[part]), f"{path}[{part}]")
+        obs = read_elem(file["obs"])
+        var = read_elem(file["raw/var" if part == "raw/X" else "var"])
+        y = None
+        if asked.labels is not None and not Path(asked.labels).is_file():
+            if asked.labels not in obs:
+                raise input_error(f"{path}: no column {asked.labels!r} in obs{nearest(asked.labels, [*obs][:20])}")
+            y = _labels(obs[asked.labels], f"{path}, obs[{asked.labels!r}]")
+        notes = [_kind_note(x, part)]
+        if layers and asked.layer is None:
+            notes.append(
+                f"X was read; the file has the layers {', '.join(layers)}: for one say layer={layers[0]!r} (--layer)"
+            )
+        splits = {"all": Split(x, y, np.array(obs.index.astype(str)))}
+    return Opened(splits, _kind(x), unique(list(map(str, var.index))), tuple(notes), y is not None)
+
+
+def _labels(column: Any, where: str) -> Array:
+    if column.isna().any():
+        raise input_error(
+            f"{where}: {int(column.isna().sum())} cells have no label; expected one in every row; fill it"
+        )
+    plain = column.dtype.kind in "biuf" if isinstance(column.dtype, np.dtype) else False
+    return check_labels(column.to_numpy() if plain else np.array([str(cell) for cell in column]), len(column), where)
+
+
+def is_10x(file: Any) -> bool:
+    """Whether an HDF5 file was written by Cell Ranger, of any version."""
+    return _group(file) is not None
+
+
+def _group(file: Any) -> str | None:
+    """The group of the matrix: "matrix" since version 3, the name of the genome before."""
+    parts = [name for name in file if hasattr(file[name], "keys") and {"data", "indices", "indptr"} <= {*file[name]}]
+    named = [name for name in parts if "barcodes" in file[name] and "shape" in file[name]]
+    return named[0] if len(named) == 1 else None
+
+
+def read_10x(file: Any, path: Path) -> Opened:
+    """The cells of an HDF5 file of Cell Ranger."""
+    from scipy.sparse import csc_array
+
+    group = file[_group(file)]
+    check_memory(group["data"].size * BYTES_AN_ENTRY, str(path), "fewer cells")
+    parts = (group[name][:] for name in ("data", "indices", "indptr"))
+    n_genes, n_cells = map(int, group["shape"][:])
+    genes_by_cells = csc_array(tuple(parts), shape=(n_genes, n_cells))
+    at = "features/name" if "features" in group else "gene_names"
+    names = unique([text.decode("utf-8", "replace") for text in group[at][:]])
+    cells = [text.decode("utf-8", "replace") for text in group["barcodes"][:]]
+    x = check_x(genes_by_cells.T, path)
+    return Opened({"all": Split(x, None, np.array(cells))}, _kind(x), names, (_kind_note(x, "matrix"),))
+
+
+def find_mtx(folder: Path) -> Path | None:
+    """The Matrix Market file of a folder as 10x Genomics' programs write it, or None."""
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(MATRIX) and path.is_file())
+    if len(found) > 1:
+        raise input_error(f"{folder}: {len(found)} matrices, {found[0].name}, {found[1].name}; give the path of one")
+    return found[0] if found else None
+
+
+def read_mtx(path: Path, asked: Asked) -> Opened:
+    """A Matrix Market file; with barcodes and features beside it those of 10x Genomics, genes x cells, turned.
+
+    Raises:
+        InputError: names beside it that are not as many as its rows or columns, or a damaged file.
+    """
+    from scipy.io import mminfo, mmread
+
+    with reading(path, "a Matrix Market file"):
+        rows, columns, entries, *_ = mminfo(path)
+        check_memory(entries * BYTES_AN_ENTRY, str(path), "fewer cells")
+        cells, genes = _beside(path, "barcodes"), _beside(path, "features") or _beside(path, "genes")
+        turned = cells is not None and genes is not None and (rows, columns) == (len(genes), len(cells))
+        sizes = {"barcodes": (cells, columns if turned else rows), "genes": (genes, rows if turned else columns)}
+        for what, (found, size) in sizes.items():
+            if found is not None and len(found) != size:
+                raise input_error(
+                    f"{path}: a matrix of {rows:,} x {columns:,} with {len(found):,} {what} beside it; expected as "
+                    "many as it has rows or columns; give the files of one sample"
+                )
+        x = mmread(path)
+        x = check_x(x.T if turned else x, path)
+    notes = (_kind_note(x, path.name),) + (("genes x cells were turned: rows are cells",) if turned else ())
+    names = None if genes is None else unique(genes)
+    return Opened({"all": Split(x, None, None if cells is None else np.array(cells))}, _kind(x), names, notes)
+
+
+def _beside(path: Path, what: str) -> list[str] | None:
+    """The second column, else the first, of a file of names that belongs to a matrix."""
+    start = re.sub(r"matrix\.mtx(\.gz)?$", "", path.name) if path.name.endswith(MATRIX) else ""
+    for ending in (".tsv", ".tsv.gz"):
+        file = path.with_name(f"{start}{what}{ending}")
+        if file.is_file():
+            opened: Any = gzip.open if ending.endswith("gz") else open
+            with reading(file, "a list of names"), opened(file, "rt", encoding="utf-8") as lines:
+                cells = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
+            return [row[1] if len(row) > 1 else row[0] for row in cells]
+    return None
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, a repeated one with a number behind it, as AnnData makes them.
+
+    >>> unique(["a", "b", "a"])
+    ('a', 'b', 'a-1')
+    """
+    seen: Counter[str] = Counter()
+    taken, found = {*names}, []
+    for name in names:
+        new = name
+        while seen[name] and (new in taken or new == name):
+            new = f"{name}-{seen[name]}"
+            seen[name] += 1
+        seen[name] += seen[name] == 0
+        taken.add(new)
+        found.append(new)
+    return tuple(found)
+
+
+def _kind(x: Any) -> str:
+    return "counts" if _whole(x) else "matrix"
+
+
+def _kind_note(x: Any, part: str) -> str:
+    n, genes = x.shape
+    what = "counts" if _whole(x) else "measurements, as some are no whole numbers or negative"
+    return f"{printable(part)}: {n:,} cells x {genes:,} genes, taken for {what}"
+
+
+def _whole(x: Any) -> bool:
+    """Whether all numbers are whole and none is negative."""
+    values = x if isinstance(x, np.ndarray) else x.data
+    return not values.size or bool(
+        values.min() >= 0 and (values.dtype.kind in "biu" or (values == np.floor(values)).all())
+    )

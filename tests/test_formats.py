@@ -1,0 +1,404 @@
+"""Files of the fields that people come from: MATLAB, HDF5, cells, signals, pictures of all kinds."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import sparse
+from scipy.io import mmwrite, savemat
+
+from cpvae.data.loaders import Dataset, Split, images, load
+from cpvae.data.sparse import SparseRows
+from cpvae.errors import InputError
+
+RNG = np.random.default_rng(0)
+COUNTS = RNG.poisson(0.5, (6, 5)).astype(np.float32)
+CELLS, GENES = [f"cell{i}" for i in range(6)], ["a", "b", "c", "b", "d"]
+UNIQUE = ("a", "b", "c", "b-1", "d")
+GREY = RNG.integers(0, 256, (4, 12, 10), np.uint8)
+
+
+def whole(path: Path, **asked: Any) -> tuple[Split, Dataset]:
+    data = load(path, **asked)
+    return data.splits["all"], data
+
+
+def refusal(path: Path, **asked: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        load(path, **asked)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def picture(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    Image.fromarray(array).save(path)
+
+
+# -- MATLAB ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [("X", "Y"), ("fea", "gnd"), ("data", "labels"), ("anything", "y")])
+def test_mat(names, tmp_path):
+    savemat(tmp_path / "a.mat", {names[0]: COUNTS, names[1]: np.arange(6)[:, None]})
+    split, data = whole(tmp_path / "a.mat")
+    np.testing.assert_array_equal(split.x, COUNTS)
+    assert split.y.tolist() == [*range(6)]
+    assert data.kind == "matrix"
+
+
+def test_mat_rows_along_the_last_axis_are_turned(tmp_path):
+    pictures = RNG.integers(0, 256, (8, 8, 3, 6), np.uint8)
+    savemat(tmp_path / "a.mat", {"X": pictures, "y": np.arange(6)[:, None]})
+    split, data = whole(tmp_path / "a.mat")
+    np.testing.assert_array_equal(split.x, pictures.transpose(3, 2, 0, 1))
+    assert "along the last axis; it was turned" in data.notes[0]
+
+
+def test_mat_pictures_are_upright_where_they_are_asked_for(tmp_path):
+    pictures = RNG.random((6, 8, 8))
+    columns = pictures.transpose(0, 2, 1).reshape(6, 64)
+    savemat(tmp_path / "a.mat", {"X": columns, "Y": np.arange(6)})
+    split, data = whole(tmp_path / "a.mat")
+    assert (data.kind, split.x.shape) == ("matrix", (6, 64))
+    assert "for pictures of 8 x 8 in columns say kind='images' (--kind images)" in data.notes[0]
+    np.testing.assert_array_equal(whole(tmp_path / "a.mat", kind="images")[0].x[:, 0], pictures)
+
+
+def test_mat_sparse_and_text(tmp_path):
+    savemat(tmp_path / "a.mat", {"X": sparse.csc_matrix(COUNTS), "Y": np.array(["u", "v"] * 3, object)})
+    assert isinstance(whole(tmp_path / "a.mat")[0].x, SparseRows)
+    assert whole(tmp_path / "a.mat", labels="Y")[0].y.tolist() == ["u", "v"] * 3
+
+
+def test_mat_refused(tmp_path):
+    savemat(tmp_path / "a.mat", {"A": np.eye(3), "B": np.eye(3)})
+    assert "holds the arrays A, B; expected 'x'" in refusal(tmp_path / "a.mat")
+    savemat(tmp_path / "a.mat", {"s": {"x": np.eye(3)}})
+    assert "'s' is of MATLAB's type struct; expected variables of numbers" in refusal(tmp_path / "a.mat")
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file, but not really" * 9)
+    assert "cannot be read as a MATLAB file" in refusal(tmp_path / "a.mat")
+
+
+def test_mat_of_version_73(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
+        file["X"], file["Y"] = COUNTS.T, np.arange(6.0)[None]
+    with (tmp_path / "a.mat").open("r+b") as raw:
+        raw.write(b"MATLAB 7.3 MAT-file".ljust(116) + bytes(8) + b"\0\2IM")
+    split, _ = whole(tmp_path / "a.mat")
+    np.testing.assert_array_equal(split.x, COUNTS)
+    assert split.y.tolist() == [*range(6)]
+
+
+# -- HDF5 and cells ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["h5", "hdf5"])
+def test_hdf5(suffix, tmp_path):
+    with h5py.File(tmp_path / f"a.{suffix}", "w") as file:
+        file["X"], file["Y"] = COUNTS, np.array(["u", "v"] * 3, object)
+    split, _ = whole(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(split.x, COUNTS)
+    assert split.y.tolist() == ["u", "v"] * 3
+
+
+def test_hdf5_of_one_data_set_and_of_several(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["deep/inside"] = RNG.random((5, 9, 8))
+    assert whole(tmp_path / "a.h5")[1].kind == "images"
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["other"] = np.eye(3)
+    assert "holds the arrays inside, other; expected 'x'" in refusal(tmp_path / "a.h5")
+    assert "cannot be read as an HDF5 file" in refusal(_written(tmp_path / "b.h5", b"hello" * 50))
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture(scope="module")
+def h5ad(tmp_path_factory) -> Path:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from anndata import AnnData
+
+        path = tmp_path_factory.mktemp("cells") / "a.h5ad"
+        with pd.option_context("future.infer_string", False):  # what AnnData writes for every version of pandas
+            obs = pd.DataFrame({"type": pd.Categorical(["u", "v"] * 3), "depth": COUNTS.sum(1)}, index=CELLS)
+            adata = AnnData(np.log1p(COUNTS), obs, pd.DataFrame(index=["a", "b", "c", "d", "e"]))
+            adata.layers["counts"] = sparse.csr_matrix(COUNTS)
+            adata.write_h5ad(path)
+    return path
+
+
+def test_h5ad(h5ad):
+    split, data = whole(h5ad, labels="type")
+    np.testing.assert_allclose(split.x, np.log1p(COUNTS))
+    assert split.y.tolist() == ["u", "v"] * 3
+    assert split.row_names.tolist() == CELLS
+    assert (data.kind, data.feature_names) == ("matrix", ("a", "b", "c", "d", "e"))
+    assert any("the layers counts: for one say layer='counts'" in note for note in data.notes)
+    split, data = whole(h5ad, layer="counts")
+    assert isinstance(split.x, SparseRows)
+    np.testing.assert_array_equal(split.x.toarray(), COUNTS)
+    assert (data.kind, split.y) == ("counts", None)
+    assert "6 cells x 5 genes, taken for counts" in data.notes[0]
+
+
+def test_h5ad_refused(h5ad):
+    assert "no layer 'count'; did you mean 'counts'?" in refusal(h5ad, layer="count")
+    assert "no column 'typ' in obs; did you mean 'type'?" in refusal(h5ad, labels="typ")
+
+
+def test_10x_in_hdf5(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        turned = sparse.csc_matrix(COUNTS.T)
+        for name in ("data", "indices", "indptr"):
+            file[f"matrix/{name}"] = getattr(turned, name)
+        file["matrix/shape"], file["matrix/barcodes"] = turned.shape, np.array(CELLS, "S")
+        file["matrix/features/name"] = np.array(GENES, "S")
+    split, data = whole(tmp_path / "a.h5")
+    np.testing.assert_array_equal(split.x.toarray(), COUNTS)
+    assert split.row_names.tolist() == CELLS
+    assert (data.kind, data.feature_names) == ("counts", UNIQUE)
+
+
+@pytest.mark.parametrize("start", ["", "GSM1_"])
+def test_10x_folder(start, tmp_path):
+    with gzip.open(tmp_path / f"{start}matrix.mtx.gz", "wb") as file:
+        mmwrite(file, sparse.coo_matrix(COUNTS.T.astype(int)))
+    with gzip.open(tmp_path / f"{start}features.tsv.gz", "wt") as file:
+        file.write("".join(f"id{i}\t{name}\tGene Expression\n" for i, name in enumerate(GENES)))
+    (tmp_path / f"{start}barcodes.tsv").write_text("\n".join(CELLS))
+    for path in (tmp_path, tmp_path / f"{start}matrix.mtx.gz"):
+        split, data = whole(path)
+        np.testing.assert_array_equal(split.x.toarray(), COUNTS)
+        assert split.row_names.tolist() == CELLS
+        assert data.feature_names == UNIQUE
+        assert data.notes[1] == "genes x cells were turned: rows are cells"
+    (tmp_path / f"{start}barcodes.tsv").write_text("one\ntwo\n")
+    assert "a matrix of 5 x 6 with 2 barcodes beside it" in refusal(tmp_path)
+
+
+def test_sparse_npz(tmp_path):
+    sparse.save_npz(tmp_path / "a.npz", sparse.csr_matrix(COUNTS))
+    split, _ = whole(tmp_path / "a.npz")
+    np.testing.assert_array_equal(split.x.toarray(), COUNTS)
+    holed = sparse.csr_matrix(COUNTS)
+    holed.data[-1] = np.nan
+    sparse.save_npz(tmp_path / "a.npz", holed)
+    assert "a sparse matrix, missing value (NaN) at index [5, " in refusal(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(("library", "name"), [("h5py", "a.h5"), ("anndata", "a.h5ad")])
+def test_a_library_that_is_missing(library, name, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, f"{library}.io", None)
+    said = refusal(_written(tmp_path / name, b"x" * 100))
+    assert said.endswith(f"reading it needs {library}, which is not installed; pip install 'cpvae[cells]'")
+
+
+# -- signals -----------------------------------------------------------------------------------------------------------
+
+TS = "#about\n@problemName x\n@timeStamps false\n@classLabel true u v\n@data\n1,2,?:4,5,6:u\n-1,-2:3,4:v\n"
+
+
+def test_ts(tmp_path):
+    (tmp_path / "a_TRAIN.ts").write_text(TS)
+    split, data = whole(tmp_path / "a_TRAIN.ts")
+    nan = np.nan
+    np.testing.assert_array_equal(split.x, [[[1, 2, nan], [4, 5, 6]], [[-1, -2, nan], [3, 4, nan]]])
+    assert split.y.tolist() == ["u", "v"]
+    assert data.kind == "signals"
+    assert data.notes == ("signals of 2 to 3 times; what lies after the end of one is missing",)
+    (tmp_path / "a_TEST.ts").write_text(TS.replace("1,2,?:4,5,6", "9,9,9,9:8,8,8,8"))
+    assert "a_TEST.ts lies beside this file; for both give" in load(tmp_path / "a_TRAIN.ts").notes[1]
+    both, _ = whole(tmp_path / "a_*.ts")
+    assert both.x.shape == (4, 2, 4)
+    assert both.x[:, 0, 0].tolist() == [1, -1, 9, -1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("-1,-2:3,4:v", "-1,-2:v", "signals of 1 and of 2 channels; expected as many in each"),
+        ("1,2,?", "1,2,x", "line 6: could not convert string to float: 'x'; expected numbers"),
+        ("Stamps false", "Stamps true", "values with times beside them"),
+        ("@data", "@date", "before @data; expected a .ts file"),
+        ("1,2,?:4,5,6:u\n-1,-2:3,4:v\n", "", "no rows after @data"),
+    ],
+)
+def test_ts_refused(old, new, said, tmp_path):
+    (tmp_path / "a.ts").write_text(TS.replace(old, new))
+    assert said in refusal(tmp_path / "a.ts")
+
+
+def test_arrays_of_signals(tmp_path):
+    np.save(tmp_path / "a.npy", RNG.normal(size=(5, 6, 30)))
+    split, data = whole(tmp_path / "a.npy")
+    assert (data.kind, split.x.shape) == ("signals", (5, 6, 30))
+    assert "taken for signals of 6 channels and 30 times; for pictures say kind='images'" in data.notes[0]
+    assert whole(tmp_path / "a.npy", kind="images")[0].x.shape == (5, 1, 6, 30)
+    assert whole(tmp_path / "a.npy", kind="table")[0].x.shape == (5, 180)
+    assert "kind='sound': expected 'auto' or one of" in refusal(tmp_path / "a.npy", kind="sound")
+
+
+def test_missing_cells_in_an_array(tmp_path):
+    x = RNG.normal(size=(5, 3))
+    x[1, 2] = np.nan
+    np.save(tmp_path / "a.npy", x)
+    np.testing.assert_array_equal(whole(tmp_path / "a.npy")[0].x, x)
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["pgm", "pnm"])
+def test_portable_grey_maps(suffix, tmp_path):
+    for k, levels in enumerate(GREY):
+        picture(tmp_path / f"{k}.{suffix}", levels)
+    split, _ = whole(tmp_path)
+    np.testing.assert_array_equal(split.x[:, 0], GREY)
+    assert split.row_names.tolist() == [f"{k}.{suffix}" for k in range(4)]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_levels_of_16_bits_are_kept(suffix, tmp_path):
+    for k, levels in enumerate(GREY):
+        picture(tmp_path / "left" / f"{k}.{suffix}", levels.astype(np.uint16))
+    split, data = whole(tmp_path)
+    assert split.x.dtype == np.uint16
+    np.testing.assert_array_equal(split.x[:, 0], GREY)
+    assert "4 of 4 pictures have grey levels of 16 bits, which are kept" in data.notes
+    picture(tmp_path / "left" / "9.png", np.zeros((12, 10, 3), np.uint8))
+    assert "4 of 5 pictures are grey with 16 bits and 1 have colours; expected one kind" in refusal(tmp_path)
+
+
+def test_sizes_that_differ(tmp_path):
+    for k, levels in enumerate(GREY):
+        picture(tmp_path / f"{k}.png", levels)
+    picture(tmp_path / "z.png", np.full((60, 50), 7, np.uint8))
+    split, data = whole(tmp_path)
+    assert split.x.shape == (5, 1, 12, 10)
+    np.testing.assert_array_equal(split.x[:4, 0], GREY)
+    assert (split.x[4] == 7).all()
+    assert data.notes == (
+        "1 of 5 pictures had 50 x 60 pixels and were resized to 10 x 12; for another size say size=32 (--size 32)",
+    )
+    assert whole(tmp_path, size=6)[0].x.shape == (5, 1, 6, 6)
+    assert whole(tmp_path, size=(3, 4))[0].x.shape == (5, 1, 3, 4)
+    for wrong in (0, -1, (3,), 10**9, 2.5):
+        assert "expected pixels a side" in refusal(tmp_path, size=wrong)
+
+
+def test_sizes_without_a_usual_one():
+    assert images.common_size([(10, 20), (30, 60), (50, 100)]) == (30, 60)
+    assert images.common_size([(300, 200), (900, 600), (1200, 800)]) == (64, 43)
+
+
+def test_what_becomes_of_colours_and_of_nothing(tmp_path):
+    picture(tmp_path / "0.png", GREY[0])
+    clear = np.zeros((12, 10, 4), np.uint8)
+    clear[:6, :, 3] = 255  # black above, nothing below
+    picture(tmp_path / "1.png", clear)
+    split, data = whole(tmp_path)
+    assert split.x.shape == (2, 3, 12, 10)
+    assert (split.x[1, :, :6].max(), split.x[1, :, 6:].min()) == (0, 255)
+    assert data.notes == (
+        "1 of 2 pictures are grey and the others have colours: all are read in colour",
+        "1 of 2 pictures may be transparent in parts, which are read as white",
+    )
+
+
+def test_all_faults_at_once(tmp_path):
+    for k, levels in enumerate(GREY):
+        picture(tmp_path / f"{k}.png", levels)
+    for name in "abcde":
+        (tmp_path / f"{name}.png").write_text("text")
+    said = refusal(tmp_path)
+    assert said.startswith(
+        f"{tmp_path}: 5 of 9 images cannot be used (a.png, b.png, c.png, ...); {tmp_path / 'a.png'}:"
+    )
+    for name in "abcde":
+        (tmp_path / f"{name}.png").write_bytes((tmp_path / "0.png").read_bytes()[:-30])
+    assert "5 of 9 images cannot be used (a.png, b.png, c.png, ...)" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_among_pictures(tmp_path):
+    picture(tmp_path / "0.png", GREY[0])
+    os.mkfifo(tmp_path / "1.png")
+    assert f"{tmp_path / '1.png'}: not a file" in refusal(tmp_path)
+
+
+def test_big_pictures_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MOST_VALUES", 100)
+    for k in range(2):
+        picture(tmp_path / f"{k}.png", GREY[k])
+    said = refusal(tmp_path)
+    assert (
+        "pictures of 10 x 12 pixels, 120 numbers each; expected at most 100; have them made smaller by size=64" in said
+    )
+    assert whole(tmp_path, size=8)[0].x.shape == (2, 1, 8, 8)
+
+
+def test_a_list_of_pictures():
+    from cpvae.data.containers import as_rows
+
+    given = as_rows([Image.fromarray(GREY[0]), Image.fromarray(np.stack([GREY[1]] * 3, -1))])
+    assert (given.kind, given.values.shape) == ("images", (2, 3, 12, 10))
+    assert "1 of 2 pictures are grey" in given.notes[0]
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def test_messages_stay_short_and_our_own(tmp_path):
+    np.savez(tmp_path / "a.npz", **{f"key{i}": np.eye(2) for i in range(200)})
+    assert "... (200 in all)" in refusal(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", **{"k" * 200: np.eye(2), "x" * 200: np.eye(2)})
+    assert len(refusal(tmp_path / "a.npz")) < 500
+    np.save(tmp_path / "b.npy", np.zeros(3, [(f"field{i}", "f8") for i in range(2000)]))
+    said = refusal(tmp_path / "b.npy")
+    assert "whose header is longer than 10,000 characters" in said
+    assert "pickle" not in said
+
+
+# -- real ones ---------------------------------------------------------------------------------------------------------
+
+FIELD = Path(os.environ.get("CPVAE_DATA", "")) / "field"
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not FIELD.is_dir(), reason="NOT TESTED: set CPVAE_DATA to a folder that holds field")
+@pytest.mark.parametrize(
+    ("name", "kind", "shape", "classes"),
+    [
+        ("cells/10X_PBMC_top2000.h5", "matrix", (4271, 2000), 8),
+        ("images/COIL20.mat", "matrix", (1440, 1024), 20),
+        ("images/ORL.mat", "matrix", (400, 1024), 40),
+        ("images/signs", "images", (400, 3, 100, 100), 10),
+        ("text/BASEHOCK.mat", "matrix", (1993, 4862), 2),
+        ("signals/BasicMotions_TRAIN.ts", "signals", (40, 6, 100), 4),
+        ("signals/ItalyPowerDemand_*.ts", "signals", (1096, 1, 24), 2),
+        ("signals/JapaneseVowels_*.ts", "signals", (640, 12, 29), 9),
+        ("signals/PickupGestureWiimoteZ_*.ts", "signals", (100, 1, 361), 10),
+    ],
+)
+def test_field(name, kind, shape, classes):
+    split, data = whole(FIELD / name)
+    assert (data.kind, split.x.shape) == (kind, shape)
+    assert len(set(split.y.tolist())) == classes
