@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from cpvae.data.loaders import Split, checks, load
 from cpvae.errors import InputError
@@ -709,6 +711,19 @@ def _picture(kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def _mat() -> bytes:
+    buffer = io.BytesIO()
+    savemat(buffer, {"X": np.arange(40.0).reshape(8, 5), "Y": np.arange(8)})
+    return buffer.getvalue()
+
+
+def _hdf5() -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["X"], file["Y"] = np.arange(40.0).reshape(8, 5), np.arange(8)
+    return buffer.getvalue()
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "a.npy": _npy,
     "a.npz": lambda: _npz(x=np.arange(40.0).reshape(8, 5), y=np.arange(8)),
@@ -716,6 +731,11 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "a.parquet": _parquet,
     "a.idx.gz": lambda: gzip.compress(idx_bytes(GREY), mtime=0),
     "a.idx": lambda: idx_bytes(GREY),
+    "a.mat": _mat,
+    "a.h5": _hdf5,
+    "a.ts": lambda: b"@problemName a\n@classLabel true u v\n@data\n" + b"1,2.5:3,4:u\n-3,?:1,7:v\n" * 8,
+    "a.mtx": lambda: b"%%MatrixMarket matrix coordinate integer general\n9 9 20\n" + b"1 2 3\n4 5 6\n" * 10,
+    "b.ppm": partial(_picture, "ppm"),
     **{f"b.{kind}": partial(_picture, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")},
 }
 

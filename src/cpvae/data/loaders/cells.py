@@ -19,7 +19,7 @@ from cpvae.data.loaders.records import Array, Asked, Opened, Split
 from cpvae.errors import nearest
 
 MATRIX = ("matrix.mtx", "matrix.mtx.gz")
-BYTES_AN_ENTRY = 32  # of a sparse matrix while it is read: row, column and value, and a copy
+BYTES_AN_ENTRY = 64  # of a sparse matrix while it is read: row, column and value, and a copy
 
 
 def is_anndata(file: Any) -> bool:
@@ -113,25 +113,48 @@ def read_mtx(path: Path, asked: Asked) -> Opened:
     Raises:
         InputError: names beside it that are not as many as its rows or columns, or a damaged file.
     """
-    from scipy.io import mminfo, mmread
-
     with reading(path, "a Matrix Market file"):
-        rows, columns, entries, *_ = mminfo(path)
-        check_memory(entries * BYTES_AN_ENTRY, str(path), "fewer cells")
-        cells, genes = _beside(path, "barcodes"), _beside(path, "features") or _beside(path, "genes")
-        turned = cells is not None and genes is not None and (rows, columns) == (len(genes), len(cells))
-        sizes = {"barcodes": (cells, columns if turned else rows), "genes": (genes, rows if turned else columns)}
-        for what, (found, size) in sizes.items():
-            if found is not None and len(found) != size:
-                raise input_error(
-                    f"{path}: a matrix of {rows:,} x {columns:,} with {len(found):,} {what} beside it; expected as "
-                    "many as it has rows or columns; give the files of one sample"
-                )
-        x = mmread(path)
-        x = check_x(x.T if turned else x, path)
+        matrix = _entries(path)
+    rows, columns = matrix.shape
+    cells, genes = _beside(path, "barcodes"), _beside(path, "features") or _beside(path, "genes")
+    turned = cells is not None and genes is not None and (rows, columns) == (len(genes), len(cells))
+    sizes = {"barcodes": (cells, columns if turned else rows), "genes": (genes, rows if turned else columns)}
+    for what, (found, size) in sizes.items():
+        if found is not None and len(found) != size:
+            raise input_error(
+                f"{path}: a matrix of {rows:,} x {columns:,} with {len(found):,} {what} beside it; expected as "
+                "many as it has rows or columns; give the files of one sample"
+            )
+    x = check_x(matrix.T if turned else matrix, path)
     notes = (_kind_note(x, path.name),) + (("genes x cells were turned: rows are cells",) if turned else ())
     names = None if genes is None else unique(genes)
     return Opened({"all": Split(x, None, None if cells is None else np.array(cells))}, _kind(x), names, notes)
+
+
+def _entries(path: Path) -> Any:
+    """The sparse matrix of a Matrix Market file. (scipy.io.mmread ends the process at some damaged files.)"""
+    from scipy.sparse import coo_array
+
+    opened: Any = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        header = next(lines, "").lower().split()
+        if header[:3] != ["%%matrixmarket", "matrix", "coordinate"] or header[4:] != ["general"]:
+            raise input_error(
+                f"{path}: begins with {' '.join(header)[:60]!r}; expected %%MatrixMarket matrix coordinate, general, "
+                "by rows and columns; write it again"
+            )
+        sizes = next(line for line in lines if line.strip() and not line.startswith("%"))
+        rows, columns, entries = map(int, sizes.split())
+        check_memory(entries * BYTES_AN_ENTRY, str(path), "fewer cells")
+        table = np.loadtxt(lines, ndmin=2, comments="%", max_rows=entries + 1)
+    if len(table) != entries or table.shape[1] != (2 if header[3] == "pattern" else 3):
+        raise input_error(
+            f"{path}: {len(table):,} lines of {table.shape[1]} numbers; expected {entries:,} of row, column and value; "
+            "write it again"
+        )
+    values = np.ones(entries) if header[3] == "pattern" else table[:, 2]
+    places = tuple(table[:, :2].T.astype(np.int64) - 1)
+    return coo_array((values.astype(np.int64) if header[3] == "integer" else values, places), shape=(rows, columns))
 
 
 def _beside(path: Path, what: str) -> list[str] | None:
