@@ -786,7 +786,7 @@ def test_checkpoint_that_cannot_be_used(shop, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cpvae.estimators.contract.DeepMixture._finish", fail)
+        patch.setattr("cpvae.estimators.learning.keep", fail)
         with pytest.raises(KeyboardInterrupt):
             CPVAE(3, **PLAIN).fit(X, out="stopped")
     path = shop / "stopped" / "checkpoint.safetensors"

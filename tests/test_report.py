@@ -231,7 +231,7 @@ def test_page_of_150_categories_stays_short(digits: tuple[np.ndarray, np.ndarray
     x = np.concatenate([digits[0], 1 - digits[0]])
     model = quiet(CPVAE(150, **SMALL, init="random"), x)
     model.model_.prior.aggregated.copy_(torch.full((150,), 1 / 150))
-    model._set_mixture()
+    model._set_model(model.model_)
     shown = look_at(model, x[:140], None, None, 5000)  # fewer rows than categories
     assert len(categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=150))) == 30
     text = render(model, x[:140], data_name="digits")

@@ -317,7 +317,7 @@ def test_a_folder_that_was_claimed_for_nothing_is_not_left_behind(tmp_path, monk
     def refuse(*arguments: object) -> None:
         raise InputError("no")
 
-    monkeypatch.setattr("cpvae.estimators.contract.run_all", refuse)
+    monkeypatch.setattr("cpvae.estimators.learning.run_all", refuse)
     with pytest.raises(InputError, match="no"):
         fit_in(tmp_path / "new" / "run")
     assert not (tmp_path / "new").exists()

@@ -11,6 +11,7 @@ import numpy as np
 
 from cpvae.errors import InputError, nearest
 
+MOST_LAYERS = 100  # more of them are a slip, and to build them would take minutes
 MOST = 2**31 - 1  # more rows, widths or epochs than this are a slip of the finger
 LARGEST_SEED = 2**32 - 1  # of NumPy
 
@@ -49,5 +50,7 @@ def widths(name: str, value: Any) -> None:
     """Refuse what is not a tuple of one width or more."""
     if not isinstance(value, (tuple, list)) or not value:
         raise InputError(f"{name}={value!r}: expected the widths of the hidden layers, such as (300, 300)")
+    if len(value) > MOST_LAYERS:
+        raise InputError(f"{name} has {len(value):,} widths: expected at most {MOST_LAYERS}; give fewer layers")
     for width in value:
         whole(name, width, 1)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, get_args
 
-import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from cpvae.arguments import between, one_of
-from cpvae.checkpoints import described, load_tensors
+from cpvae.arguments import one_of
 from cpvae.data.augment import AUGMENTS, Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
+from cpvae.estimators import files
 from cpvae.estimators.contract import Clusterer, DeepMixture
-from cpvae.fitting import runs
+from cpvae.estimators.params import among, anything, argument, falling, takes_arguments, within
 from cpvae.fitting.schedules import exponential
-from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import Start
 from cpvae.probability import likelihoods, recipes
@@ -31,9 +27,10 @@ from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
 COVARIANCES = ("diag", "full")
-RandomState = int | np.random.RandomState | None
+EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
 
+@takes_arguments
 class CPVAE(Clusterer):
     """A deep mixture model: a VAE with a category, a Gaussian code, and a prior p(z | c) learned from the data.
 
@@ -106,68 +103,20 @@ class CPVAE(Clusterer):
     sampled_by = "aggregated"
     part_name = "categories"
     remedy = "refit with n_init=5 and without init='random', or with fewer components"
-    EXPECTATIONS: ClassVar[tuple[str, ...]] = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
     RELEASED: ClassVar[tuple[str, ...]] = ("fixed-prior", "elu-logits", "two-draws")
-    weights: str
-    covariance_type: str
-    released: tuple[str, ...]
-    expectation: str
-    temperature: tuple[float, float]
-    init: str
-    augment: str
-    consistency: float
 
-    def __init__(
-        self,
-        n_components: int = 10,
-        *,
-        latent_dim: int = 40,
-        network: str = "dense",
-        hidden: tuple[int, ...] = (300, 300),
-        decoder_hidden: tuple[int, ...] | None = None,
-        likelihood: str = "auto",
-        noise: float | None = None,
-        schema: dict[str, str] | None = None,
-        weights: str = "uniform",
-        covariance_type: str = "diag",
-        expectation: str = "auto",
-        temperature: tuple[float, float] = (1.0, 0.5),
-        init: str = "auto",
-        augment: str = "auto",
-        consistency: float = 20.0,
-        n_init: int = 1,
-        preset: str = "fast",
-        max_epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        warmup_epochs: int | None = None,
-        patience: int | None = None,
-        precision: str = "float32",
-        released: tuple[str, ...] = (),
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        self._keep(locals())
+    weights: str = argument(among(get_args(Weights)), default="uniform")
+    covariance_type: str = argument(among(COVARIANCES), default="diag")
+    expectation: str = argument(among(EXPECTATIONS), default="auto")
+    temperature: tuple[float, float] = argument(falling, default=(1.0, 0.5))
+    init: str = argument(among(("auto", *STARTS)), default="auto")
+    augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
+    consistency: float = argument(within(0.0, math.inf, lowest=True), default=20.0)
+    released: tuple[str, ...] = argument(anything, default=())
 
     def _check_params(self) -> None:
         super()._check_params()
-        one_of("weights", self.weights, get_args(Weights))
-        one_of("covariance_type", self.covariance_type, COVARIANCES)
-        one_of("expectation", self.expectation, self.EXPECTATIONS)
         self._check_released()
-        one_of("init", self.init, ("auto", *STARTS))
-        one_of("augment", self.augment, ("auto", "none", *AUGMENTS))
-        between("consistency", self.consistency, 0.0, math.inf, lowest=True)
-        if not isinstance(self.temperature, (tuple, list)) or len(self.temperature) != 2:
-            raise InputError(f"temperature={self.temperature!r}: expected two numbers, first and last, as (1.0, 0.5)")
-        for value in self.temperature:
-            between("temperature", value, 0.0, math.inf)
-        if self.temperature[1] > self.temperature[0]:
-            raise InputError(
-                f"temperature={self.temperature!r} rises: expected first and last of a falling one; swap them"
-            )
 
     def _check_released(self) -> None:
         if not isinstance(self.released, (tuple, list)):
@@ -228,10 +177,8 @@ class CPVAE(Clusterer):
     def _consistent(self) -> bool:
         return self.consistency > 0 and self._augment() is not None
 
-    def _settings(self, n_rows: int, seed: int) -> Settings:
-        return replace(super()._settings(n_rows, seed), consistency=self.consistency if self._consistent() else 0.0)
 
-
+@takes_arguments
 class VAE(DeepMixture):
     """A variational autoencoder with the standard normal prior (Kingma and Welling, 2014; eq. 2 of the paper).
 
@@ -252,37 +199,8 @@ class VAE(DeepMixture):
     """
 
     name = "vae"
-    prior: str
 
-    def __init__(
-        self,
-        *,
-        prior: str = "normal",
-        latent_dim: int = 40,
-        network: str = "dense",
-        hidden: tuple[int, ...] = (300, 300),
-        decoder_hidden: tuple[int, ...] | None = None,
-        likelihood: str = "auto",
-        noise: float | None = None,
-        schema: dict[str, str] | None = None,
-        n_init: int = 1,
-        preset: str = "fast",
-        max_epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        warmup_epochs: int | None = None,
-        patience: int | None = None,
-        precision: str = "float32",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        self._keep(locals())
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        one_of("prior", self.prior, tuple(PRIORS))
+    prior: str = argument(among(tuple(PRIORS)), default="normal")
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.one_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())
@@ -307,6 +225,7 @@ class HVAE(VAE):
         return recipes.two_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())
 
 
+@takes_arguments
 class MoGVAE(Clusterer):
     """A VAE whose prior is a learned mixture of K Gaussians, MG in the paper.
 
@@ -323,41 +242,9 @@ class MoGVAE(Clusterer):
     """
 
     name = "mog"
-    weights: str
-    covariance_type: str
 
-    def __init__(
-        self,
-        n_components: int = 10,
-        *,
-        latent_dim: int = 40,
-        network: str = "dense",
-        hidden: tuple[int, ...] = (300, 300),
-        decoder_hidden: tuple[int, ...] | None = None,
-        likelihood: str = "auto",
-        noise: float | None = None,
-        schema: dict[str, str] | None = None,
-        weights: str = "uniform",
-        covariance_type: str = "diag",
-        n_init: int = 1,
-        preset: str = "fast",
-        max_epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        warmup_epochs: int | None = None,
-        patience: int | None = None,
-        precision: str = "float32",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        self._keep(locals())
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        one_of("weights", self.weights, get_args(Weights))
-        one_of("covariance_type", self.covariance_type, COVARIANCES)
+    weights: str = argument(among(get_args(Weights)), default="uniform")
+    covariance_type: str = argument(among(COVARIANCES), default="diag")
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.mog(
@@ -370,6 +257,7 @@ class MoGVAE(Clusterer):
         )
 
 
+@takes_arguments
 class VampVAE(Clusterer):
     """A VAE with a VampPrior, VP in the paper: ``p(z) = 1/K sum_k q(z | u_k)`` (Tomczak and Welling, 2018).
 
@@ -390,38 +278,8 @@ class VampVAE(Clusterer):
 
     name = "vamp"
     part_name = "pseudo-inputs"
-    pseudo_inputs: str
 
-    def __init__(
-        self,
-        n_components: int = 10,
-        *,
-        latent_dim: int = 40,
-        network: str = "dense",
-        hidden: tuple[int, ...] = (300, 300),
-        decoder_hidden: tuple[int, ...] | None = None,
-        likelihood: str = "auto",
-        noise: float | None = None,
-        schema: dict[str, str] | None = None,
-        pseudo_inputs: str = "rows",
-        n_init: int = 1,
-        preset: str = "fast",
-        max_epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        warmup_epochs: int | None = None,
-        patience: int | None = None,
-        precision: str = "float32",
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        self._keep(locals())
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        one_of("pseudo_inputs", self.pseudo_inputs, ("rows", "random"))
+    pseudo_inputs: str = argument(among(("rows", "random")), default="rows")
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.vamp(likelihood, self.n_components, self.latent_dim, self._network())
@@ -468,22 +326,4 @@ def load(path: str | Path) -> DeepMixture:
     Raises:
         InputError: not a saved model or a run, unfinished, of a newer version, damaged, or changed.
     """
-    path = Path(path)
-    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
-        config = runs.read_config(path)
-        if not (path / runs.MODEL).exists():
-            raise InputError(
-                f"{path} holds a run that has not finished (status {config.get('status')!r}); "
-                "finish it with `cpvae fit ... --resume`"
-            )
-        path = path / runs.MODEL
-    tensors, meta = load_tensors(path)
-    classes = {cls.__name__: cls for cls in ESTIMATORS.values()}
-    if str(meta.get("estimator")) not in classes:
-        raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
-    with described(path):
-        params = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
-        estimator = classes[meta["estimator"]](**params)
-        estimator._check_params()
-        estimator._restore(tensors, meta["fitted"])
-    return estimator
+    return files.load(path, ESTIMATORS.values())

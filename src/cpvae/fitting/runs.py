@@ -28,6 +28,7 @@ CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
 FINISHED = "finished"  # the status of a run whose model is there
 RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
+DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 
 
@@ -69,6 +70,11 @@ def read_config(folder: Path) -> dict[str, Any]:
             "restore a copy, or fit again into another folder"
         )
     return config
+
+
+def begun(folder: Path | None) -> bool:
+    """Tell whether a folder holds a run, finished or not."""
+    return folder is not None and (folder / CONFIG).exists()
 
 
 def _is_seed(value: object) -> bool:
@@ -169,16 +175,22 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
     """Refuse to go on with a run as if it were another.
 
     Args:
-        found, asked: configurations.
+        found, asked: configurations; of the rows, what both of them tell is compared.
         defaults: of the arguments; one that came after the run began has its default there.
 
     Raises:
-        InputError: another estimator, other arguments or other rows.
+        InputError: another estimator, other arguments, other rows or another schema.
     """
-    params = found.get("params")
-    began = {**found, "params": {**defaults, **params} if isinstance(params, dict) else params}
-    for key in ("estimator", "params", "data"):
-        if began.get(key) != asked[key]:
+    params, data = found.get("params"), found["data"]
+    told = [key for key in asked["data"] if key in data or "digest" in data]  # runs begun earlier tell less
+    began = {
+        **found,
+        "params": {**defaults, **params} if isinstance(params, dict) else params,
+        "data": {key: data.get(key) for key in told},
+    }
+    asked = {**asked, "data": {key: asked["data"][key] for key in told}}
+    for key in ("estimator", "params", "data", "schema"):
+        if key in asked and began.get(key) != asked[key]:
             raise InputError(
                 f"{folder} holds a run with another {key} ({_difference(began.get(key), asked[key])}); "
                 "resume with what it began with, or choose another folder"
@@ -230,8 +242,18 @@ def saved(folder: Path) -> bool:
 
 
 def _difference(found: Any, asked: Any) -> str:
+    """Name the first thing that differs, in a few words."""
     if isinstance(found, dict) and isinstance(asked, dict):
-        for key in asked:
-            if found.get(key) != asked[key]:
-                return f"{key}: {found.get(key)} there, {asked[key]} asked"
-    return f"{found} there, {asked} asked"
+        for key in (*asked, *found):
+            if found.get(key) != asked.get(key):
+                return "other values" if key in DIGESTS else f"{key}: {_difference(found.get(key), asked.get(key))}"
+    if isinstance(found, list) and isinstance(asked, list):
+        for i, (one, other) in enumerate(zip(found, asked, strict=False)):
+            if one != other:
+                return f"number {i}: {_difference(one, other)}"
+    return f"{_short(found)} there, {_short(asked)} asked"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -21,6 +21,7 @@ from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.contract import Clusterer, take
 from cpvae.files import write_json
 from cpvae.fitting import runs
+from cpvae.fitting.devices import device
 from cpvae.fitting.jobs import here, one_thread, unordered
 from cpvae.probability.estimates import components_used
 from cpvae.study import figures
@@ -153,7 +154,9 @@ def choose_components(
         raise InputError(f"{n_held_out} held-out rows: expected 2 or more; give more rows")
     place = None if out is None else Path(out)
     jobs = [(number, int(seed) + i) for i in range(n_seeds) for number in numbers]
-    n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if estimator._device().type == "cpu" else 1), len(jobs))
+    n_jobs = min(
+        n_jobs or (joblib.effective_n_jobs(-1) if device.find(estimator.device).type == "cpu" else 1), len(jobs)
+    )
     progress(f"{len(jobs)} fits to {n_rows:,} rows, {n_jobs} at a time, judged by {n_held_out:,} others")
     tasks = (
         here(_fit)(clone(estimator).set_params(n_components=k, random_state=s), X, X_held_out, place, about)

@@ -27,8 +27,10 @@ import torch
 from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema
+from cpvae.data.split import fingerprint
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import as_table, fingerprint
+from cpvae.estimators import files as model_files
+from cpvae.estimators.contract import as_table
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
@@ -323,8 +325,8 @@ def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], pa
             rows = found["data"]  # a table with a schema is compared as its fit begins
             if isinstance(x, np.ndarray) and estimator.likelihood != "columns":
                 rows = fingerprint(x.reshape(len(x), -1))
-            defaults = type(estimator)()._config()["params"]
-            runs.check_same(folder, found, {**estimator._config(), "data": rows}, defaults)
+            defaults = model_files.config(type(estimator)())["params"]
+            runs.check_same(folder, found, {**model_files.config(estimator), "data": rows}, defaults)
         else:
             runs.check_folder(folder, resume=False)
 

@@ -1,0 +1,242 @@
+"""Fitted estimators as files: safetensors with a JSON header that says what was asked and what was found.
+
+A header may say anything, since whoever sends a file writes it. So all that it holds is checked before it is used, and
+shapes are made before values: a header cannot make a machine run out of memory.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cpvae.arguments import LARGEST_SEED, between, whole
+from cpvae.checkpoints import described, load_tensors, save_tensors
+from cpvae.data.schema import Schema
+from cpvae.errors import FitWarning, InputError
+from cpvae.fitting import runs
+from cpvae.fitting.devices import device
+from cpvae.fitting.records import EpochRecord
+from cpvae.probability import likelihoods
+from cpvae.probability.priors import component_prior
+
+if TYPE_CHECKING:
+    from cpvae.estimators.contract import DeepMixture
+
+    E = TypeVar("E", bound=DeepMixture)
+
+RECORD = {one.name: one.default is None or "None" in str(one.type) for one in fields(EpochRecord)}  # whether it may be
+
+
+def config(estimator: DeepMixture) -> dict[str, Any]:
+    """Give the name of an estimator and its arguments, as JSON holds them."""
+    params = {key: _plain(value) for key, value in estimator.get_params().items() if key != "verbose"}
+    return {"estimator": type(estimator).__name__, "params": params}
+
+
+def _plain(value: Any) -> Any:
+    """Give an argument the form that JSON has for it; a RandomState has none."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, torch.device):
+        return str(value)
+    return value if isinstance(value, (int, float, str, type(None))) else None
+
+
+def save(estimator: DeepMixture, path: str | Path) -> None:
+    """Write a fitted estimator to one file.
+
+    Raises:
+        InputError: the path cannot be written.
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    fitted = {
+        "n_features_in": estimator.n_features_in_,
+        "feature_names_in": None if names is None else [str(name) for name in names],
+        "image_shape": estimator.image_shape_,
+        "signal_shape": estimator.signal_shape_,
+        "likelihood": estimator.likelihood_,
+        "schema": None if estimator.schema_ is None else estimator.schema_.as_dict(),
+        "history": estimator.history_,
+        "stopped": estimator.stopped_,
+        "best_epoch": estimator.best_epoch_,
+        "seed": estimator.seed_,
+        "start_seconds": estimator.start_seconds_,
+        "stability": estimator.stability_,
+        "consistent": estimator.consistent_,
+    }
+    meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
+    save_tensors(path, estimator.model_.state_dict(), meta)
+
+
+def reopen(estimator: DeepMixture, path: Path) -> None:
+    """Make an estimator the fitted one that was saved at `path`.
+
+    Raises:
+        InputError: as `load`.
+    """
+    tensors, meta = load_tensors(path)
+    with described(path):
+        _restore(estimator, tensors, meta["fitted"])
+
+
+def load(path: str | Path, classes: Iterable[type[E]]) -> E:
+    """Open a saved model, or the model of a run folder.
+
+    Args:
+        path: of the file, or of the folder.
+        classes: the estimators that there are.
+
+    Raises:
+        InputError: not a saved model or a run, without a model, of a newer version, damaged, or changed.
+    """
+    path = Path(path)
+    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
+        config = runs.read_config(path)
+        if not (path / runs.MODEL).exists():
+            raise InputError(
+                f"{path} holds a run that has not finished (status {config.get('status')!r}); "
+                "finish it with `cpvae fit ... --resume`"
+            )
+        path = path / runs.MODEL
+    tensors, meta = load_tensors(path)
+    known = {cls.__name__: cls for cls in classes}
+    if str(meta.get("estimator")) not in known:
+        raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
+    with described(path):
+        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
+        estimator = known[meta["estimator"]](**params)
+        estimator._check_params()
+        _restore(estimator, tensors, meta["fitted"])
+    return estimator
+
+
+def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[str, Any]) -> None:
+    """Give an estimator the learned state of a file, checked."""
+    _restore_rows(estimator, fitted)
+    estimator.history_ = _history(fitted["history"])
+    estimator.n_iter_ = len(estimator.history_)
+    estimator.stopped_ = _text("stopped", fitted["stopped"])
+    whole("best_epoch", fitted["best_epoch"], 0)
+    whole("seed", fitted["seed"], 0, LARGEST_SEED)
+    estimator.best_epoch_, estimator.seed_ = fitted["best_epoch"], fitted["seed"]
+    seconds, stability = fitted.get("start_seconds", 0.0), fitted.get("stability")
+    between("start_seconds", seconds, 0.0, math.inf, lowest=True)
+    if stability is not None:
+        between("stability", stability, -1.0, 1.0 + 1e-9, lowest=True)
+    estimator.start_seconds_, estimator.stability_ = float(seconds), stability
+    consistent = fitted.get("consistent", estimator._consistent())  # files from before it was kept have the arguments
+    if not isinstance(consistent, bool):
+        raise InputError(f"consistent={str(consistent)[:40]!r}: expected true or false")
+    estimator.consistent_ = consistent
+    with torch.device("meta"):  # shapes first
+        likelihood = likelihoods.empty(
+            estimator.likelihood_, estimator.n_features_in_, estimator.noise, estimator.schema_
+        )
+        model = estimator._module(likelihood).eval()
+    _check_weights(tensors, model.state_dict())
+    model.load_state_dict(tensors, assign=True)
+    try:
+        device.find(estimator.device)
+    except InputError:  # fitted where there was such a device
+        warnings.warn(
+            f"saved with device={estimator.device!r}, which cannot be used on this machine; device='auto' from here on",
+            FitWarning,
+            stacklevel=5,
+        )
+        estimator.device = "auto"
+    estimator._set_model(model.to(device.find(estimator.device)))
+    _check_mixture(estimator)
+
+
+def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
+    """Give an estimator what its rows are."""
+    whole("n_features_in", fitted["n_features_in"], 1)
+    estimator.n_features_in_ = fitted["n_features_in"]
+    estimator.image_shape_ = _shape("image_shape", fitted["image_shape"], 3)
+    estimator.signal_shape_ = _shape("signal_shape", fitted.get("signal_shape"), 2)
+    estimator.likelihood_ = _text("likelihood", fitted["likelihood"])
+    names = fitted["feature_names_in"]
+    if names is not None:
+        estimator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+    schema = fitted.get("schema")
+    estimator.schema_ = None if schema is None else Schema.from_dict(schema)
+    sizes = {
+        "feature_names_in": names and len(names),
+        "image_shape": estimator.image_shape_ and math.prod(estimator.image_shape_),
+        "signal_shape": estimator.signal_shape_ and math.prod(estimator.signal_shape_),
+        "schema": estimator.schema_ and len(estimator.schema_.columns),
+    }
+    for name, size in sizes.items():
+        if size is not None and size != estimator.n_features_in_:
+            raise InputError(f"{name} of {size} columns where n_features_in is {estimator.n_features_in_}; fit again")
+
+
+def _shape(name: str, value: Any, n: int) -> tuple[int, ...] | None:
+    """Read the shape of a row, `n` sizes."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != n:
+        raise InputError(f"{name}={str(value)[:40]}: expected {n} sizes; fit again")
+    for size in value:
+        whole(name, size, 1)
+    return tuple(value)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{name}={str(value)[:40]}: expected text; fit again")
+    return value
+
+
+def _history(value: Any) -> list[dict[str, Any]]:
+    """Read records of epochs, which reports draw."""
+    if not isinstance(value, list):
+        raise InputError(f"the history is a {type(value).__name__}: expected a list of records; fit again")
+    for i, record in enumerate(value):
+        bad = "no record"
+        if isinstance(record, Mapping):
+            missing = [name for name, optional in RECORD.items() if not optional and name not in record]
+            wrong = [name for name, one in record.items() if not _is_number(one, RECORD.get(name, True))]
+            bad = (missing or wrong or [""])[0]
+        if bad:
+            raise InputError(f"epoch {i + 1} of the history has no {bad!r} that can be used; fit again")
+    return list(value)
+
+
+def _is_number(value: Any, optional: bool) -> bool:
+    if value is None:
+        return optional
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_weights(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Refuse numbers that the model does not have, or that are none."""
+    for name, tensor in tensors.items():
+        if name in expected and tensor.dtype != expected[name].dtype:
+            raise InputError(f"{name} is {tensor.dtype}: expected {expected[name].dtype}; fit again or restore a copy")
+    broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if broken:
+        raise InputError(
+            f"it holds weights that are not finite ({', '.join(broken[:3])}{', ...' * (len(broken) > 3)}); "
+            "fit again or restore a copy"
+        )
+
+
+def _check_mixture(estimator: DeepMixture) -> None:
+    """Refuse shares of components that are none: rows are drawn by them."""
+    prior = component_prior(estimator.model_.prior)
+    if prior is not None and not (bool((prior.aggregated >= 0).all()) and float(prior.aggregated.sum()) > 0):
+        raise InputError("the shares of its components are negative or all zero; fit again or restore a copy")

@@ -1,0 +1,246 @@
+"""How an estimator learns from rows: rows and seeds prepared, restarts trained, the best one kept."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+
+from cpvae.data.rows import Rows
+from cpvae.data.split import Split, fingerprint, split
+from cpvae.errors import FitWarning, InputError
+from cpvae.fitting import presets, restarts, runs
+from cpvae.fitting.devices import device
+from cpvae.fitting.devices.world import world
+from cpvae.fitting.progress import Reporter, Silent, Terminal
+from cpvae.fitting.records import Outcome
+from cpvae.fitting.restarts import Restart, run_all
+from cpvae.nn.draws import seeded
+from cpvae.probability import likelihoods
+from cpvae.probability.estimates import component_probabilities, components_used, row_counts
+from cpvae.probability.models import VAE
+from cpvae.probability.priors import component_prior
+
+if TYPE_CHECKING:
+    from cpvae.estimators.contract import DeepMixture
+
+COLLAPSED = 0.5  # share of categories in use below which a fit warns
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a fit begins with: schema, split and seeds are settled, in this order.
+
+    Attributes:
+        array: all rows given, checked, ``(n, features)``; valid_array: those given for validation, or None.
+        rows, valid: what is trained on, and what the validation bound is of.
+        parts: the split of `array`, or None where validation rows are given.
+        likelihood: with the units of the training rows.
+        seeds: one for each restart.
+    """
+
+    array: np.ndarray
+    valid_array: np.ndarray | None
+    rows: Rows
+    valid: Rows
+    parts: Split | None
+    likelihood: likelihoods.Likelihood
+    seeds: list[int]
+
+    def data(self) -> dict[str, Any]:
+        """Tell these rows, and their split, from others, as JSON holds it."""
+        found = fingerprint(self.array)
+        if self.parts is not None:
+            found["split"] = self.parts.as_dict()
+        if self.valid_array is not None:
+            found["valid"] = fingerprint(self.valid_array)
+        return found
+
+
+def fit(estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, reporter: Reporter | None) -> None:
+    """Fit an estimator, and keep nothing on the disk.
+
+    Raises:
+        InputError: arguments or rows that cannot be used.
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    train(estimator, prepare(estimator, X, X_valid), reporter)
+
+
+def prepare(
+    estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, seeds: list[int] | None = None
+) -> Prepared:
+    """Check arguments and rows, and settle the schema, then the split, then the seeds.
+
+    Args:
+        seeds: those a run began with; by default they are drawn with the estimator's `random_state`.
+
+    Raises:
+        InputError: arguments or rows that cannot be used.
+    """
+    estimator._check_params()
+    array = estimator._check_rows(X, reset=True)
+    if len(array) < estimator.n_components:
+        raise InputError(
+            f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "
+            "as many rows as components; give more rows or ask for fewer components"
+        )
+    estimator._network()  # a network that cannot take such rows is refused before any work
+    place = device.find(estimator.device)
+    world().check_device(place)
+    if seeds is None:
+        random = check_random_state(estimator.random_state)
+        seeds = world().first(lambda: [int(seed) for seed in random.randint(2**31 - 1, size=estimator.n_init)])
+    if X_valid is None:
+        parts = split(len(array), estimator.validation_fraction, estimator.n_components, seeds[0])
+        if parts.overlap:
+            warnings.warn(
+                f"{len(array)} rows are too few to hold any out: the bound that chooses among epochs and restarts is "
+                "of the training rows and favours fits that know them by heart; give more rows, or X_valid",
+                FitWarning,
+                stacklevel=4,
+            )
+        valid_array, rows = None, Rows(array, parts.train, place)
+        valid = rows.at(parts.valid)
+    else:
+        parts, rows = None, Rows(array, device=place)
+        valid_array = estimator._check_rows(X_valid, reset=False)
+        valid = Rows(valid_array, device=place)
+    refuse_one_row(rows)
+    likelihood = _likelihood(estimator, array, rows).to(place)
+    likelihood.check(valid)
+    return Prepared(array, valid_array, rows, valid, parts, likelihood, seeds)
+
+
+def refuse_one_row(rows: Rows) -> None:
+    """Refuse rows of which every one is the same.
+
+    Raises:
+        InputError: saying how many there are.
+    """
+    first = None
+    for x in rows.chunks():
+        first = x[:1] if first is None else first
+        if not bool(((x == first) | ((x != x) & (first != first))).all()):  # missing cells are NaN
+            return
+    raise InputError(
+        f"every row is the same, all {len(rows)} training rows: expected rows that differ; give rows of several sources"
+    )
+
+
+def _likelihood(estimator: DeepMixture, array: np.ndarray, rows: Rows) -> likelihoods.Likelihood:
+    """Choose the likelihood if that is asked, and give it the units of the training rows."""
+    is_image, name = estimator.image_shape_ is not None, estimator.likelihood
+    if name == "auto":
+        name = "columns" if estimator.schema_ is not None else likelihoods.choose(array, is_image)
+    names = getattr(estimator, "feature_names_in_", None)
+    return likelihoods.build(name, rows, is_image, estimator.noise, names, estimator.schema_)
+
+
+def train(
+    estimator: DeepMixture,
+    prepared: Prepared,
+    reporter: Reporter | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> None:
+    """Train all restarts, and give the estimator the best of them.
+
+    Args:
+        folder: for histories and checkpoints; None keeps nothing.
+        resume: go on from checkpoints that are there.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
+    try:
+        asked = [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
+        fits = run_all(asked, prepared.rows, prepared.valid, reporter)
+    finally:
+        reporter.close()
+    keep(estimator, prepared, fits)
+
+
+def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | None, resume: bool) -> Restart:
+    """Make the i-th fit, ready to run."""
+    rows, seed, alone = prepared.rows, prepared.seeds[i], len(prepared.seeds) == 1
+    names = ("max_epochs", "batch_size", "learning_rate", "warmup_epochs", "patience", "precision")
+    given = {name: getattr(estimator, name) for name in names}
+    weight = estimator.consistency if estimator._consistent() else 0.0
+    settings = presets.settings(estimator.preset, len(rows), seed, **given, consistency=weight)
+    with seeded(seed):
+        model = estimator._module(copy.deepcopy(prepared.likelihood)).to(rows.device)
+        estimator._prepare(model, rows, seed)
+    return Restart(
+        model=model,
+        n_components=estimator.n_components,
+        maker=estimator._start(),
+        augment=estimator._augment(),
+        expectation=estimator._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size)),
+        settings=settings,
+        folder=folder if folder is None or alone else runs.restart(folder, i),
+        resume=resume,
+        label="" if alone else f" (restart {i + 1}/{len(prepared.seeds)})",
+    )
+
+
+def keep(estimator: DeepMixture, prepared: Prepared, fits: Sequence[tuple[VAE, Outcome]]) -> None:
+    """Give an estimator the best of its restarts, and say so if the categories collapsed."""
+    best = min(range(len(fits)), key=lambda i: fits[i][1].best_negative_elbo)
+    model, outcome = fits[best]
+    estimator.start_seconds_ = round(sum(outcome.start_seconds for _, outcome in fits), 3)  # as it is kept
+    estimator.stability_ = _stability([model for model, _ in fits], prepared.valid)
+    estimator.likelihood_ = model.likelihood.name
+    estimator.consistent_ = estimator._consistent()
+    estimator.history_ = [record.as_dict() for record in outcome.history]
+    estimator.n_iter_ = len(outcome.history)
+    estimator.stopped_ = outcome.stopped
+    estimator.best_epoch_ = outcome.best_epoch
+    estimator.seed_ = prepared.seeds[best]
+    counts = _aggregate(model, prepared.rows)
+    estimator._set_model(model)
+    used, asked = components_used(counts.tolist()), estimator.n_components_
+    if used < COLLAPSED * asked and component_prior(model.prior) is not None:
+        warnings.warn(
+            f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}", FitWarning, stacklevel=5
+        )
+
+
+@torch.no_grad()
+def _aggregate(model: VAE, rows: Rows) -> torch.Tensor:
+    """Set q(c) of the training rows, eq. (14), and count the rows of each component, ``(K,)``."""
+    model.eval()
+    total = torch.zeros(model.n_components, dtype=torch.float64)
+    counts = torch.zeros(model.n_components, dtype=torch.int64)
+    prior = component_prior(model.prior)
+    if prior is None:
+        return counts
+    for x in rows.part(world().part(len(rows))).chunks():
+        y = model.likelihood.draw_fixed(model.likelihood.to_model(x))
+        q_c = component_probabilities(model, y).cpu()
+        total += q_c.double().sum(0)
+        counts += row_counts(q_c)
+    world().sum(total, counts)
+    prior.set_aggregated(total / len(rows))
+    return counts
+
+
+def _stability(models: Sequence[VAE], valid: Rows) -> float | None:
+    """Measure how far restarts agree on the categories of validation rows; None for one, or without categories."""
+    if len(models) < 2 or models[0].n_components < 2:
+        return None
+    found = []
+    for model in models:
+        y = model.likelihood.fixed(valid)
+        found.append(component_probabilities(model, y).argmax(-1).numpy(force=True))
+    return restarts.stability(found)

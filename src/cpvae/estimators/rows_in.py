@@ -1,0 +1,141 @@
+"""Rows as an estimator takes them: checked, told what they are, and given back in the form they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from cpvae.data.containers import as_rows
+from cpvae.data.rows import Rows
+from cpvae.data.schema import Schema, as_frame, column_names, first_gap
+from cpvae.errors import InputError
+from cpvae.probability.models import VAE as VAEModule
+
+LARGEST = 1e30  # float32 ends at 3.4e38; squares need room
+
+
+class RowsIn(BaseEstimator):  # type: ignore[misc]
+    """An estimator's way from rows as people hold them to rows in the model's units, and back.
+
+    Attributes:
+        n_features_in_: columns that are modelled.
+        image_shape_: ``(channels, height, width)``, or None where rows are no images.
+        signal_shape_: ``(channels, time)``, or None where rows are no signals.
+        schema_: kinds and levels of the columns of a table, or None where rows are plain numbers.
+    """
+
+    likelihood: str
+    schema: dict[str, str] | None
+
+    model_: VAEModule
+    likelihood_: str
+    n_features_in_: int
+    image_shape_: tuple[int, ...] | None
+    signal_shape_: tuple[int, ...] | None
+    schema_: Schema | None
+
+    def _check_rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
+        """Turn rows into a matrix in their own dtype, checked by scikit-learn's own validation.
+
+        Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept. A table
+        with a schema becomes float64, NaN where a cell is missing.
+        """
+        given = as_rows(X) if reset else as_rows(X, self._kind(), self.image_shape_ or self.signal_shape_)
+        X = given.flat
+        if reset:
+            self.schema_ = None
+            self.image_shape_ = given.shape if given.kind == "images" else None
+            self.signal_shape_ = given.shape if given.kind == "signals" else None
+        elif given.kind == "images" and given.shape != self.image_shape_:
+            expected = self.image_shape_ or f"{self.n_features_in_} columns"
+            raise InputError(f"images of shape {given.shape}: the model was fitted on {expected}; give such rows")
+        asked = self.likelihood == "columns" or self.schema is not None
+        by_column = asked if reset else self.schema_ is not None
+        if not by_column:
+            where = first_gap(X)
+            if where and given.kind == "images":
+                raise InputError(f"{where}, of images; expected a number in every pixel; fill it or drop the row")
+            if where and not (reset and self.likelihood == "auto"):
+                raise InputError(
+                    f"{where}; expected numbers in all cells, for likelihood "
+                    f"{(self.likelihood if reset else self.likelihood_)!r}; drop it, or fit with likelihood 'columns'"
+                )
+            by_column = bool(where)
+        if by_column:
+            return self._encode(given.values if given.kind == "images" else X, reset)  # images are no table
+        try:
+            array: np.ndarray = validate_data(
+                self, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
+            )
+        except ValueError as error:
+            raise InputError(" ".join(str(error).split())) from error
+        if array.dtype.kind == "f" and len(array):
+            biggest = max(float(np.abs(chunk).max()) for chunk in _chunks(array))
+            if biggest > LARGEST:
+                raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
+        return array
+
+    def _kind(self) -> str:
+        """Say what the rows of the fit were taken for; later rows are not guessed anew."""
+        if self.image_shape_ is not None:
+            return "images"
+        return "auto" if self.signal_shape_ is None else "signals"
+
+    def _encode(self, X: Any, reset: bool) -> np.ndarray:
+        """Turn a table into the numbers of its schema, ``(n, columns modelled)``."""
+        frame = as_frame(X, None if reset or self.schema_ is None else self.schema_.given)
+        if len(frame) < 1 + reset or not frame.shape[1]:
+            raise InputError(
+                f"a table of {len(frame)} rows (n_samples={len(frame)}) and {frame.shape[1]} columns: expected at "
+                f"least {1 + reset} row{'s' * reset} and 1 column"
+            )
+        if reset:
+            signals = dict.fromkeys(column_names(frame), "numeric") if self.signal_shape_ else None
+            self.schema_ = Schema.infer(frame, signals or self.schema)
+            places = [self.schema_.given.index(name) for name in self.schema_.names]
+            kept = frame.iloc[:, places]
+            validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
+        assert self.schema_ is not None
+        return self.schema_.encode(frame)
+
+    def _units(self, X: ArrayLike) -> Iterator[Tensor]:
+        """Give rows in the model's units, so many at a time that any file can be read."""
+        check_is_fitted(self)
+        rows = Rows(self._check_rows(X, reset=False), device=next(self.model_.parameters()).device)
+        likelihood = self.model_.likelihood
+        likelihood.check(rows)
+        return (likelihood.to_model(x) for x in rows.chunks())
+
+    def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
+        """Give rows in the model's units, each with the one observation that bounds are for."""
+        return (self.model_.likelihood.draw_fixed(y) for y in self._units(X))
+
+    def _to_shape(self, x: Tensor) -> Any:
+        """Give rows ``(n, features)`` the form of the rows of the fit."""
+        array: np.ndarray = x.numpy(force=True)
+        shape = self.image_shape_ or self.signal_shape_
+        if shape is not None:
+            return array.reshape(-1, *shape)
+        return array if self.schema_ is None else self.schema_.decode(array)
+
+
+def as_table(x: np.ndarray | pd.DataFrame, names: Sequence[str] | None) -> Any:
+    """Name the columns of rows: a data frame that shares their memory, or the rows as they are without names."""
+    return x if names is None or isinstance(x, pd.DataFrame) else pd.DataFrame(x, columns=list(names), copy=False)
+
+
+def take(x: Any, index: np.ndarray) -> Any:
+    """Take some rows of a data frame or an array."""
+    return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
+
+
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), 10_000):
+        yield array[start : start + 10_000]

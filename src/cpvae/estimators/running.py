@@ -1,0 +1,99 @@
+"""Fits into run folders: what an estimator learns, kept so that it can be found, traced and gone on with."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from cpvae.estimators import files, learning
+from cpvae.estimators.learning import Prepared
+from cpvae.files import write_atomic
+from cpvae.fitting import runs
+from cpvae.fitting.devices.world import world
+from cpvae.fitting.loop import CHECKPOINT, HISTORY
+from cpvae.fitting.progress import Reporter
+
+if TYPE_CHECKING:
+    from cpvae.estimators.contract import DeepMixture
+
+
+def fit(
+    estimator: DeepMixture,
+    X: ArrayLike,
+    folder: Path,
+    *,
+    X_valid: ArrayLike | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    about: dict[str, Any] | None = None,
+) -> None:
+    """Fit an estimator, and leave history, checkpoints and the fitted model in a folder.
+
+    Started by `torchrun`, every process calls it with the same rows and they train one model
+    (`cpvae.fitting.devices.world`); `batch_size` is that of all of them together, and the first one writes the files.
+
+    Args:
+        X, X_valid: as for `DeepMixture.fit`.
+        folder: of the run (`cpvae.fitting.runs`).
+        resume: go on with the run in `folder`, with the rows and seeds it began with; on the CPU the result is the same
+            to the bit.
+        about: kept in the folder's ``config.json``, for instance where the rows came from.
+
+    Raises:
+        InputError: arguments or rows that cannot be used; a folder with another run.
+        Interrupted: Ctrl-C or SIGTERM; the state was saved.
+    """
+    estimator._check_params()
+    with ExitStack() as lock:
+        world().first(lambda: lock.enter_context(runs.held(folder)))
+        seeds = world().first(lambda: runs.read_config(folder)["seeds"] if resume and runs.begun(folder) else None)
+        prepared = learning.prepare(estimator, X, X_valid, seeds)
+        asked = _config(estimator, prepared, about)
+        defaults = files.config(type(estimator)())["params"]
+        found = world().first(lambda: runs.begin(folder, asked, resume, defaults))
+        if found["status"] == runs.FINISHED:
+            files.reopen(estimator, folder / runs.MODEL)
+            return
+        try:
+            learning.train(estimator, prepared, reporter, folder, resume)
+        except Exception:
+            if world().is_main:
+                runs.release(folder)
+            raise
+        world().first(lambda: _leave(estimator, prepared, folder))
+
+
+def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | None) -> dict[str, Any]:
+    """Say what is asked, of which rows, as JSON holds it."""
+    config = {
+        **files.config(estimator),
+        "data": prepared.data() if world().is_main else {},
+        "seeds": prepared.seeds,
+        "about": about or {},
+    }
+    if estimator.schema_ is not None:
+        config["schema"] = estimator.schema_.as_dict()
+    kept: dict[str, Any] = json.loads(json.dumps(config))  # as it will be read
+    return kept
+
+
+def _leave(estimator: DeepMixture, prepared: Prepared, folder: Path) -> None:
+    """Write the finished run: model first, status last, so that a run cut off here is only resumed."""
+    files.save(estimator, folder / runs.MODEL)
+    if len(prepared.seeds) > 1:
+        best = prepared.seeds.index(estimator.seed_)
+        write_atomic(folder / HISTORY, (runs.restart(folder, best) / HISTORY).read_bytes())
+    runs.note(
+        folder,
+        status=runs.FINISHED,
+        device=str(prepared.rows.device),
+        seed=estimator.seed_,
+        stopped=estimator.stopped_,
+        best_epoch=estimator.best_epoch_,
+    )
+    for path in (folder / CHECKPOINT, *folder.glob(f"{runs.RESTARTS}/{CHECKPOINT}")):
+        path.unlink(missing_ok=True)
