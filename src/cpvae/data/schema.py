@@ -1,123 +1,37 @@
-"""What the columns of a table hold, and how its cells become numbers and back.
+"""What the columns of a table hold, kept with a model: cells become numbers by it, and numbers become cells again.
 
-A column is of one of three kinds:
-
-- "categorical": one of a few levels. Text, booleans, pandas categories, and numbers of which only two differ.
-- "count": how often something happened. Whole numbers from 0 to 10,000 whose variance is at least 0.8 of their mean:
-  a negative binomial, the density for counts (`cpvae.probability.likelihoods.columns.Columns`), cannot be narrower
-  than a Poisson, whose variance is its mean. Calendar years and ratings spread less than that; many identifiers are
-  larger.
-- "numeric": every other number.
-
-Missing cells (None, NaN, pandas' NA) stay missing: nothing here fills them. In the matrix of numbers that `encode`
-makes a level is its position among the levels, and a missing cell is NaN.
+`Schema.infer` looks at a table once, on all of its rows; what its columns are taken for is said in `cpvae.data.kinds`,
+and what the text in its cells says in `cpvae.data.cells`. Missing cells (None, NaN, pandas' NA, marks such as "NA")
+stay missing: nothing here fills them. In the matrix of numbers that `encode` makes a level is its position among the
+levels, a date the number of days since 1970, and a missing cell is NaN.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from cpvae.errors import InputError, nearest
+from cpvae.data import dates, kinds
+from cpvae.data.cells import read_frame
+from cpvae.data.columns import IGNORE, KINDS, Column, Level, listed
+from cpvae.data.faults import Faults, enumerated
+from cpvae.data.kinds import LeftOut
+from cpvae.errors import FitWarning, InputError, nearest
 
-if TYPE_CHECKING:
-    Series = pd.Series[Any]
+__all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
 
-KINDS = ("numeric", "categorical", "count")
-IGNORE = "ignore"  # in place of a kind: the column is left out
-
-MOST_COUNT = 10_000  # larger whole numbers are taken for measurements
-LEAST_DISPERSION = 0.8  # variance over mean; of a Poisson it is 1, of a sample of one at times a little less
-LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
+EVERY = "*"  # in place of a name: all columns that are not named
 CHUNK = 10_000  # rows looked at together, for an array that lies on the disk
-LARGEST = 1e30  # float32 ends at 3.4e38; squares of standardised values need room
-MANY_LEVELS = 50  # always allowed; more may be up to half of the rows
 
-Level = str | bool | int | float
 Given = Mapping[str, str | Sequence[Level]]  # of a column its kind, or its levels
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    Attributes:
-        name: as in the table.
-        kind: one of `KINDS`.
-        levels: of a categorical column, in order; the code of a level is its position.
-        missing: how many cells were missing in the table that the schema was made from.
-    """
-
-    name: str
-    kind: str
-    levels: tuple[Level, ...] = ()
-    missing: int = 0
-
-    def encode(self, cells: Series) -> np.ndarray:
-        """Cells as float64 ``(n,)``; NaN where missing.
-
-        Raises:
-            InputError: an unknown level; text, an infinity or a value above 1e30 where numbers are expected; a count
-                that is negative, fractional or above 2^24.
-        """
-        if self.kind == "categorical":
-            return self._codes(cells)
-        values = _numbers(cells, self.name, self.kind)
-        if self.kind == "count":
-            bad = (values < 0) | (values != np.floor(values)) & ~np.isnan(values) | (values > LARGEST_COUNT)
-            if bad.any():
-                row = int(bad.argmax())
-                raise InputError(
-                    f"column {self.name!r}: {values[row]:g} in row {row} (counted from 0) is no count; expected whole "
-                    f"numbers from 0 to {LARGEST_COUNT:,}; correct it, or make the column 'numeric' in the schema"
-                )
-        return values
-
-    def _codes(self, cells: Series) -> np.ndarray:
-        values, distinct = _factorised(cells, self.name)
-        known = {_key(level, self.levels): code for code, level in enumerate(self.levels)}
-        codes = np.array([known.get(_key(value, self.levels), -1) for value in distinct] + [np.nan])
-        result: np.ndarray = codes[values]  # a missing cell has the index -1
-        if (result == -1).any():
-            row = int((result == -1).argmax())
-            raise InputError(
-                f"column {self.name!r}: the value {str(distinct[values[row]])[:60]!r} in row {row} (counted from 0) "
-                f"was not there in the fit; expected {listed(self.levels)}; correct it or leave the cell empty"
-            )
-        return result
-
-    def decode(self, values: np.ndarray) -> Series:
-        """Numbers ``(n,)`` to cells: levels, whole counts, numbers; None or NaN where missing."""
-        missing = np.isnan(values)
-        if self.kind == "numeric":
-            return pd.Series(values)
-        if self.kind == "count":
-            return pd.Series(np.rint(values) if missing.any() else np.rint(values).astype(np.int64))
-        table = pd.Series(list(self.levels))
-        codes = np.where(missing, 0, np.nan_to_num(values)).astype(np.int64)
-        cells = table.iloc[codes].reset_index(drop=True)
-        if not missing.any():
-            return cells
-        if cells.dtype.kind == "b":
-            cells = cells.astype(object)
-        return cells.where(~missing, None)
-
-    def describe(self) -> str:
-        """The column in a line, to be read by people.
-
-        >>> Column("colour", "categorical", ("blue", "red"), missing=3).describe()
-        "colour: categorical, 2 levels ('blue', 'red'); 3 cells missing"
-        """
-        text = f"{self.name}: {self.kind}"
-        if self.levels:
-            text += f", {len(self.levels)} levels ({listed(self.levels)})"
-        return text + (f"; {self.missing:,} cell{'s' * (self.missing != 1)} missing" if self.missing else "")
 
 
 @dataclass(frozen=True)
@@ -126,7 +40,9 @@ class Schema:
 
     Attributes:
         columns: those modelled.
-        given: the names of all columns of the table, the ignored ones included.
+        given: the names of all columns of the table, those left out included.
+        left_out: the columns that are not modelled, and why.
+        notes: what was taken for granted when the cells were read, a line each; not kept with a model.
 
     Examples:
         >>> frame = pd.DataFrame({"size": [1.5, 2.25, None, 0.5], "colour": ["red", "blue", "red", None]})
@@ -148,82 +64,162 @@ class Schema:
 
     columns: tuple[Column, ...]
     given: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, given: Given | None = None) -> Self:
-        """The schema of a table: what is not given is inferred as this module's docstring says.
+        """Look at a table: what is not given is guessed as `cpvae.data.kinds` says.
 
         Args:
             frame: ``n`` rows.
-            given: column name -> one of `KINDS`, or "ignore", or the levels of a categorical column, of which some may
-                be absent from these rows.
+            given: column name -> one of `KINDS`, "ignore", or the levels of a categorical column, of which some may be
+                absent from these rows; "date %d.%m.%Y" says how dates are written. The name "*" is for all columns
+                that are not named.
 
         Raises:
-            InputError: an unknown kind, a column that is not there, two of one name; a column without any value or
-                with a single one; text with nearly as many levels as rows; numbers mixed with text; text, fractions or
-                infinities where `given` says otherwise; dates, lists and other cells that are neither numbers nor text.
+            InputError: an unknown kind, a column that is not there, two of one name; numbers mixed with text; text,
+                fractions or infinities where `given` says otherwise; lists and other cells that are neither numbers nor
+                text; no column that is left to model. One message names all columns with the same fault.
         """
         given = dict(given or {})
         check_given(given)
         names = column_names(frame)
-        absent = [name for name in given if name not in names]
+        known = set(names)
+        absent = [name for name in given if name not in known and name != EVERY]
         if absent:
-            raise InputError(f"the schema names a column {absent[0]!r} that is not there{nearest(absent[0], names)}")
-        columns = [
-            _infer_column(frame.iloc[:, i], name, given.get(name))
-            for i, name in enumerate(names)
-            if given.get(name) != IGNORE
-        ]
+            raise InputError(
+                f"the schema names {_columns(absent)} that {'is' if len(absent) == 1 else 'are'} not there"
+                f"{nearest(absent[0], names[:1000])}"
+            )
+        kept = {name: given.get(name, given.get(EVERY)) for name in names}
+        modelled = [i for i, name in enumerate(names) if kept[name] != IGNORE]
+        frame, notes = read_frame(frame.iloc[:, modelled])
+        found: dict[str, Column | LeftOut] = {name: LeftOut(name, kinds.ASKED) for name in names}
+        faults = Faults()
+        for i, name in enumerate(names[place] for place in modelled):
+            with faults.collected():
+                found[name] = kinds.column_of(frame.iloc[:, i], name, kept[name])
+        faults.check()
+        columns = tuple(column for column in found.values() if isinstance(column, Column))
+        left = tuple(column for column in found.values() if isinstance(column, LeftOut))
         if not columns:
-            raise InputError("no column is left to model; expected one or more; ignore fewer in the schema")
+            why = enumerated([f"{one.name!r} ({one.why}{f' {one.value}' if one.value else ''})" for one in left])
+            raise InputError(
+                f"no column is left to model: {why}; expected one or more that vary; ignore fewer in the schema, or "
+                "say what they hold"
+            )
+        return cls(columns, tuple(names), left, (*notes, *_ambiguous(frame, columns)))
+
+    @classmethod
+    def of_numbers(cls, frame: pd.DataFrame) -> Self:
+        """Take every column of a table for numbers, none left out: of signals a column is a time, whatever it holds."""
+        names = column_names(frame)
+        columns = [Column(name, "numeric", (), int(frame.iloc[:, i].isna().sum())) for i, name in enumerate(names)]
         return cls(tuple(columns), tuple(names))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the columns modelled."""
         return tuple(column.name for column in self.columns)
 
-    @property
+    @cached_property
     def ignored(self) -> tuple[str, ...]:
-        """The names of the columns that are left out."""
-        return tuple(name for name in self.given if name not in self.names)
+        """The names of the columns that are left out, by the user or by the rule."""
+        modelled = set(self.names)
+        return tuple(name for name in self.given if name not in modelled)
 
     @property
+    def identifiers(self) -> tuple[str, ...]:
+        """The names of the columns that are left out because they only say which row is which."""
+        return tuple(one.name for one in self.left_out if one.why == kinds.IDENTIFIER)
+
+    @cached_property
     def all_numeric(self) -> bool:
-        """Whether every column of the table is numeric, without missing cells."""
+        """Whether every column modelled is numeric, without missing cells, and none is left out."""
         plain = all(column.kind == "numeric" and not column.missing for column in self.columns)
         return plain and not self.ignored
 
-    def encode(self, frame: pd.DataFrame) -> np.ndarray:
-        """Cells as numbers: a table with these columns, in any order -> float64 ``(n, F)``, NaN where missing.
+    def conform(self, frame: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
+        """Give a table the columns of the fit, in their order, with no level that was not there.
+
+        Columns that the fit did not have are left out, absent ones are missing in every row, and so are cells with a
+        level that was not there in the fit. One warning says all of that.
+
+        Args:
+            frame: ``n`` rows.
+            strict: refuse what would be warned of.
 
         Raises:
-            InputError: a column that is not there or that the fit did not have, a row without any value, and what
-                `Column.encode` refuses.
+            InputError: no column of the fit is there, or what `Column.encode` refuses.
         """
+        return self._conformed(frame, strict)[0]
+
+    def encode(self, frame: pd.DataFrame, *, strict: bool = False) -> np.ndarray:
+        """Turn cells into numbers: a table as for `conform` -> float64 ``(n, F)``, NaN where missing.
+
+        Raises:
+            InputError: as for `conform`.
+        """
+        return self._conformed(frame, strict)[1]
+
+    def _conformed(self, frame: pd.DataFrame, strict: bool) -> tuple[pd.DataFrame, np.ndarray]:
         names = column_names(frame)
-        for name in self.names:
-            if name not in names:
-                raise InputError(f"no column {name!r}{nearest(name, names[:10])}; give the columns of the fit")
-        for name in names:
-            if name not in self.given:
-                raise InputError(f"a column {name!r} that the fit did not have; expected {listed(self.names)}; drop it")
-        matrix = np.column_stack([column.encode(frame.iloc[:, names.index(column.name)]) for column in self.columns])
+        place = {name: i for i, name in enumerate(names)}
+        own, known = set(self.names), set(self.given)
+        absent = [name for name in self.names if name not in place]
+        others = [name for name in names if name not in known]
+        if len(absent) == len(self.names):
+            raise InputError(
+                f"no column of the fit is there: expected {listed(self.names)}, found {listed(names)}; give rows of "
+                "the same kind"
+            )
+        said = []
+        if absent:
+            said.append(f"no {_columns(absent)}, taken as missing{nearest(absent[0], others) if others else ''}")
+        if others:
+            said.append(f"{_columns(others)} that the fit did not have, left out")
+        read, _ = read_frame(frame.iloc[:, [i for i, name in enumerate(names) if name in own]])
+        place = {str(name): i for i, name in enumerate(read.columns)}
+        matrix = np.full((len(frame), len(self.columns)), np.nan)
+        cells: dict[str, Any] = {}
+        faults = Faults()
+        strange = []
+        for j, column in enumerate(self.columns):
+            if column.name not in place:
+                cells[column.name] = np.full(len(frame), np.nan)
+                continue
+            cells[column.name] = read.iloc[:, place[column.name]]
+            with faults.collected():
+                matrix[:, j], unknown = column.read(cells[column.name])
+                if unknown.any():
+                    strange.append(_unknown(column, cells[column.name], unknown))
+                    cells[column.name] = cells[column.name].astype(object).mask(unknown)
+        faults.check()
+        if strange:
+            said.append(f"{enumerated(strange)}: not there in the fit, taken as missing")
         empty = np.isnan(matrix).all(1)
         if empty.any():
-            raise InputError(
-                f"row {int(empty.argmax())} (counted from 0) has no value in any column ({int(empty.sum())} such "
-                f"row{'s' * (int(empty.sum()) != 1)}); expected one or more; drop the row"
+            rows = "row has" if empty.sum() == 1 else "rows have"
+            said.append(
+                f"{empty.sum():,} {rows} no value in any column (first row {int(empty.argmax())}, counted from 0): "
+                "nothing is known of them"
             )
-        return matrix
+        if said and strict:
+            raise InputError(
+                f"{'; '.join(said)}; expected a table like that of the fit; correct it, or leave out --strict"
+            )
+        if said:
+            warnings.warn("; ".join(said), FitWarning, stacklevel=3)
+        return pd.DataFrame(cells, columns=list(self.names), index=frame.index), matrix
 
     def decode(self, matrix: np.ndarray) -> pd.DataFrame:
-        """Numbers ``(n, F)`` to a table: the levels as they were, whole counts, missing cells None or NaN."""
+        """Turn numbers ``(n, F)`` into a table: levels and dates as they were, missing cells None or NaN."""
         cells = {column.name: column.decode(matrix[:, j]) for j, column in enumerate(self.columns)}
         return pd.DataFrame(cells, columns=list(self.names))
 
     def expand(self, matrix: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Each categorical column as one column of 0 and 1 for each level: ``(n, F)`` -> ``(n, E)``, names.
+        """Give each categorical column as one column of 0 and 1 for each level: ``(n, F)`` -> ``(n, E)``, names.
 
         A missing cell is missing in all columns of its levels.
         """
@@ -240,43 +236,85 @@ class Schema:
         return np.column_stack(parts), names
 
     def describe(self) -> list[str]:
-        """A line for each column of the table."""
-        columns = {column.name: column for column in self.columns}
-        return [columns[name].describe() if name in columns else f"{name}: ignored" for name in self.given]
+        """Say in a line for each column of the table what it was taken for."""
+        lines = {column.name: column.describe() for column in self.columns}
+        lines |= {one.name: one.describe() for one in self.left_out}
+        return [lines.get(name, f"{name}: left out") for name in self.given]
 
     def as_given(self) -> dict[str, str | list[Level]]:
         """Say of each column what a fit to a part of the rows must know: its kind, or its levels.
 
-        >>> frame = pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": ["x", "y", "x"], "c": [1, 1, 1]})
-        >>> Schema.infer(frame, {"c": "ignore"}).as_given()
+        >>> Schema.infer(pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": list("xyy"), "c": [1, 1, 1]})).as_given()
         {'a': 'numeric', 'b': ['x', 'y'], 'c': 'ignore'}
         """
-        modelled = {column.name: list(column.levels) or column.kind for column in self.columns}
+        modelled: dict[str, str | list[Level]] = {
+            column.name: list(column.levels) or f"{column.kind} {column.format}".strip() for column in self.columns
+        }
         return {name: modelled.get(name, IGNORE) for name in self.given}
 
     def as_dict(self) -> dict[str, Any]:
-        """Lists and plain values, as JSON can hold them."""
+        """Give lists and plain values, as JSON can hold them."""
         columns = [{**asdict(column), "levels": list(column.levels)} for column in self.columns]
-        return {"columns": columns, "given": list(self.given)}
+        return {"columns": columns, "given": list(self.given), "left_out": [asdict(one) for one in self.left_out]}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """What `as_dict` made.
+        """Make the schema that `as_dict` described; models saved by earlier versions say less of each column.
 
         Raises:
             InputError: a kind that is not known, or names that do not fit together.
         """
         columns = []
         for item in value["columns"]:
-            column = Column(str(item["name"]), str(item["kind"]), tuple(item["levels"]), int(item["missing"]))
-            check_given({column.name: column.kind})
+            column = Column(
+                str(item["name"]),
+                str(item["kind"]),
+                tuple(item["levels"]),
+                int(item["missing"]),
+                *(item.get(name) for name in ("decimals", "least", "most", "unit")),
+                format=str(item.get("format", "")),
+            )
+            if column.kind not in KINDS:
+                check_given({column.name: column.kind})
             if (column.kind == "categorical") != (len(column.levels) > 1):
                 raise InputError(f"column {column.name!r} is {column.kind} with {len(column.levels)} levels; fit again")
+            if (column.kind == "amount") != (column.unit is not None):
+                raise InputError(f"column {column.name!r} is {column.kind} with the unit {column.unit}; fit again")
             columns.append(column)
-        schema = cls(tuple(columns), tuple(map(str, value["given"])))
+        left = tuple(LeftOut(**{name: str(item[name]) for name in item}) for item in value.get("left_out", []))
+        schema = cls(tuple(columns), tuple(map(str, value["given"])), left)
         if not columns or not set(schema.names) <= set(schema.given):
             raise InputError("a schema without columns, or with columns that are not in its table; fit again")
         return schema
+
+
+def _columns(names: Sequence[str]) -> str:
+    """Name one or several columns.
+
+    >>> _columns(["a"]), _columns(["a", "b"])
+    ("column 'a'", "columns 'a', 'b'")
+    """
+    return f"column{'s' * (len(names) != 1)} {enumerated([repr(name) for name in names])}"
+
+
+def _unknown(column: Column, cells: pd.Series[Any], unknown: np.ndarray) -> str:
+    """Name the levels of a column that are not known, and how many cells have them."""
+    values = [str(value)[:40] for value in dict.fromkeys(cells[unknown])]
+    n = int(unknown.sum())
+    return f"column {column.name!r} has {listed(values, 3)} in {n:,} cell{'s' * (n != 1)}"
+
+
+def _ambiguous(frame: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
+    """Say which dates were read day first, or month first, though they could be read the other way."""
+    place = {str(name): i for i, name in enumerate(frame.columns)}
+    names = []
+    for column in columns:
+        if column.kind != "date" or column.format in (dates.TYPED, dates.WHOLE):
+            continue
+        texts = [str(value) for value in frame.iloc[:, place[column.name]].dropna().unique()]
+        if dates.is_ambiguous(texts, column.format):
+            names.append(f"{column.name!r} as {column.format!r}")
+    return [f"dates that can be read day first or month first: {enumerated(names)}"] if names else []
 
 
 def check_given(given: object) -> None:
@@ -292,15 +330,15 @@ def check_given(given: object) -> None:
             raise InputError(f"the schema names a column {name!r}: expected text; write {str(name)!r}")
         if isinstance(kind, (list, tuple)):
             _check_levels(name, kind)
-        elif kind not in (*KINDS, IGNORE):
-            raise InputError(f"the schema says {kind!r} of column {name!r}{nearest(str(kind), (*KINDS, IGNORE))}")
+        else:
+            kinds.check_kind(name, kind)
 
 
 def _check_levels(name: str, levels: Sequence[object]) -> None:
     """Refuse levels that are fewer than two, repeated, or of several types."""
-    kinds = {str if isinstance(level, str) else bool if isinstance(level, bool) else Real for level in levels}
+    types = {str if isinstance(level, str) else bool if isinstance(level, bool) else Real for level in levels}
     plain = all(isinstance(level, (str, Real)) for level in levels)
-    if not plain or len(kinds) != 1 or len(levels) < 2 or len(set(levels)) < len(levels):
+    if not plain or len(types) != 1 or len(levels) < 2 or len(set(levels)) < len(levels):
         raise InputError(
             f"the schema gives the column {name!r} the levels {listed(list(map(str, levels)))}: expected two or more, "
             "different, all of them text or all numbers; correct them"
@@ -308,7 +346,7 @@ def _check_levels(name: str, levels: Sequence[object]) -> None:
 
 
 def as_frame(rows: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table: data frames as they are, arrays ``(n, F)`` with the names given, or "0", "1", ...
+    """Give a table: data frames as they are, arrays ``(n, F)`` with the names given, or "0", "1", ...
 
     Raises:
         InputError: what is neither, or has other columns than `names`.
@@ -327,20 +365,20 @@ def as_frame(rows: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def column_names(frame: pd.DataFrame) -> list[str]:
-    """Names of the columns as text.
+    """Give the names of the columns as text.
 
     Raises:
         InputError: two of one name.
     """
     names = [str(name) for name in frame.columns]
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
+    if len(set(names)) < len(names):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
         raise InputError(f"more than one column is called {repeated[0]!r}; expected different names; rename them")
     return names
 
 
 def first_gap(rows: Any) -> str:
-    """Where rows have text or a missing cell first, in words; "" where all cells are numbers.
+    """Say where rows have text or a missing cell first; "" where all cells are numbers.
 
     Looks at data frames and at floating numbers in two dimensions; other rows cannot have any.
 
@@ -368,179 +406,9 @@ def first_gap(rows: Any) -> str:
     return ""
 
 
-def listed(values: Sequence[Level], most: int = 5) -> str:
-    """Values with commas, the first few of many.
-
-    >>> listed(("a", "b")), listed(range(100))
-    ("'a', 'b'", '0, 1, 2, 3, 4, ... (100 in all)')
-    """
-    text = ", ".join(repr(value[:40] if isinstance(value, str) else value) for value in values[:most])
-    return text + (f", ... ({len(values)} in all)" if len(values) > most else "")
-
-
-# -- one column -------------------------------------------------------------------------------------------------------
-
-
-def _infer_column(cells: Series, name: str, kind: str | Sequence[Level] | None) -> Column:
-    missing = int(cells.isna().sum())
-    if missing == len(cells):
-        raise InputError(
-            f"column {name!r} has no value in any of the {len(cells)} rows; expected some; drop the column, or make it "
-            "'ignore' in the schema"
-        )
-    if cells.dtype.kind in "cmM":
-        raise InputError(
-            f"column {name!r} has dtype {cells.dtype}; expected numbers, text or booleans; convert it, or make it "
-            "'ignore' in the schema"
-        )
-    if kind is not None and not isinstance(kind, str):
-        given = Column(name, "categorical", tuple(kind), missing)
-        given.encode(cells)  # refuses a cell of another level
-        return given
-    kind = kind or _guess(cells, name)
-    column = Column(name, kind, _levels(cells, name) if kind == "categorical" else (), missing)
-    values = column.encode(cells)
-    distinct = np.unique(values[~np.isnan(values)])
-    if len(distinct) < 2:
-        value = column.decode(distinct).iloc[0]
-        raise InputError(
-            f"constant column {name!r} (its only value is {value!r}): expected values that vary; drop it, or make it "
-            "'ignore' in the schema"
-        )
-    return column
-
-
-def _guess(cells: Series, name: str) -> str:
-    """The kind of a column; see this module's docstring."""
-    if not _holds_numbers(cells) or cells.dtype.kind == "b":
-        _refuse_mixture(cells, name)
-        return "categorical"
-    values = _numbers(cells, name, "numeric")
-    values = values[~np.isnan(values)]
-    if len(np.unique(values)) <= 2:
-        return "categorical"
-    counted = bool(((values >= 0) & (values == np.floor(values))).all()) and values.max() <= MOST_COUNT
-    return "count" if counted and values.var() >= LEAST_DISPERSION * values.mean() else "numeric"
-
-
-def _holds_numbers(cells: Series) -> bool:
-    """Whether a column is of numbers or booleans, be it as Python objects."""
+def _holds_numbers(cells: pd.Series[Any]) -> bool:
     if isinstance(cells.dtype, pd.CategoricalDtype):
         return False
     if cells.dtype == object:
         cells = cells.dropna().infer_objects()
     return cells.dtype.kind in "biuf"
-
-
-def _refuse_mixture(cells: Series, name: str) -> None:
-    """Numbers with a little text among them are a slip, or a mark for missing cells, rather than levels."""
-    if cells.dtype.kind == "b" or isinstance(cells.dtype, pd.CategoricalDtype):
-        return
-    observed = cells.dropna()
-    text = pd.to_numeric(observed.astype(str), errors="coerce").isna().to_numpy()
-    if text.any() and text.mean() < 0.5:
-        row = int(np.flatnonzero(cells.notna())[text.argmax()])
-        raise InputError(
-            f"column {name!r} holds numbers and text, first {str(cells.iloc[row])[:60]!r} in row {row} (counted from "
-            "0); expected one or the other; correct the cell or leave it empty, or make the column 'categorical' in "
-            "the schema"
-        )
-
-
-def _levels(cells: Series, name: str) -> tuple[Level, ...]:
-    """The levels of a categorical column in order: of pandas' categories theirs, else sorted."""
-    _, distinct = _factorised(cells, name)
-    most = max(MANY_LEVELS, len(cells) // 2)
-    if len(distinct) > most:
-        raise InputError(
-            f"column {name!r} has {len(distinct):,} levels in {len(cells):,} rows, as an identifier has; expected at "
-            f"most {most:,}; make it 'ignore' in the schema, or 'numeric' if it holds numbers"
-        )
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        found = set(distinct)
-        distinct = [category for category in cells.dtype.categories if category in found]
-    if all(isinstance(value, (bool, np.bool_)) for value in distinct):
-        return tuple(sorted(map(bool, distinct)))
-    if all(isinstance(value, Real) for value in distinct):
-        numbers = [float(value) for value in distinct]
-        return tuple(sorted(int(value) if value.is_integer() else value for value in numbers))
-    texts = list(dict.fromkeys(_text(value) for value in distinct))
-    return tuple(texts if isinstance(cells.dtype, pd.CategoricalDtype) else sorted(texts))
-
-
-def _factorised(cells: Series, name: str) -> tuple[np.ndarray, list[Any]]:
-    """For each cell the index of its value among the distinct ones, -1 where missing; and these."""
-    try:
-        index, distinct = pd.factorize(cells)
-    except TypeError as error:
-        raise _not_a_level(name, cells.dropna().iloc[0]) from error
-    values = list(distinct)
-    for value in values:
-        if isinstance(value, float) and np.isinf(value):
-            raise _infinite(name, int((index == values.index(value)).argmax()))
-        if not isinstance(value, (str, bytes, Real, np.bool_)):
-            raise _not_a_level(name, value)
-    return index, values
-
-
-def _not_a_level(name: str, value: object) -> InputError:
-    return InputError(
-        f"column {name!r} holds {type(value).__name__} cells, such as {str(value)[:40]!r}; expected numbers, text or "
-        "booleans; convert it, or make it 'ignore' in the schema"
-    )
-
-
-def _infinite(name: str, row: int) -> InputError:
-    return InputError(
-        f"infinity in column {name!r}, row {row} (counted from 0); expected finite numbers; replace it or drop the row"
-    )
-
-
-def _text(value: Any) -> str:
-    """A cell as text; a whole number that missing cells made a float is written whole."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _key(value: object, levels: Sequence[Level]) -> Level:
-    """What of a cell is compared with the levels: a file may bring the text "1" as a number, or the reverse."""
-    if isinstance(levels[0], str):
-        return _text(value)
-    try:
-        return float(value)  # type: ignore[arg-type]  # of True and False too
-    except (TypeError, ValueError):
-        return {"true": 1.0, "false": 0.0}.get(_text(value).lower(), _text(value))
-
-
-def _numbers(cells: Series, name: str, kind: str) -> np.ndarray:
-    """A column as float64 ``(n,)``, NaN where missing."""
-    if not isinstance(cells.dtype, pd.CategoricalDtype) and cells.dtype.kind in "biuf":
-        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        given = cells.astype(object)
-        try:
-            numbers = pd.to_numeric(given, errors="coerce")
-            wrong = (numbers.isna() & given.notna()).to_numpy()
-        except (TypeError, ValueError):  # cells that hold lists, records, ...
-            wrong = given.notna().to_numpy()
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise InputError(
-                f"column {name!r} is {kind} but holds text, first {str(given.iloc[row])[:60]!r} in row {row} (counted "
-                "from 0); expected numbers; correct the cell or leave it empty, or make the column 'categorical' in "
-                "the schema"
-            )
-        values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    large = np.abs(values) > LARGEST
-    if large.any():
-        row = int(large.argmax())
-        if np.isinf(values[row]):
-            raise _infinite(name, row)
-        raise InputError(
-            f"{values[row]:.3g} in column {name!r}, row {row} (counted from 0); expected absolute values up to "
-            f"{LARGEST:g}, what float32 holds; rescale the column"
-        )
-    return values

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cpvae.data.containers import as_rows
 from cpvae.data.rows import Rows
-from cpvae.data.schema import Schema, as_frame, column_names, first_gap
+from cpvae.data.schema import Schema, as_frame, first_gap
 from cpvae.errors import InputError
 from cpvae.probability.models import VAE as VAEModule
 
@@ -97,8 +97,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
                 f"least {1 + reset} row{'s' * reset} and 1 column"
             )
         if reset:
-            signals = dict.fromkeys(column_names(frame), "numeric") if self.signal_shape_ else None
-            self.schema_ = Schema.infer(frame, signals or self.schema)
+            self.schema_ = Schema.of_numbers(frame) if self.signal_shape_ else Schema.infer(frame, self.schema)
             places = [self.schema_.given.index(name) for name in self.schema_.names]
             kept = frame.iloc[:, places]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, NegativeBinomial, Normal
 from torch.types import _size
 
+from cpvae.data.columns import ON_A_LINE
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError
@@ -98,7 +99,7 @@ class Columns(Likelihood):
         self.column_names = schema.names
         self.sizes = [int(size) for size in np.unique(levels[levels > 0])]
         # Places of columns; they travel with the weights, for a module made on the meta device has no values.
-        self._place("numeric", kinds == "numeric")
+        self._place("numeric", np.isin(kinds, ON_A_LINE))
         self._place("count", kinds == "count")
         self._place("gaps", np.array([column.missing > 0 for column in schema.columns]))
         for size in self.sizes:

@@ -1,0 +1,280 @@
+"""Cells as people write them: marks for what is missing, and numbers with commas, points, blanks, percent signs.
+
+Both doors, the loaders and `cpvae.data.schema`, read a column of text by `read_frame`:
+
+- Marks such as "NA", "n/a", "?" and "-" are missing cells (`MARKS`); where all the other cells are numbers, so are a
+  few more (`MARKS_AMONG_NUMBERS`). A "-" beside a "+" is a level.
+- A column becomes numbers if all of its other cells are numbers in one way of writing: ``1,200.5``, or ``1.200,5``,
+  with a percent sign or a currency at the same end of each, or without. Text that both ways can read, ``1,200``, is
+  read as the other columns of its table are, and with a decimal point where no column decides.
+- "true" and "false" become booleans.
+- All other text stays text, without blanks at its ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cpvae.data import dates
+from cpvae.data.faults import Fault, enumerated
+
+if TYPE_CHECKING:
+    Series = pd.Series[Any]
+
+# those that pandas.read_csv takes for missing, so that its frames and our loader agree, and a few more
+MARKS = frozenset(
+    {"", "?", "-", "--", "---", "n/a", "NA", "N/A", "nan", "NaN", "NAN", "-nan", "-NaN", "null", "NULL", "None", "<NA>"}
+    | {"#N/A", "#N/A N/A", "#NA", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "1.#IND", "1.#QNAN", "-1.#IND"}
+    | {"-1.#QNAN"}
+)
+MARKS_AMONG_NUMBERS = frozenset(  # in lower case
+    {".", "..", "...", "*", "na", "n.a.", "n.a", "nd", "n.d.", "unknown", "unk", "missing", "no data", "null", "n/a"}
+    | {"not available", "not applicable"}
+)
+_POINT = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(,\d{3})+|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?(\.\d*)?([eE][+-]?\d+)?")
+_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?(,\d*)?([eE][+-]?\d+)?")
+_SIGNS = r"[%‰$€£¥₹]"
+_SIGNED = re.compile(rf"(?P<before>{_SIGNS}?)\s*(?P<number>[-+\d.,].*?)\s*(?P<after>{_SIGNS}?)", re.DOTALL)
+_GROUPS = re.compile(r"[ '\u00a0\u202f]")
+_TRUTH = {"true": True, "false": False}
+MOST_NUMBER = 40  # characters
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Text:
+    """The distinct cells of a column of text.
+
+    Attributes:
+        codes: of each cell the place of its text, ``(n,)``, -1 where missing.
+        texts: the distinct ones, without blanks at their ends.
+        ways: in which of the two ways of writing, "point" and "comma", all of them are numbers.
+        sign: a percent sign or a currency that all have; "" for none.
+        marks: those that stand for missing cells, and how often.
+        plain: all are numbers as Python reads them.
+    """
+
+    codes: np.ndarray
+    texts: list[str]
+    ways: frozenset[str]
+    sign: str
+    marks: dict[str, int]
+    plain: bool
+
+    def numbers(self, way: str) -> np.ndarray:
+        """The cells as float64, ``(n,)``, NaN where missing."""
+        values = [number(text, way) for text in self.texts]
+        return np.array([*values, np.nan], dtype=np.float64)[self.codes]
+
+
+def number(text: str, way: str = "point") -> float:
+    """Read a number in one of the two ways of writing.
+
+    >>> number("1,200.5"), number("1.200,5", "comma"), number("45 %"), number("1 200")
+    (1200.5, 1200.5, 45.0, 1200.0)
+    """
+    bare = _GROUPS.sub("", _bare(text)[0])
+    if way == "comma":
+        bare = bare.replace(".", "").replace(",", ".")
+    return float(bare.replace(",", ""))
+
+
+def ways_of(text: str) -> frozenset[str]:
+    """Say in which ways of writing a text is a number.
+
+    >>> sorted(ways_of("1,200")), sorted(ways_of("0,5")), sorted(ways_of("1,5")), sorted(ways_of("C0001"))
+    (['comma', 'point'], ['comma'], ['comma'], [])
+    """
+    bare = _bare(text)[0]
+    if len(bare) > MOST_NUMBER or not any(mark.isdigit() for mark in bare):
+        return frozenset()
+    return frozenset(way for way, form in (("point", _POINT), ("comma", _COMMA)) if form.fullmatch(bare))
+
+
+def _bare(text: str) -> tuple[str, str]:
+    """A text without the sign at one of its ends, and that sign."""
+    found = _SIGNED.fullmatch(text)
+    if found is None or (found["before"] and found["after"]):
+        return text, ""
+    return found["number"], found["before"] or found["after"]
+
+
+def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame, list[str]]:
+    """Read the text in a table as what it says; see this module's docstring.
+
+    Args:
+        frame: ``n`` rows.
+        commas: take text that both ways of writing can read for decimal commas, if no column says otherwise.
+
+    Returns:
+        The table, its columns of text read, and a line about each thing that was taken for granted.
+
+    Raises:
+        InputError: a column with cells that are neither numbers nor text.
+
+    Examples:
+        >>> frame, notes = read_frame(pd.DataFrame({"a": ["1,5", "?", "2,25"], "b": ["1.200", "800", "3.000"]}))
+        >>> frame["b"].tolist(), notes[0]
+        ([1200.0, 800.0, 3000.0], "numbers with decimal commas in 2 columns ('a', 'b')")
+        >>> notes[1]
+        "marks taken for missing cells: '?' (1 cell, in 'a')"
+    """
+    found = {i: text_of(frame.iloc[:, i], str(frame.columns[i])) for i in text_columns(frame)}
+    texts = {i: text for i, text in found.items() if text is not None}
+    if not texts:
+        return frame, []
+    only = Counter(next(iter(text.ways)) for text in texts.values() if len(text.ways) == 1)
+    way = "comma" if (commas or only["comma"]) and not only["point"] else "point"
+    read = frame.copy(deep=False)
+    commaed, signed, grouped = [], [], []
+    for i, text in texts.items():
+        name, column = repr(str(frame.columns[i])), frame.iloc[:, i]
+        chosen = next(iter(text.ways)) if len(text.ways) == 1 else way if text.ways else ""
+        read.isetitem(i, pd.Series(_values(text, chosen, column), index=column.index))
+        if chosen and not (text.plain and chosen == "point"):
+            (commaed if chosen == "comma" else grouped).append(name)
+            signed += [f"{text.sign} in {name}"] * bool(text.sign)
+    notes = []
+    if commaed:
+        notes.append(f"numbers with decimal commas in {_columns(commaed)}")
+    if grouped:
+        notes.append(f"numbers with signs or separators between thousands in {_columns(grouped)}")
+    if signed:
+        notes.append(f"signs beside numbers are left out: {enumerated(signed)}")
+    notes += _told_marks({str(frame.columns[i]): text.marks for i, text in texts.items()})
+    return read, notes
+
+
+def text_columns(frame: pd.DataFrame) -> list[int]:
+    """Give the places of the columns that may hold text: all but numbers, booleans, dates and pandas' categories."""
+    return [
+        i for i, dtype in enumerate(frame.dtypes) if getattr(dtype, "kind", "O") in "OSU" and not _categories(dtype)
+    ]
+
+
+def _categories(dtype: Any) -> bool:
+    return isinstance(dtype, (pd.CategoricalDtype, pd.PeriodDtype, pd.IntervalDtype))
+
+
+def _columns(names: list[str]) -> str:
+    return f"{len(names)} column{'s' * (len(names) != 1)} ({enumerated(names)})"
+
+
+def _told_marks(marks: dict[str, dict[str, int]]) -> list[str]:
+    """Say which marks were found, how often, and where; empty cells need no word."""
+    found: dict[str, list[str]] = {}
+    total: Counter[str] = Counter()
+    for name, counts in marks.items():
+        for mark, count in counts.items():
+            if mark:
+                found.setdefault(mark, []).append(repr(name))
+                total[mark] += count
+    parts = [
+        f"{mark!r} ({total[mark]:,} cell{'s' * (total[mark] != 1)}, in {enumerated(names, EXAMPLES)})"
+        for mark, names in found.items()
+    ]
+    return [f"marks taken for missing cells: {enumerated(parts)}"] if parts else []
+
+
+def _values(text: Text, way: str, column: Series) -> Any:
+    """The cells as numbers where there is a way to read them, else as booleans or text; None where missing."""
+    if way:
+        return text.numbers(way)
+    lower = [one.lower() for one in text.texts]
+    if text.texts and set(lower) <= set(_TRUTH):
+        truth = np.array([*(_TRUTH[one] for one in lower), None], dtype=object)[text.codes]
+        return truth.astype(bool) if (text.codes >= 0).all() else truth
+    cells = np.array([*text.texts, None], dtype=object)[text.codes]
+    return pd.array(cells, dtype="str") if isinstance(column.dtype, pd.StringDtype) else cells
+
+
+def text_of(cells: Series, name: str) -> Text | None:
+    """Look at the distinct cells of a column of text; None where it holds other things, such as Python's dates.
+
+    Raises:
+        Fault: lists, records and other cells that are neither numbers nor text.
+    """
+    try:
+        codes, found = pd.factorize(cells)
+    except TypeError as error:
+        first = cells.dropna().iloc[0]
+        raise odd_cells(name, first) from error
+    distinct = list(found)
+    if not all(isinstance(value, (str, bytes)) for value in distinct):
+        if dates.is_typed(cells):
+            return None
+        distinct = [_plain(value, name) for value in distinct]
+        if not any(isinstance(value, str) for value in distinct) and not _are_decimal(found):
+            return None
+    texts = [as_text(value) for value in distinct]
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    return _sorted_out(codes, texts, counts)
+
+
+def _are_decimal(values: Any) -> bool:
+    return any(isinstance(value, Decimal) for value in values)
+
+
+def _plain(value: Any, name: str) -> Any:
+    if isinstance(value, (str, bytes, bool, int, float, np.generic, Decimal)):
+        return as_text(value) if isinstance(value, (bytes, str)) else value
+    raise odd_cells(name, value)
+
+
+def odd_cells(name: str, value: object) -> Fault:
+    """Say that a column holds what no column of a table can."""
+    return Fault(
+        f"{type(value).__name__} cells",
+        f"column {name!r} (such as {str(value)[:40]!r})",
+        "expected numbers, text, dates or booleans; convert them, or make the columns 'ignore' in the schema",
+    )
+
+
+def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text:
+    """Take the marks out of the distinct texts, and see what is left."""
+    marks = {text for text in texts if text in MARKS}
+    if "+" in texts:
+        marks.discard("-")
+    left = [text for text in texts if text not in marks]
+    ways = [ways_of(text) for text in left]
+    others = {text for text, way in zip(left, ways, strict=True) if not way}
+    if others and len(others) < len(left) and all(text.lower() in MARKS_AMONG_NUMBERS for text in others):
+        marks |= others
+        left, ways = [text for text in left if text not in others], [way for way in ways if way]
+    possible = frozenset.intersection(*ways) if ways else frozenset()
+    signs = {_bare(text)[1] for text in left} if possible else set()
+    if len(signs) > 1:  # "45%" beside "0.3": which of the two is meant?
+        possible = frozenset()
+    place = {text: i for i, text in enumerate(dict.fromkeys(left))}
+    places = np.array([*(place.get(text, -1) for text in texts), -1])
+    found = {text: int(count) for text, count in zip(texts, counts, strict=True) if text in marks}
+    plain = bool(possible) and all(_is_plain(text) for text in place)
+    return Text(places[codes], list(place), possible, signs.pop() if possible else "", found, plain)
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def as_text(value: Any) -> str:
+    """Give a cell as text without blanks at its ends; a whole number that missing cells made a float is written whole.
+
+    >>> as_text(3.0), as_text(" x "), as_text(b"\\xff")
+    ('3', 'x', '�')
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip()

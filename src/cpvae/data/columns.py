@@ -1,0 +1,300 @@
+"""One column of a table: what it holds, and how its cells become numbers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cpvae.data import dates
+from cpvae.data.cells import as_text, odd_cells
+from cpvae.data.faults import Fault, cell
+
+if TYPE_CHECKING:
+    Series = pd.Series[Any]
+
+KINDS = ("numeric", "count", "categorical", "date")
+ON_A_LINE = ("numeric", "date")  # kinds whose density is a normal one
+IGNORE = "ignore"  # in place of a kind: the column is left out
+
+LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
+LARGEST = 1e30  # float32 ends at 3.4e38; squares of standardised values need room
+FULL_SCALE = 100  # whole numbers that all occur between the least and the most are a scale, such as ratings or months
+
+Level = str | bool | int | float
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: as in the table.
+        kind: one of `KINDS`.
+        levels: of a categorical column, in order; the code of a level is its position.
+        missing: how many cells were missing in the table that the schema was made from.
+        decimals: digits behind the point that the numbers had; None for more than six.
+        least, most: between which new numbers are written; None for no bound.
+        unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
+        format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates.
+    """
+
+    name: str
+    kind: str
+    levels: tuple[Level, ...] = ()
+    missing: int = 0
+    decimals: int | None = None
+    least: float | None = None
+    most: float | None = None
+    unit: float | None = None
+    format: str = ""
+
+    def encode(self, cells: Series) -> np.ndarray:
+        """Turn cells into numbers, float64 ``(n,)``; NaN where missing, the number of days for a date.
+
+        Raises:
+            InputError: an unknown level; text, an infinity or a value above 1e30 where numbers are expected; a count
+                that is negative, fractional or above 2^24; what is no date.
+        """
+        values, unknown = self.read(cells)
+        if unknown.any():
+            row = int(unknown.argmax())
+            raise Fault(
+                "values that were not there in the fit",
+                cell(self.name, cells.iloc[row], row),
+                f"expected {listed(self.levels)}; correct them or leave the cells empty",
+            )
+        return values
+
+    def read(self, cells: Series) -> tuple[np.ndarray, np.ndarray]:
+        """Turn cells into numbers, and say which ``(n,)`` hold a level that was not there in the fit.
+
+        Raises:
+            InputError: as for `encode`, but for an unknown level, which is missing here.
+        """
+        if self.kind == "categorical":
+            return self._codes(cells)
+        nothing = np.zeros(len(cells), dtype=bool)
+        if self.kind == "date":
+            return self._days(cells), nothing
+        values = numbers(cells, self.name, self.kind)
+        if self.kind == "count":
+            self._check_counts(values)
+        return values, nothing
+
+    def _days(self, cells: Series) -> np.ndarray:
+        if cells.isna().all():
+            return np.full(len(cells), np.nan)
+        days, wrong = dates.to_days(cells, self.format)
+        if wrong.any():
+            row = int(wrong.argmax())
+            like = (
+                f"such as {dates.from_days(np.zeros(1), self.format).iloc[0]}" if self.format else "such as 1970-01-31"
+            )
+            raise Fault(
+                "dates that cannot be read",
+                cell(self.name, cells.iloc[row], row),
+                f"expected dates {like}, as in the fit; correct the cells or leave them empty",
+            )
+        return days
+
+    def _check_counts(self, values: np.ndarray) -> None:
+        bad = (values < 0) | (values != np.floor(values)) & ~np.isnan(values) | (values > LARGEST_COUNT)
+        if bad.any():
+            row = int(bad.argmax())
+            raise Fault(
+                "no counts in a column of counts",
+                cell(self.name, f"{values[row]:g}", row),
+                f"expected whole numbers from 0 to {LARGEST_COUNT:,}; correct the cells, or make the columns 'numeric' "
+                "in the schema",
+            )
+
+    def _codes(self, cells: Series) -> tuple[np.ndarray, np.ndarray]:
+        places, distinct = factorised(cells, self.name)
+        known = {_key(level, self.levels): code for code, level in enumerate(self.levels)}
+        codes = np.array([known.get(_key(value, self.levels), -1) for value in distinct] + [np.nan])
+        result: np.ndarray = codes[places]  # a missing cell has the place -1
+        unknown = result == -1
+        return np.where(unknown, np.nan, result), unknown
+
+    def decode(self, values: np.ndarray) -> Series:
+        """Turn numbers ``(n,)`` into cells as the table had them.
+
+        Levels and dates are written as they were. Numbers are rounded to the decimals of the column, and held between
+        its bounds: no negative price where no price was negative, no rating of 6 on a scale to 5. Missing cells are
+        None or NaN.
+        """
+        missing = np.isnan(values)
+        if self.kind == "categorical":
+            return self._levels_of(values, missing)
+        values = self.rounded(values)
+        if self.kind == "date":
+            return dates.from_days(values, self.format)
+        whole = self.kind == "count" or self.decimals == 0
+        fits = not missing.any() and bool((np.abs(values) < 2.0**53).all())
+        return pd.Series(values.astype(np.int64) if whole and fits else values)
+
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        """Give numbers ``(n,)`` the decimals and the bounds of the column; levels stay as they are."""
+        if self.kind == "categorical":
+            return values
+        decimals = 0 if self.kind == "count" else self.decimals
+        if decimals is not None:
+            values = np.round(values, decimals)
+        low, high = (-np.inf if self.least is None else self.least), (np.inf if self.most is None else self.most)
+        return np.clip(values, max(low, -LARGEST), min(high, LARGEST)) if self.kind != "date" else values
+
+    def _levels_of(self, values: np.ndarray, missing: np.ndarray) -> Series:
+        table = pd.Series(list(self.levels))
+        codes = np.where(missing, 0, np.nan_to_num(values)).astype(np.int64)
+        cells = table.iloc[codes].reset_index(drop=True)
+        if not missing.any():
+            return cells
+        if cells.dtype.kind == "b":
+            cells = cells.astype(object)
+        return cells.where(~missing, None)
+
+    def describe(self) -> str:
+        """Say in a line, to be read by people, what the column was taken for.
+
+        >>> Column("colour", "categorical", ("blue", "red"), missing=3).describe()
+        "colour: categorical, 2 levels ('blue', 'red'); 3 cells missing"
+        >>> Column("since", "date", format="%d-%m-%Y").describe()
+        'since: date, day-month-year'
+        """
+        text = f"{self.name}: {self.kind}"
+        if self.levels:
+            text += f", {len(self.levels)} levels ({listed(self.levels)})"
+        if self.kind == "amount":
+            text += ", on a logarithmic scale"
+        if self.kind == "date" and self.format:
+            text += f", {written(self.format)}"
+        return text + (f"; {self.missing:,} cell{'s' * (self.missing != 1)} missing" if self.missing else "")
+
+    def seen(self, values: np.ndarray) -> Column:
+        """Give the column the decimals and the bounds of the values it was inferred from, ``(n,)`` without NaN."""
+        if self.kind == "categorical" or not len(values):
+            return self
+        if self.kind == "date":
+            return replace(self, decimals=0 if bool((values == np.floor(values)).all()) else None)
+        decimals, (least, most) = decimals_of(values), (float(values.min()), float(values.max()))
+        distinct = np.unique(values) if decimals == 0 and most - least <= FULL_SCALE else values[:0]
+        if self.kind == "numeric" and len(distinct) == most - least + 1:
+            return replace(self, decimals=decimals, least=least, most=most)
+        return replace(self, decimals=decimals, least=0.0 if least >= 0 else None)
+
+
+def written(form: str) -> str:
+    """Say in words how dates are written.
+
+    >>> written("%Y-%m-%d %H:%M")
+    'year-month-day hour:minute'
+    """
+    words = {"%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "month", "%d": "day", "%H": "hour"}
+    words |= {"%I": "hour", "%M": "minute", "%S": "second", ".%f": "", " %p": "", "%z": ""}
+    for mark, word in words.items():
+        form = form.replace(mark, word)
+    return form
+
+
+def decimals_of(values: np.ndarray, most: int = 6) -> int | None:
+    """Count the digits behind the point that numbers have; None for more than `most`.
+
+    >>> decimals_of(np.array([1.0, 2.0])), decimals_of(np.array([1.25, 3.1])), decimals_of(np.array([np.pi]))
+    (0, 2, None)
+    """
+    for decimals in range(most + 1):
+        scaled = values * 10.0**decimals
+        if (np.abs(scaled - np.rint(scaled)) <= 4 * np.spacing(np.abs(scaled))).all():
+            return decimals
+    return None
+
+
+def listed(values: Sequence[Level], most: int = 5) -> str:
+    """Join values by commas, the first few of many.
+
+    >>> listed(("a", "b")), listed(range(100))
+    ("'a', 'b'", '0, 1, 2, 3, 4, ... (100 in all)')
+    """
+    text = ", ".join(repr(value[:40] if isinstance(value, str) else value) for value in values[:most])
+    return text + (f", ... ({len(values)} in all)" if len(values) > most else "")
+
+
+# -- cells ------------------------------------------------------------------------------------------------------------
+
+
+def factorised(cells: Series, name: str) -> tuple[np.ndarray, list[Any]]:
+    """Give for each cell the place of its value among the distinct ones, -1 where missing; and these.
+
+    Raises:
+        Fault: cells that no column of a table can have, an infinity.
+    """
+    try:
+        index, distinct = pd.factorize(cells)
+    except TypeError as error:
+        raise odd_cells(name, cells.dropna().iloc[0]) from error
+    values = list(distinct)
+    for place, value in enumerate(values):
+        if isinstance(value, float) and np.isinf(value):
+            raise infinite(name, int((index == place).argmax()))
+        if not isinstance(value, (str, bytes, Real, np.bool_)):
+            raise odd_cells(name, value)
+    return index, values
+
+
+def infinite(name: str, row: int) -> Fault:
+    """Say that a column has an infinity."""
+    return Fault("infinity", cell(name, "inf", row), "expected finite numbers; replace it or drop the row")
+
+
+def _key(value: object, levels: Sequence[Level]) -> Level:
+    """Give what of a cell is compared with the levels: a file may bring the text "1" as a number, or the reverse."""
+    if isinstance(levels[0], str):
+        return as_text(value)
+    try:
+        return float(value)  # type: ignore[arg-type]  # of True and False too
+    except (TypeError, ValueError):
+        return {"true": 1.0, "false": 0.0}.get(as_text(value).lower(), as_text(value))
+
+
+def numbers(cells: Series, name: str, kind: str) -> np.ndarray:
+    """Give a column as float64 ``(n,)``, NaN where missing.
+
+    Raises:
+        Fault: text, an infinity, a value above 1e30.
+    """
+    if not isinstance(cells.dtype, pd.CategoricalDtype) and cells.dtype.kind in "biuf":
+        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values = _numbers_in_text(cells.astype(object), name, kind)
+    large = np.abs(values) > LARGEST
+    if large.any():
+        row = int(large.argmax())
+        if np.isinf(values[row]):
+            raise infinite(name, row)
+        raise Fault(
+            f"absolute values above {LARGEST:g}",
+            cell(name, f"{values[row]:.3g}", row),
+            "expected what float32 holds; rescale the columns",
+        )
+    return values
+
+
+def _numbers_in_text(given: Series, name: str, kind: str) -> np.ndarray:
+    try:
+        found = pd.to_numeric(given, errors="coerce")
+        wrong = (found.isna() & given.notna()).to_numpy()
+    except (TypeError, ValueError):  # cells that hold lists, records, ...
+        wrong = given.notna().to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise Fault(
+            f"text in a column that is {kind}",
+            cell(name, given.iloc[row], row),
+            "expected numbers; correct the cells or leave them empty, or make the columns 'categorical' in the schema",
+        )
+    return found.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,0 +1,199 @@
+"""Dates of a table: how they are written, and the number of days that stands for them.
+
+A column holds dates where it has the type of dates, or where its text, or its whole numbers such as 20240131, can all
+be read in one of many ways of writing them. Whether 01/02/2024 is in January or in February is judged from the whole
+column: a day above 12 decides. Where none does, dates with slashes that are all the first of a month say so; others are
+read day first, which is said aloud.
+
+The model sees days since 1970, a number. A season is not made of them: where the month or the weekday matters, give it
+a column of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    Series = pd.Series[Any]
+
+TYPED = ""  # the format of a column that has the type of dates
+WHOLE = "%Y%m%d"  # 20240131
+EARLIEST, LATEST = 1900, 2100  # years that eight digits may mean
+FIRST_DAY, LAST_DAY = -600_000.0, 2_900_000.0  # what sampled days are held between: the years 327 to 9909
+MOST_TEXT = 40  # characters in a date
+_DAYS = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    *(f"{a}{mark}{b}{mark}%{year}" for mark in ".-/" for year in "Yy" for a, b in (("%d", "%m"), ("%m", "%d"))),
+    *(f"%d{mark}%{month}{mark}%{year}" for mark in " -" for month in "bB" for year in "Yy"),
+    *(f"%d. %{month} %Y" for month in "bB"),
+    *(f"%{month} %d{mark} %Y" for month in "bB" for mark in (",", "")),
+    "%Y-%m",
+    "%Y/%m",
+    "%m/%Y",
+    "%b %Y",
+    "%B %Y",
+    "%b-%y",
+    "%b-%Y",
+)
+_CLOCKS = ("", *(f"{gap}{clock}" for gap in " T" for clock in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")))
+_CLOCKS = (*_CLOCKS, " %I:%M %p", " %I:%M:%S %p")
+_LIKE_A_DATE = re.compile(r"\d{1,4}\s?[-/. ]\s?\w|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*[ -]\d", re.I)
+_ZONED = ("T%H:%M%z", "T%H:%M:%S%z", "T%H:%M:%S.%f%z", " %H:%M:%S%z", " %H:%M:%S.%f%z", " %H:%M%z")
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    return tuple(day + clock for day in _DAYS for clock in (*_CLOCKS, *(_ZONED if day == "%Y-%m-%d" else ())))
+
+
+def is_typed(cells: Series) -> bool:
+    """Say whether a column has the type of dates, or holds Python's dates.
+
+    >>> is_typed(pd.Series(pd.to_datetime(["2024-01-31"]))), is_typed(pd.Series([date(2024, 1, 31), None]))
+    (True, True)
+    >>> is_typed(pd.Series(["2024-01-31"]))
+    False
+    """
+    if cells.dtype.kind == "M" or isinstance(cells.dtype, (pd.DatetimeTZDtype, pd.PeriodDtype)):
+        return True
+    if cells.dtype != object:
+        return False
+    first = cells.first_valid_index()
+    return first is not None and all(isinstance(cell, (date, np.datetime64)) for cell in cells.dropna())
+
+
+def find_format(texts: list[str]) -> str | None:
+    """Find the way in which all of some texts are written as dates; None where there is none.
+
+    >>> find_format(["01-10-2027", "25-12-2026"]), find_format(["1/31/2024", "2/1/2024"]), find_format(["a", "b"])
+    ('%d-%m-%Y', '%m/%d/%Y', None)
+    >>> find_format(["2024-01-31T10:00:00", "2024-02-01T00:30:00"])
+    '%Y-%m-%dT%H:%M:%S'
+    """
+    fitting = [form for form in _formats_of(texts[0]) if _parsed(texts, form) is not None] if texts else []
+    if len(fitting) < 2:
+        return fitting[0] if fitting else None
+    return next((form for form in fitting if _begin_months(texts, form)), fitting[0])
+
+
+def is_ambiguous(texts: list[str], form: str) -> bool:
+    """Say whether dates read day first could be read month first as well, or the reverse."""
+    other = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+    return other != form and other in _formats() and _parsed(texts, other) is not None
+
+
+def _formats_of(text: str) -> list[str]:
+    if len(text) > MOST_TEXT or not _LIKE_A_DATE.match(text):
+        return []
+    clocked = ":" in text
+    return [form for form in _formats() if (":" in form) == clocked and _reads(text, form)]
+
+
+def _reads(text: str, form: str) -> bool:
+    try:
+        datetime.strptime(text, form)
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(texts: list[str], form: str) -> Series | None:
+    found = pd.Series(pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce", utc="%z" in form))
+    return None if found.isna().any() else found
+
+
+def _begin_months(texts: list[str], form: str) -> bool:
+    found = _parsed(texts, form)
+    return found is not None and bool((found.dt.day == 1).all()) and len(texts) > 1
+
+
+def are_whole(values: np.ndarray) -> bool:
+    """Say whether whole numbers, none missing, are dates such as 20240131.
+
+    >>> are_whole(np.array([20240131.0, 20240201.0])), are_whole(np.array([20240231.0, 1.0]))
+    (True, False)
+    """
+    if not len(values) or values.min() < EARLIEST * 10_000 or values.max() > LATEST * 10_000:
+        return False
+    if (values != np.floor(values)).any():
+        return False
+    return _parsed([str(int(value)) for value in np.unique(values)], WHOLE) is not None
+
+
+def to_days(cells: Series, form: str) -> tuple[np.ndarray, np.ndarray]:
+    """Turn dates into days since 1970.
+
+    Args:
+        cells: ``(n,)`` of the type of dates, text in the format, or numbers such as 20240131.
+        form: as `find_format` found it, or `TYPED`.
+
+    Returns:
+        float64 days ``(n,)``, NaN where missing, and which cells ``(n,)`` could not be read.
+
+    >>> to_days(pd.Series(["02-01-1970", None, "soon"]), "%d-%m-%Y")
+    (array([ 1., nan, nan]), array([False, False,  True]))
+    """
+    given = cells.notna().to_numpy(dtype=bool)
+    if isinstance(cells.dtype, pd.PeriodDtype):
+        found: Any = cells.dt.to_timestamp()
+    elif is_typed(cells):
+        found = pd.to_datetime(cells.astype(object), errors="coerce", utc=True)
+    elif form == WHOLE:
+        numbers = pd.to_numeric(cells.astype(object), errors="coerce")
+        whole = numbers.where(numbers == np.floor(numbers)).astype("Int64").astype("string")
+        found = pd.to_datetime(whole, format=form, errors="coerce", utc=True)
+    else:
+        found = _read(cells.astype(object), form)
+    moments = pd.Series(found, index=cells.index)
+    if getattr(moments.dt, "tz", None) is not None:
+        moments = moments.dt.tz_localize(None)
+    days = np.full(len(cells), np.nan)
+    known = moments.notna().to_numpy(dtype=bool)
+    days[known] = moments[known].to_numpy(dtype="datetime64[us]").astype(np.int64) / 86_400e6
+    return days, given & ~known
+
+
+def _read(cells: Series, form: str) -> Series:
+    """Read text in its format; what is not in it may be an ISO date, as other programs write them."""
+    text = cells.where(cells.isna(), cells.astype(str).str.strip())
+    found = pd.to_datetime(text, format=form, errors="coerce", utc=True) if form else pd.Series(pd.NaT, cells.index)
+    left = found.isna() & cells.notna()
+    if left.any():
+        iso = pd.to_datetime(text[left], format="ISO8601", errors="coerce", utc=True)
+        found = found.astype("datetime64[us, UTC]")
+        found[left] = iso.astype("datetime64[us, UTC]")
+    return found
+
+
+def from_days(days: np.ndarray, form: str) -> Series:
+    """Write days since 1970 as dates, in the format they came in.
+
+    >>> from_days(np.array([0.0, np.nan]), "%d.%m.%Y").tolist()
+    ['01.01.1970', None]
+    """
+    missing = np.isnan(days)
+    seconds = np.rint(np.where(missing, 0.0, days.clip(FIRST_DAY, LAST_DAY)) * 86_400).astype(np.int64)
+    moments = pd.Series(seconds.astype("datetime64[s]"))
+    if form == TYPED:
+        return moments.where(~missing)
+    text = moments.dt.strftime(form.replace("%z", "+0000"))
+    if form == WHOLE:
+        return pd.Series(np.where(missing, np.nan, text.astype(float))) if missing.any() else text.astype(np.int64)
+    return text.astype(object).where(~missing, None)
+
+
+def readable(texts: list[str]) -> np.ndarray:
+    """Say which texts ``(n,)`` are dates in the format that most of the first few are written in."""
+    for first in texts[:3]:
+        found = [np.array([_reads(text, form) for text in texts]) for form in _formats_of(first)[:3]]
+        if found:
+            return max(found, key=np.sum)
+    return np.zeros(len(texts), dtype=bool)

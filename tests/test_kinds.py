@@ -1,0 +1,246 @@
+"""What columns are taken for: one rule for all doors, and cells as people write them."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpvae.data.cells import read_frame
+from cpvae.data.dates import find_format, from_days, to_days
+from cpvae.data.kinds import LeftOut, column_of
+from cpvae.data.schema import Column, Schema
+
+R = np.random.default_rng(0)
+N = 500
+
+
+def kind_of(cells: object, name: str = "a") -> str:
+    """The kind, or why a column is left out."""
+    frame, _ = read_frame(pd.DataFrame({name: cells}))
+    found = column_of(frame[name], name)
+    return found.kind if isinstance(found, Column) else found.why
+
+
+NUMBERS = {
+    "purchases": (R.poisson(4, N), "count"),
+    "many zeros": (R.negative_binomial(1, 0.2, N), "count"),
+    "narrower than a Poisson": (R.poisson(4, N) + 2000, "numeric"),
+    "halves": (R.poisson(4, N) + 0.5, "numeric"),
+    "negative": (R.poisson(4, N) - 1, "numeric"),
+    "normal": (R.normal(size=N), "numeric"),
+    "two values": (R.integers(0, 2, N) * 7.5, "categorical"),
+    "age": (R.normal(45, 15, N).round().clip(18), "numeric"),
+    "age of children too": (R.integers(0, 90, N), "numeric"),
+    "year": (R.integers(1950, 2024, N), "numeric"),
+    "month": (R.integers(1, 13, N), "numeric"),
+    "weekday": (R.integers(0, 7, N), "numeric"),
+    "hour": (R.integers(0, 24, N), "numeric"),
+    "rating": (R.integers(1, 6, N), "numeric"),
+    "rating from zero": (R.integers(0, 11, N), "numeric"),
+    "severity": (R.choice([0, 1, 2, 3], N, p=[0.7, 0.1, 0.1, 0.1]), "numeric"),
+    "post code": (R.choice(R.integers(1000, 99999, 80), N), "numeric"),
+    "small code": (R.choice([0, 1, 2, 5, 7, 9], N), "numeric"),
+    "income": (R.normal(50_000, 9_000, N).round(-2), "numeric"),
+    "percent": (R.integers(0, 101, N), "numeric"),
+    "numbering": (np.arange(N), "identifier"),
+    "numbering, shuffled": (R.permutation(N) + 1000, "identifier"),
+    "drawn without repetition": (R.permutation(11_000)[:N], "identifier"),
+    "customer id": (R.permutation(10**6)[:N], "identifier"),
+    "amount in cents": (R.permutation(10**7)[:N], "numeric"),
+    "Unnamed: 0": (R.permutation(10**6)[:N], "identifier"),
+    "days as numbers": ([20240101 + day for day in R.integers(0, 28, N)], "date"),
+    "single": (np.full(N, 3), "single value"),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers(name):
+    values, kind = NUMBERS[name]
+    assert kind_of(values, name) == kind
+    assert kind_of(np.asarray(values, float), name) == kind
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_missing_cell_changes_no_kind(name):
+    values, kind = NUMBERS[name]
+    cells = pd.Series(values, dtype=float)
+    cells[7] = None
+    for column in (
+        cells,
+        cells.astype("Float64"),
+        cells.astype(object).where(cells.notna(), None),
+        cells.astype("double[pyarrow]"),
+        cells.astype(str).where(cells.notna(), "NA"),
+    ):
+        assert kind_of(column, name) == kind
+
+
+CELLS = {
+    "text": (R.choice(list("abc"), N), "categorical"),
+    "streets": ([f"{name} street" for name in R.integers(0, 90, N)], "categorical"),
+    "names": ([f"customer {i}" for i in range(N)], "identifier"),
+    "codes": ([f"C{i:04}" for i in range(40)], "identifier"),
+    "orders": ([f"O-{7 * i}" for i in range(60)], "identifier"),
+    "words": ([f"very much to say {i // 2}" for i in range(N)], "free text"),
+    "few rows": (["u", "v", "w"], "categorical"),
+    "booleans": (R.random(N) < 0.5, "categorical"),
+    "nullable booleans": (pd.array([True, False, None] * 20, "boolean"), "categorical"),
+    "booleans as text": (["true", "FALSE"] * 20, "categorical"),
+    "nullable integers": (pd.array([1, 2, 9, None] * 20, "Int64"), "numeric"),
+    "text of arrow": (pd.Series(["a", "b", None] * 20, dtype="string[pyarrow]"), "categorical"),
+    "categories": (pd.Categorical(["a", "b"] * 20), "categorical"),
+    "categories of numbers": (pd.Categorical([1, 2, 3] * 20), "categorical"),
+    "decimals": ([Decimal(i) / 7 for i in range(30)], "numeric"),
+    "bytes": ([b"\xff\x00", b"x"] * 10, "categorical"),
+    "day first": (["31-12-2020", "01-02-2021", "05-03-2021"], "date"),
+    "month first": (["12/31/2020", "02/01/2021"], "date"),
+    "points": (["31.12.20", "1.2.21"], "date"),
+    "with times": (["2020-12-31 23:59", "2021-01-01 00:00"], "date"),
+    "iso": (["2020-12-31T23:59:59Z", "2021-01-01T00:00:00Z"], "date"),
+    "in words": (["31 Dec 2020", "1 Jan 2021"], "date"),
+    "months": (["2020-12", "2021-01"], "date"),
+    "type of dates": (pd.to_datetime(["2020-12-31", "2021-01-01"]), "date"),
+    "type of dates with a zone": (pd.to_datetime(["2020-12-31", "2021-01-01"]).tz_localize("Asia/Tokyo"), "date"),
+    "dates of Python": ([date(2020, 12, 31), date(2021, 1, 1), None], "date"),
+    "dates of arrow": (pd.array(["2020-12-31", "2021-01-01"], "timestamp[ns][pyarrow]"), "date"),
+    "periods": (pd.period_range("2020-01", periods=5, freq="M"), "date"),
+    "versions": (["1.2.3", "1.2.4"] * 9, "categorical"),
+    "ranges": (["18-25", "26-35", "36-99"] * 9, "categorical"),
+    "clock": (["10:30", "11:45"] * 9, "categorical"),
+    "nothing": ([None] * 5, "no value"),
+    "marks alone": (["NA", "?"] * 5, "no value"),
+    "one level": (["u", None, "u"], "single value"),
+    "one level and a mark": (["u", "?", "u"], "single value"),
+    "decimal commas": (["1,5", "2,25", "3,125"], "numeric"),
+    "percent": (["45%", "7 %", "12.5%"], "numeric"),
+    "money": (["$1,200", "$800", "$3"], "numeric"),
+    "thousands": (["1,200", "800", "3,400,000"], "numeric"),
+    "blanks between thousands": (["1 200", "800", "3 400"], "numeric"),
+    "strands": (["+", "-"] * 9, "categorical"),
+    "marks among numbers": (["1.5", "unknown", "2.5", "n/a", "-", "4.0"], "numeric"),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_other_cells(name):
+    cells, kind = CELLS[name]
+    assert kind_of(cells, name) == kind
+
+
+# ---------------------------------------------------------------- numbers and marks in text
+
+
+def read(**columns: list[object]) -> tuple[pd.DataFrame, list[str]]:
+    return read_frame(pd.DataFrame(columns))
+
+
+def test_text_that_both_ways_can_read_follows_its_table():
+    frame, notes = read(a=["1,200", "3,400"], b=["0,5", "12,75"])
+    assert frame["a"].tolist() == [1.2, 3.4]
+    assert notes == ["numbers with decimal commas in 2 columns ('a', 'b')"]
+    frame, notes = read(a=["1,200", "3,400"], b=["0.5", "12.75"])
+    assert frame["a"].tolist() == [1200, 3400]
+    assert notes == ["numbers with signs or separators between thousands in 1 column ('a')"]
+    frame, _ = read(a=["1,200", "3,400"])
+    assert frame["a"].tolist() == [1200, 3400]
+    frame, _ = read_frame(pd.DataFrame({"a": ["1,200", "3,400"]}), commas=True)
+    assert frame["a"].tolist() == [1.2, 3.4]
+    frame, _ = read(a=["1.200,5", "7"], b=["2.000", "3.500"])
+    assert frame.to_numpy().tolist() == [[1200.5, 2000], [7, 3500]]
+
+
+def test_signs_and_marks_are_told():
+    frame, notes = read(
+        a=["45%", "?", "7%"], b=["x", "NA", "y"], c=["1", "2", "unknown"], d=["", None, "z"], e=["u", "unknown", "v"]
+    )
+    assert frame["a"].tolist()[::2] == [45, 7]
+    assert frame.isna().sum().tolist() == [1, 1, 1, 2, 0]
+    assert notes == [
+        "numbers with signs or separators between thousands in 1 column ('a')",
+        "signs beside numbers are left out: % in 'a'",
+        "marks taken for missing cells: '?' (1 cell, in 'a'), 'NA' (1 cell, in 'b'), 'unknown' (1 cell, in 'c')",
+    ]
+
+
+def test_the_table_given_is_not_changed():
+    frame = pd.DataFrame({"a": ["1,5", "2,5"], "b": [1, 2]})
+    before = frame.copy(deep=True)
+    read_frame(frame)
+    Schema.infer(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_what_a_table_says_is_read_once():
+    """A loader and an estimator both read cells: the second time nothing changes."""
+    frame, _ = read(a=["1,5", "?", "2,5"], b=["true", "false", None], c=[" u", "v ", "-"], d=["01-02-2020"] * 3)
+    again, notes = read_frame(frame)
+    pd.testing.assert_frame_equal(again, frame)
+    assert notes == []
+
+
+# ---------------------------------------------------------------- dates
+
+
+@pytest.mark.parametrize(
+    ("texts", "form"),
+    [
+        (["01-02-2020", "13-02-2020"], "%d-%m-%Y"),
+        (["01-02-2020", "02-13-2020"], "%m-%d-%Y"),
+        (["01/02/2020", "02/03/2020"], "%d/%m/%Y"),  # either: day first, and told
+        (["01/01/2020", "02/01/2020", "03/01/2020"], "%m/%d/%Y"),  # the first of each month
+        (["01/01/2020", "01/02/2020", "01/03/2020"], "%d/%m/%Y"),
+        (["2020/1/2", "2020/12/31"], "%Y/%m/%d"),
+        (["3-Jan-20", "14-Feb-21"], "%d-%b-%y"),
+        (["January 3, 2020", "May 14, 2021"], "%B %d, %Y"),
+        (["2020-01-02T03:04:05.678+02:00"], "%Y-%m-%dT%H:%M:%S.%f%z"),
+        (["1/2/2020 3:04 PM"], "%d/%m/%Y %I:%M %p"),
+        (["31-12-2020", "12-31-2020"], None),
+        (["2020-02-30"], None),
+        (["1.5", "2.5"], None),
+        ([], None),
+    ],
+)
+def test_formats(texts, form):
+    assert find_format(texts) == form
+
+
+def test_dates_there_and_back():
+    for form in ("%d-%m-%Y", "%Y-%m-%d", "%b %d, %Y", "%Y%m%d"):
+        texts = pd.Series(["1969-12-30", None, "2024-02-29"])
+        written = pd.Series(pd.to_datetime(texts).dt.strftime(form))
+        days, wrong = to_days(written, form)
+        assert days[[0, 2]].tolist() == [-2, 19782]
+        assert np.isnan(days[1])
+        assert not wrong.any()
+        assert from_days(days, form).astype(object).where(written.notna(), None).astype(str).str.rstrip(
+            ".0"
+        ).tolist() == (written.where(written.notna(), None).astype(object).astype(str).str.rstrip(".0").tolist())
+
+
+def test_dates_of_either_order_are_told():
+    frame = pd.DataFrame({"a": ["01/02/2020", "02/03/2020"], "b": ["13/02/2020", "02/03/2020"], "c": [1.5, 2.5]})
+    schema = Schema.infer(frame)
+    assert schema.notes == ("dates that can be read day first or month first: 'a' as '%d/%m/%Y'",)
+    other = Schema.infer(frame, {"a": "date %m/%d/%Y"})
+    assert other.columns[0].decode(other.encode(frame)[:, 0]).tolist() == frame["a"].tolist()
+    assert (other.encode(frame)[:, 0] != schema.encode(frame)[:, 0]).all()
+
+
+def test_moments_keep_their_time():
+    frame = pd.DataFrame({"a": ["2020-12-31 23:59:30", "2021-01-01 00:00:00", "2021-05-01 12:00:00"]})
+    schema = Schema.infer(frame)
+    assert schema.decode(schema.encode(frame))["a"].tolist() == frame["a"].tolist()
+    whole = Schema.infer(pd.DataFrame({"a": [20201231, 20210101, 20210501]}))
+    assert whole.decode(np.array([[18_627.4]]))["a"].tolist() == [20201231]
+
+
+def test_left_out_columns_say_why():
+    assert LeftOut("a", "single value", "3").describe() == "a: left out, single value 3"
+    found = column_of(pd.Series(np.full(5, 3)), "a")
+    assert found == LeftOut("a", "single value", "3")
+    assert column_of(pd.Series(np.full(5, 2.5)), "a") == LeftOut("a", "single value", "2.5")
+    assert column_of(pd.Series([True] * 4), "a") == LeftOut("a", "single value", "True")
