@@ -215,7 +215,7 @@ def test_where_the_first_gap_is():
 
 def test_time_grows_with_the_columns_not_with_their_square():
     seconds = []
-    for n in (500, 2000):
+    for n in (250, 1000):
         frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, n)), columns=[f"gene{i}" for i in range(n)])
         began = time.process_time()
         schema = Schema.infer(frame)
@@ -223,7 +223,7 @@ def test_time_grows_with_the_columns_not_with_their_square():
         schema.encode(frame)
         seconds.append(time.process_time() - began)
     assert seconds[1] < 10 * seconds[0]  # 16 by the square
-    assert seconds[1] < 6
+    assert seconds[1] < 3
 
 
 # ---------------------------------------------------------------- next month's table
@@ -267,8 +267,8 @@ def test_columns_that_are_absent_or_new():
     with pytest.warns(FitWarning) as caught:
         matrix = schema.encode(frame.drop(columns=["size", "since"]).assign(more=1, other="x"))
     assert str(caught[0].message) == (
-        "no columns 'size', 'since', taken as missing; known: more, other; columns 'more', 'other' that the fit did not "
-        "have, left out"
+        "no columns 'size', 'since', taken as missing; known: more, other; columns 'more', 'other' that the fit did "
+        "not have, left out"
     )
     expected = schema.encode(frame)
     expected[:, [0, 9]] = np.nan
@@ -325,8 +325,8 @@ TEXT = pd.DataFrame({"a": [f"row {i}" for i in range(200)], "b": np.arange(200) 
         (
             mixed(),
             {"name": "numeric", "shelf": "count", "grade": "numeric"},
-            "text in a column that is numeric: column 'name' (first 'x' in row 0, counted from 0), column 'grade' (first "
-            "'lo' in row 0, counted from 0); expected numbers",
+            "text in a column that is numeric: column 'name' (first 'x' in row 0, counted from 0), column 'grade' "
+            "(first 'lo' in row 0, counted from 0); expected numbers",
         ),
         (mixed(), {"size": "count"}, "no counts in a column of counts: column 'size' (first '1.5' in row 0, counted"),
         (pd.DataFrame({"a": [3, -2, 5]}), {"a": "count"}, "column 'a' (first '-2' in row 1, counted from 0)"),
@@ -341,7 +341,7 @@ TEXT = pd.DataFrame({"a": [f"row {i}" for i in range(200)], "b": np.arange(200) 
         (
             pd.DataFrame({"a": [1, 2.5, "high", 4], "b": ["u", "2", "3", "5"]}),
             {},
-            "numbers and text in one column: column 'a' (first 'high' in row 2, counted from 0), column 'b' (first 'u' in",
+            "numbers and text in one column: column 'a' (first 'high' in row 2, counted from 0), column 'b' (first 'u'",
         ),
         (pd.DataFrame({"a": ["1.5", "2,5", "3.25"]}), {}, "numbers written in several ways in one column: column 'a'"),
         (pd.DataFrame({"a": ["45%", "0.3", "2%"]}), {}, "numbers written in several ways in one column: column 'a'"),
@@ -358,7 +358,7 @@ TEXT = pd.DataFrame({"a": [f"row {i}" for i in range(200)], "b": np.arange(200) 
         (
             pd.DataFrame({"a": ["2024-01-31", "v"]}),
             {"a": "date %d/%m/%Y"},
-            "dates that cannot be read: column 'a' (first 'v' in row 1, counted from 0); expected dates such as 01/01/1970",
+            "dates that cannot be read: column 'a' (first 'v' in row 1, counted from 0); expected dates such as 01/01",
         ),
         (
             pd.DataFrame({"a": [[1], [2]]}),

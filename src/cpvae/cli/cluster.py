@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Labels, Run, SplitName, check_out, expand
+from cpvae.cli.options import Data, Labels, Run, SplitName, Strict, check_out, expand
 from cpvae.cli.output import put, say, two_columns
 
 
@@ -17,6 +17,7 @@ def cluster(
     out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.", callback=expand)],
     split: SplitName = None,
     labels: Labels = None,
+    strict: Strict = False,
 ) -> None:
     """Say which category each row belongs to, and how sure that is."""
     from cpvae.estimators.zoo import load
@@ -24,6 +25,6 @@ def cluster(
     from cpvae.study.inputs import load_data
 
     check_out(out, (".csv",))
-    shares = cluster_rows(load(run), load_data(data, labels, say), split, out)
+    shares = cluster_rows(load(run), load_data(data, labels, say), split, out, strict)
     put(two_columns(shares))
     say(f"wrote {out}")

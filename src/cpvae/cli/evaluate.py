@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Json, Labels, Run, SplitName
+from cpvae.cli.options import Data, Json, Labels, Run, SplitName, Strict
 from cpvae.cli.output import put, put_json, say, two_columns
 
 
@@ -19,6 +19,7 @@ def evaluate(
     ] = None,
     rows: Annotated[int | None, typer.Option(help="Look at so many rows only, drawn with a fixed seed.", min=2)] = None,
     labels: Labels = None,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
@@ -29,7 +30,7 @@ def evaluate(
     from cpvae.study.inputs import load_data, suited
 
     fitted = load(run)
-    found = suited(load_data(data, labels, say), fitted)
+    found = suited(load_data(data, labels, say), fitted, strict)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
     measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)

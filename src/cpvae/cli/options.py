@@ -31,6 +31,10 @@ Labels = Annotated[str | None, typer.Option(metavar="COLUMN|FILE", help=LABELS_H
 SplitName = Annotated[
     str | None, typer.Option("--split", help="train, valid or test; by default test where there is one.")
 ]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse a table with other columns or levels than that of the fit, not only warn."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
 
 # What several commands take of a fit; None leaves it to the estimator.
@@ -57,8 +61,8 @@ SchemaFile = Annotated[
     typer.Option(
         "--schema",
         metavar="FILE.json",
-        help='What columns of a table hold: {"age": "count", "city": "categorical", "size": "numeric", '
-        '"id": "ignore"}.',
+        help='What columns of a table hold: {"visits": "count", "city": "categorical", "size": "numeric", '
+        '"since": "date", "id": "ignore"}; "*" is for all others.',
         show_default="inferred from their cells",
         callback=expand,
     ),

@@ -133,11 +133,13 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
     only = Counter(next(iter(text.ways)) for text in texts.values() if len(text.ways) == 1)
     way = "comma" if (commas or only["comma"]) and not only["point"] else "point"
     read = frame.copy(deep=False)
-    commaed, signed, grouped = [], [], []
+    commaed: list[str] = []
+    grouped: list[str] = []
+    signed: list[str] = []
     for i, text in texts.items():
         name, column = repr(str(frame.columns[i])), frame.iloc[:, i]
         chosen = next(iter(text.ways)) if len(text.ways) == 1 else way if text.ways else ""
-        read.isetitem(i, pd.Series(_values(text, chosen, column), index=column.index))
+        read.isetitem(i, _values(text, chosen, column))
         if chosen and not (text.plain and chosen == "point"):
             (commaed if chosen == "comma" else grouped).append(name)
             signed += [f"{text.sign} in {name}"] * bool(text.sign)

@@ -251,6 +251,12 @@ def infinite(name: str, row: int) -> Fault:
     return Fault("infinity", cell(name, "inf", row), "expected finite numbers; replace it or drop the row")
 
 
+def too_large(name: str, value: float, row: int) -> Fault:
+    """Say that a column has a value beyond what float32 can compute with."""
+    remedy = "expected what float32 holds; rescale the columns"
+    return Fault(f"absolute values above {LARGEST:g}", cell(name, f"{value:.3g}", row), remedy)
+
+
 def _key(value: object, levels: Sequence[Level]) -> Level:
     """Give what of a cell is compared with the levels: a file may bring the text "1" as a number, or the reverse."""
     if isinstance(levels[0], str):
@@ -276,11 +282,7 @@ def numbers(cells: Series, name: str, kind: str) -> np.ndarray:
         row = int(large.argmax())
         if np.isinf(values[row]):
             raise infinite(name, row)
-        raise Fault(
-            f"absolute values above {LARGEST:g}",
-            cell(name, f"{values[row]:.3g}", row),
-            "expected what float32 holds; rescale the columns",
-        )
+        raise too_large(name, float(values[row]), row)
     return values
 
 

@@ -21,13 +21,14 @@ import pandas as pd
 
 from cpvae.data import dates, kinds
 from cpvae.data.cells import read_frame
-from cpvae.data.columns import IGNORE, KINDS, Column, Level, listed
+from cpvae.data.columns import IGNORE, KINDS, LARGEST, Column, Level, infinite, listed, too_large
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
 from cpvae.errors import FitWarning, InputError, nearest
 
 __all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
 
+WIDE = 100  # columns of one kind from which a table is a matrix
 EVERY = "*"  # in place of a name: all columns that are not named
 CHUNK = 10_000  # rows looked at together, for an array that lies on the disk
 
@@ -140,6 +141,17 @@ class Schema:
         plain = all(column.kind == "numeric" and not column.missing for column in self.columns)
         return plain and not self.ignored
 
+    @cached_property
+    def is_matrix(self) -> bool:
+        """Whether the columns are many and all of one kind, such as genes or pixels, and no cell is missing.
+
+        Such a table is modelled as the matrix it is, not column by column.
+        """
+        if len(self.columns) < WIDE or any(column.missing for column in self.columns):
+            return False
+        bits = all(column.levels == (0, 1) for column in self.columns)
+        return bits or all(column.kind in ("numeric", "amount", "count") for column in self.columns)
+
     def conform(self, frame: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
         """Give a table the columns of the fit, in their order, with no level that was not there.
 
@@ -153,20 +165,30 @@ class Schema:
         Raises:
             InputError: no column of the fit is there, or what `Column.encode` refuses.
         """
-        return self._conformed(frame, strict)[0]
+        arranged, said = self._arranged(frame)
+        cells, _, more = self._read(arranged)
+        _tell([*said, *more], strict)
+        return cells
 
     def encode(self, frame: pd.DataFrame, *, strict: bool = False) -> np.ndarray:
-        """Turn cells into numbers: a table as for `conform` -> float64 ``(n, F)``, NaN where missing.
+        """Turn cells into numbers: a table as for `conform` -> ``(n, F)``, NaN where missing.
+
+        The numbers are float64, or in the dtype of the table where it is nothing but a matrix of numbers.
 
         Raises:
             InputError: as for `conform`.
         """
-        return self._conformed(frame, strict)[1]
+        arranged, said = self._arranged(frame)
+        _, matrix, more = self._read(arranged)
+        _tell([*said, *more], strict)
+        return matrix
 
-    def _conformed(self, frame: pd.DataFrame, strict: bool) -> tuple[pd.DataFrame, np.ndarray]:
+    def _arranged(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """Give a table the columns of the fit in their order, those that are absent without values; and what to say."""
         names = column_names(frame)
-        place = {name: i for i, name in enumerate(names)}
-        own, known = set(self.names), set(self.given)
+        if names == list(self.names):
+            return frame, []
+        place, known = {name: i for i, name in enumerate(names)}, set(self.given)
         absent = [name for name in self.names if name not in place]
         others = [name for name in names if name not in known]
         if len(absent) == len(self.names):
@@ -179,25 +201,29 @@ class Schema:
             said.append(f"no {_columns(absent)}, taken as missing{nearest(absent[0], others) if others else ''}")
         if others:
             said.append(f"{_columns(others)} that the fit did not have, left out")
-        read, _ = read_frame(frame.iloc[:, [i for i, name in enumerate(names) if name in own]])
-        place = {str(name): i for i, name in enumerate(read.columns)}
+        arranged = frame.iloc[:, [place[name] for name in self.names if name in place]]
+        arranged.columns = pd.Index([name for name in self.names if name in place])
+        return arranged.reindex(columns=list(self.names)) if absent else arranged, said
+
+    def _read(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+        """Read a table with the columns of the fit: its cells, their numbers, and what to say about them."""
+        if self.is_matrix and all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes):
+            matrix = frame.to_numpy(copy=False)
+            check_numbers(matrix, self.names)
+            return frame, matrix, []
+        read, _ = read_frame(frame)
         matrix = np.full((len(frame), len(self.columns)), np.nan)
-        cells: dict[str, Any] = {}
-        faults = Faults()
-        strange = []
+        faults, strange = Faults(), []
         for j, column in enumerate(self.columns):
-            if column.name not in place:
-                cells[column.name] = np.full(len(frame), np.nan)
-                continue
-            cells[column.name] = read.iloc[:, place[column.name]]
+            cells = read.iloc[:, j]
             with faults.collected():
-                matrix[:, j], unknown = column.read(cells[column.name])
+                matrix[:, j], unknown = column.read(cells)
                 if unknown.any():
-                    strange.append(_unknown(column, cells[column.name], unknown))
-                    cells[column.name] = cells[column.name].astype(object).mask(unknown)
+                    strange.append(_unknown(column, cells, unknown))
+                    read = read.copy(deep=False)
+                    read.isetitem(j, cells.astype(object).mask(unknown).to_numpy())
         faults.check()
-        if strange:
-            said.append(f"{enumerated(strange)}: not there in the fit, taken as missing")
+        said = [f"{enumerated(strange)}: not there in the fit, taken as missing"] if strange else []
         empty = np.isnan(matrix).all(1)
         if empty.any():
             rows = "row has" if empty.sum() == 1 else "rows have"
@@ -205,18 +231,12 @@ class Schema:
                 f"{empty.sum():,} {rows} no value in any column (first row {int(empty.argmax())}, counted from 0): "
                 "nothing is known of them"
             )
-        if said and strict:
-            raise InputError(
-                f"{'; '.join(said)}; expected a table like that of the fit; correct it, or leave out --strict"
-            )
-        if said:
-            warnings.warn("; ".join(said), FitWarning, stacklevel=3)
-        return pd.DataFrame(cells, columns=list(self.names), index=frame.index), matrix
+        return read, matrix, said
 
     def decode(self, matrix: np.ndarray) -> pd.DataFrame:
         """Turn numbers ``(n, F)`` into a table: levels and dates as they were, missing cells None or NaN."""
-        cells = {column.name: column.decode(matrix[:, j]) for j, column in enumerate(self.columns)}
-        return pd.DataFrame(cells, columns=list(self.names))
+        cells = [column.decode(matrix[:, j]) for j, column in enumerate(self.columns)]
+        return pd.DataFrame(dict(zip(self.names, cells, strict=True)))
 
     def expand(self, matrix: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Give each categorical column as one column of 0 and 1 for each level: ``(n, F)`` -> ``(n, E)``, names.
@@ -272,7 +292,7 @@ class Schema:
                 tuple(item["levels"]),
                 int(item["missing"]),
                 *(item.get(name) for name in ("decimals", "least", "most", "unit")),
-                format=str(item.get("format", "")),
+                str(item.get("format", "")),
             )
             if column.kind not in KINDS:
                 check_given({column.name: column.kind})
@@ -286,6 +306,32 @@ class Schema:
         if not columns or not set(schema.names) <= set(schema.given):
             raise InputError("a schema without columns, or with columns that are not in its table; fit again")
         return schema
+
+
+def _tell(said: list[str], strict: bool) -> None:
+    """Warn of what was found in a table after the fit, or refuse it."""
+    if said and strict:
+        raise InputError(f"{'; '.join(said)}; expected a table like that of the fit; correct it, or leave out --strict")
+    if said:
+        warnings.warn("; ".join(said), FitWarning, stacklevel=3)
+
+
+def check_numbers(matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse an infinity or an absolute value above 1e30; rows are read in parts, missing cells pass.
+
+    Raises:
+        Fault: naming the first such cell.
+    """
+    if matrix.dtype.kind != "f":
+        return
+    for start in range(0, len(matrix), CHUNK):
+        part = matrix[start : start + CHUNK]
+        if float(np.nanmax(np.abs(part), initial=0.0)) > LARGEST:
+            row, column = np.argwhere(np.abs(part) > LARGEST)[0]
+            value = float(part[row, column])
+            if np.isinf(value):
+                raise infinite(names[column], start + int(row))
+            raise too_large(names[column], value, start + int(row))
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -101,28 +101,39 @@ def check_memory(n_values: int, given: str) -> None:
         raise InputError(f"{given}: needs about {needed / 1e9:,.0f} GB, more memory than there is; ask for fewer")
 
 
-def cluster_rows(model: DeepMixture, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
+def cluster_rows(
+    model: DeepMixture, data: Dataset, split: str | None, out: Path, strict: bool = False
+) -> dict[str, Any]:
     """Write row, category and its probability of each row into a .csv file; return the share of each category.
 
-    Rows that have names, such as the files of a folder of pictures, are written with them.
+    Rows that have names, such as the files of a folder of pictures, are written with them, and so are the columns of a
+    table that were left out of the fit because they only say which row is which.
+
+    Args:
+        strict: refuse a table with other columns or levels than that of the fit.
     """
     if not isinstance(model, Clusterer):
         raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
     split = choose_split(data, split)
-    proba = model.predict_proba(rows_of(suited(data, model), split))
+    proba = model.predict_proba(rows_of(suited(data, model, strict), split))
     categories = proba.argmax(1)
-    names = data.splits[split].row_names
-    frame = pd.DataFrame(
-        {
-            "row": np.arange(len(proba)),
-            **({} if names is None else {"name": names}),
-            "category": categories,
-            "probability": proba.max(1).round(6),
-        }
-    )
+    own = {"row": np.arange(len(proba)), "category": categories, "probability": proba.max(1).round(6)}
+    names = names_of_rows(model, data, split)
+    named = {f"{name}_" * (name in own) or name: cells for name, cells in names.items()}
+    frame = pd.DataFrame({"row": own.pop("row"), **named, **own})
     write_atomic(out, frame.to_csv(index=False))
     counts = np.bincount(categories, minlength=model.n_components)
     return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}
+
+
+def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, Any]:
+    """Give the columns by which a person knows the rows of a split: names of files, identifiers of a table."""
+    rows = data.splits[split]
+    found = {} if rows.row_names is None else {"name": rows.row_names}
+    if model.schema_ is not None and data.feature_names is not None:
+        table = rows_of(data, split)
+        found |= {name: table[name].to_numpy() for name in model.schema_.identifiers if name in data.feature_names}
+    return found
 
 
 def report_run(

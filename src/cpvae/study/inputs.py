@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from cpvae.data import loaders
+from cpvae.data.faults import enumerated
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema, check_given
-from cpvae.errors import InputError, nearest
+from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import parse
@@ -50,66 +52,79 @@ def rows_of(data: Dataset, split: str) -> Any:
     return as_table(data.splits[split].x, data.feature_names)
 
 
-def suited(data: Dataset, model: DeepMixture) -> Dataset:
-    """Data as the model was fitted on; columns without names take those of the fit.
+def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
+    """Give data the columns that the model was fitted on, by their names; those without names take those of the fit.
+
+    A table may have its columns in any order. Others are left out, absent ones and levels that the fit did not have are
+    taken as missing (`cpvae.data.schema.Schema.conform`); a warning says so.
+
+    Args:
+        strict: refuse what would be warned of.
 
     Raises:
-        InputError: rows of another shape, or columns of other names.
+        InputError: rows of another shape, or a table without the columns of the fit.
     """
     shape = next(iter(data.splits.values())).x.shape[1:]
-    if model.schema_ is not None:
-        return _suited_to_schema(data, model.schema_, shape)
     names = getattr(model, "feature_names_in_", None)
-    if data.feature_names is not None and names is not None:
-        _check_columns(data, [str(name) for name in names])
-        return data
-    is_image, fitted_on = len(shape) > 1, model.image_shape_ or (model.n_features_in_,)
-    if math.prod(shape) != model.n_features_in_ or (is_image and shape != fitted_on):
-        raise InputError(
-            f"{data.name}: rows of {_shape(shape)}; expected {_shape(fitted_on)}, as the model was fitted on; "
-            "give such rows, or fit a model on these"
-        )
-    if model.image_shape_ is not None or names is None:
-        return replace(data, feature_names=None)
-    return replace(data, feature_names=tuple(map(str, names)))
+    expected: tuple[int, ...] = model.image_shape_ or (model.n_features_in_,)
+    given = None if names is None or model.image_shape_ is not None else tuple(map(str, names))
+    if model.schema_ is not None:
+        expected, given = (len(model.schema_.given),), model.schema_.given
+    if data.feature_names is None:
+        if math.prod(shape) != math.prod(expected) or (len(shape) > 1 and shape != expected):
+            raise InputError(
+                f"{data.name}: rows of {_shape(shape)}; expected {_shape(expected)}, as the model was fitted on; "
+                "give such rows, or fit a model on these"
+            )
+        data = replace(data, feature_names=given)
+    if model.schema_ is None:
+        return data if names is None or data.feature_names is None else _arranged(data, tuple(map(str, names)), strict)
+    with about(data.name):
+        splits = {
+            name: replace(split, x=model.schema_.conform(as_table(split.x, data.feature_names), strict=strict))
+            for name, split in data.splits.items()
+        }
+    return replace(data, splits=splits, feature_names=model.schema_.names)
 
 
-def _suited_to_schema(data: Dataset, schema: Schema, shape: tuple[int, ...]) -> Dataset:
-    if data.feature_names is not None:
-        _check_columns(data, [*schema.names], schema.ignored)
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Begin errors from inside with the name of the data."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _arranged(data: Dataset, expected: tuple[str, ...], strict: bool) -> Dataset:
+    """Arrange the columns of a table of numbers as in the fit, of which none may be absent."""
+    given = data.feature_names or ()
+    if given == expected:
         return data
-    if shape != (len(schema.given),):
+    place = {name: i for i, name in enumerate(given)}
+    absent = [name for name in expected if name not in place]
+    if absent:
         raise InputError(
-            f"{data.name}: rows of {_shape(shape)}; expected {len(schema.given)} columns, as the model was fitted on; "
-            "give such rows, or fit a model on these"
+            f"{data.name}: no column {enumerated([repr(name) for name in absent])}{nearest(absent[0], given[:1000])}; "
+            "expected the columns of the fit, in any order"
         )
-    return replace(data, feature_names=schema.given)
+    others = [name for name in given if name not in set(expected)]
+    if others:
+        said = f"{data.name}: columns that the fit did not have: {enumerated([repr(name) for name in others])}"
+        if strict:
+            raise InputError(f"{said}; expected {enumerated(expected)}; remove them, or leave out --strict")
+        warnings.warn(f"{said}; left out", FitWarning, stacklevel=3)
+    order = [place[name] for name in expected]
+    splits = {
+        name: replace(split, x=as_table(split.x, given).iloc[:, order].to_numpy())
+        for name, split in data.splits.items()
+    }
+    return replace(data, splits=splits, feature_names=expected)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
     """`3 columns` or `images of 1 x 28 x 28`."""
     return f"{shape[0]} columns" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
-
-
-def _check_columns(data: Dataset, expected: list[str], ignored: Sequence[str] = ()) -> None:
-    """Refuse a table with other columns, or in another order; say what to do."""
-    if data.feature_names is None or [name for name in data.feature_names if name not in ignored] == expected:
-        return
-    missing = [name for name in expected if name not in data.feature_names]
-    others = [name for name in data.feature_names if name not in (*expected, *ignored)]
-    advice = "give these, in this order"
-    if missing:
-        found = f"no column {missing[0]!r}{nearest(missing[0], data.feature_names[:10])}"
-    elif others:
-        found = f"a column {others[0]!r} that the fit did not have"
-        advice = f"remove it, or say --labels {shlex.quote(others[0])} if it holds labels"
-    else:
-        found = f"columns in the order {_listed(data.feature_names)}"
-    raise InputError(f"{data.name}: {found}; expected the columns of the fit, {_listed(expected)}; {advice}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
