@@ -236,7 +236,8 @@ def test_labels(shop, tmp_path):
         claims_nothing(shop)
     assert "no label column 'kimd'" in refused("report", "labelled", "--labels", "kimd")
     # given at the fit and forgotten afterwards, or gone from the table
-    assert "say --labels kind if it holds labels" in refused("evaluate", "labelled", "labelled.csv")
+    assert "say --labels kind if it holds labels" in refused("evaluate", "labelled", "labelled.csv", "--strict")
+    assert "left out (say --labels kind if it holds labels)" in done("evaluate", "labelled", "labelled.csv").err
     assert "no label column 'kind'" in refused("evaluate", "labelled", "t.csv", "--labels", "kind")
 
 

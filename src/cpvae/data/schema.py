@@ -291,8 +291,11 @@ class Schema:
                 str(item["kind"]),
                 tuple(item["levels"]),
                 int(item["missing"]),
-                *(item.get(name) for name in ("decimals", "least", "most", "unit")),
-                str(item.get("format", "")),
+                decimals=item.get("decimals"),
+                least=item.get("least"),
+                most=item.get("most"),
+                unit=item.get("unit"),
+                format=str(item.get("format", "")),
             )
             if column.kind not in KINDS:
                 check_given({column.name: column.kind})

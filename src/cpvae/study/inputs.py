@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,18 +78,19 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
                 "give such rows, or fit a model on these"
             )
         data = replace(data, feature_names=given)
-    if model.schema_ is None:
-        return data if names is None or data.feature_names is None else _arranged(data, tuple(map(str, names)), strict)
-    with about(data.name):
-        splits = {
-            name: replace(split, x=model.schema_.conform(as_table(split.x, data.feature_names), strict=strict))
-            for name, split in data.splits.items()
-        }
-    return replace(data, splits=splits, feature_names=model.schema_.names)
+    if data.feature_names is None or given is None:
+        return data
+    with _about(data.name):
+        data = _without_others(data, given, strict)
+        if model.schema_ is None:
+            return _in_order(data, given)
+        splits = {name: model.schema_.conform(rows_of(data, name), strict=strict) for name in data.splits}
+    splits_of = {name: replace(split, x=splits[name]) for name, split in data.splits.items()}
+    return replace(data, splits=splits_of, feature_names=model.schema_.names)
 
 
 @contextmanager
-def about(name: str) -> Iterator[None]:
+def _about(name: str) -> Iterator[None]:
     """Begin errors from inside with the name of the data."""
     try:
         yield
@@ -96,30 +98,38 @@ def about(name: str) -> Iterator[None]:
         raise InputError(f"{name}: {error}") from error
 
 
-def _arranged(data: Dataset, expected: tuple[str, ...], strict: bool) -> Dataset:
-    """Arrange the columns of a table of numbers as in the fit, of which none may be absent."""
+def _without_others(data: Dataset, known: Sequence[str], strict: bool) -> Dataset:
+    """Leave out the columns of a table that the fit did not have, and warn of them, or refuse them."""
+    names = data.feature_names or ()
+    others = [name for name in names if name not in set(known)]
+    if not others or len(others) == len(names):  # a table of another kind, refused by those who look for its columns
+        return data
+    said = f"columns that the fit did not have: {enumerated([repr(name) for name in others])}"
+    labels = f"say --labels {shlex.quote(others[0])} if it holds labels"
+    if strict:
+        raise InputError(f"{said}; expected {enumerated(known)}; remove them, {labels}, or leave out --strict")
+    warnings.warn(f"{data.name}: {said}; left out ({labels})", FitWarning, stacklevel=4)
+    return _in_order(data, [name for name in names if name in set(known)])
+
+
+def _in_order(data: Dataset, expected: Sequence[str]) -> Dataset:
+    """Arrange the columns of a table, of which none may be absent."""
     given = data.feature_names or ()
-    if given == expected:
+    if given == tuple(expected):
         return data
     place = {name: i for i, name in enumerate(given)}
     absent = [name for name in expected if name not in place]
     if absent:
         raise InputError(
-            f"{data.name}: no column {enumerated([repr(name) for name in absent])}{nearest(absent[0], given[:1000])}; "
-            "expected the columns of the fit, in any order"
+            f"no column {enumerated([repr(name) for name in absent])}{nearest(absent[0], given[:1000])}; expected the "
+            "columns of the fit, in any order"
         )
-    others = [name for name in given if name not in set(expected)]
-    if others:
-        said = f"{data.name}: columns that the fit did not have: {enumerated([repr(name) for name in others])}"
-        if strict:
-            raise InputError(f"{said}; expected {enumerated(expected)}; remove them, or leave out --strict")
-        warnings.warn(f"{said}; left out", FitWarning, stacklevel=3)
     order = [place[name] for name in expected]
-    splits = {
-        name: replace(split, x=as_table(split.x, given).iloc[:, order].to_numpy())
-        for name, split in data.splits.items()
-    }
-    return replace(data, splits=splits, feature_names=expected)
+    splits = {}
+    for name, split in data.splits.items():
+        x = split.x[:, order] if isinstance(split.x, np.ndarray) else split.x.iloc[:, order]
+        splits[name] = replace(split, x=x)
+    return replace(data, splits=splits, feature_names=tuple(expected))
 
 
 def _shape(shape: tuple[int, ...]) -> str:
