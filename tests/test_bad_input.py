@@ -299,7 +299,7 @@ def test_data_that_cannot_be_fitted(case, shop, tmp_path):
     "rows",
     [
         [[1.0, 2.0], [3.0]],
-        [[1.0, np.nan], [2.0, 1.0]],
+        [[1.0, np.nan], [1.0, 1.0]],
         [[1.0, np.inf], [2.0, 1.0]],
         np.zeros((0, 3)),
         np.zeros((1, 3)),
@@ -459,16 +459,13 @@ def test_rows_of_another_kind(shop, tmp_path):
         ("images", "t.csv"): "rows of 3 columns; expected images of 1 x 4 x 4",
         ("images", "digits"): "rows of images of 1 x 8 x 8; expected images of 1 x 4 x 4",
         ("run", npz(tmp_path / "two.npz", x=X[:, :2])): "rows of 2 columns; expected 3 columns",
-        ("run", csv(tmp_path / "order.csv", frame[["c", "a", "b"]])): "columns in the order c, a, b",
         (
             "run",
             csv(tmp_path / "names.csv", frame.set_axis(["a", "bb", "c"], axis=1)),
         ): "no column 'b'; did you mean 'bb'?",
         ("run", csv(tmp_path / "few.csv", frame[["a", "b"]])): "no column 'c'",
-        ("run", "labelled.csv"): "a column 'kind' that the fit did not have",
         ("run", csv(tmp_path / "text.csv", with_value("oops"))): "column 'b' holds text; expected numbers in all cells",
         ("run", csv(tmp_path / "gap.csv", with_value(None))): "a missing cell in column 'b', row 3 (counted from 0)",
-        ("run", csv(tmp_path / "more.csv", frame.assign(d=range(30)))): "a column 'd' that the fit did not have",
         ("images", npz(tmp_path / "over.npz", x=np.full((4, 4, 4), 3.0))): "which needs [0, 1]",
         ("run", csv(tmp_path / "far.csv", frame * 1e25)): "more than 1e+12 standard deviations",
     }

@@ -71,22 +71,26 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
     given = None if names is None or model.image_shape_ is not None else tuple(map(str, names))
     if model.schema_ is not None:
         expected, given = (len(model.schema_.given),), model.schema_.given
-    if data.feature_names is None:
+    if data.feature_names is None or given is None:
         if math.prod(shape) != math.prod(expected) or (len(shape) > 1 and shape != expected):
             raise InputError(
                 f"{data.name}: rows of {_shape(shape)}; expected {_shape(expected)}, as the model was fitted on; "
                 "give such rows, or fit a model on these"
             )
         data = replace(data, feature_names=given)
-    if data.feature_names is None or given is None:
+    if given is None:
         return data
     with _about(data.name):
-        data = _without_others(data, given, strict)
+        own, others = _own_columns(data, given, strict)
         if model.schema_ is None:
-            return _in_order(data, given)
-        splits = {name: model.schema_.conform(rows_of(data, name), strict=strict) for name in data.splits}
-    splits_of = {name: replace(split, x=splits[name]) for name, split in data.splits.items()}
-    return replace(data, splits=splits_of, feature_names=model.schema_.names)
+            own = _in_order(data, given)
+        else:
+            frames = {name: model.schema_.conform(rows_of(own, name), strict=strict) for name in own.splits}
+            splits = {name: replace(split, x=frames[name]) for name, split in own.splits.items()}
+            own = replace(own, splits=splits, feature_names=model.schema_.names)
+    if others:
+        warnings.warn(f"{data.name}: {others}", FitWarning, stacklevel=2)
+    return own
 
 
 @contextmanager
@@ -98,18 +102,17 @@ def _about(name: str) -> Iterator[None]:
         raise InputError(f"{name}: {error}") from error
 
 
-def _without_others(data: Dataset, known: Sequence[str], strict: bool) -> Dataset:
-    """Leave out the columns of a table that the fit did not have, and warn of them, or refuse them."""
+def _own_columns(data: Dataset, known: Sequence[str], strict: bool) -> tuple[Dataset, str]:
+    """Leave out the columns of a table that the fit did not have, and say so, or refuse them."""
     names = data.feature_names or ()
     others = [name for name in names if name not in set(known)]
     if not others or len(others) == len(names):  # a table of another kind, refused by those who look for its columns
-        return data
+        return data, ""
     said = f"columns that the fit did not have: {enumerated([repr(name) for name in others])}"
     labels = f"say --labels {shlex.quote(others[0])} if it holds labels"
     if strict:
         raise InputError(f"{said}; expected {enumerated(known)}; remove them, {labels}, or leave out --strict")
-    warnings.warn(f"{data.name}: {said}; left out ({labels})", FitWarning, stacklevel=4)
-    return _in_order(data, [name for name in names if name in set(known)])
+    return _in_order(data, [name for name in names if name in set(known)]), f"{said}; left out ({labels})"
 
 
 def _in_order(data: Dataset, expected: Sequence[str]) -> Dataset:
