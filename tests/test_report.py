@@ -440,3 +440,74 @@ def test_collapsed_model_is_warned_of(digits_model: CPVAE, digits: tuple[np.ndar
     model.history_ = [record | {"components_used": 1} for record in model.history_]
     assert "Only 1 of 10 categories are in use" in titles(model, digits[0])
     assert not any("are in use" in title for title in titles(digits_model, digits[0]))
+
+
+# -- the numbers and columns of a table --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def people() -> tuple[pd.DataFrame, CPVAE]:
+    random = np.random.RandomState(0)
+    k = np.arange(120) % 2
+    frame = pd.DataFrame(
+        {
+            "spend": random.normal(100 + 500 * k, 20).round(2),
+            "born": 1950 + 30 * k + random.randint(0, 10, 120),
+            "city": np.where(k == 0, "north", np.where(np.arange(120) == 1, "once", "south")),
+        }
+    )
+    return frame, quiet(CPVAE(2, **SMALL | {"max_epochs": 20}), frame)
+
+
+def test_shares_are_percent_and_years_are_whole(people: tuple[pd.DataFrame, CPVAE]) -> None:
+    frame, model = people
+    page = check_page(render(model, frame, data_name="people"))
+    shown = look_at(model, frame, None, None, 5000)
+    assert dict(zip(shown.names, shown.units, strict=True)) == {
+        "spend": "number",
+        "born": "year",
+        "city=north": "share",
+        "city=once": "share",
+        "city=south": "share",
+    }
+    assert shown.sources == [0, 1, 2, 2, 2]
+    assert shown.cells(shown.means)[1:4] == [str(round(frame["born"].mean())), "50 %", "0.8 %"]
+    assert "1,9" not in page.text  # a year has no comma
+    assert f"row 0 {frame['spend'][0]:.4g} {frame['born'][0]} north" in page.text
+
+
+def test_what_a_category_stands_out_by_is_said_in_the_units_of_the_table(people: tuple[pd.DataFrame, CPVAE]) -> None:
+    frame, model = people
+    shown = look_at(model, frame, None, None, 5000)
+    assert shown.categories is not None
+    k = int(shown.categories[0])
+    own = frame[shown.categories == k]
+    traits = category(model, shown, k).traits.split("; ")
+    means = f"spend {own['spend'].mean():.4g} (all rows {frame['spend'].mean():.4g})"
+    assert means in traits
+    share = findings.percent((own["city"] == "north").mean())
+    assert f"city=north in {share} (all rows 50 %)" in traits
+    assert sum(trait.startswith("city=") for trait in traits) == 1  # by one level, not by all of them
+    assert len(traits) == 3
+
+
+def test_columns_are_a_curve_only_if_neighbours_are_alike() -> None:
+    random = np.random.RandomState(0)
+    time = np.linspace(0, 6, 60)
+    waves = np.sin(time + 6 * random.rand(50, 1)) + 0.1 * random.normal(size=(50, 60))
+    mixed = waves[:, random.permutation(60)]
+    for x, curve in ((waves, True), (mixed, False)):
+        model = quiet(CPVAE(2, **SMALL, init="random"), x)
+        shown = look_at(model, x, None, None, 5000)
+        assert shown.curve == curve
+        page = check_page(render(model, x, data_name="waves"))
+        assert ("Neighbouring columns are alike" in page.text) == curve
+        assert ("Drawn are the 8 of 60 columns that differ most." in page.text) != curve
+        assert ("in the 12 of 60 columns that differ most" in page.text) != curve
+    named = pd.DataFrame(waves, columns=[f"gene {i}" for i in range(60)])
+    assert not look_at(quiet(VAE(**SMALL), named), named, None, None, 5000).curve  # columns with names are no series
+
+
+def test_words_come_before_numbers(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    text = check_page(render(table_model, table[0], data_name="t", labels=table[1])).text
+    assert text.index("categories are in use") < text.index("Stands out by") < text.index("nats a row")

@@ -13,10 +13,12 @@ SURE = 0.9  # median probability from which rows are called sure
 def percent(share: float) -> str:
     """Write a share in percent, with a digit after the point where it matters.
 
-    >>> percent(0.1234), percent(0.00321), percent(1.0), percent(0.0)
-    ('12 %', '0.3 %', '100 %', '0 %')
+    >>> percent(0.1234), percent(0.00321), percent(0.0001), percent(1.0), percent(0.0)
+    ('12 %', '0.3 %', 'under 0.1 %', '100 %', '0 %')
     """
     points = 100 * share
+    if 0 < points < 0.05:
+        return "under 0.1 %"
     digits = 1 if 0 < points < 10 or 99 < points < 100 else 0
     return f"{points:.{digits}f} %"
 

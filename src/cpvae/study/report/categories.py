@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from cpvae.estimators.contract import DeepMixture
-from cpvae.study.phrases import percent, plain
-from cpvae.study.report.parts import FEW_COLUMNS, FEW_LINES, SHOWN, Category, Picture, Table
-from cpvae.study.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
+from cpvae.study.phrases import percent
+from cpvae.study.report.parts import FEW_COLUMNS, FEW_LINES, MOST_TOLD, SHOWN, Category, Picture, Table
+from cpvae.study.report.pictures import as_images, comparison, draw, drawn_columns, inline, limits_of, pictures
 from cpvae.study.report.shown import Shown, categories_to_draw, means, nearest_rows
 
 NEW_ROWS = 300  # of a table, for a profile
@@ -30,7 +30,8 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         new = pictures(drawn, [f"new image {i + 1} of category {k}" for i in range(SHOWN)], limits)
     else:
         rows = draw(model, NEW_ROWS if len(shown.names) > 1 else 2_000, k, mean=False)
-        figure = inline(comparison(shown, shown.values[own], rows))
+        told = shown.most_apart(shown.values[own], shown.values, MOST_TOLD)
+        figure = inline(comparison(shown, shown.values[own], rows, told))
         if len(shown.names) <= FEW_LINES:
             table = _columns_table(shown, own, rows, near, k)
     return Category(
@@ -44,6 +45,7 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         new_pictures=new,
         figure=figure,
         table=table,
+        note="" if figure is None else drawn_columns(shown, MOST_TOLD),
     )
 
 
@@ -54,17 +56,26 @@ def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndar
     of_all, of_these, of_new = means(shown.values), means(shown.values[own]), means(new)
     for j, name in enumerate(shown.names):
         cells = [of_all[j], of_these[j], of_new[j], *(shown.values[i, j] for i in near[:1])]
-        lines.append((name, ["" if np.isnan(cell) else plain(cell) for cell in cells]))
+        lines.append((name, [shown.cell(j, cell) for cell in cells]))
     return Table(f"Means in category {k}" + ", and its nearest row" * bool(len(near)), columns, lines)
 
 
-def _traits(shown: Shown, own: np.ndarray, most: int = 3) -> str:
-    """The columns in which a category differs most from all rows, in standard deviations."""
-    if not own.any() or len(shown.names) < 2:
+def _traits(shown: Shown, own: np.ndarray, most: int = 4) -> str:
+    """The columns in which a category differs most from all rows, with its mean beside theirs, in their units.
+
+    A categorical column is named once, by its level that is more frequent here.
+    """
+    if not own.any() or len(shown.names) < 2 or shown.curve:
         return ""
-    mean = np.nan_to_num(means(shown.standardised[own]))
-    order = np.argsort(-np.abs(mean), kind="stable")[:most]
-    return ", ".join(f"{shown.names[j]} {mean[j]:+.1f} s.d." for j in order if abs(mean[j]) >= 0.5)
+    rows = shown.values[own]
+    here, everywhere, apart = means(rows), shown.means, np.nan_to_num(means(shown.standardise(rows)))
+    told: dict[int, str] = {}
+    for j in shown.most_apart(rows, shown.values, len(shown.names)):
+        level = shown.units[j] == "share"
+        if abs(apart[j]) >= 0.5 and shown.sources[j] not in told and not (level and apart[j] < 0):
+            text = f"{shown.names[j]}{' in' * level} {shown.cell(j, here[j])} (all rows {shown.cell(j, everywhere[j])})"
+            told[shown.sources[j]] = text
+    return "; ".join([*told.values()][:most])
 
 
 def _main_label(shown: Shown, own: np.ndarray) -> str:
@@ -94,9 +105,9 @@ def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | Non
     """The means of all columns in all categories side by side, if either are few; categories side by side at best."""
     if shown.categories is None or model.image_shape_ is not None or len(drawn) < 2:
         return None
-    lines = [("all rows", [percent(1.0), *map(plain, shown.means)])]
+    lines = [("all rows", [percent(1.0), *shown.cells(shown.means)])]
     for k in drawn:
-        cells = ["" if np.isnan(mean) else plain(mean) for mean in means(shown.values[shown.categories == k])]
+        cells = shown.cells(means(shown.values[shown.categories == k]))
         lines.append((f"category {k}", [percent(float(model.weights_[k])), *cells]))
     caption, names = "Means of the columns, in the units of the data", ["share", *shown.names]
     if len(shown.names) <= FEW_COLUMNS:

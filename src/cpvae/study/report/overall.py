@@ -13,10 +13,11 @@ from sklearn.decomposition import PCA
 from cpvae.data.schema import Schema
 from cpvae.estimators.contract import Clusterer, DeepMixture, take
 from cpvae.study import figures
-from cpvae.study.phrases import percent, plain
+from cpvae.study.phrases import percent
 from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table
-from cpvae.study.report.pictures import as_images, comparison, draw, inline, limits_of, pictures
-from cpvae.study.report.shown import Shown
+from cpvae.study.report.pictures import as_images, comparison, draw, drawn_columns, inline, limits_of, pictures
+from cpvae.study.report.shown import Shown, means
+from cpvae.study.report.units import written
 
 MAX_MAPPED = 2_000  # rows of the map
 
@@ -37,10 +38,11 @@ def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
     """New rows, categories drawn by their share."""
     if model.image_shape_ is None:
         rows = draw(model, 2_000 if len(shown.names) == 1 else 500, None, mean=False)
-        return {"new_pictures": [], "new_figure": inline(comparison(shown, shown.values, rows))}
+        picture = inline(comparison(shown, shown.values, rows))
+        return {"new_pictures": [], "new_figure": picture, "new_note": drawn_columns(shown, figures.NAMED)}
     images = as_images(model, draw(model, 4 * SHOWN, None, mean=True))
     alts = [f"new image {i + 1}" for i in range(len(images))]
-    return {"new_pictures": pictures(images, alts, limits_of(model, shown)), "new_figure": None}
+    return {"new_pictures": pictures(images, alts, limits_of(model, shown)), "new_figure": None, "new_note": ""}
 
 
 def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
     if model.schema_ is not None:
         made = model.schema_.expand(model.schema_.encode(again))[0]
         if len(model.schema_.columns) <= FEW_COLUMNS:
-            result["pairs_table"] = _cells_table(model.schema_, take(shown.given, chosen), again, numbers)
+            result["pairs_table"] = _cells_table(model.schema_, shown, take(shown.given, chosen), again, numbers)
             return result
     else:
         made = np.asarray(again, np.float64).reshape(len(chosen), -1)
@@ -64,26 +66,46 @@ def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
     elif len(shown.names) <= FEW_COLUMNS:
         lines = []
         for i, row, made_up in zip(numbers, rows, made, strict=True):
-            lines.append((f"row {i}", [plain(value) for value in row]))
-            lines.append(("reconstruction", [plain(value) for value in made_up]))
+            lines.append((f"row {i}", shown.cells(row)))
+            lines.append(("reconstruction", shown.cells(made_up)))
         result["pairs_table"] = Table("Rows and their reconstructions, in the units of the data", shown.names, lines)
+    elif not shown.curve:
+        result["pairs_table"] = _widest_table(shown, rows, made, numbers)
     else:
         titles = [f"row {i}" for i in numbers]
         result["pairs_figure"] = inline(figures.overlays(shown.standardise(rows), shown.standardise(made), titles))
     return result
 
 
-def _cells_table(schema: Schema, rows: pd.DataFrame, again: pd.DataFrame, numbers: np.ndarray) -> Table:
+def _widest_table(shown: Shown, rows: np.ndarray, made: np.ndarray, numbers: np.ndarray) -> Table:
+    """Rows and their reconstructions in the columns that differ most, of too many to print."""
+    apart = np.nan_to_num(means(np.square(shown.standardise(rows) - shown.standardise(made))))
+    columns = np.sort(np.argsort(-apart, kind="stable")[:FEW_COLUMNS])
+    lines = []
+    for i, row, made_up in zip(numbers, rows, made, strict=True):
+        lines.append((f"row {i}", [shown.cell(j, row[j]) for j in columns]))
+        lines.append(("reconstruction", [shown.cell(j, made_up[j]) for j in columns]))
+    caption = f"Rows and their reconstructions in the {len(columns)} of {len(shown.names):,} columns that differ most"
+    return Table(caption, [shown.names[j] for j in columns], lines)
+
+
+def _cells_table(schema: Schema, shown: Shown, rows: pd.DataFrame, again: pd.DataFrame, numbers: np.ndarray) -> Table:
     """Rows and their reconstructions with levels by name."""
+    units = dict(zip(shown.sources, shown.units, strict=True))
 
     def words(frame: pd.DataFrame, i: int) -> list[str]:
-        cells = [(frame[column.name].iloc[i], column.kind) for column in schema.columns]
-        return ["·" if pd.isna(cell) else str(cell) if kind == "categorical" else plain(cell) for cell, kind in cells]
+        cells = [(frame[column.name].iloc[i], units[j]) for j, column in enumerate(schema.columns)]
+        return ["·" if pd.isna(cell) else _cell(cell, unit) for cell, unit in cells]
 
     lines = []
     for i, number in enumerate(numbers):
         lines += [(f"row {number}", words(rows, i)), ("reconstruction", words(again, i))]
     return Table("Rows and their reconstructions; · is a missing cell, filled here only", list(schema.names), lines)
+
+
+def _cell(cell: Any, unit: str) -> str:
+    """A cell of a table: numbers in their unit, levels and dates as they are."""
+    return written(float(cell), unit) if unit in ("number", "year") else str(cell)
 
 
 def latent_space(shown: Shown) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 SHOWN = 8  # images or rows of each kind
 FEW_COLUMNS = 12  # columns that fit side by side in a printed table
 FEW_LINES = 40  # and below each other
+MOST_TOLD = 8  # columns of a category, of more than can be listed
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,4 @@ class Category:
     new_pictures: list[Picture]
     figure: Markup | None
     table: Table | None
+    note: str

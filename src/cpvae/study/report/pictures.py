@@ -69,11 +69,30 @@ def draw(model: DeepMixture, n: int, component: int | None, mean: bool) -> np.nd
     return rows.reshape(n, -1).astype(np.float64)
 
 
-def comparison(shown: Shown, rows: np.ndarray, new: np.ndarray) -> Figure:
-    """Given and new rows of a table: a histogram of one column, a profile of several."""
+def comparison(shown: Shown, rows: np.ndarray, new: np.ndarray, columns: np.ndarray | None = None) -> Figure:
+    """Draw given and new rows of a table: a histogram of one column, a profile of several.
+
+    Args:
+        rows, new: ``(n, F)`` and ``(m, F)``, in the units of the data.
+        columns: the ones to draw, where there are too many to list and they have no order; by default those in which
+            rows and new rows differ most.
+    """
     if len(shown.names) == 1:
         limits = (float(np.nanmin(shown.values)), float(np.nanmax(shown.values)))
         rows = rows[~np.isnan(rows[:, 0])]
         return figures.histograms(rows[:, 0], {"new rows": new[:, 0]}, name=shown.names[0], limits=limits)
     groups = {"rows": shown.standardise(rows), "new rows": shown.standardise(new)}
-    return figures.profiles(groups, shown.names)
+    if shown.curve or len(shown.names) <= figures.NAMED:
+        return figures.profiles(groups, shown.names)
+    if columns is None:
+        columns = shown.most_apart(rows, new, figures.NAMED)
+    some = {title: values[:, columns] for title, values in groups.items()}
+    return figures.profiles(some, [shown.names[j] for j in columns])
+
+
+def drawn_columns(shown: Shown, most: int) -> str:
+    """Say which columns a picture has, where it has not all of them."""
+    total = len(shown.names)
+    if shown.curve:
+        return "Neighbouring columns are alike, so that they are drawn as a curve."
+    return "" if total <= figures.NAMED else f"Drawn are the {most} of {total:,} columns that differ most."

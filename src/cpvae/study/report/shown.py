@@ -14,6 +14,7 @@ from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.probability.estimates import Evaluation, components_used, in_use
+from cpvae.study.report.units import in_order, sources_of, units_of, written
 
 MAX_ROWS = 5_000  # rows looked at
 MAX_DECODED = 100_000  # rows times categories, if that is less: so that a page does not take an hour
@@ -30,7 +31,9 @@ class Shown:
             where a cell is missing.
         index: their numbers in what was given, ``(n,)``; total: how many were given.
         labels: ``(n,)`` or None.
-        names: of the columns of `values`.
+        names: of the columns of `values`; units: how their values are written (`cpvae.study.report.units`).
+        sources: from which column of the table each is.
+        curve: whether the columns have an order, such as time, and are drawn as a curve.
         missing: share of the cells of the table that are missing.
         z: posterior means, ``(n, D)``.
         categories: ``(n,)``, or None for a model without.
@@ -42,6 +45,9 @@ class Shown:
     total: int
     labels: np.ndarray | None
     names: list[str]
+    units: list[str]
+    sources: list[int]
+    curve: bool
     missing: float
     evaluation: Evaluation
     z: np.ndarray
@@ -58,14 +64,36 @@ class Shown:
 
     @property
     def means(self) -> np.ndarray:
-        """Of the columns."""
+        """The means of the columns, ``(F,)``."""
         return means(self.values)
+
+    def cell(self, j: int, value: float) -> str:
+        """Write a value, or a mean, of column `j`."""
+        return written(float(value), self.units[j])
+
+    def cells(self, row: np.ndarray) -> list[str]:
+        """Write a row ``(F,)``."""
+        return [self.cell(j, value) for j, value in enumerate(row)]
+
+    def most_apart(self, a: np.ndarray, b: np.ndarray, most: int) -> np.ndarray:
+        """Find the columns in which the means of two sets of rows differ most, in standard deviations, largest first.
+
+        Args:
+            a, b: rows ``(n, F)`` and ``(m, F)``, in the units of the data.
+            most: how many columns at most.
+        """
+        apart = np.abs(np.nan_to_num(means(self.standardise(a)) - means(self.standardise(b))))
+        return np.argsort(-apart, kind="stable")[:most]
 
 
 def look_at(
     model: DeepMixture, X: ArrayLike, labels: ArrayLike | None, feature_names: Sequence[str] | None, max_rows: int
 ) -> Shown:
-    """Choose rows and ask the model about them."""
+    """Choose rows and ask the model about them.
+
+    Raises:
+        InputError: rows that the model does not take, or labels of another length.
+    """
     X = X if hasattr(X, "shape") else np.asarray(X)
     total = X.shape[0]
     y = None if labels is None else np.asarray(labels)
@@ -88,6 +116,8 @@ def look_at(
         names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
         if names is None or len(names) != values.shape[1]:
             names = [f"column {i}" for i in range(values.shape[1])]
+    table = model.image_shape_ is None
+    named = feature_names is not None or model.schema_ is not None or hasattr(model, "feature_names_in_")
     mixed = len(getattr(model, "weights_", ())) == evaluation.proba.shape[1]
     return Shown(
         given=given,
@@ -96,6 +126,9 @@ def look_at(
         total=total,
         labels=_usable(None if y is None else y[index]),
         names=[str(name) for name in names],
+        units=units_of(model.schema_, values) if table else [],
+        sources=sources_of(model.schema_, values.shape[1]),
+        curve=table and not named and in_order(values),
         missing=missing,
         evaluation=evaluation,
         z=model.transform(given),
