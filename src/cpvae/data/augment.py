@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cpvae.nn.draws import draw_rows
+from cpvae.nn.draws import draw_rows, uniform_
 
 
 class Augment(Protocol):
@@ -59,7 +59,7 @@ class Affine:
         """Rows ``(B, channels * height * width)``, of any numeric dtype, to copies of them, floating."""
         channels, height, width = self.shape
         x = x if x.is_floating_point() else x.float()
-        u = draw_rows(torch.Size([len(x), 6]), lambda size: 2 * torch.rand(size, device=x.device) - 1).to(x.dtype)
+        u = draw_rows(torch.Size([len(x), 6]), lambda size: uniform_(x.new_empty(size), -1.0, 1.0))
         angle, shear = u[:, 0] * math.radians(self.rotation), u[:, 3] * self.shear
         along, across = torch.exp(u[:, 1] * self.scale), torch.exp(u[:, 2] * self.scale)
         cos, sin = angle.cos(), angle.sin()

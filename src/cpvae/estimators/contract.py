@@ -35,7 +35,7 @@ from cpvae.fitting.progress import Reporter
 from cpvae.fitting.starts.start import STARTS
 from cpvae.fitting.starts.task import Start
 from cpvae.nn.convolutions import Conv
-from cpvae.nn.draws import seeded
+from cpvae.nn.draws import multinomial, seeded
 from cpvae.nn.layers import Dense, Network
 from cpvae.nn.products import PRECISIONS
 from cpvae.probability import likelihoods
@@ -180,6 +180,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 
+    @torch.inference_mode(False)  # whatever mode the caller is in
+    @torch.enable_grad()
     def fit(
         self,
         X: ArrayLike,
@@ -335,7 +337,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             return torch.zeros(n, dtype=torch.int64)
         weights = self.sampled_by if weights == "auto" else weights
         table = prior.aggregated if weights == "aggregated" else mixture.logits.softmax(-1)
-        return torch.multinomial(table.double().cpu(), n, replacement=True)
+        return multinomial(table.double().cpu(), n)
 
     # -- files -----------------------------------------------------------------------------------------------------
 

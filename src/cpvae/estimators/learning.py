@@ -24,7 +24,7 @@ from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
 from cpvae.fitting.records import Outcome
 from cpvae.fitting.restarts import Restart, run_all
-from cpvae.nn.draws import seeded
+from cpvae.nn.draws import lent, seeded
 from cpvae.probability import likelihoods
 from cpvae.probability.estimates import component_probabilities, components_used, row_counts
 from cpvae.probability.models import VAE
@@ -178,7 +178,7 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
     given = {name: getattr(estimator, name) for name in names}
     weight = estimator.consistency if estimator._consistent() else 0.0
     settings = presets.settings(estimator.preset, len(rows), seed, **given, consistency=weight)
-    with seeded(seed):
+    with seeded(seed), lent():
         model = estimator._module(copy.deepcopy(prepared.likelihood)).to(rows.device)
         estimator._prepare(model, rows, seed)
     return Restart(

@@ -17,7 +17,7 @@ Examples:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, TypeVar, dataclass_transform
@@ -80,13 +80,13 @@ def _within(low: float, high: float, lowest: bool, name: str, value: Any) -> Non
     between(name, value, low, high, lowest)
 
 
-def among(names: Sequence[str]) -> Check:
-    """Make a check for names."""
-    return partial(_among, tuple(names))
+def among(names: Collection[str]) -> Check:
+    """Make a check for names; what a registry gains later is among them too."""
+    return partial(_among, names)
 
 
-def _among(names: tuple[str, ...], name: str, value: Any) -> None:
-    one_of(name, value, names)
+def _among(names: Collection[str], name: str, value: Any) -> None:
+    one_of(name, value, tuple(names))
 
 
 def optional(check: Check) -> Check:

@@ -200,7 +200,7 @@ class VAE(DeepMixture):
 
     name = "vae"
 
-    prior: str = argument(among(tuple(PRIORS)), default="normal")
+    prior: str = argument(among(PRIORS), default="normal")
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.one_level(likelihood, PRIORS[self.prior](self.latent_dim), self.latent_dim, self._network())

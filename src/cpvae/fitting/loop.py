@@ -35,6 +35,7 @@ from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE, EpochRecord, In
 from cpvae.fitting.schedules import Schedule, linear_warmup
 from cpvae.fitting.settings import SCHEDULES, Settings
 from cpvae.fitting.validation import validate
+from cpvae.nn import draws
 from cpvae.nn.draws import seeded
 from cpvae.nn.products import reduced
 from cpvae.probability.bounds import Terms, elbo, elbo_assigned, inconsistency, unlikeliness
@@ -118,7 +119,7 @@ def train(
         Interrupted: on Ctrl-C or SIGTERM, the state saved to `folder`.
     """
     keep_freed()
-    with seeded(settings.seed), stop_requests() as asked_to_stop:
+    with torch.inference_mode(False), torch.enable_grad(), seeded(settings.seed), stop_requests() as asked_to_stop:
         run = _Run(model, rows, valid, expectation, settings, start, augment, folder, on_epoch)
         run.progress.start_seconds = start_seconds
         return run.go(resume, asked_to_stop)
@@ -182,7 +183,7 @@ class _Run:
         self.saved = time.perf_counter()
 
     def _number(self) -> Tensor:
-        return torch.zeros((), device=self.device)
+        return torch.zeros((), dtype=torch.float32, device=self.device)
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -413,8 +414,8 @@ class _Run:
         if not isinstance(prior, Conditional) or prior.fixed or self.start is None:
             return
         shape = prior.loc.shape
-        count = torch.zeros(shape[0], 1, device=self.device)
-        first, second = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
+        count = torch.zeros(shape[0], 1, dtype=torch.float32, device=self.device)
+        first, second = prior.loc.new_zeros(shape), prior.loc.new_zeros(shape)
         part, position = self.world.part(len(self.rows)), 0
         start = self.start[part]
         for x in self.rows.part(part).chunks():
@@ -423,7 +424,7 @@ class _Run:
             y = self.model.likelihood.draw_fixed(self.model.likelihood.to_model(x.to(self.device)))
             q = self.model.encode(y).given(c.unsqueeze(1)).base_dist
             loc, scale = q.loc[:, 0], q.scale[:, 0]
-            count.index_add_(0, c, torch.ones(len(c), 1, device=self.device))
+            count.index_add_(0, c, torch.ones_like(count[:1]).expand(len(c), 1))
             first.index_add_(0, c, loc)
             second.index_add_(0, c, loc.square() + scale.square())
         self.world.sum(count, first, second)
@@ -439,7 +440,9 @@ class _Run:
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"adam.{i}.{name}": value for i, parts in state.items() for name, value in parts.items()}
         tensors |= {f"average.{i}": average for i, average in enumerate(self.averages)}
-        tensors |= {"sums": self.sums, "usual_norm": self.usual_norm, "random": torch.get_rng_state()}
+        tensors |= {"sums": self.sums, "usual_norm": self.usual_norm}
+        states = draws.state()
+        tensors |= {"random": states.pop("cpu"), **{f"random.{kind}": state for kind, state in states.items()}}
         if self.start is not None:
             tensors["start"] = self.start
         meta: dict[str, Any] = {"progress": asdict(self.progress), "settings": asdict(self.settings)}
@@ -475,4 +478,4 @@ class _Run:
         if self.world.is_main:
             lines = [json.dumps(record.as_dict()) + "\n" for record in self.history]
             write_atomic(path.parent / HISTORY, "".join(lines))
-        torch.set_rng_state(tensors["random"])
+        draws.set_state({"cpu": tensors["random"], **part("random.")}, self.device)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cpvae.errors import InputError
-from cpvae.nn.layers import GatedLinear, GatedMLP, glorot_
+from cpvae.nn.layers import GatedLinear, GatedMLP, glorot_, zeros
 
 SMALLEST = 8  # height and width; two layers leave 2 x 2 of it
 COARSEST = 8 * 8  # positions; with more, nearly all weights would lie in the linear layers that meet them
@@ -43,9 +43,9 @@ class GatedConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         fan_in, fan_out = DOWN**2 * in_channels, DOWN**2 * out_channels / STRIDE**2
-        weight = torch.empty(2 * out_channels, in_channels, DOWN, DOWN)
+        weight = zeros(2 * out_channels, in_channels, DOWN, DOWN)
         self.weight = nn.Parameter(glorot_(weight, fan_in, fan_out, GATE))
-        self.bias = nn.Parameter(torch.zeros(2 * out_channels))
+        self.bias = nn.Parameter(zeros(2 * out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.glu(F.conv2d(x, self.weight, self.bias, STRIDE, padding=DOWN // 2), dim=1)
@@ -65,9 +65,9 @@ class TransposedConv(nn.Module):
         self.size, self.gated = size, gated
         fan_in, fan_out = UP**2 * in_channels / STRIDE**2, UP**2 * out_channels
         halves = 2 if gated else 1
-        weight = torch.empty(in_channels, halves * out_channels, UP, UP)
+        weight = zeros(in_channels, halves * out_channels, UP, UP)
         self.weight = nn.Parameter(glorot_(weight, fan_in, fan_out, GATE if gated else 1.0))
-        self.bias = nn.Parameter(torch.zeros(halves * out_channels))
+        self.bias = nn.Parameter(zeros(halves * out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = self.size

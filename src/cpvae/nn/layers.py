@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from cpvae.nn.draws import uniform_
 from cpvae.nn.products import linear
 
 
@@ -69,15 +70,23 @@ class _OneHotRows(torch.autograd.Function):
         return of_c, of_table
 
 
+def zeros(*shape: int) -> Tensor:
+    """Return zeros in single precision, as all weights are, whatever torch's default is."""
+    return torch.zeros(shape, dtype=torch.float32)
+
+
 def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) -> Tensor:
     """Fill `weight` uniformly with variance ``2 gain^2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010)."""
     bound = gain * (6.0 / (fan_in + fan_out)) ** 0.5
     with torch.no_grad():
-        return weight.uniform_(-bound, bound)
+        return uniform_(weight, -bound, bound)
 
 
 class Linear(nn.Linear):
     """`torch.nn.Linear` with Glorot weights and zero bias."""
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features, dtype=torch.float32)
 
     def reset_parameters(self) -> None:
         glorot_(self.weight, self.in_features, self.out_features)
@@ -103,11 +112,11 @@ class GatedLinear(nn.Module):
     def __init__(self, in_features: int, out_features: int, n_categories: int = 0):
         super().__init__()
         fan_in = in_features + n_categories
-        self.weight = nn.Parameter(glorot_(torch.empty(2 * out_features, in_features), fan_in, out_features))
-        self.bias = nn.Parameter(torch.zeros(2 * out_features))
+        self.weight = nn.Parameter(glorot_(zeros(2 * out_features, in_features), fan_in, out_features))
+        self.bias = nn.Parameter(zeros(2 * out_features))
         self.table: Tensor | None = None
         if n_categories:
-            self.table = nn.Parameter(glorot_(torch.empty(n_categories, 2 * out_features), fan_in, out_features))
+            self.table = nn.Parameter(glorot_(zeros(n_categories, 2 * out_features), fan_in, out_features))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         both = linear(x, self.weight, self.bias)

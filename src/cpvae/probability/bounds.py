@@ -23,6 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cpvae.nn.draws import normal_
 from cpvae.probability.distributions import Latent
 from cpvae.probability.expectations import Categories, Expectation, Joint
 from cpvae.probability.models import VAE
@@ -225,7 +226,7 @@ def importance_weighted(
         stop = min(start + chunk, n_samples)
         draws = torch.arange(start, stop, device=y.device)
         c = torch.searchsorted(edges, draws.expand(len(y), -1).contiguous(), right=True)
-        numbers = y.new_empty(len(y), stop - start, model.latent_dim).normal_() if noise is None else noise(start, stop)
+        numbers = normal_(y.new_empty(len(y), stop - start, model.latent_dim)) if noise is None else noise(start, stop)
         draw = draw_given(model, y, q, p, c, numbers)
         log_weights = draw.log_px.double() + draw.log_ratio.double()
         log_share = p.logits[c].double() - counts.gather(-1, c).double().log()

@@ -39,6 +39,7 @@ from torch.distributions import (
 )
 from torch.nn import functional as F
 
+from cpvae.nn.draws import normal_, sample
 from cpvae.nn.layers import select
 
 OUTER_PRODUCTS = 2**23  # numbers held at a time in outer products of z with themselves, where no gradient is kept
@@ -155,7 +156,7 @@ class CategoricalNormal(Distribution):
 
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]  # a draw of z needs its category
         """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
-        return self.given(k).sample()
+        return sample(self.given(k), k.device)
 
 
 class CategoricalFullNormal(CategoricalNormal):
@@ -233,7 +234,7 @@ class CategoricalFullNormal(CategoricalNormal):
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]
         """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
         loc, factor = self._at(k)
-        noise = torch.randn_like(loc).unsqueeze(-1)
+        noise = normal_(torch.empty_like(loc)).unsqueeze(-1)
         return loc + torch.linalg.solve_triangular(factor.mT, noise, upper=True).squeeze(-1)
 
 
@@ -292,7 +293,7 @@ class Continuous:
 
     def sample(self, k: Tensor) -> Tensor:
         """One z for each entry of k, which has a single value: ``(n,)`` -> ``(n, D)``."""
-        return self.distribution.sample(k.shape)
+        return sample(self.distribution, k.device, k.shape)
 
 
 class Marginal(Continuous):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical
 
-from cpvae.nn.draws import draw_rows
+from cpvae.nn.draws import draw_rows, exponential_, uniform_
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class SumAndSample:
         rest = probs.detach().scatter(-1, kept, 0.0)
         mass = rest.sum(-1, keepdim=True)
         # a rest that is all rounding error still needs a category to draw; its weight is then as small
-        race = draw_rows(rest.shape, lambda shape: rest.new_empty(shape).exponential_())
+        race = draw_rows(rest.shape, lambda shape: exponential_(rest.new_empty(shape)))
         drawn = ((rest + torch.finfo(rest.dtype).tiny) / race).argmax(-1, keepdim=True)
         score = logits.gather(-1, drawn)
         weight = mass * (1.0 + score - score.detach())
@@ -94,7 +94,7 @@ class StraightThrough:
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         # Gumbel noise from uniform numbers: those from exponential ones, as in F.gumbel_softmax, take longer
-        uniform = draw_rows(logits.shape, lambda shape: logits.new_empty(shape).uniform_()).clamp_min(
+        uniform = draw_rows(logits.shape, lambda shape: uniform_(logits.new_empty(shape))).clamp_min(
             torch.finfo(logits.dtype).tiny
         )
         soft = ((logits - (-uniform.log()).log()) / self.temperature(step)).softmax(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cpvae.nn.draws import sample
 from cpvae.probability.distributions import Latent
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
@@ -61,7 +62,7 @@ class VAE(nn.Module):
         """
         z = self.latent().sample(c)
         x = self.likelihood(self.decoder(z.unsqueeze(1), c.unsqueeze(1)).squeeze(1))
-        return self.likelihood.to_data(x.mean if mean else x.sample())
+        return self.likelihood.to_data(x.mean if mean else sample(x, c.device))
 
     @torch.no_grad()
     def reconstruct(self, y: Tensor) -> Tensor:

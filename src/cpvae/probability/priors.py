@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cpvae.nn.draws import normal_
+from cpvae.nn.layers import zeros
 from cpvae.probability.distributions import (
     CategoricalFullNormal,
     CategoricalNormal,
@@ -30,8 +32,8 @@ class StandardNormal(nn.Module):
 
     def __init__(self, latent_dim: int):
         super().__init__()
-        self.register_buffer("loc", torch.zeros(latent_dim))
-        self.register_buffer("scale", torch.ones(latent_dim))
+        self.register_buffer("loc", zeros(latent_dim))
+        self.register_buffer("scale", zeros(latent_dim) + 1.0)
         self.loc: Tensor
         self.scale: Tensor
 
@@ -75,11 +77,9 @@ class Conditional(ComponentPrior):
         self.fixed = fixed
         self.weights = weights
         # Means one scale apart, so that categories differ from the first step on.
-        self.loc = nn.Parameter(
-            torch.zeros(1, latent_dim) if n_components == 1 else torch.randn(n_components, latent_dim)
-        )
-        self.log_scale = nn.Parameter(torch.zeros(n_components, latent_dim))
-        self.logits = nn.Parameter(torch.zeros(n_components), requires_grad=weights == "learned")
+        self.loc = nn.Parameter(zeros(1, latent_dim) if n_components == 1 else normal_(zeros(n_components, latent_dim)))
+        self.log_scale = nn.Parameter(zeros(n_components, latent_dim))
+        self.logits = nn.Parameter(zeros(n_components), requires_grad=weights == "learned")
         for parameter in (self.loc, self.log_scale):
             parameter.requires_grad_(not fixed)
 
@@ -121,7 +121,7 @@ class FullConditional(Conditional):
 
     def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
         super().__init__(n_components, latent_dim, weights)
-        self.lower = nn.Parameter(torch.zeros(n_components, latent_dim, latent_dim))
+        self.lower = nn.Parameter(zeros(n_components, latent_dim, latent_dim))
 
     def components(self) -> CategoricalFullNormal:
         """p(c) p(z | c)."""
@@ -173,9 +173,9 @@ class Vamp(ComponentPrior):
     def __init__(self, n_components: int, n_inputs: int, limits: tuple[float, float] | None = None):
         super().__init__(n_components)
         self.limits = limits
-        noise = torch.randn(n_components, n_inputs)
+        noise = normal_(zeros(n_components, n_inputs))
         self.pseudo_inputs = nn.Parameter(noise if limits is None else 0.05 + 0.01 * noise)
-        self.register_buffer("logits", torch.zeros(n_components))
+        self.register_buffer("logits", zeros(n_components))
         self.logits: Tensor
 
     @torch.no_grad()

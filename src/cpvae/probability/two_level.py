@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, kl_divergence
 
-from cpvae.nn.draws import draw_rows
+from cpvae.nn.draws import draw_rows, normal_, sample
 from cpvae.probability.distributions import Latent
 
 Below = Callable[[Tensor], Independent]  # z2 (..., D2) to the distribution of z1 given it
@@ -59,7 +59,7 @@ def reparametrise(q: Independent | Chain, noise: Tensor | None = None) -> Tensor
         return q.at(noise)
     loc, scale = q.base_dist.loc, q.base_dist.scale
     if noise is None:
-        noise = draw_rows(loc.shape, lambda shape: loc.new_empty(shape).normal_())
+        noise = draw_rows(loc.shape, lambda shape: normal_(loc.new_empty(shape)))
     return loc + noise * scale
 
 
@@ -100,4 +100,4 @@ class TwoLevel:
     def sample(self, k: Tensor) -> Tensor:
         """One z for each component index in k: ``(n,)`` -> ``(n, D2 + D1)``."""
         z2 = self.top.sample(k)
-        return torch.cat([z2, self.below(z2).sample()], -1)
+        return torch.cat([z2, sample(self.below(z2), k.device)], -1)

@@ -34,7 +34,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame
 from cpvae.errors import InputError
 from cpvae.estimators.contract import as_table
-from cpvae.nn.draws import seeded
+from cpvae.nn.draws import lent, seeded
 from cpvae.study.classifier import Classifier, train
 
 RECIPE = 1  # part of the name of a cached judge: raise it when training or the network changes
@@ -94,7 +94,7 @@ class Judge:
         rows = _checked(x, schema)
         classes, targets = _classes(y, len(x))
         full = _ink(x) if x.ndim == 4 else None
-        with seeded(seed):
+        with seeded(seed), lent():
             network = Classifier(x.shape[1:], len(classes))
             network.set_units(rows)
             train(network, rows, torch.from_numpy(targets), full)

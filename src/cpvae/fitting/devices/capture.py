@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from cpvae.errors import FitWarning
+from cpvae.nn import draws
 
 EAGER = 3  # calls before the recording, in which libraries choose their kernels and memory
 
@@ -15,8 +16,8 @@ EAGER = 3  # calls before the recording, in which libraries choose their kernels
 class Captured:
     """A function without arguments that reads and writes the same tensors in every call.
 
-    What changes from call to call, it must read from tensors; random numbers are those of the default generator, which
-    go on from replay to replay. The first calls run as they are; then, on a CUDA device, the function is recorded and
+    What changes from call to call, it must read from tensors; random numbers are those of `cpvae.nn.draws`, which go on
+    from replay to replay. The first calls run as they are; then, on a CUDA device, the function is recorded and
     from there on replayed, with the same results and without the time that Python takes.
 
     >>> count = torch.zeros(())
@@ -29,6 +30,7 @@ class Captured:
 
     def __init__(self, function: Callable[[], object], device: torch.device):
         self.function = function
+        self.device = device
         self.records = device.type == "cuda"
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -53,6 +55,9 @@ class Captured:
 
     def _record(self) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
+        generator = draws.generator(self.device)
+        if generator is not None:
+            graph.register_generator_state(generator)
         try:
             with torch.cuda.graph(graph):
                 self.function()

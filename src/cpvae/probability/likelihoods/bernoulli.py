@@ -10,7 +10,7 @@ from torch.distributions import Independent
 from cpvae.data.noise import row_keys, row_uniform
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
-from cpvae.nn.draws import draw_rows
+from cpvae.nn.draws import bits_, draw_rows
 from cpvae.probability.likelihoods.likelihood import Likelihood
 
 PIXEL_STREAM = 1
@@ -28,7 +28,7 @@ def draw_bits(probs: Tensor) -> Tensor:
 
     def quarters(shape: torch.Size) -> Tensor:
         n = shape.numel()
-        words = torch.empty((n + 3) // 4, dtype=torch.int64, device=probs.device).random_(-(2**63), None)
+        words = bits_(torch.empty((n + 3) // 4, dtype=torch.int64, device=probs.device))
         return words.view(torch.int16)[:n].view(shape)
 
     uniform = draw_rows(probs.shape, quarters)  # -32768 to 32767
@@ -50,7 +50,7 @@ class Bernoulli(Likelihood):
     def __init__(self, features: int, full: float = 1.0, drawn: bool = True):
         super().__init__()
         self.n_inputs = self.n_outputs = features
-        self.register_buffer("full", torch.tensor(float(full)))
+        self.register_buffer("full", torch.tensor(float(full), dtype=torch.float32))
         self.register_buffer("drawn", torch.tensor(drawn))
         self.full: Tensor
         self.drawn: Tensor

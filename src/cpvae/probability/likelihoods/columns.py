@@ -112,9 +112,9 @@ class Columns(Likelihood):
         self.register_buffer("count_mean", torch.ones(m, dtype=double))
         self.register_buffer("log_count_loc", torch.zeros(m, dtype=double))
         self.register_buffer("log_count_scale", torch.ones(m, dtype=double))
-        start = torch.zeros(n) if noise is None else torch.full((n,), float(noise)).log()
+        start = torch.full((n,), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         self.log_noise = nn.Parameter(start, requires_grad=noise is None)
-        self.log_concentration = nn.Parameter(torch.zeros(m))
+        self.log_concentration = nn.Parameter(torch.zeros(m, dtype=torch.float32))
         self.n_outputs = n + m + int(levels.sum())
         self.n_values = self.n_outputs  # of the inputs; what follows says what is missing
         self.n_inputs = self.n_values + len(self.gaps)

@@ -33,7 +33,7 @@ class Gaussian(Likelihood):
         self.register_buffer("scale", scale)
         self.loc: Tensor
         self.scale: Tensor
-        log_noise = torch.zeros(()) if noise is None else torch.tensor(float(noise)).log()
+        log_noise = torch.tensor(1.0 if noise is None else float(noise), dtype=torch.float32).log()
         self.log_noise = nn.Parameter(log_noise, requires_grad=noise is None)
 
     @property
