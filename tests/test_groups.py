@@ -113,7 +113,7 @@ def test_accuracy_of_groups_is_that_of_sources_found_in_pieces(many):
 class Given:
     """A model that puts rows where it is told."""
 
-    n_components = 4
+    n_components_ = 4
 
     def predict(self, x):
         return x[:, 0]

@@ -312,11 +312,11 @@ class Fake:
 
     def __init__(self, table: list[list[float]], weights: list[float]):
         self.table, self.weights_ = np.array(table), np.array(weights)
-        self.n_components = len(table)
+        self.n_components_ = len(table)
 
     def sample(self, n: int, component: int | None = None, *, mean: bool, random_state: np.random.RandomState):
         if component is None:
-            which = random_state.choice(self.n_components, n, p=self.weights_)
+            which = random_state.choice(self.n_components_, n, p=self.weights_)
         else:
             which = np.full(n, component)
         labels = np.array([random_state.choice(4, p=self.table[c]) for c in which])

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ from cpvae.probability.expectations import Exact, Expectation
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.priors import component_prior
 
-__all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "take"]
+__all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
 
 NETWORKS = ("dense", "conv")
 COLLAPSED = learning.COLLAPSED
@@ -420,3 +420,8 @@ class Clusterer(DeepMixture):
         check_is_fitted(self)
         between("least", least, 0.0, 1.0)
         return join(self.overlaps(), self.weights_, least)
+
+
+def clusters(model: DeepMixture) -> TypeGuard[Clusterer]:
+    """Say whether a model puts rows into categories, as it answers itself."""
+    return model.has_components

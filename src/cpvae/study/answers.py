@@ -14,7 +14,7 @@ import pandas as pd
 from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
-from cpvae.estimators.contract import Clusterer, DeepMixture
+from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.zoo import load
 from cpvae.files import write_atomic
 from cpvae.fitting import runs
@@ -43,7 +43,7 @@ def choose_number(
 ) -> Choice:
     """`choose_components` on the training rows of a data set, judged by validation rows where there are any."""
     estimator = estimator_for(data, model_name, {"random_state": 0, **params})
-    if not isinstance(estimator, Clusterer):
+    if not clusters(estimator):
         raise InputError(f"a {model_name!r} model has no components to choose; use --model cpvae, mog or vamp")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder for the runs")
@@ -112,7 +112,7 @@ def cluster_rows(
     Args:
         strict: refuse a table with other columns or levels than that of the fit.
     """
-    if not isinstance(model, Clusterer):
+    if not clusters(model):
         raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
     split = choose_split(data, split)
     proba = model.predict_proba(rows_of(suited(data, model, strict), split))
@@ -122,7 +122,7 @@ def cluster_rows(
     named = {f"{name}_" * (name in own) or name: cells for name, cells in names.items()}
     frame = pd.DataFrame({"row": own.pop("row"), **named, **own})
     write_atomic(out, frame.to_csv(index=False))
-    counts = np.bincount(categories, minlength=model.n_components)
+    counts = np.bincount(categories, minlength=model.n_components_)
     return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}
 
 

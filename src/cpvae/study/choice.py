@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 from cpvae.arguments import between, whole
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators.contract import Clusterer, take
+from cpvae.estimators.contract import Clusterer, clusters, take
 from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
@@ -130,7 +130,7 @@ def choose_components(
         >>> choice.n_components, [candidate.n_components for candidate in choice.candidates]
         (2, [1, 2])
     """
-    if not isinstance(estimator, Clusterer):
+    if not clusters(estimator):
         raise InputError(f"{type(estimator).__name__} has no components to choose; expected CPVAE, MoGVAE or VampVAE")
     whole("n_seeds", n_seeds, 1)
     between("held_out_fraction", held_out_fraction, 0.0, 1.0)

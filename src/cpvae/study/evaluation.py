@@ -10,7 +10,7 @@ from scipy.stats import entropy
 
 from cpvae.data.loaders import Dataset, Split
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, take
+from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, clusters, take
 from cpvae.probability.estimates import EVALUATED, Evaluation, components_used, standard_error
 from cpvae.study import metrics
 
@@ -92,7 +92,7 @@ def measure(
     split = some_rows(data.splits[split_name], n_rows)
     X = as_table(split.x, data.feature_names)
     values = model.evaluate(X)
-    few = as_table(some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components) ** 0.5))).x, data.feature_names)
+    few = as_table(some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components_) ** 0.5))).x, data.feature_names)
     parts = model.decompose(few)
     result: dict[str, Any] = {
         "model": model.name,
@@ -113,9 +113,9 @@ def measure(
         "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
         "marginal_entropy_c": float(entropy(values.q_c.mean(0, dtype=np.float64))),
         "decomposition_rows": len(few),
-        "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components)),
+        "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components_)),
     }
-    groups = model.groups() if isinstance(model, Clusterer) else None
+    groups = model.groups() if clusters(model) else None
     if groups is not None:
         result["component_groups"] = int(groups.max() + 1)
     if importance_samples is not None:
@@ -123,7 +123,7 @@ def measure(
         result["negative_log_likelihood"] = -_mean(log_px)
         result["negative_log_likelihood_se"] = standard_error(log_px)
         result["importance_samples"] = importance_samples
-    if split.y is not None and isinstance(model, Clusterer) and groups is not None:
+    if split.y is not None and clusters(model) and groups is not None:
         result |= agreement(model, data, split_name, split.y, values.proba, groups)
     return Measured(result, values, learned)
 
@@ -141,7 +141,7 @@ def agreement(
     if source is None or source.y is None or split_name == "train":
         learned_on, known, given = split_name, labels, categories
     else:
-        some = some_rows(source, MAPPED // min(model.n_components, EVALUATED))
+        some = some_rows(source, MAPPED // min(model.n_components_, EVALUATED))
         assert some.y is not None
         learned_on, known = "train", some.y
         given = model.predict(as_table(some.x, data.feature_names))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.estimators.contract import COLLAPSED, Clusterer, DeepMixture
+from cpvae.estimators.contract import COLLAPSED, Clusterer, DeepMixture, clusters
 from cpvae.fitting.records import ALL_EPOCHS, NOT_FINITE
 from cpvae.probability.estimates import Evaluation, components_used, in_use, information_c, standard_error
 from cpvae.study.phrases import percent
@@ -35,16 +35,16 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
         evaluation: of the rows looked at; values: these rows in the units of the data, ``(n, F)``.
     """
     history = model.history_
-    relaxed = getattr(model, "expectation", "") == "relaxed"
+    relaxed = any(record["train_negative_elbo"] is None for record in history)
     scale = bound_scale(model.likelihood_, model.n_features_in_, history)
     found = [not_finite(model.stopped_, model.best_epoch_)]
-    if isinstance(model, Clusterer) and model.n_components > 1:
+    if clusters(model) and model.n_components_ > 1:
         kept = _record(history, model.best_epoch_)
-        rows = np.bincount(evaluation.q_c.argmax(1), minlength=model.n_components)
+        rows = np.bincount(evaluation.q_c.argmax(1), minlength=model.n_components_)
         used = max(components_used(rows), 0 if kept is None else int(kept["components_used"]))
         found += [
-            collapse(used, model.n_components, model.remedy)
-            or vague(information_c(evaluation.q_c), model.n_components, model.remedy)
+            collapse(used, model.n_components_, model.remedy)
+            or vague(information_c(evaluation.q_c), model.n_components_, model.remedy)
             or small_categories(model.weights_)
         ]
         found += [unstable(model.stability_, model.n_init), confused(evaluation.proba, evaluation.proba.argmax(1))]

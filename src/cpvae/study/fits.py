@@ -15,7 +15,7 @@ from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.schema import Schema
-from cpvae.estimators.contract import Clusterer, DeepMixture
+from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
 from cpvae.fitting import runs
@@ -156,7 +156,7 @@ def tell(schema: Schema, say: Callable[[str], None]) -> None:
 
 def picture(model: DeepMixture) -> Any:
     """New images: one line for each of the largest categories, or a grid where there are none."""
-    if not isinstance(model, Clusterer):
+    if not clusters(model):
         return figures.image_grid(model.sample(64, mean=True)[0], 8)
     largest = np.argsort(-model.weights_, kind="stable")[:MAX_CATEGORIES_DRAWN]
     images = np.stack([model.sample(SAMPLES_A_CATEGORY, int(k), mean=True)[0] for k in sorted(largest)])

@@ -7,7 +7,7 @@ from typing import Any
 
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
-from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.study.evaluation import Measured
 from cpvae.study.phrases import in_use, listed, percent, shares, sureness
 
@@ -38,8 +38,8 @@ def what_was_found(model: DeepMixture, measured: Measured) -> list[str]:
 
 
 def _categories(model: DeepMixture, measured: Measured) -> list[str]:
-    figures, k = measured.figures, model.n_components
-    if not model.has_components:
+    figures, k = measured.figures, model.n_components_
+    if not clusters(model):
         return ["The model has no categories: it describes all rows by one continuous code."]
     used = int(figures["components_used"])
     text = in_use(used, k)

@@ -28,7 +28,7 @@ from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, as_table
+from cpvae.estimators.contract import DeepMixture, as_table, clusters
 from cpvae.study.evaluation import choose_split, some_rows
 from cpvae.study.judge import Judge
 
@@ -386,10 +386,10 @@ def _judged(
         real = judge.draw(real, seed)
     generated, _ = model.sample(len(real), mean=mean, random_state=random)
     groups = None
-    if model.has_components and model.n_components > 1:
-        draws = (model.sample(per_component, k, mean=mean, random_state=random) for k in range(model.n_components))
+    if clusters(model) and model.n_components_ > 1:
+        draws = (model.sample(per_component, k, mean=mean, random_state=random) for k in range(model.n_components_))
         groups = [rows for rows, _ in draws]
-    weights = getattr(model, "weights_", None)
+    weights = model.weights_ if groups is not None else None
     return quality(judge, real, labels, _with_gaps_of(real, generated), groups, weights, seed=seed)
 
 

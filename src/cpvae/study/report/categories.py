@@ -88,16 +88,16 @@ def _main_label(shown: Shown, own: np.ndarray) -> str:
 def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:
     """What is not drawn."""
     assert shown.categories is not None
-    counts = np.bincount(shown.categories, minlength=model.n_components)
-    worth = categories_to_draw(model.weights_, counts, model.n_components)
+    counts = np.bincount(shown.categories, minlength=model.n_components_)
+    worth = categories_to_draw(model.weights_, counts, model.n_components_)
     rest, text = worth[len(drawn) :], ""
     if len(rest):
         share = percent(float(model.weights_[rest].sum()))
         text = f"The {len(drawn)} largest are shown; {len(rest)} more in use, {share} of the rows, are left out. "
-    hardly = np.setdiff1d(np.arange(model.n_components), worth)
+    hardly = np.setdiff1d(np.arange(model.n_components_), worth)
     if len(hardly):
         numbers = ", ".join(str(k) for k in hardly[:40]) + (", …" if len(hardly) > 40 else "")
-        text += f"Hardly used and not drawn, {len(hardly)} of {model.n_components}: {numbers}."
+        text += f"Hardly used and not drawn, {len(hardly)} of {model.n_components_}: {numbers}."
     return text.strip()
 
 

@@ -44,7 +44,7 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
             "information about c, nats a row",
             f"{information_c(found.q_c):.2f}",
             "What a row tells about its category: their mutual information. At most "
-            f"log {model.n_components} = {log(model.n_components):.2f}, and 0 if categories are not used.",
+            f"log {model.n_components_} = {log(model.n_components_):.2f}, and 0 if categories are not used.",
         )
     yield Fact(
         "KL(z), nats a row",
@@ -56,7 +56,7 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
     yield _information(model, shown)
     if shown.categories is not None:
         q_c = found.q_c.mean(0, dtype=np.float64)
-        spread, most = float(entropy(q_c)), log(model.n_components)
+        spread, most = float(entropy(q_c)), log(model.n_components_)
         yield Fact(
             "entropy of q(c), nats",
             f"{spread:.2f} of {most:.2f}",
@@ -64,10 +64,10 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
         )
         yield Fact(
             "categories in use",
-            f"{used_categories(shown)} of {model.n_components}",
+            f"{used_categories(shown)} of {model.n_components_}",
             "Those that are the likeliest category of at least a tenth of an even share of these rows.",
         )
-        if model.n_components > 2:
+        if model.n_components_ > 2:
             yield Fact(
                 "groups of categories",
                 str(int(model.groups().max() + 1)),
@@ -80,7 +80,7 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
 
 def _information(model: DeepMixture, shown: Shown) -> Fact:
     """Mutual information of eq. (13), on so many rows as the sum over pairs allows."""
-    n = min(len(shown.index), MAX_PAIRED, int(sqrt(MAX_PAIRS / model.n_components)))
+    n = min(len(shown.index), MAX_PAIRED, int(sqrt(MAX_PAIRS / model.n_components_)))
     parts = model.decompose(take(shown.given, np.arange(n)))
     value, most = float(parts.mutual_information.mean()), log(n)
     text = f"What the code of a row tells about which of {n:,} rows it is; it cannot exceed log {n:,} = {most:.2f}"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from cpvae.data.schema import Schema
-from cpvae.estimators.contract import Clusterer, DeepMixture, take
+from cpvae.estimators.contract import DeepMixture, clusters, take
 from cpvae.study import figures
 from cpvae.study.phrases import percent
 from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table
@@ -24,14 +24,14 @@ MAX_MAPPED = 2_000  # rows of the map
 
 def kl_figure(model: DeepMixture) -> Figure:
     """The divergences over training."""
-    return figures.kl_curves(model.history_, model.n_components, model.model_.n_categories)
+    return figures.kl_curves(model.history_, model.n_components_, model.model_.n_categories)
 
 
 def diagnosis(model: DeepMixture) -> Markup | None:
     """The parts of eq. (13) over training, for a model with categories whose history has them."""
-    if not isinstance(model, Clusterer) or not model.history_ or "mutual_information_c" not in model.history_[0]:
+    if not clusters(model) or not model.history_ or "mutual_information_c" not in model.history_[0]:
         return None
-    return inline(figures.diagnosis_curves(model.history_, model.n_components))
+    return inline(figures.diagnosis_curves(model.history_, model.n_components_))
 
 
 def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:

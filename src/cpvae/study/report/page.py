@@ -95,7 +95,7 @@ def render(
     shown = look_at(model, X, labels, feature_names, max_rows)
     drawn = np.array([], np.int64)
     if shown.categories is not None:
-        drawn = categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=model.n_components))
+        drawn = categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=model.n_components_))
     context = {
         "data_name": data_name,
         "headline": headline(model, config),

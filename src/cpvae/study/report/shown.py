@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.probability.estimates import Evaluation, components_used, in_use
 from cpvae.study.report.units import in_order, sources_of, units_of, written
 
@@ -101,7 +101,7 @@ def look_at(
         raise InputError(
             f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
         )
-    n = min(total, max_rows, max(1_000, MAX_DECODED // model.n_components))
+    n = min(total, max_rows, max(1_000, MAX_DECODED // model.n_components_))
     index = np.sort(np.random.RandomState(0).permutation(total)[:n])
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
@@ -118,7 +118,6 @@ def look_at(
             names = [f"column {i}" for i in range(values.shape[1])]
     table = model.image_shape_ is None
     named = feature_names is not None or model.schema_ is not None or hasattr(model, "feature_names_in_")
-    mixed = len(getattr(model, "weights_", ())) == evaluation.proba.shape[1]
     return Shown(
         given=given,
         values=values,
@@ -132,7 +131,7 @@ def look_at(
         missing=missing,
         evaluation=evaluation,
         z=model.transform(given),
-        categories=evaluation.proba.argmax(1) if mixed else None,
+        categories=evaluation.proba.argmax(1) if clusters(model) else None,
     )
 
 

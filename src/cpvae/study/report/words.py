@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.schema import KINDS
-from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.fitting import runs
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE
 from cpvae.study import metrics
@@ -62,7 +62,7 @@ def stopped_words(model: DeepMixture) -> str:
 def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
     """What was fitted, in a line."""
     words = [MODELS.get(type(model).__name__, type(model).__name__).split(",")[0].split(";")[0]]
-    words += [f"{model.n_components} categories"] if model.n_components > 1 else []
+    words += [f"{model.n_components_} categories"] if model.n_components_ > 1 else []
     words += [f"{model.likelihood_} likelihood", f"{_shape(model)}"]
     fitted_on = config.get("data", {}).get("rows")
     words += [f"fitted on {fitted_on:,} rows"] if fitted_on is not None else []
@@ -75,7 +75,7 @@ def summary(model: DeepMixture, shown: Shown) -> str:
         return (
             "The model has no categories: it describes all rows by one continuous code and can draw new rows like them."
         )
-    k, used = model.n_components, used_categories(shown)
+    k, used = model.n_components_, used_categories(shown)
     weights, text = model.weights_, in_use(used, k)
     if used > 1:
         text += f"; the largest holds {percent(weights.max())} of the training rows"
@@ -112,7 +112,7 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
         ignored = f"; left out: {', '.join(model.schema_.ignored)}" if model.schema_.ignored else ""
         yield Fact("Kinds of columns", counts + ignored)
     if shown.categories is not None:
-        yield Fact("Categories (K)", str(model.n_components))
+        yield Fact("Categories (K)", str(model.n_components_))
     yield Fact("Dimensions of the code z", str(model.latent_dim))
     yield Fact("Weights in the networks", f"{sum(p.numel() for p in model.model_.parameters()):,}")
     yield Fact("Training", f"{_epochs(model)} in {duration(_seconds(model))}, without the start")
@@ -150,7 +150,7 @@ def commands(model: DeepMixture, run: str | Path | None, config: Mapping[str, An
     data += "" if source is None or labels is None else f" --labels {shlex.quote(str(labels))}"
     suffix = "csv" if model.image_shape_ is None else "png"
     found = [Fact("New rows", f"cpvae sample {place} -n 64 --out new.{suffix}")]
-    if hasattr(model, "weights_"):
+    if clusters(model):
         k = int(np.argmax(model.weights_))
         found = [
             Fact(f"New rows from category {k}", f"cpvae sample {place} --component {k} -n 64 --out new.{suffix}"),
