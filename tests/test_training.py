@@ -11,6 +11,7 @@ import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, FitWarning, InputError, load
 from cpvae.data.rows import Rows
-from cpvae.fitting import restarts
+from cpvae.fitting import jobs, restarts
 from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
 from cpvae.fitting.records import EpochRecord, Interrupted
 from cpvae.fitting.runs import held
@@ -332,7 +333,7 @@ def test_a_folder_that_was_claimed_for_nothing_is_not_left_behind(tmp_path, monk
 def test_a_restart_that_goes_on_without_its_parent_keeps_its_folder(tmp_path, monkeypatch):
     """Both restarts are run side by side; of one the folder is taken."""
     monkeypatch.setattr(restarts, "WORTH", 0)
-    monkeypatch.setattr(restarts.joblib, "effective_n_jobs", lambda n: 2)
+    monkeypatch.setattr(jobs.joblib, "effective_n_jobs", lambda n: 2)
     with held(tmp_path / "run" / "restart-1"), pytest.raises(InputError, match=r"another process .*restart-1; wait"):
         CPVAE(4, n_init=2, **FIT).fit(X, out=tmp_path / "run")
 
@@ -396,7 +397,7 @@ def test_restarts_resume_too_and_the_best_is_kept(tmp_path):
 @pytest.fixture
 def _two_at_a_time(monkeypatch):
     monkeypatch.setattr(restarts, "WORTH", 0)
-    monkeypatch.setattr(restarts.joblib, "effective_n_jobs", lambda n: 2)
+    monkeypatch.setattr(jobs.joblib, "effective_n_jobs", lambda n: 2)
 
 
 def test_restarts_side_by_side_are_those_in_turn_to_the_bit(tmp_path, request):
@@ -440,8 +441,10 @@ def test_what_a_restart_in_another_process_warns_of_comes_back_with_it():
 
     model, rows, valid = small_model()
     restart = restarts.Restart(model, 4, Doubtful(), Exact(), Settings(max_epochs=1), None, resume=False)
-    i, (fitted, outcome), said = restarts._run_apart(3, restart, rows, Rows(X[300:]))
-    assert (i, said, len(outcome.history)) == (3, ["a doubtful start"], 1)
+    work = partial(restarts._run_apart, restart, rows, Rows(X[300:]))
+    (done,) = jobs.run([jobs.Job("one", work)], 1)
+    fitted, outcome = done.result()
+    assert (done.warnings, len(outcome.history)) == (("a doubtful start",), 1)
     assert fitted is model
     assert len(valid) == 100
 

@@ -7,17 +7,15 @@ has one thread, since sums in more round differently: it gives the same bits wha
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-import joblib
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
@@ -25,7 +23,7 @@ from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
 from cpvae.fitting.devices.world import world
-from cpvae.fitting.jobs import here, one_thread, unordered
+from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
 from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
 from cpvae.fitting.progress import Reporter, Silent
 from cpvae.fitting.records import Interrupted, Outcome
@@ -106,7 +104,7 @@ class Restart:
 
 
 def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter) -> list[tuple[VAE, Outcome]]:
-    """Each restart's model and outcome, in order.
+    """Train all restarts; give the model and the outcome of each, in order.
 
     A single one has all threads. Of several, as many run at a time as there are cores, if they are long enough; where
     processes train together (`cpvae.fitting.devices.world`), one after the other.
@@ -118,9 +116,9 @@ def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Repo
         return [restart.run(rows, valid, reporter) for restart in restarts]
     settings = restarts[0].settings
     steps = settings.max_epochs * -(-len(rows) // settings.batch_size)
-    n_jobs = min(joblib.effective_n_jobs(-1), len(restarts))
+    n_jobs = at_a_time(None, len(restarts), rows.device.type)
     in_worker = multiprocessing.parent_process() is not None
-    if n_jobs == 1 or in_worker or steps < WORTH or rows.device.type != "cpu":
+    if n_jobs == 1 or in_worker or steps < WORTH:
         with one_thread():
             return [restart.run(rows, valid, reporter) for restart in restarts]
     return _side_by_side(restarts, rows, valid, reporter, n_jobs)
@@ -129,51 +127,35 @@ def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Repo
 def _side_by_side(
     restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter, n_jobs: int
 ) -> list[tuple[VAE, Outcome]]:
-    """`run_all` in processes."""
-    found: dict[int, tuple[VAE, Outcome]] = {}
+    """Train restarts in processes, and show what they warn of."""
     reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time", len(restarts))
-    tasks = (here(_run_apart)(i, restart, rows, valid) for i, restart in enumerate(restarts))
+    ended = 0
+
+    def told(done: Done[tuple[VAE, Outcome]]) -> None:
+        nonlocal ended
+        ended += 1
+        for message in done.warnings:
+            warnings.warn(message, FitWarning, stacklevel=6)
+        history = done.result()[1].history
+        if history:
+            reporter.epoch(replace(history[-1], epoch=ended))
+
+    jobs = [Job(f"restart-{i}", partial(_run_apart, restart, rows, valid)) for i, restart in enumerate(restarts)]
     advice = "fit with n_init=1, and other values of random_state one after the other"
     try:
-        with _stops():
-            for i, fit, said in unordered(tasks, n_jobs, "a restart", advice, backend="loky"):
-                found[i] = fit
-                for message in said:
-                    warnings.warn(message, FitWarning, stacklevel=4)
-                if fit[1].history:
-                    reporter.epoch(replace(fit[1].history[-1], epoch=len(found)))
+        done = run(jobs, n_jobs, told=told, what="a restart", advice=advice, backend="loky")
     except KeyboardInterrupt as error:
         raise Interrupted(restarts[0].folder and restarts[0].folder.parent) from error
-    return [found[i] for i in range(len(restarts))]
+    return [one.result() for one in done]
 
 
-def _run_apart(i: int, restart: Restart, rows: Rows, valid: Rows) -> tuple[int, tuple[VAE, Outcome], list[str]]:
-    """One restart in a process of its own, with what it warned of.
+def _run_apart(restart: Restart, rows: Rows, valid: Rows) -> tuple[VAE, Outcome]:
+    """Train one restart in a process of its own.
 
     It has its folder for itself: should the process that asked for it be killed, this one goes on for a while.
     """
-    alone = nullcontext() if restart.folder is None else held(restart.folder)
-    with alone, one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FitWarning)
-        fit = restart.run(rows, valid, Silent())
-    return i, fit, [str(warning.message) for warning in caught if issubclass(warning.category, FitWarning)]
-
-
-@contextmanager
-def _stops() -> Iterator[None]:
-    """A block in which SIGTERM stops as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with nullcontext() if restart.folder is None else held(restart.folder):
+        return restart.run(rows, valid, Silent())
 
 
 def stability(fits: Sequence[np.ndarray]) -> float:
