@@ -46,7 +46,7 @@ def choose(
 ) -> None:
     """Choose a number of components by the bound of held-out rows, without labels.
 
-    Test rows are left alone. Say it again to go on where it stopped.
+    Test rows are left alone. Run it again to go on where it stopped.
     """
     from cpvae.study import choice
     from cpvae.study.answers import choose_number

@@ -22,7 +22,7 @@ def evaluate(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
+    """Measure bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
     from cpvae.estimators.zoo import load
     from cpvae.study.evaluation import choose_split, measure
     from cpvae.study.fits import learned_from

@@ -75,11 +75,11 @@ class Choice:
 
     @property
     def run(self) -> str:
-        """The name of the folder of that fit."""
+        """Name the folder of that fit."""
         return _name(self.estimator)
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the estimator, as JSON holds it."""
+        """Give all but the estimator, as JSON holds it."""
         return {
             "n_components": self.n_components,
             "run": self.run,
@@ -217,14 +217,14 @@ def as_text(choice: Choice) -> str:
 
 
 def _name(estimator: Clusterer) -> str:
-    """Of a fit, and of its run folder."""
+    """Name a fit, and its run folder."""
     return f"k{estimator.n_components}-seed{estimator.random_state}"
 
 
 def _fit(
     estimator: Clusterer, X: Any, X_held_out: Any, place: Path | None, about: dict[str, Any] | None
 ) -> tuple[Clusterer, np.ndarray]:
-    """A fit, or what its folder holds of it, and the bound of each held-out row, ``(n,)``."""
+    """Fit, or read what the folder holds of the fit; give it with the bound of each held-out row, ``(n,)``."""
     folder = None if place is None else place / _name(estimator)
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # that too many components are not all used is what is asked
@@ -236,7 +236,7 @@ def _fit(
 def _candidate(
     n_components: int, elbo: np.ndarray, best: np.ndarray, models: Sequence[Clusterer], X_held_out: Any
 ) -> Candidate:
-    """A line of the table, from the bounds of held-out rows, ``(seeds, n)``, beside those of the best."""
+    """Make a line of the table from the bounds of held-out rows, ``(seeds, n)``, beside those of the best."""
     difference = best.mean(0) - elbo.mean(0)
     variance = difference.var(ddof=1) / len(difference)
     if len(elbo) > 1 and best is not elbo:

@@ -75,6 +75,7 @@ class Classifier(nn.Module):
         self.scale.copy_(torch.from_numpy(scaler.scale_).nan_to_num(1.0))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the features ``(B, 64)`` of rows ``(B, F)``."""
         standard = ((x.double() - self.loc) / self.scale).nan_to_num(0.0)
         features: Tensor = self.body(standard.float())
         return features

@@ -60,7 +60,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of its run folder.
+        """Name its run folder.
 
         >>> Job("vae", None, 0).name, Job("mog", 10, 2).name
         ('vae-seed0', 'mog-k10-seed2')
@@ -69,7 +69,7 @@ class Job:
         return f"{self.model}{middle}-seed{self.seed}"
 
     def params(self, others: dict[str, Any]) -> dict[str, Any]:
-        """Its arguments, with those all jobs share."""
+        """Give its arguments, with those that all jobs share."""
         own = {} if self.components is None else {"n_components": self.components}
         return {**others, **own, "random_state": self.seed}
 
@@ -92,7 +92,7 @@ class Protocol:
 
 
 def jobs_of(models: Sequence[str], components: Sequence[int], seeds: int) -> list[Job]:
-    """All fits, one seed after the other, so that a comparison stopped early compares like with like.
+    """List all fits, one seed after the other, so that a comparison stopped early compares like with like.
 
     >>> [job.name for job in jobs_of(["mog", "vae"], [5, 10], 1)]
     ['mog-k5-seed0', 'mog-k10-seed0', 'vae-seed0']
@@ -142,7 +142,7 @@ class Common:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What an evaluation has to have been made with, to be believed."""
+        """Tell what an evaluation has to have been made with, to be believed."""
         asked = {**asdict(self.protocol), "judge": self.judge is not None}
         return {**asked, "data": self.digest, "judged_as": JUDGED_AS}
 
@@ -219,7 +219,7 @@ def compare_models(
 def _run_all(
     jobs: Sequence[Job], common: Common, n_jobs: int | None, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """The figures of all fits, in order."""
+    """Run all fits, and give their figures in order."""
     on_cpu = common.params.get("device") == "cpu" or not torch.cuda.is_available()
     n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if on_cpu else 1), len(jobs))
     progress(f"{len(jobs)} fits, {n_jobs} at a time; each has a folder in {common.out}")
@@ -234,7 +234,7 @@ def _run_all(
 
 
 def backend_of(name: str | None) -> AbstractContextManager[Any]:
-    """A block in which fits run on a backend of joblib by name; None is joblib's own, processes on this machine.
+    """Run fits in a block on a backend of joblib by name; None is joblib's own, processes on this machine.
 
     Raises:
         InputError: joblib has no such backend, or the package or the cluster behind it is missing.
@@ -251,12 +251,12 @@ def backend_of(name: str | None) -> AbstractContextManager[Any]:
 
 
 def _data_to_judge_by(data: Dataset, split: str | None) -> Dataset:
-    """A data set with rows to judge by: those asked for, else test rows that no fit sees."""
+    """Give a data set rows to judge by: those asked for, else test rows that no fit sees."""
     return with_held_out(data) if split in (None, "test") else data
 
 
 def _judge(data: Dataset, split: str, schema: Schema | None, out: Path, progress: Callable[[str], None]) -> Path | None:
-    """The folder of the judge of this comparison, trained once; None where rows have no labels."""
+    """Train the judge of this comparison, once, and give its folder; None where rows have no labels."""
     if data.splits[choose_split_for_fit(data)].y is None or data.splits[split].y is None:
         progress("no labels: accuracy, purity and what a judge says of generated rows are left out")
         return None
@@ -303,7 +303,7 @@ def check_rows(data: Dataset, jobs: Sequence[Job]) -> None:
 
 
 def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], params: dict[str, Any]) -> None:
-    """Refuse a folder with runs on other data, or whose run by the name of a job was given other arguments.
+    """Refuse a folder with runs on other data, or with other arguments under the name of a job.
 
     Raises:
         InputError: naming one of them.

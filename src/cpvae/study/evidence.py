@@ -15,7 +15,7 @@ from cpvae.fitting.runs import versions
 
 
 def commit() -> str:
-    """The commit of the checkout this package is in, with "+" if files differ from it; empty outside of one."""
+    """Name the commit of the checkout of this package, with "+" if files differ from it; empty outside of one."""
 
     def git(*words: str) -> str:
         with suppress(OSError):  # no git
@@ -28,7 +28,7 @@ def commit() -> str:
 
 
 def evidence(command: str | None = None, device: str = "cpu") -> dict[str, Any]:
-    """Command, commit, versions and device of this process; of an absolute path the last part.
+    """Tell command, commit, versions and device of this process; an absolute path is told by its last part.
 
     Args:
         device: by its torch name.

@@ -28,7 +28,7 @@ class Finding:
 
 
 def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> list[Finding]:
-    """All that a reader should be warned of, gravest first.
+    """List all that a reader should be warned of, gravest first.
 
     Args:
         model: fitted.
@@ -60,7 +60,7 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
 
 
 def bound_scale(likelihood: str, features: int, history: Sequence[Mapping[str, Any]]) -> float:
-    """The nats against which a difference of bounds is large or small.
+    """Choose the nats against which a difference of bounds is large or small.
 
     A Bernoulli bound is its own measure. A density moves with the units of the data, so that its bound may be near 0;
     there it is what a plain Gaussian needs for standardised columns.
@@ -71,6 +71,7 @@ def bound_scale(likelihood: str, features: int, history: Sequence[Mapping[str, A
 
 
 def not_finite(stopped: str, best_epoch: int) -> Finding | None:
+    """Warn of a fit that ended at a value that is not finite."""
     if stopped != NOT_FINITE:
         return None
     kept = f"The weights of epoch {best_epoch} were kept." if best_epoch else "The weights are those of the start."
@@ -82,17 +83,18 @@ def not_finite(stopped: str, best_epoch: int) -> Finding | None:
 
 
 def collapse(used: int, n_components: int, remedy: str = Clusterer.remedy) -> Finding | None:
+    """Warn of a fit that uses less than half of its categories."""
     if used >= COLLAPSED * n_components:
         return None
     return Finding(
         f"Only {used} of {n_components} categories are in use",
-        "The others hold next to no rows: the model gave up telling so many sources apart.",
+        "The others hold next to no rows: the model does not tell so many sources apart.",
         f"{remedy[0].upper()}{remedy[1:]}.",
     )
 
 
 def vague(information: float, n_components: int, remedy: str = Clusterer.remedy) -> Finding | None:
-    """Whether a row says next to nothing about its category: less than a tenth of log K nats."""
+    """Warn of rows that say next to nothing about their category: less than a tenth of log K nats."""
     if information >= 0.1 * log(n_components):
         return None
     return Finding(
@@ -104,7 +106,7 @@ def vague(information: float, n_components: int, remedy: str = Clusterer.remedy)
 
 
 def small_categories(weights: np.ndarray) -> Finding | None:
-    """Categories with less than a tenth of an even share."""
+    """Warn of categories with less than a tenth of an even share."""
     small = np.flatnonzero(~in_use(weights))
     if not len(small):
         return None
@@ -117,19 +119,19 @@ def small_categories(weights: np.ndarray) -> Finding | None:
 
 
 def unstable(stability: float | None, n_init: int) -> Finding | None:
-    """Restarts that put the same rows into different categories."""
+    """Warn of restarts that put the same rows into different categories."""
     if stability is None or stability >= STABLE:
         return None
     return Finding(
         "The categories differ from restart to restart",
-        f"Of {n_init} restarts every two agree on the categories of validation rows to an adjusted Rand index of "
-        f"{stability:.2f} on average, where 1 is the same groups and 0 is chance: part of what this fit found is luck.",
+        f"{n_init} restarts agree on the categories of validation rows to an adjusted Rand index of {stability:.2f}, the "
+        "mean of every two, where 1 is the same groups and 0 is chance: part of what this fit found is luck.",
         "Believe what the restarts have in common; fit with fewer components, more rows, or another init.",
     )
 
 
 def confused(proba: np.ndarray, categories: np.ndarray, much: float = 0.25) -> Finding | None:
-    """Pairs of categories between which the model wavers: rows of one have much probability in the other."""
+    """Warn of categories between which the model wavers: rows of one have much probability in the other."""
     k = proba.shape[1]
     sums = np.zeros((k, k))
     np.add.at(sums, categories, proba)
@@ -151,6 +153,7 @@ def confused(proba: np.ndarray, categories: np.ndarray, much: float = 0.25) -> F
 
 
 def in_warmup(history: Sequence[Mapping[str, Any]]) -> Finding | None:
+    """Warn of a fit that ended before the KL terms had their full weight."""
     if not history or history[-1]["beta"] >= 1:
         return None
     return Finding(
@@ -162,7 +165,7 @@ def in_warmup(history: Sequence[Mapping[str, Any]]) -> Finding | None:
 
 
 def still_falling(history: Sequence[Mapping[str, Any]], stopped: str) -> Finding | None:
-    """Whether the last fifth of the epochs still brought a half percent of all that training brought."""
+    """Warn if the last fifth of the epochs still brought a half percent of all that training brought."""
     if stopped != ALL_EPOCHS or not history:
         return None
     if len(history) == 1:
@@ -180,7 +183,7 @@ def still_falling(history: Sequence[Mapping[str, Any]], stopped: str) -> Finding
 
 
 def overfits(history: Sequence[Mapping[str, Any]], best_epoch: int, scale: float) -> Finding | None:
-    """Whether training rows are described better than validation rows by more than 3 % of `scale` nats."""
+    """Warn if training rows are described better than validation rows by more than 3 % of `scale` nats."""
     record = _record(history, best_epoch)
     if record is None:
         return None
@@ -199,7 +202,7 @@ def overfits(history: Sequence[Mapping[str, Any]], best_epoch: int, scale: float
 def other_rows(
     negative: np.ndarray, history: Sequence[Mapping[str, Any]], best_epoch: int, scale: float
 ) -> Finding | None:
-    """Whether these rows are described far worse than the validation rows were: by a tenth of `scale`."""
+    """Warn if these rows are described far worse than the validation rows were: by a tenth of `scale`."""
     record = _record(history, best_epoch)
     if record is None or len(negative) < 2:
         return None
@@ -214,6 +217,7 @@ def other_rows(
 
 
 def relaxed_objective() -> Finding:
+    """Warn of a training objective that is no bound."""
     return Finding(
         "What was optimised is not a bound",
         "With expectation='relaxed' the training objective may be better than any "
@@ -223,7 +227,7 @@ def relaxed_objective() -> Finding:
 
 
 def copies(values: np.ndarray) -> Finding | None:
-    """Whether more than a twentieth of the rows repeat another; of few columns that is expected."""
+    """Warn if more than a twentieth of the rows repeat another; in few columns that is expected."""
     if values.shape[1] < 4:
         return None
     same = np.where(np.isnan(values), np.inf, values)  # two missing cells are alike

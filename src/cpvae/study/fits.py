@@ -145,7 +145,7 @@ def learned_from(run: Path, source: str, split: str) -> bool:
 
 
 def tell(schema: Schema, say: Callable[[str], None]) -> None:
-    """What the columns were taken for, a line each, and how to say otherwise."""
+    """Say what the columns were taken for, a line each, and how to say otherwise."""
     lines = schema.describe()
     for line in lines[:COLUMNS_TOLD]:
         say(f"  {line}")
@@ -155,7 +155,7 @@ def tell(schema: Schema, say: Callable[[str], None]) -> None:
 
 
 def picture(model: DeepMixture) -> Any:
-    """New images: one line for each of the largest categories, or a grid where there are none."""
+    """Draw new images: one line for each of the largest categories, or a grid where there are none."""
     if not clusters(model):
         return figures.image_grid(model.sample(64, mean=True)[0], 8)
     largest = np.argsort(-model.weights_, kind="stable")[:MAX_CATEGORIES_DRAWN]

@@ -38,6 +38,7 @@ def what_was_found(model: DeepMixture, measured: Measured) -> list[str]:
 
 
 def _categories(model: DeepMixture, measured: Measured) -> list[str]:
+    """Say what the categories are like: how many, how large, how sure, how far they agree with labels."""
     figures, k = measured.figures, model.n_components_
     if not clusters(model):
         return ["The model has no categories: it describes all rows by one continuous code."]

@@ -213,7 +213,7 @@ def judge_for(data: Dataset, cache: Path | None = None, seed: int = 0, schema: S
 
 
 def _numbers(x: Any, schema: Schema | None) -> np.ndarray:
-    """Rows as the network sees them: arrays as they are, the cells of a table by its schema, gaps marked."""
+    """Turn rows into what the network sees: arrays as they are, cells of a table by its schema, gaps marked."""
     if schema is None:
         return x.to_numpy() if isinstance(x, pd.DataFrame) else np.asanyarray(x)
     matrix = schema.encode(as_frame(x, None if isinstance(x, pd.DataFrame) else schema.given))
@@ -232,7 +232,7 @@ def _checked(x: np.ndarray, schema: Schema | None) -> Rows:
 
 
 def _ink(images: np.ndarray) -> float | None:
-    """The value that means ink with certainty; None where values are no probabilities of it, or bits already."""
+    """Find the value that means ink with certainty; None where values are no probabilities of it, or bits already."""
     if images.dtype == np.bool_:
         return None
     if images.dtype == np.uint8:
@@ -246,7 +246,7 @@ def _check_length(y: np.ndarray, n: int) -> None:
 
 
 def _classes(y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, sorted, and the index of each row's."""
+    """List the classes, sorted, and give the index of each row's."""
     _check_length(y, n)
     missing = y.dtype.kind == "f" and bool(np.isnan(y).any())
     mixed = y.dtype.hasobject and not all(isinstance(value, str) for value in y)

@@ -67,5 +67,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A cell on one line; a bar that is escaped already stays so."""
+    """Put a cell on one line; a bar that is escaped already stays so."""
     return " ".join(text.split("\n")).replace("\\|", "|").replace("|", "\\|")

@@ -37,7 +37,7 @@ def hungarian_mapping(labels: np.ndarray, categories: np.ndarray) -> Mapping:
 
 
 def majority_mapping(labels: np.ndarray, categories: np.ndarray) -> Mapping:
-    """The most frequent label of each category.
+    """Find the most frequent label of each category.
 
     >>> majority_mapping(np.array(["a", "a", "b"]), np.array([1, 0, 1]))
     {0: 'a', 1: 'a'}
@@ -48,7 +48,7 @@ def majority_mapping(labels: np.ndarray, categories: np.ndarray) -> Mapping:
 
 
 def accuracy(labels: np.ndarray, categories: np.ndarray, mapping: Mapping) -> float:
-    """Share of rows whose category maps to their label; a category without a mapping is wrong.
+    """Compute the share of rows whose category maps to their label; a category without a mapping is wrong.
 
     >>> accuracy(np.array(["a", "b"]), np.array([1, 2]), {1: "a"})
     0.5
@@ -57,22 +57,22 @@ def accuracy(labels: np.ndarray, categories: np.ndarray, mapping: Mapping) -> fl
 
 
 def accuracy_hungarian(labels: np.ndarray, categories: np.ndarray) -> float:
-    """Accuracy under the best one-to-one mapping, learned on the same rows."""
+    """Compute the accuracy under the best one-to-one mapping, learned on the same rows."""
     return accuracy(labels, categories, hungarian_mapping(labels, categories))
 
 
 def accuracy_majority(labels: np.ndarray, categories: np.ndarray) -> float:
-    """Accuracy (purity) under the majority mapping, learned on the same rows."""
+    """Compute the accuracy (purity) under the majority mapping, learned on the same rows."""
     return accuracy(labels, categories, majority_mapping(labels, categories))
 
 
 def nmi(labels: np.ndarray, categories: np.ndarray) -> float:
-    """Normalised mutual information, arithmetic mean of the entropies; 1 is perfect agreement."""
+    """Compute the normalised mutual information, by the arithmetic mean of the entropies; 1 is perfect agreement."""
     return float(normalized_mutual_info_score(labels, categories))
 
 
 def ari(labels: np.ndarray, categories: np.ndarray) -> float:
-    """Adjusted Rand index (Hubert and Arabie, 1985); 0 is chance, 1 perfect agreement."""
+    """Compute the adjusted Rand index (Hubert and Arabie, 1985); 0 is chance, 1 perfect agreement."""
     return float(adjusted_rand_score(labels, categories))
 
 
@@ -85,12 +85,12 @@ class Calibration(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Expected calibration error (Naeini, Cooper and Hauskrecht, 2015): the mean gap, weighted by rows."""
+        """The expected calibration error (Naeini, Cooper and Hauskrecht, 2015): the mean gap, weighted by rows."""
         return float((self.rows * np.abs(self.confidence - self.accuracy)).sum() / self.rows.sum())
 
 
 def calibration(labels: np.ndarray, proba: np.ndarray, mapping: Mapping, n_bins: int = 15) -> Calibration:
-    """Whether probabilities mean what they say: of rows given 0.9, are nine of ten right?
+    """Measure whether probabilities mean what they say: of rows given 0.9, are nine of ten right?
 
     Args:
         labels: ``(n,)``; proba: ``(n, K)``; mapping: from category to label, learned on other rows.

@@ -41,7 +41,7 @@ DISTANCE: dict[str, Any] = {"metric": "minkowski", "working_memory": 32}
 
 
 def purity_by_component(labels: Sequence[np.ndarray]) -> np.ndarray:
-    """The share of rows of each component that are of the component's most frequent class, ``(K,)``.
+    """Compute the share of rows of each component that are of its most frequent class, ``(K,)``.
 
     Args:
         labels: the classes of the rows of each component, K arrays ``(n_k,)``, any type.
@@ -61,7 +61,7 @@ def purity_by_component(labels: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def purity(labels: Sequence[np.ndarray], weights: np.ndarray | None = None) -> float:
-    """Mean of `purity_by_component`, all components alike or by weight.
+    """Average `purity_by_component`, all components alike or by weight.
 
     Args:
         labels: as there.
@@ -127,7 +127,7 @@ def class_coverage(real: np.ndarray, generated: np.ndarray) -> ClassCoverage:
 
 
 def class_entropy(labels: np.ndarray) -> float:
-    """Entropy of the histogram of labels ``(n,)``, nats.
+    """Compute the entropy of the histogram of labels ``(n,)``, nats.
 
     >>> class_entropy(np.array([3, 3, 3])), round(class_entropy(np.array([0, 1, 0, 1])), 4)
     (0.0, 0.6931)
@@ -139,7 +139,7 @@ def class_entropy(labels: np.ndarray) -> float:
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Fréchet distance between Gaussians with the moments of two sets of features (Heusel et al., 2017).
+    """Compute the squared Fréchet distance of Gaussians with the moments of two sets (Heusel et al., 2017).
 
     ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))``, in squared units of the features (Dowson and Landau, 1982).
 
@@ -189,7 +189,7 @@ class Neighbourhoods:
 
 
 def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neighbourhoods:
-    """Precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020), row by row.
+    """Measure precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020).
 
     Balls are closed, as in the former paper, so that duplicates are inside theirs. For independent rows of one
     distribution the density is 1 in expectation; for a set beside itself it is ``(k + 1) / k``, since every row is in
@@ -228,7 +228,7 @@ def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neigh
 
 
 def _radii(x: np.ndarray, k: int) -> np.ndarray:
-    """Distance of each row to its k-th nearest neighbour; the row itself, at 0, is not one."""
+    """Find the distance of each row to its k-th nearest neighbour; the row itself, at 0, is not one."""
     return np.concatenate([np.partition(d, k, axis=1)[:, k] for d in pairwise_distances_chunked(x, **DISTANCE)])
 
 
@@ -381,7 +381,7 @@ def _judged(
     seed: int,
     mean: bool,
 ) -> dict[str, Any]:
-    """`quality` of means, or of draws, of one model."""
+    """Measure the `quality` of means, or of draws, of one model."""
     if not mean and model.model_.likelihood.varies:
         real = judge.draw(real, seed)
     generated, _ = model.sample(len(real), mean=mean, random_state=random)
@@ -394,7 +394,7 @@ def _judged(
 
 
 def _with_gaps_of(real: Any, generated: Any) -> Any:
-    """Generated rows of a table without the cells that are missing in the real rows beside them."""
+    """Take the cells out of generated rows of a table that are missing in the real rows beside them."""
     if not isinstance(generated, pd.DataFrame):
         return generated
     frame = as_frame(real)
@@ -403,5 +403,5 @@ def _with_gaps_of(real: Any, generated: Any) -> Any:
 
 
 def _is_grey(x: Any) -> bool:
-    """Whether rows are images with more than two levels."""
+    """Say whether rows are images with more than two levels."""
     return isinstance(x, np.ndarray) and x.ndim == 4 and bool(((x != x.min()) & (x != x.max())).any())

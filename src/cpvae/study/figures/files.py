@@ -29,7 +29,7 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def _render(figure: Figure, kind: str, **options: Any) -> bytes:
-    """The figure as a file, the same bytes each time: without a date, or the version that made it."""
+    """Draw the figure as a file, the same bytes each time: without a date, or the version that made it."""
     unsaid = {"png": ("Software",), "svg": ("Date", "Creator", "Format", "Type"), "pdf": ("CreationDate",)}[kind]
     buffer = io.BytesIO()
     with style():
@@ -61,7 +61,7 @@ def svg(figure: Figure) -> str:
 
 
 def _local(name: str) -> str:
-    """A name without its namespace, as HTML has it.
+    """Take the namespace from a name, as HTML has it.
 
     >>> _local("{http://www.w3.org/2000/svg}path"), _local("style")
     ('path', 'style')

@@ -12,7 +12,7 @@ from cpvae.study.figures.style import DPI, blank, styled
 
 
 def value_limits(images: np.ndarray) -> tuple[float, float]:
-    """The values drawn black and white: [0, 1] and [0, 255] where they fit, else the extremes.
+    """Choose the values drawn black and white: [0, 1] and [0, 255] where they fit, else the extremes.
 
     >>> value_limits(np.array([0.2, 0.7])), value_limits(np.array([0, 200])), value_limits(np.array([-2.0, 3.0]))
     ((0.0, 1.0), (0.0, 255.0), (-2.0, 3.0))
@@ -26,7 +26,7 @@ def value_limits(images: np.ndarray) -> tuple[float, float]:
 
 
 def pixels(images: np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
-    """Images as bytes ready to draw.
+    """Turn images into bytes ready to draw.
 
     Args:
         images: ``(n, h, w)`` or ``(n, c, h, w)``; three channels are red, green, blue, another number is averaged.
@@ -46,7 +46,7 @@ def pixels(images: np.ndarray, limits: tuple[float, float] | None = None) -> np.
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Tiles ``(n, h, w[, 3])`` side by side, row by row, white between them: uint8 ``(H, W, 3)``.
+    """Put tiles ``(n, h, w[, 3])`` side by side, row by row, white between them: uint8 ``(H, W, 3)``.
 
     >>> mosaic(np.zeros((3, 2, 2), np.uint8), columns=2).shape
     (5, 5, 3)
@@ -63,7 +63,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def _zoom(side: int) -> int:
-    """Dots for each pixel, so that a small image can be seen."""
+    """Choose dots for each pixel, so that a small image can be seen."""
     return int(np.clip(round(64 / side), 1, 8))
 
 
@@ -73,7 +73,7 @@ def _gap(side: int) -> int:
 
 @styled
 def image_grid(images: np.ndarray, columns: int) -> Figure:
-    """Images ``(n, [c,] h, w)`` in a grid; each pixel is a whole number of dots, so nothing is blurred."""
+    """Draw images ``(n, [c,] h, w)`` in a grid; each pixel is a whole number of dots, so nothing is blurred."""
     if len(images) == 0 or columns < 1:
         raise InputError(f"{len(images)} images in {columns} columns: expected at least one of each")
     tiles = pixels(images)
@@ -89,7 +89,7 @@ def image_grid(images: np.ndarray, columns: int) -> Figure:
 
 @styled
 def samples_by_category(images: np.ndarray, titles: Sequence[str]) -> Figure:
-    """One line of images for each category, its title before it.
+    """Draw one line of images for each category, its title before it.
 
     Args:
         images: ``(K, m, c, h, w)`` or ``(K, m, h, w)``.

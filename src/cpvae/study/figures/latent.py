@@ -18,7 +18,7 @@ def latent_map(
     labels: tuple[str, str] = ("first axis", "second axis"),
     numbered: int = 30,
 ) -> Figure:
-    """Points ``(n, 2)`` coloured by category ``(n,)``; with up to `numbered` categories each median has its number."""
+    """Draw points ``(n, 2)`` coloured by category ``(n,)``; of up to `numbered` each median has its number."""
     figure = blank(WIDTH, 4.6, layout="constrained")
     axes = figure.add_subplot()
     categories = np.zeros(len(points), np.int64) if categories is None else categories

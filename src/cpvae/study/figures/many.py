@@ -13,7 +13,7 @@ from cpvae.study.figures.tables import FEW
 
 @styled
 def reliability(fits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], title: str) -> Figure:
-    """Share of rows that are right against their probability, a line for each fit (`cpvae.study.metrics.Calibration`).
+    """Draw the share of rows that are right against their probability, a line for each fit.
 
     Args:
         fits: rows in each bin, their mean probability and the share that is right, each ``(bins,)``.
@@ -45,7 +45,7 @@ def component_choice(
     counts: Mapping[str, np.ndarray],
     chosen: int,
 ) -> Figure:
-    """Held-out bounds over numbers of components, and how many are in use (`cpvae.study.choice`).
+    """Draw held-out bounds over numbers of components, and how many are in use (`cpvae.study.choice`).
 
     Args:
         numbers: of components, K of them; chosen: one of these.

@@ -17,7 +17,7 @@ FEW = 20  # rows below which a share says nothing
 
 
 def band(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, 10 % and 90 % quantile of each column of ``(m, F)``, of the cells that are not missing."""
+    """Compute mean, 10 % and 90 % quantile of each column of ``(m, F)``, over the cells that are not missing."""
     if not np.isnan(rows).any():
         low, high = np.quantile(rows, (0.1, 0.9), axis=0)
         return rows.mean(0), low, high
@@ -29,7 +29,7 @@ def band(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @styled
 def profiles(groups: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
-    """Mean and 10-90 % range of each column, for up to three groups of rows.
+    """Draw mean and 10-90 % range of each column, for up to three groups of rows.
 
     Up to 30 columns are listed by name, one below the other; more are drawn as curves.
 
@@ -84,7 +84,7 @@ def _shortened(name: str, longest: int = 28) -> str:
 
 @styled
 def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str]) -> Figure:
-    """Rows as curves, each with what the model makes of it: ``(m, F)`` twice, one small panel for each row."""
+    """Draw rows as curves, each with what the model makes of it: ``(m, F)`` twice, a small panel for each row."""
     m, columns = len(titles), min(4, len(titles))
     lines = -(-m // columns)
     figure = blank(WIDTH, 1.25 * lines + 0.5, layout="constrained")
@@ -111,7 +111,7 @@ def histograms(
     name: str = "x",
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Densities of one-dimensional data and of what models generate, one panel for each (figures 3-4 of the paper).
+    """Draw densities of one-dimensional data and of what models generate, one panel for each.
 
     Args:
         true: the data, ``(n,)``.

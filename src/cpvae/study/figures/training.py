@@ -18,7 +18,7 @@ def _column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 
 def _settled_limits(values: np.ndarray, warmup: int = 0) -> tuple[float, float]:
-    """Limits that show all values but the first: those of the warm-up, or of a tenth of the epochs.
+    """Choose limits that show all values but the first: those of the warm-up, or of a tenth of the epochs.
 
     Args:
         values: ``(lines, n)``.
@@ -32,7 +32,7 @@ def _settled_limits(values: np.ndarray, warmup: int = 0) -> tuple[float, float]:
 
 
 def _epochs_axis(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
-    """Epochs along x, those of the warm-up shaded."""
+    """Put epochs along x, and shade those of the warm-up."""
     epoch, beta = _column(history, "epoch"), _column(history, "beta")
     axes.set_xlim(epoch[0] - 0.5, epoch[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -44,7 +44,7 @@ def _epochs_axis(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
 
 @styled
 def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> Figure:
-    """Negative bound of training and validation rows against the epoch, nats a row.
+    """Draw the negative bound of training and validation rows against the epoch, nats a row.
 
     Args:
         history: records with ``epoch, train_negative_elbo, valid_negative_elbo, beta``; at least one.
@@ -78,7 +78,7 @@ def bound_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = 
 
 @styled
 def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1, n_categories: int | None = None) -> Figure:
-    """KL(z), and with categories KL(c) and the categories in use, against the epoch.
+    """Draw KL(z), and with categories KL(c) and the categories in use, against the epoch.
 
     Args:
         history: records with ``epoch, kl_z, kl_c, components_used, beta``; at least one.
@@ -95,7 +95,7 @@ def kl_curves(history: Sequence[Mapping[str, Any]], n_components: int = 1, n_cat
 
 @styled
 def diagnosis_curves(history: Sequence[Mapping[str, Any]], n_components: int) -> Figure:
-    """The parts of eq. (13) on some validation rows, against the epoch.
+    """Draw the parts of eq. (13) on some validation rows, against the epoch.
 
     Args:
         history: records with ``epoch, beta, mutual_information, mutual_information_c, marginal_kl_z,
@@ -113,7 +113,7 @@ def diagnosis_curves(history: Sequence[Mapping[str, Any]], n_components: int) ->
 
 
 def _panels(history: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, tuple[float, str] | None]]) -> Figure:
-    """Small panels side by side: by title a column of the history, and a ceiling with its name if there is one."""
+    """Draw small panels side by side: by title a column of the history, and a ceiling with its name if any."""
     figure = blank(WIDTH, 2.2, layout="constrained")
     panels = figure.subplots(1, len(series), squeeze=False).ravel()
     epoch = _column(history, "epoch")

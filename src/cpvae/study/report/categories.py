@@ -14,7 +14,7 @@ NEW_ROWS = 300  # of a table, for a profile
 
 
 def category(model: DeepMixture, shown: Shown, k: int) -> Category:
-    """Rows nearest to the centre of category `k`, and new rows from it."""
+    """Show rows nearest to the centre of category `k`, and new rows from it."""
     assert shown.categories is not None
     own = shown.categories == k
     near = nearest_rows(shown.z, shown.categories, k, model.means_[k], model.scales_[k], SHOWN)
@@ -50,7 +50,7 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
 
 
 def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndarray, k: int) -> Table:
-    """Means of columns in the units of the data, one line for each column."""
+    """Tabulate means of columns in the units of the data, one line for each column."""
     columns = ["all rows", "rows here", "new rows", *(f"row {shown.index[i]}" for i in near[:1])]
     lines = []
     of_all, of_these, of_new = means(shown.values), means(shown.values[own]), means(new)
@@ -61,7 +61,7 @@ def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndar
 
 
 def _traits(shown: Shown, own: np.ndarray, most: int = 4) -> str:
-    """The columns in which a category differs most from all rows, with its mean beside theirs, in their units.
+    """Name the columns in which a category differs most from all rows, with both means, in their units.
 
     A categorical column is named once, by its level that is more frequent here.
     """
@@ -86,7 +86,7 @@ def _main_label(shown: Shown, own: np.ndarray) -> str:
 
 
 def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:
-    """What is not drawn."""
+    """Say what is not drawn."""
     assert shown.categories is not None
     counts = np.bincount(shown.categories, minlength=model.n_components_)
     worth = categories_to_draw(model.weights_, counts, model.n_components_)
@@ -102,7 +102,7 @@ def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:
 
 
 def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | None:
-    """The means of all columns in all categories side by side, if either are few; categories side by side at best."""
+    """Tabulate the means of all columns in all categories, if either are few; categories side by side at best."""
     if shown.categories is None or model.image_shape_ is not None or len(drawn) < 2:
         return None
     lines = [("all rows", [percent(1.0), *shown.cells(shown.means)])]
@@ -119,7 +119,7 @@ def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | Non
 
 
 def labels_table(shown: Shown, drawn: np.ndarray) -> Table | None:
-    """How many rows of each label each category holds, if both are few."""
+    """Tabulate how many rows of each label each category holds, if both are few."""
     if shown.labels is None or shown.categories is None or len(drawn) < 2:
         return None
     names = np.unique(shown.labels)

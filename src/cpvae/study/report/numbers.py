@@ -21,7 +21,7 @@ MAX_PAIRS = 40_000_000  # n^2 K of that sum
 
 
 def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
-    """The numbers one looks at first, each with what it means."""
+    """List the numbers one looks at first, each with what it means."""
     found = shown.evaluation
     bound = f"{-found.elbo.mean(dtype=np.float64):,.2f}"
     if len(found.elbo) > 1:
@@ -65,7 +65,7 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
         yield Fact(
             "categories in use",
             f"{used_categories(shown)} of {model.n_components_}",
-            "Those that are the likeliest category of at least a tenth of an even share of these rows.",
+            "Categories that are the likeliest one of at least a tenth of an even share of these rows.",
         )
         if model.n_components_ > 2:
             yield Fact(
@@ -79,7 +79,7 @@ def key_numbers(model: DeepMixture, shown: Shown) -> Iterator[Fact]:
 
 
 def _information(model: DeepMixture, shown: Shown) -> Fact:
-    """Mutual information of eq. (13), on so many rows as the sum over pairs allows."""
+    """Tell the mutual information of eq. (13), on so many rows as the sum over pairs allows."""
     n = min(len(shown.index), MAX_PAIRED, int(sqrt(MAX_PAIRS / model.n_components_)))
     parts = model.decompose(take(shown.given, np.arange(n)))
     value, most = float(parts.mutual_information.mean()), log(n)
@@ -93,6 +93,7 @@ def _information(model: DeepMixture, shown: Shown) -> Fact:
 
 
 def _agreement(labels: np.ndarray, categories: np.ndarray) -> Iterator[Fact]:
+    """Tell how far categories agree with labels."""
     yield Fact(
         "accuracy, one-to-one",
         percent(metrics.accuracy_hungarian(labels, categories)),

@@ -23,19 +23,19 @@ MAX_MAPPED = 2_000  # rows of the map
 
 
 def kl_figure(model: DeepMixture) -> Figure:
-    """The divergences over training."""
+    """Draw the divergences over training."""
     return figures.kl_curves(model.history_, model.n_components_, model.model_.n_categories)
 
 
 def diagnosis(model: DeepMixture) -> Markup | None:
-    """The parts of eq. (13) over training, for a model with categories whose history has them."""
+    """Draw the parts of eq. (13) over training, for a model with categories whose history has them."""
     if not clusters(model) or not model.history_ or "mutual_information_c" not in model.history_[0]:
         return None
     return inline(figures.diagnosis_curves(model.history_, model.n_components_))
 
 
 def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
-    """New rows, categories drawn by their share."""
+    """Draw new rows, categories by their share."""
     if model.image_shape_ is None:
         rows = draw(model, 2_000 if len(shown.names) == 1 else 500, None, mean=False)
         picture = inline(comparison(shown, shown.values, rows))
@@ -46,7 +46,7 @@ def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
 
 
 def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
-    """Some rows beside what the model makes of them."""
+    """Show some rows beside what the model makes of them."""
     chosen = np.unique(np.linspace(0, len(shown.index) - 1, SHOWN).round().astype(np.int64))
     again = model.reconstruct(take(shown.given, chosen))
     rows, numbers = shown.values[chosen], shown.index[chosen]
@@ -78,7 +78,7 @@ def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
 
 
 def _widest_table(shown: Shown, rows: np.ndarray, made: np.ndarray, numbers: np.ndarray) -> Table:
-    """Rows and their reconstructions in the columns that differ most, of too many to print."""
+    """Tabulate rows and their reconstructions in the columns that differ most, of too many to print."""
     apart = np.nan_to_num(means(np.square(shown.standardise(rows) - shown.standardise(made))))
     columns = np.sort(np.argsort(-apart, kind="stable")[:FEW_COLUMNS])
     lines = []
@@ -90,7 +90,7 @@ def _widest_table(shown: Shown, rows: np.ndarray, made: np.ndarray, numbers: np.
 
 
 def _cells_table(schema: Schema, shown: Shown, rows: pd.DataFrame, again: pd.DataFrame, numbers: np.ndarray) -> Table:
-    """Rows and their reconstructions with levels by name."""
+    """Tabulate rows and their reconstructions, levels by name."""
     units = dict(zip(shown.sources, shown.units, strict=True))
 
     def words(frame: pd.DataFrame, i: int) -> list[str]:
@@ -104,12 +104,12 @@ def _cells_table(schema: Schema, shown: Shown, rows: pd.DataFrame, again: pd.Dat
 
 
 def _cell(cell: Any, unit: str) -> str:
-    """A cell of a table: numbers in their unit, levels and dates as they are."""
+    """Write a cell of a table: numbers in their unit, levels and dates as they are."""
     return written(float(cell), unit) if unit in ("number", "year") else str(cell)
 
 
 def latent_space(shown: Shown) -> dict[str, Any]:
-    """A map of latent means: their first two principal axes, or z against the category where z is one number."""
+    """Map latent means: their first two principal axes, or z against the category where z is one number."""
     z = shown.z[:MAX_MAPPED].astype(np.float64)
     categories = None if shown.categories is None else shown.categories[:MAX_MAPPED]
     if len(z) < 3 or (z.shape[1] == 1 and categories is None):

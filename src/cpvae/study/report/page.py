@@ -89,7 +89,7 @@ def render(
     run: str | Path | None = None,
     max_rows: int = MAX_ROWS,
 ) -> str:
-    """The page as text; arguments as for `write_report`."""
+    """Make the page as text; arguments are those of `write_report`."""
     check_is_fitted(model)
     config = config or {}
     shown = look_at(model, X, labels, feature_names, max_rows)

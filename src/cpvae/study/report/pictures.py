@@ -22,12 +22,12 @@ LARGEST_SIDE = 96  # pixels of an image on the page
 
 
 def inline(figure: Figure) -> Markup:
-    """A figure as SVG; its text was escaped as it was written."""
+    """Put a figure into the page as SVG; its text was escaped as it was written."""
     return Markup(figures.svg(figure))
 
 
 def data_uri(tile: np.ndarray) -> str:
-    """uint8 ``(h, w[, 3])`` as an image in a data URI, at most 96 pixels wide: PNG, or JPEG where PNG is large."""
+    """Put uint8 ``(h, w[, 3])`` into a data URI, at most 96 pixels wide: PNG, or JPEG where PNG is large."""
     image = Image.fromarray(tile)
     if max(image.size) > LARGEST_SIDE:
         image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
@@ -44,25 +44,26 @@ def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def pictures(images: np.ndarray, alts: Sequence[str], limits: tuple[float, float]) -> list[Picture]:
-    """Images ``(n, c, h, w)`` for the page."""
+    """Make images ``(n, c, h, w)`` ready for the page."""
     tiles = figures.pixels(images, limits)
     smooth = max(tiles.shape[1:3]) > 40
     return [Picture(data_uri(tile), alt, smooth) for tile, alt in zip(tiles, alts, strict=True)]
 
 
 def as_images(model: DeepMixture, values: np.ndarray) -> np.ndarray:
+    """Give rows ``(n, F)`` the shape of the images of the fit."""
     assert model.image_shape_ is not None
     return values.reshape(-1, *model.image_shape_)
 
 
 def limits_of(model: DeepMixture, shown: Shown) -> tuple[float, float]:
-    """Black and white, the same in every image of the page."""
+    """Choose black and white, the same in every image of the page."""
     full = getattr(model.model_.likelihood, "full", None)
     return (0.0, float(full)) if isinstance(full, torch.Tensor) else figures.value_limits(shown.values)
 
 
 def draw(model: DeepMixture, n: int, component: int | None, mean: bool) -> np.ndarray:
-    """New rows ``(n, F)``, float64, the same each time the page is made."""
+    """Draw new rows ``(n, F)``, float64, the same each time the page is made."""
     rows, _ = model.sample(n, component, mean=mean, random_state=0 if component is None else component)
     if model.schema_ is not None:
         return model.schema_.expand(model.schema_.encode(rows))[0]

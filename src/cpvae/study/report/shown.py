@@ -59,6 +59,7 @@ class Shown:
         return self.standardise(self.values)
 
     def standardise(self, values: np.ndarray) -> np.ndarray:
+        """Give values ``(m, F)`` in standard deviations from the mean of these rows."""
         scale = means(np.square(self.values - self.means)) ** 0.5
         return (values - self.means) / np.where(scale > 0, scale, 1.0)
 
@@ -136,7 +137,7 @@ def look_at(
 
 
 def _as_fitted(model: DeepMixture, rows: Any) -> Any:
-    """Rows with names of columns if the model was fitted with them, and without otherwise, as scikit-learn wants it."""
+    """Name the columns of rows if the model was fitted with names, and only then, as scikit-learn wants it."""
     if model.schema_ is not None:
         return as_frame(rows, model.schema_.given)
     names = getattr(model, "feature_names_in_", None)
@@ -151,7 +152,7 @@ def _as_fitted(model: DeepMixture, rows: Any) -> Any:
 
 
 def _usable(labels: np.ndarray | None) -> np.ndarray | None:
-    """Labels as text; None if they are measurements rather than labels: more than half of them distinct."""
+    """Turn labels into text; None if they are measurements: more than half of them distinct."""
     if labels is None:
         return None
     text = labels.astype(str)
@@ -161,7 +162,7 @@ def _usable(labels: np.ndarray | None) -> np.ndarray | None:
 def nearest_rows(
     z: np.ndarray, categories: np.ndarray, k: int, mean: np.ndarray, scale: np.ndarray, m: int
 ) -> np.ndarray:
-    """The rows of category `k` nearest to its centre.
+    """Find the rows of category `k` nearest to its centre.
 
     Args:
         z: latent means, ``(n, D)``, the top level first; categories: of the rows, ``(n,)``.
@@ -177,7 +178,7 @@ def nearest_rows(
 
 
 def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAWN) -> np.ndarray:
-    """The categories worth a picture, largest first: those with at least a tenth of an even share.
+    """Choose the categories worth a picture, largest first: those with at least a tenth of an even share.
 
     Args:
         weights: their shares, ``(K,)``.
@@ -192,13 +193,13 @@ def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAW
 
 
 def used_categories(shown: Shown) -> int:
-    """How many categories are in use on these rows (`cpvae.probability.estimates.components_used`)."""
+    """Count the categories in use on these rows (`cpvae.probability.estimates.components_used`)."""
     q_c = shown.evaluation.q_c
     return components_used(np.bincount(q_c.argmax(1), minlength=q_c.shape[1]))
 
 
 def means(values: np.ndarray) -> np.ndarray:
-    """Means of the columns ``(n, F)`` over the cells that are not missing; NaN where there are none.
+    """Compute means of the columns ``(n, F)`` over the cells that are not missing; NaN where there are none.
 
     >>> means(np.array([[1.0, np.nan], [3.0, np.nan]])).tolist()
     [2.0, nan]

@@ -50,7 +50,7 @@ def _seconds(model: DeepMixture) -> float:
 
 
 def stopped_words(model: DeepMixture) -> str:
-    """Why training stopped."""
+    """Say why training stopped."""
     why = {
         ALL_EPOCHS: f"it had made the {_epochs(model)} asked for",
         EARLY: "the validation bound had stopped improving",
@@ -60,7 +60,7 @@ def stopped_words(model: DeepMixture) -> str:
 
 
 def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
-    """What was fitted, in a line."""
+    """Say in a line what was fitted."""
     words = [MODELS.get(type(model).__name__, type(model).__name__).split(",")[0].split(";")[0]]
     words += [f"{model.n_components_} categories"] if model.n_components_ > 1 else []
     words += [f"{model.likelihood_} likelihood", f"{_shape(model)}"]
@@ -70,7 +70,7 @@ def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
 
 
 def summary(model: DeepMixture, shown: Shown) -> str:
-    """What was found, in a few sentences."""
+    """Say in a few sentences what was found."""
     if shown.categories is None:
         return (
             "The model has no categories: it describes all rows by one continuous code and can draw new rows like them."
@@ -88,7 +88,7 @@ def summary(model: DeepMixture, shown: Shown) -> str:
 
 
 def rows_line(shown: Shown, rows_name: str) -> str:
-    """Which rows the numbers are about."""
+    """Say which rows the numbers are about."""
     n, name = len(shown.index), f"{rows_name} " if rows_name else ""
     text = f"Measured on {n:,} {name}rows"
     if n < shown.total:
@@ -99,7 +99,7 @@ def rows_line(shown: Shown, rows_name: str) -> str:
 
 
 def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterator[Fact]:
-    """What was fitted, to what, how, and with which software."""
+    """List what was fitted, to what, how, and with which software."""
     yield Fact("Model", MODELS.get(type(model).__name__, type(model).__name__))
     fitted_on = config.get("data", {}).get("rows")
     if fitted_on is not None:
@@ -125,7 +125,7 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
 
 
 def bounds_text(model: DeepMixture) -> str:
-    """The curves in a sentence, for those who cannot see them."""
+    """Say the curves in a sentence, for those who cannot see them."""
     if not model.history_:
         return "No epoch was completed."
     first, last = model.history_[0], model.history_[-1]
@@ -140,7 +140,7 @@ def bounds_text(model: DeepMixture) -> str:
 
 
 def commands(model: DeepMixture, run: str | Path | None, config: Mapping[str, Any]) -> list[Fact]:
-    """What to type next, if the folder of the run is known."""
+    """List what to type next, if the folder of the run is known."""
     if run is None:
         return []
     place = shlex.quote(str(run))
