@@ -1,1 +1,1 @@
-"""What is asked of fitted models: quality, comparison, choice, figures, reports. Imports `estimators` and below."""
+"""Questions to fitted models: quality, comparison, choice, figures, reports. Imports `estimators` and below."""

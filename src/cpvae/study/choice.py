@@ -1,4 +1,4 @@
-"""How many components: fits with several numbers of them, compared by the bound of rows that none of them saw."""
+"""The number of components: fits with several of them, compared by the bound of rows that no fit saw."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What `choose_components` found.
+    """The result of `choose_components`.
 
     Attributes:
         n_components: the number chosen; best: the one of the best bound.

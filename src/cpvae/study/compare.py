@@ -76,7 +76,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How every fit is judged.
+    """The rows and numbers by which every fit is judged.
 
     Attributes:
         split: the rows; None means "test", held out of the rows to fit where the data set has none.
@@ -116,7 +116,7 @@ def jobs_of(models: Sequence[str], components: Sequence[int], seeds: int) -> lis
 
 @dataclass(frozen=True)
 class Common:
-    """What all fits of a comparison share, as each process needs it.
+    """All that the fits of a comparison share, as each process needs it.
 
     Attributes:
         source, labels: the data, as on the command line.

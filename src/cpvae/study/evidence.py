@@ -1,4 +1,4 @@
-"""What a published figure must carry with it: how, with what and where it was made."""
+"""The evidence that a published figure carries: how, with what and where it was made."""
 
 from __future__ import annotations
 

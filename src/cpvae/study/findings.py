@@ -1,4 +1,4 @@
-"""What to watch out for in a fitted model, in plain words: functions of numbers, each a finding or None."""
+"""Findings: what to watch out for in a fitted model, in plain words. Each function of numbers gives one or None."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def unstable(stability: float | None, n_init: int) -> Finding | None:
         return None
     return Finding(
         "The categories differ from restart to restart",
-        f"{n_init} restarts agree on the categories of validation rows to an adjusted Rand index of {stability:.2f}, the "
-        "mean of every two, where 1 is the same groups and 0 is chance: part of what this fit found is luck.",
+        f"{n_init} restarts agree on the categories of validation rows to an adjusted Rand index of "
+        f"{stability:.2f}, the mean of every two, where 1 is the same groups and 0 is chance: part of what this fit found is luck.",
         "Believe what the restarts have in common; fit with fewer components, more rows, or another init.",
     )
 

@@ -1,4 +1,4 @@
-"""What a fit read and what it found, in a few sentences: the first words after `cpvae fit` and `cpvae evaluate`."""
+"""The first words after `cpvae fit` and `cpvae evaluate`: what was read and what was found, in a few sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well categories agree with labels: functions of arrays.
+"""Agreement of categories with labels: functions of arrays.
 
 Categories have no names, so an accuracy needs a mapping to labels. Two are in use, and differ when there are more
 categories than classes: the best one-to-one mapping (Hungarian method: Kuhn, 1955), and the most frequent label of each

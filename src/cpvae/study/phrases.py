@@ -1,4 +1,4 @@
-"""What a fit found, in words: numbers as people write them, and sentences made of them."""
+"""Phrases: numbers as people write them, and parts of sentences made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good generated rows are, as numbers.
+"""Numbers that say how good generated rows are.
 
 The paper (sections 5 and 6, Figures 6 to 9) asks four things of new rows and judges them by eye: does a category give
 rows of one kind, do rows of every kind appear, do they look like data, and are they as varied as data. Here a judge

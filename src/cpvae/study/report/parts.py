@@ -1,4 +1,4 @@
-"""What a page consists of, and how much of each there is room for."""
+"""The parts of a page, and how much room there is for each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Category:
-    """What the page shows of one category."""
+    """One category, as the page shows it."""
 
     number: int
     share: float

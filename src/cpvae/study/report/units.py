@@ -1,4 +1,4 @@
-"""How the values of each column are written on the page, and whether columns have an order."""
+"""The units in which the values of each column are written on the page, and the order of columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was fitted, how and to what, in words; and what to type next."""
+"""Words about a fit: what was fitted, how and to what; and what to type next."""
 
 from __future__ import annotations
 
