@@ -125,7 +125,8 @@ def unstable(stability: float | None, n_init: int) -> Finding | None:
     return Finding(
         "The categories differ from restart to restart",
         f"{n_init} restarts agree on the categories of validation rows to an adjusted Rand index of "
-        f"{stability:.2f}, the mean of every two, where 1 is the same groups and 0 is chance: part of what this fit found is luck.",
+        f"{stability:.2f}, the mean of every two, where 1 is the same groups and 0 is chance: part of what this fit "
+        "found is luck.",
         "Believe what the restarts have in common; fit with fewer components, more rows, or another init.",
     )
 
