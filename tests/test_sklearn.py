@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from cpvae import CPVAE, VAE
+from cpvae.estimators.zoo import MODELS
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 2, "random_state": 0}
+ALL = [cls(**({"n_components": 2} if cls.has_components else {}), **SMALL) for cls in MODELS]
 
-# A named deviation: the check, and why it does not apply.
+# Named deviations: the check, and why it does not apply. There are none.
 DEVIATIONS: dict[str, str] = {}
 
 
-@parametrize_with_checks([CPVAE(2, **SMALL), VAE(**SMALL)], expected_failed_checks=lambda estimator: DEVIATIONS)
+@parametrize_with_checks(ALL, expected_failed_checks=lambda estimator: DEVIATIONS)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("model", ALL, ids=lambda model: model.name)
+def test_codes_have_names_and_become_data_frames(model):
+    x = np.random.RandomState(0).normal(size=(60, 3))
+    pipeline = make_pipeline(StandardScaler(), model).set_output(transform="pandas")
+    codes = pipeline.fit_transform(x)
+    assert isinstance(codes, pd.DataFrame)
+    names = [f"{type(model).__name__.lower()}{i}" for i in range(4 if "hvae" in model.name else 2)]
+    assert list(codes.columns) == list(pipeline.get_feature_names_out()) == names
