@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 from sklearn.datasets import load_digits
 
 from cpvae.data import augment
-from cpvae.data.augment import AUGMENTS, Affine
+from cpvae.data.augment import AUGMENTS, Affine, Shift
 from cpvae.fitting.devices.world import World
 
 DIGITS = torch.from_numpy(load_digits().data[:20].astype(np.float32))
@@ -66,7 +66,7 @@ def test_each_image_gets_numbers_of_its_own_and_each_call_new_ones():
 
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_two_processes_make_together_the_copies_of_one(name):
-    affine = AUGMENTS[name]((1, 8, 8))
+    affine = AUGMENTS[name]((1, 8, 8) if name == "affine" else (1, 64))
     torch.manual_seed(3)
     whole = affine(DIGITS)
     parts = []
@@ -76,3 +76,27 @@ def test_two_processes_make_together_the_copies_of_one(name):
         with world.sharing(len(DIGITS)):
             parts.append(affine(DIGITS[world.part(len(DIGITS))]))
     assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
+
+
+def test_a_copy_of_a_signal_is_moved_and_scaled_whole(monkeypatch):
+    x = torch.randn(1, 3, 20, dtype=torch.float64)
+    monkeypatch.setattr(
+        augment, "draw_rows", lambda size, draw: torch.tensor([1.0, -0.5, *[0.0] * 18])[: size[-1]].expand(size)
+    )
+    copy = Shift((3, 20), shift=0.1, scale=0.2, noise=0.0)(x.flatten(1)).view(3, 20)
+    mean = x[0].mean(1, keepdim=True)
+    expected = mean + (x[0] - mean) * np.exp(-0.1)
+    torch.testing.assert_close(copy[:, :-2], expected[:, 2:])
+    torch.testing.assert_close(copy[:, -2:], expected[:, -1:].expand(-1, 2))
+
+
+def test_copies_of_signals_keep_channels_apart_and_gaps():
+    x = torch.randn(8, 2, 30)
+    x[:, 1] = 7.0
+    x[3, 0, 20:] = np.nan
+    copies = Shift((2, 30))(x.flatten(1)).view(8, 2, 30)
+    assert torch.equal(copies[:, 1], x[:, 1])  # no spread, no noise, nothing of the other sensor
+    assert not torch.allclose(copies[0, 0], x[0, 0])
+    assert 8 <= int(copies[3].isnan().sum()) <= 12
+    assert int(copies.isnan().sum()) == int(copies[3].isnan().sum())
+    assert Shift((2, 30)).times(2.0) == Shift((2, 30), 0.1, 0.2, 0.1)

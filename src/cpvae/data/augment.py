@@ -1,4 +1,4 @@
-"""Copies of an image that show the same thing: what its category should not depend on.
+"""Copies of a row that show the same thing, an image or a signal: what its category should not depend on.
 
 A copy is made afresh at every step. Training (`cpvae.fitting.loop`) pulls the category of a copy to that of the image,
 and has the code of a start's autoencoder rebuild the image from a copy.
@@ -7,9 +7,8 @@ and has the code of a start's autoencoder rebuild the image from a copy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,7 +18,13 @@ from cpvae.nn.draws import draw_rows, uniform_
 
 
 class Augment(Protocol):
-    """Makes copies of rows as they are stored."""
+    """Makes copies of rows as they are stored.
+
+    Attributes:
+        kind: of what rows, one of `cpvae.data.containers.KINDS`.
+    """
+
+    kind: ClassVar[str]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows ``(B, features)``, of any numeric dtype, to as many copies, floating."""
@@ -49,6 +54,7 @@ class Affine:
     True
     """
 
+    kind: ClassVar[str] = "images"
     shape: tuple[int, ...]
     rotation: float = 15.0
     scale: float = 0.12
@@ -80,5 +86,50 @@ class Affine:
         return Affine(self.shape, rotation, scale, shear, shift)
 
 
-# From the shape of images to what makes copies of them.
-AUGMENTS: dict[str, Callable[[tuple[int, ...]], Augment]] = {"affine": Affine}
+@dataclass(frozen=True)
+class Shift:
+    """Signals moved in time, made larger or smaller about their mean, and blurred by noise, each by its own numbers.
+
+    All channels of a row move together, and none is mixed with another. What comes from before the beginning or after
+    the end repeats the value there; a missing value moves with the others.
+
+    Args:
+        shape: of a signal, ``(channels, time)``.
+        shift: in time, to either side, as a share of the length.
+        scale: of a row; 0.1 is from exp(-0.1) to exp(0.1).
+        noise: standard deviation of what is added, as a share of that of the row's channel.
+
+    >>> signals = torch.randn(3, 2 * 50)
+    >>> Shift((2, 50))(signals).shape
+    torch.Size([3, 100])
+    >>> torch.allclose(Shift((2, 50), 0, 0, 0)(signals), signals, atol=1e-6)
+    True
+    """
+
+    kind: ClassVar[str] = "signals"
+    shape: tuple[int, ...]
+    shift: float = 0.05
+    scale: float = 0.1
+    noise: float = 0.05
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows ``(B, channels * time)``, of any numeric dtype, to copies of them, floating."""
+        _, time = self.shape
+        x = x if x.is_floating_point() else x.float()
+        signals = x.view(-1, *self.shape)
+        u = draw_rows(torch.Size([len(x), 2]), lambda size: 2 * torch.rand(size, device=x.device) - 1).to(x.dtype)
+        moved = (u[:, :1] * self.shift * time).round().long()
+        places = (torch.arange(time, device=x.device) + moved).clamp(0, time - 1)
+        mean = signals.nanmean(2, keepdim=True)
+        centred = signals - mean
+        spread = centred.square().nanmean(2, keepdim=True).sqrt()
+        copies = centred.gather(2, places.unsqueeze(1).expand_as(signals)) * torch.exp(u[:, 1:, None] * self.scale)
+        noise = draw_rows(signals.shape, lambda size: torch.randn(size, device=x.device)).to(x.dtype)
+        return (mean + copies + self.noise * spread * noise).flatten(1)
+
+    def times(self, factor: float) -> Shift:
+        """The same with all limits but the shape so many times as wide."""
+        return Shift(self.shape, factor * self.shift, factor * self.scale, factor * self.noise)
+
+
+AUGMENTS: dict[str, type[Affine] | type[Shift]] = {"affine": Affine, "shift": Shift}  # made from the shape of a row
