@@ -123,6 +123,15 @@ def test_a_kind_that_is_said_is_taken():
         as_rows(IMAGES[:, 0], "images")
 
 
+def test_columns_of_a_table_may_be_pixels():
+    frame = pd.DataFrame(IMAGES.reshape(12, 64))
+    assert as_rows(frame, "images").shape == (1, 8, 8)
+    assert as_rows(frame, "signals").shape == (1, 64)
+    assert as_rows(frame, "counts").kind == "counts"
+    with pytest.raises(InputError, match="kind='images' for a table whose column 'a' holds no numbers"):
+        as_rows(frame.assign(a="x"), "images")
+
+
 def test_text_makes_a_table():
     given = as_rows([[1.5, "red"], [None, "blue"]])
     assert given.kind == "table"
@@ -144,3 +153,52 @@ def test_rows_of_unequal_lengths_are_refused_in_a_line():
     for x in ([[1.0, 2.0], [3.0]], [np.ones(2), np.ones(3)], [np.ones((2, 2)), np.ones((3, 2))]):
         with pytest.raises(InputError, match=r"rows of unequal .* shape: row 0 has .* and row 1 has"):
             as_rows(x)
+
+
+def test_a_fit_to_a_sparse_matrix_is_that_to_its_rows():
+    dense = np.random.default_rng(0).poisson(0.7, (40, 6)).astype(float)
+    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(dense), columns=list("abcdef"))
+    model = CPVAE(2, **SMALL).fit(dense)
+    for x in (sparse.csr_array(dense), sparse.coo_matrix(dense), frame):
+        other = CPVAE(2, **SMALL).fit(x)
+        np.testing.assert_array_equal(other.score_samples(x), model.score_samples(dense))
+        few = dense[:3] if x is not frame else frame[:3]
+        np.testing.assert_allclose(other.score_samples(few), model.score_samples(dense)[:3], rtol=1e-5)
+    assert other.feature_names_in_.tolist() == list("abcdef")
+    with pytest.raises(InputError, match="columns of other names, or in another order"):
+        other.predict(frame[list("bacdef")])
+    with pytest.raises(InputError, match="X has 5 features, but CPVAE is expecting 6"):
+        other.predict(sparse.csr_array(dense[:, 1:]))
+
+
+def test_rows_of_a_sparse_matrix_are_made_dense_a_batch_at_a_time(monkeypatch):
+    from cpvae.data import rows as module
+    from cpvae.data.sparse import SparseRows
+
+    monkeypatch.setattr(module, "CHUNK", 12)
+    dense = np.arange(30, dtype=np.uint16).reshape(10, 3)
+    whole = module.Rows(SparseRows(dense))
+    assert whole.x.dtype == torch.int32
+    assert [len(x) for x in whole.chunks()] == [4, 4, 2]
+    for rows in (whole, whole.at(np.arange(10))):
+        np.testing.assert_array_equal(torch.cat(list(rows.chunks())), dense)
+        np.testing.assert_array_equal(rows.take(torch.tensor([7, 2])), dense[[7, 2]])
+        np.testing.assert_array_equal(next(rows.part(slice(3, 5)).chunks()), dense[3:5])
+        np.testing.assert_array_equal(rows.some(np.array([9, 0])).take(torch.tensor([1])), dense[:1])
+
+
+def test_copies_of_signals_where_they_are_asked_for():
+    x = np.random.default_rng(0).normal(size=(20, 2, 30))
+    model = CPVAE(2, **SMALL, augment="shift").fit(x)
+    assert model.consistent_
+    with pytest.raises(InputError, match=r"for rows taken for images: expected signals \(n, channels, time\)"):
+        CPVAE(2, **SMALL, augment="shift").fit(IMAGES)
+
+
+def test_a_kind_given_to_an_estimator():
+    x = np.random.default_rng(0).normal(size=(20, 9, 9))
+    assert CPVAE(2, **SMALL).fit(x).kind_ == "images"
+    model = CPVAE(2, **SMALL, kind="signals").fit(x)
+    assert (model.kind_, model.signal_shape_) == ("signals", (9, 9))
+    assert model.predict(x).shape == (20,)
+    assert CPVAE(2, **SMALL, kind="table").fit(x).sample(2)[0].shape == (2, 81)

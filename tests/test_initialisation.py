@@ -136,7 +136,7 @@ def test_without_consistency_only_the_start_uses_copies():
     shape = {"n_components": 2, "augment": "affine"}
     for consistency, expected in ((0.0, False), (20.0, True)):
         model = CPVAE(**shape, consistency=consistency)
-        model.image_shape_ = (1, 8, 8)
+        model.image_shape_, model.kind_ = (1, 8, 8), "images"
         model._check_params()
         assert model._augment() is not None
         assert model._consistent() is expected
@@ -179,7 +179,7 @@ def test_a_code_that_rebuilds_rows_from_copies_says_less_of_how_they_are_turned(
 
 
 def test_copies_are_for_images_alone():
-    with pytest.raises(InputError, match="augment='affine' for rows without a shape"):
+    with pytest.raises(InputError, match="augment='affine' for rows taken for matrix: expected images"):
         CPVAE(2, augment="affine", max_epochs=1).fit(BLOBS)
     with pytest.raises(InputError, match="augment='afine' is unknown"):
         CPVAE(2, augment="afine").fit(BLOBS)
@@ -188,7 +188,7 @@ def test_copies_are_for_images_alone():
 def test_copies_are_the_default_for_images_large_enough_that_have_a_start():
     def asked(shape: tuple[int, ...] | None, **arguments) -> bool:
         model = CPVAE(2, **arguments)
-        model.image_shape_ = shape
+        model.image_shape_, model.kind_ = shape, "images"
         return model._augment() is not None
 
     assert asked((1, 28, 28))

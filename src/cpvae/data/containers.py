@@ -58,6 +58,9 @@ class Given:
     row_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one row: ``(features,)``, ``(channels, time)`` or ``(channels, height, width)``."""
@@ -110,6 +113,8 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
 
 def _opened(x: Any) -> Given:
     """The numbers or cells inside of a container, not yet of a kind."""
+    if isinstance(x, Given):
+        return x
     library = type(x).__module__.split(".")[0]
     if library == "anndata" and hasattr(x, "obs_names"):
         return replace(_opened(x.X), names=tuple(map(str, x.var_names)), row_names=tuple(map(str, x.obs_names)))
@@ -295,18 +300,29 @@ def _cells(cells: Any) -> Any:
     return numbers.astype(np.float64) if (numbers.notna() == observed).all() else cells
 
 
+def _numbers(frame: Any, kind: str) -> np.ndarray:
+    """The cells of a data frame whose columns are the numbers of images or signals."""
+    text = [str(name) for name, cells in frame.items() if cells.dtype.kind not in "biuf"]
+    if text:
+        raise InputError(
+            f"kind={kind!r} for a table whose column {text[0]!r} holds no numbers; expected numbers; drop it"
+        )
+    numbers: np.ndarray = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
+
+
 # -- kinds -------------------------------------------------------------------------------------------------------------
 
 
 def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
     """The same rows, known to be of a kind, in its shape."""
     values = given.values
+    if given.kind == "table" and kind in ("images", "signals"):
+        values = _numbers(values, kind)
     if not isinstance(values, np.ndarray):
         if kind in ("images", "signals"):
-            raise InputError(
-                f"kind={kind!r} for a {'table' if given.kind == 'table' else 'sparse matrix'}: expected an array"
-            )
-        return replace(given, kind=kind if kind != "auto" and given.kind == "matrix" else given.kind)
+            raise InputError(f"kind={kind!r} for a sparse matrix: expected an array")
+        return replace(given, kind=given.kind if kind == "auto" else kind)
     if values.ndim > 4:
         raise InputError(
             f"rows of shape {values.shape[1:]}: expected (features,), (channels, time) or (channels, height, width)"

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from cpvae.arguments import between, one_of, seed, whole, widths
 from cpvae.data.augment import Augment
+from cpvae.data.containers import KINDS
 from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.errors import InputError
@@ -122,6 +123,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     network: str = argument(among(NETWORKS), default="dense")
     hidden: tuple[int, ...] = argument(widths, default=(300, 300))
     decoder_hidden: tuple[int, ...] | None = argument(optional(widths), default=None)
+    kind: str = argument(among(("auto", *KINDS)), default="auto")
     likelihood: str = argument(among(("auto", *likelihoods.NAMES)), default="auto")
     noise: float | None = argument(optional(within(0.0, math.inf)), default=None)
     schema: dict[str, str] | None = argument(optional(lambda name, value: check_given(value)), default=None)
@@ -196,8 +198,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Learn the model from rows, without labels.
 
         Args:
-            X: rows, ``(n, features)`` or ``(n, channels, height, width)``; a memory-mapped array is not read whole.
-                A data frame with text, or rows with missing cells (NaN, None), are modelled column by column
+            X: rows, ``(n, features)``, ``(n, channels, height, width)`` or ``(n, channels, time)``, in any container
+                (`cpvae.data.containers`); a memory-mapped array is not read whole, a sparse matrix stays sparse. A data
+                frame with text, or rows with missing cells (NaN, None), are modelled column by column
                 (`cpvae.schema`); missing cells are marginalised out, never filled.
             y: ignored; here for scikit-learn's pipelines.
             X_valid: rows for the validation bound, by which weights and restarts are chosen; by default
@@ -357,6 +360,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]  # the precision of the weights
+        tags.input_tags.sparse = True  # made dense a batch at a time
         tags.input_tags.allow_nan = True  # in tables: marginalised out
         return tags
 

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpvae.arguments import LARGEST_SEED, between, whole
+from cpvae.arguments import LARGEST_SEED, between, one_of, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
+from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError
 from cpvae.fitting import runs
@@ -67,6 +68,7 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "feature_names_in": None if names is None else [str(name) for name in names],
         "image_shape": estimator.image_shape_,
         "signal_shape": estimator.signal_shape_,
+        "kind": estimator.kind_,
         "likelihood": estimator.likelihood_,
         "schema": None if estimator.schema_ is None else estimator.schema_.as_dict(),
         "history": estimator.history_,
@@ -167,6 +169,10 @@ def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
     estimator.n_features_in_ = fitted["n_features_in"]
     estimator.image_shape_ = _shape("image_shape", fitted["image_shape"], 3)
     estimator.signal_shape_ = _shape("signal_shape", fitted.get("signal_shape"), 2)
+    known = "images" if estimator.image_shape_ else "signals" if estimator.signal_shape_ else "matrix"
+    estimator.kind_ = fitted.get("kind", known)  # files from before it was kept
+    one_of("kind", estimator.kind_, KINDS)
+    estimator.notes_ = ()
     estimator.likelihood_ = _text("likelihood", fitted["likelihood"])
     names = fitted["feature_names_in"]
     if names is not None:

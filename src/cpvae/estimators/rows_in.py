@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from cpvae.data.containers import as_rows
+from cpvae.data.containers import Given, as_rows
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame, first_gap
+from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
 from cpvae.probability.models import VAE as VAEModule
 
+CHUNK = 10_000  # rows looked at together
 LARGEST = 1e30  # float32 ends at 3.4e38; squares need room
 
 
@@ -28,9 +31,12 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         n_features_in_: columns that are modelled.
         image_shape_: ``(channels, height, width)``, or None where rows are no images.
         signal_shape_: ``(channels, time)``, or None where rows are no signals.
+        kind_: what rows were taken for, one of `cpvae.data.containers.KINDS`.
+        notes_: what was guessed about them, a line each.
         schema_: kinds and levels of the columns of a table, or None where rows are plain numbers.
     """
 
+    kind: str
     likelihood: str
     schema: dict[str, str] | None
 
@@ -39,6 +45,8 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     n_features_in_: int
     image_shape_: tuple[int, ...] | None
     signal_shape_: tuple[int, ...] | None
+    kind_: str
+    notes_: tuple[str, ...]
     schema_: Schema | None
 
     def _check_rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
@@ -47,10 +55,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept. A table
         with a schema becomes float64, NaN where a cell is missing.
         """
-        given = as_rows(X) if reset else as_rows(X, self._kind(), self.image_shape_ or self.signal_shape_)
+        given = as_rows(X, self.kind) if reset else as_rows(X, *self._known())
         X = given.flat
         if reset:
-            self.schema_ = None
+            self.kind_, self.notes_, self.schema_ = given.kind, given.notes, None
             self.image_shape_ = given.shape if given.kind == "images" else None
             self.signal_shape_ = given.shape if given.kind == "signals" else None
         elif given.kind == "images" and given.shape != self.image_shape_:
@@ -70,23 +78,44 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             by_column = bool(where)
         if by_column:
             return self._encode(given.values if given.kind == "images" else X, reset)  # images are no table
+        if isinstance(X, SparseRows):
+            return self._check_sparse(given, reset)
         try:
             array: np.ndarray = validate_data(
                 self, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
-        if array.dtype.kind == "f" and len(array):
-            biggest = max(float(np.abs(chunk).max()) for chunk in _chunks(array))
-            if biggest > LARGEST:
-                raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
+        _refuse_large(array)
         return array
 
-    def _kind(self) -> str:
-        """Say what the rows of the fit were taken for; later rows are not guessed anew."""
-        if self.image_shape_ is not None:
-            return "images"
-        return "auto" if self.signal_shape_ is None else "signals"
+    def _known(self) -> tuple[str, tuple[int, ...] | None]:
+        """Say what the rows of the fit were, and their shape: later rows are not guessed anew."""
+        shape = self.image_shape_ or self.signal_shape_
+        return (self.kind_ if shape or self.kind_ == "counts" else "auto"), shape
+
+    def _check_sparse(self, given: Given, reset: bool) -> Any:
+        """Check a sparse matrix, which stays sparse, as scikit-learn checks an array."""
+        try:
+            array = SparseRows(check_array(given.values, accept_sparse="csr", ensure_min_samples=2 if reset else 1))
+        except ValueError as error:
+            raise InputError(" ".join(str(error).split())) from error
+        names = None if given.names is None else np.array(given.names, dtype=object)
+        if reset:
+            self.n_features_in_ = array.shape[1]
+            if names is not None:
+                self.feature_names_in_ = names
+            elif hasattr(self, "feature_names_in_"):  # of an earlier fit
+                del self.feature_names_in_
+        elif array.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"X has {array.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input; give the columns of the fit"
+            )
+        elif names is not None and not np.array_equal(names, getattr(self, "feature_names_in_", names)):
+            raise InputError("columns of other names, or in another order, than those of the fit; give the same")
+        _refuse_large(array)
+        return array
 
     def _encode(self, X: Any, reset: bool) -> np.ndarray:
         """Turn a table into the numbers of its schema, ``(n, columns modelled)``."""
@@ -125,16 +154,26 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         return array if self.schema_ is None else self.schema_.decode(array)
 
 
-def as_table(x: np.ndarray | pd.DataFrame, names: Sequence[str] | None) -> Any:
+def as_table(x: Any, names: Sequence[str] | None) -> Any:
     """Name the columns of rows: a data frame that shares their memory, or the rows as they are without names."""
-    return x if names is None or isinstance(x, pd.DataFrame) else pd.DataFrame(x, columns=list(names), copy=False)
+    if names is None or isinstance(x, pd.DataFrame):
+        return x
+    if isinstance(x, SparseRows):
+        return Given("matrix", x, tuple(names))
+    return pd.DataFrame(x, columns=list(names), copy=False)
 
 
 def take(x: Any, index: np.ndarray) -> Any:
-    """Take some rows of a data frame or an array."""
+    """Take some rows of a data frame, an array or a sparse matrix."""
+    if isinstance(x, Given):
+        return replace(x, values=x.values[index], row_names=None)
     return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
 
 
-def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(array), 10_000):
-        yield array[start : start + 10_000]
+def _refuse_large(array: Any) -> None:
+    """Refuse values that leave float32."""
+    if array.dtype.kind != "f" or not len(array):
+        return
+    biggest = max(float(np.abs(array[start : start + CHUNK]).max()) for start in range(0, len(array), CHUNK))
+    if biggest > LARGEST:
+        raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")

@@ -44,6 +44,7 @@ class CPVAE(Clusterer):
         network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
         hidden: widths of the encoder's hidden layers, in a dense network.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
+        kind: what rows are, one of `cpvae.data.containers.KINDS`, which has the rule of "auto".
         likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
             taken for text and missing cells), or "auto" to decide from the data.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
@@ -59,8 +60,9 @@ class CPVAE(Clusterer):
             `cpvae.fitting.starts.start.STARTS`; "auto" goes by the kind of data (`cpvae.fitting.starts.start.choose`);
             "random" starts from nothing and mostly ends in few categories.
         augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
-            the image; "none" does not; "auto" does with images of 16 pixels a side or more that have a start: smaller
-            ones are blurred by it, and categories that begin at random agree soonest by being one.
+            the image; "shift" makes copies of signals, moved in time and scaled, with noise; "none" makes none. "auto"
+            is "affine" for images of 16 pixels a side or more that have a start: smaller ones are blurred by it, and
+            categories that begin at random agree soonest by being one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
             start makes use of them.
         n_init: restarts; the one with the best validation bound is kept.
@@ -162,17 +164,20 @@ class CPVAE(Clusterer):
         return choose(self.image_shape_ is not None) if self.init == "auto" else STARTS[self.init]
 
     def _augment(self) -> Augment | None:
-        if self.image_shape_ is None and self.augment not in ("auto", "none"):
+        if self.augment == "none" or (self.augment == "auto" and self.image_shape_ is None):
+            return None
+        shape = self.image_shape_ or self.signal_shape_
+        maker = AUGMENTS["affine" if self.augment == "auto" else self.augment]
+        if shape is None or maker.kind != self.kind_:
+            expected = {"images": "(n, channels, height, width)", "signals": "(n, channels, time)"}[maker.kind]
             raise InputError(
-                f"augment={self.augment!r} for rows without a shape: expected images (n, channels, height, width); "
-                "reshape them, or leave augment at 'auto'"
+                f"augment={self.augment!r} for rows taken for {self.kind_}: expected {maker.kind} {expected}; reshape "
+                "them, or leave augment at 'auto'"
             )
-        if self.image_shape_ is None or self.augment == "none":
-            return None
         alone = self.n_components == 1  # a single category is the same for all copies
-        if self.augment == "auto" and (alone or self.init == "random" or min(self.image_shape_[1:]) < LEAST_SIDE):
+        if self.augment == "auto" and (alone or self.init == "random" or min(shape[1:]) < LEAST_SIDE):
             return None
-        return AUGMENTS["affine" if self.augment == "auto" else self.augment](self.image_shape_)
+        return maker(shape)
 
     def _consistent(self) -> bool:
         return self.consistency > 0 and self._augment() is not None
