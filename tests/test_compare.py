@@ -21,9 +21,9 @@ import torch
 
 import cpvae
 from cpvae import InputError
-from cpvae.estimators import contract
+from cpvae.estimators import learning
 from cpvae.fitting import loop, runs
-from cpvae.study.compare import EVALUATION, PAGE, RESULT, TABLE, Protocol, compare_models, jobs_of
+from cpvae.study.compare import EVALUATION, PAGE, RESULT, TABLE, Protocol, compare_models, entries_of
 from cpvae.study.comparison import COLUMNS, cell, shown_columns
 from cpvae.study.evaluation import evaluate_model
 from cpvae.study.held_out import hold_out, with_held_out
@@ -243,12 +243,12 @@ def test_a_name_does_not_break_the_table(place):
 
 
 def test_models_components_and_seeds_multiply():
-    names = [job.name for job in jobs_of(["vae", "mog", "hvae", "mog", "vamp"], [2, 5, 2], 2)]
+    names = [job.name for job in entries_of(["vae", "mog", "hvae", "mog", "vamp"], [2, 5, 2], 2)]
     once = ["vae", "mog-k2", "mog-k5", "hvae", "vamp-k2", "vamp-k5"]
     assert names == [f"{name}-seed{seed}" for seed in (0, 1) for name in once]
-    assert [job.name for job in jobs_of(["vae"], [], 1)] == ["vae-seed0"]
+    assert [job.name for job in entries_of(["vae"], [], 1)] == ["vae-seed0"]
     with pytest.raises(InputError, match="needs a number of components; say --components 10"):
-        jobs_of(["mog"], [], 1)
+        entries_of(["mog"], [], 1)
 
 
 # -- which rows --------------------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_an_evaluation_that_is_damaged_is_made_again(shop):
 
 
 def test_warnings_of_a_fit_stay_with_it(place, monkeypatch):
-    monkeypatch.setattr(contract, "COLLAPSED", 2.0)  # every fit with components warns
+    monkeypatch.setattr(learning, "COLLAPSED", 2.0)  # every fit with components warns
     arguments = ("compare", "t.npz", "--models", "vae,mog", "-k", 3, *OPTIONS, "--seeds", 1, "--jobs", 1, "--out", "c")
     first = json.loads(done(*arguments, "--json").out)
     assert [len(run["warnings"]) for run in first["runs"]] == [0, 1]
@@ -559,7 +559,7 @@ def test_an_option_that_a_model_does_not_have(place):
 
 
 def test_a_process_that_was_killed(place, monkeypatch):
-    monkeypatch.setattr("cpvae.study.compare.run_job", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr("cpvae.study.compare.run_entry", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
     answer = call("compare", "t.npz", "--models", "vae", *OPTIONS, "--seeds", 2, "--jobs", 2, "--out", "c")
     assert answer.code == 2
     assert answer.err.splitlines()[-1] == (

@@ -137,11 +137,11 @@ def test_without_consistency_only_the_start_uses_copies():
     for consistency, expected in ((0.0, False), (20.0, True)):
         model = CPVAE(**shape, consistency=consistency)
         model.image_shape_, model.kind_ = (1, 8, 8), "images"
-        model._check_params()
+        model.check_params()
         assert model._augment() is not None
         assert model._consistent() is expected
     with pytest.raises(InputError, match=r"consistency=-1: expected a number 0 or above 0"):
-        CPVAE(2, consistency=-1)._check_params()
+        CPVAE(2, consistency=-1).check_params()
 
 
 def test_without_umap_its_start_says_how_to_get_it(monkeypatch):

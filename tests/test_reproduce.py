@@ -543,7 +543,7 @@ def test_the_experiments_of_the_checkout_are_the_paper():
     for target in targets.TARGETS:
         assert targets.rows_for(target, rows)
     for row in rows:
-        make_estimator(row.model, row.params)._check_params()
+        make_estimator(row.model, row.params).check_params()
 
 
 def test_pages_of_the_checkout_are_what_its_results_give():

@@ -146,7 +146,7 @@ def fit(
     params = estimator_arguments(given)
     runs.check_folder(out, resume)
     if not resume:
-        make_estimator(model or "cpvae", params)._check_params()  # before data are fetched or read
+        make_estimator(model or "cpvae", params).check_params()  # before data are fetched or read
     try:
         run = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet, say)
     except KeyboardInterrupt as error:

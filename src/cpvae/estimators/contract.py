@@ -171,7 +171,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         """Give the new module what it needs of the training rows."""
 
-    def _check_params(self) -> None:
+    def check_params(self) -> None:
         """Refuse arguments that make no sense, all of them in one line."""
         params.check(self)
         if self.schema is not None and self.likelihood not in ("auto", "columns"):

@@ -120,7 +120,7 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
     with described(path):
         params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
         estimator = known[meta["estimator"]](**params)
-        estimator._check_params()
+        estimator.check_params()
         _restore(estimator, tensors, meta["fitted"])
     return estimator
 

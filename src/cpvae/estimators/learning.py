@@ -87,7 +87,7 @@ def prepare(
     Raises:
         InputError: arguments or rows that cannot be used.
     """
-    estimator._check_params()
+    estimator.check_params()
     array = estimator._check_rows(X, reset=True)
     if len(array) < estimator.n_components:
         raise InputError(

@@ -47,7 +47,7 @@ def fit(
         InputError: arguments or rows that cannot be used; a folder with another run.
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
-    estimator._check_params()
+    estimator.check_params()
     with ExitStack() as lock:
         world().first(lambda: lock.enter_context(runs.held(folder)))
         seeds = world().first(lambda: runs.read_config(folder)["seeds"] if resume and runs.begun(folder) else None)

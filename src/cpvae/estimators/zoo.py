@@ -116,8 +116,8 @@ class CPVAE(Clusterer):
     consistency: float = argument(within(0.0, math.inf, lowest=True), default=20.0)
     released: tuple[str, ...] = argument(anything, default=())
 
-    def _check_params(self) -> None:
-        super()._check_params()
+    def check_params(self) -> None:
+        super().check_params()
         self._check_released()
 
     def _check_released(self) -> None:

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from cpvae.arguments import between, whole
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError
 from cpvae.estimators.contract import Clusterer, clusters, take
 from cpvae.files import write_json
 from cpvae.fitting import runs
-from cpvae.fitting.devices import device
-from cpvae.fitting.jobs import here, one_thread, unordered
+from cpvae.fitting.jobs import Done, Job, at_a_time, run
 from cpvae.probability.estimates import components_used
 from cpvae.study import figures
 from cpvae.study.held_out import hold_out, schema_of
 
 CANDIDATES = (1, 2, 5, 10, 20)
+MOST_SEEDS = 1000  # more is a slip of the finger
 RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
 RULE = (
     "Bounds are of rows that no fit saw. Chosen is the smallest number whose bound is worse than the best by no more "
@@ -130,56 +129,83 @@ def choose_components(
         >>> choice.n_components, [candidate.n_components for candidate in choice.candidates]
         (2, [1, 2])
     """
-    if not clusters(estimator):
-        raise InputError(f"{type(estimator).__name__} has no components to choose; expected CPVAE, MoGVAE or VampVAE")
-    whole("n_seeds", n_seeds, 1)
+    numbers = _numbers(estimator, components, n_seeds)
     between("held_out_fraction", held_out_fraction, 0.0, 1.0)
-    numbers = sorted({*components})
-    if not numbers:
-        raise InputError("components=[]: expected numbers of components to try, such as [2, 5, 10]")
-    for number in numbers:
-        whole("components", number, 1)
-        clone(estimator).set_params(n_components=number)._check_params()
-    seed = estimator.random_state if isinstance(estimator.random_state, (int, np.integer)) else 0
+    seed = int(estimator.random_state) if isinstance(estimator.random_state, (int, np.integer)) else 0
     if X_held_out is None:
         rows: Any = X if hasattr(X, "iloc") else np.asarray(X)
-        X, X_held_out = (take(rows, index) for index in hold_out(len(rows), held_out_fraction, int(seed)))
-    schema = schema_of(estimator, [X, X_held_out])
-    if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
-        estimator = clone(estimator).set_params(schema=schema.as_given())
+        X, X_held_out = (take(rows, index) for index in hold_out(len(rows), held_out_fraction, seed))
     n_rows, n_held_out = len(X), len(X_held_out)  # type: ignore[arg-type]
     if numbers[-1] > n_rows:
         raise InputError(f"{n_rows} rows to fit for {numbers[-1]} components; give more rows, or try smaller numbers")
     if n_held_out < 2:
         raise InputError(f"{n_held_out} held-out rows: expected 2 or more; give more rows")
+    schema = schema_of(estimator, [X, X_held_out])
+    if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
+        estimator = clone(estimator).set_params(schema=schema.as_given())
     place = None if out is None else Path(out)
-    jobs = [(number, int(seed) + i) for i in range(n_seeds) for number in numbers]
-    n_jobs = min(
-        n_jobs or (joblib.effective_n_jobs(-1) if device.find(estimator.device).type == "cpu" else 1), len(jobs)
-    )
-    progress(f"{len(jobs)} fits to {n_rows:,} rows, {n_jobs} at a time, judged by {n_held_out:,} others")
-    tasks = (
-        here(_fit)(clone(estimator).set_params(n_components=k, random_state=s), X, X_held_out, place, about)
-        for k, s in jobs
-    )
-    found: dict[tuple[int, int], tuple[Clusterer, np.ndarray]] = {}
-    advice = "repeat it with n_jobs=1 (--jobs 1)"
-    if place is not None:
-        advice = f"what is finished is in {place}; {advice} to go on"
-    for fitted, elbo in unordered(tasks, n_jobs, "a fit", advice):
-        found[fitted.n_components, fitted.random_state] = fitted, elbo
-        progress(f"{len(found)}/{len(jobs)} {_name(fitted)}: -L {-elbo.mean(dtype=np.float64):.2f} on held-out rows")
-    elbo = {k: np.stack([found[job][1] for job in jobs if job[0] == k]).astype(np.float64) for k in numbers}
-    best = max(numbers, key=lambda k: elbo[k].mean())
-    models = {k: [found[job][0] for job in jobs if job[0] == k] for k in numbers}
-    candidates = tuple(_candidate(k, elbo[k], elbo[best], models[k], X_held_out) for k in numbers)
-    chosen = next(c for c in candidates if c.worse_by <= c.worse_by_se)
-    kept = models[chosen.n_components][int(np.argmin(chosen.by_seed))]
-    choice = Choice(chosen.n_components, best, n_held_out, candidates, kept)
+    pairs = [(k, seed + i) for i in range(n_seeds) for k in numbers]
+    asked = [clone(estimator).set_params(n_components=k, random_state=s) for k, s in pairs]
+    at_once = at_a_time(n_jobs, len(asked), str(estimator.device))
+    progress(f"{len(asked)} fits to {n_rows:,} rows, {at_once} at a time, judged by {n_held_out:,} others")
+    fits = _run_all(asked, X, X_held_out, place, about, at_once, progress)
+    choice = _chosen(numbers, fits, X_held_out)
     if place is not None:
         write_json(place / RESULT, choice.as_dict())
         figures.save(_picture(choice), place / PICTURE)
     return choice
+
+
+def _numbers(estimator: Clusterer, components: Sequence[int], n_seeds: int) -> list[int]:
+    """Sort the numbers of components to try, and refuse what cannot be tried."""
+    if not clusters(estimator):
+        raise InputError(f"{type(estimator).__name__} has no components to choose; expected CPVAE, MoGVAE or VampVAE")
+    whole("n_seeds", n_seeds, 1, MOST_SEEDS)
+    numbers = sorted({*components})
+    if not numbers:
+        raise InputError("components=[]: expected numbers of components to try, such as [2, 5, 10]")
+    for number in numbers:
+        whole("components", number, 1)
+        clone(estimator).set_params(n_components=number).check_params()
+    return numbers
+
+
+Fitted = tuple[Clusterer, np.ndarray]  # a fit, and the bound of each held-out row, (n,)
+
+
+def _run_all(
+    asked: Sequence[Clusterer],
+    X: Any,
+    X_held_out: Any,
+    place: Path | None,
+    about: dict[str, Any] | None,
+    at_once: int,
+    progress: Callable[[str], None],
+) -> list[Fitted]:
+    """Fit all estimators, and score the held-out rows; the fits come in the order of the estimators."""
+    advice, ended = "repeat it with n_jobs=1 (--jobs 1)", []
+    if place is not None:
+        advice = f"what is finished is in {place}; {advice} to go on"
+
+    def told(done: Done[Fitted]) -> None:
+        ended.append(done.name)
+        bound = -done.result()[1].mean(dtype=np.float64)
+        progress(f"{len(ended)}/{len(asked)} {done.name}: -L {bound:.2f} on held-out rows")
+
+    jobs = [Job(_name(one), partial(_fit, one, X, X_held_out, place, about)) for one in asked]
+    return [done.result() for done in run(jobs, at_once, told=told, advice=advice)]
+
+
+def _chosen(numbers: Sequence[int], fits: Sequence[Fitted], X_held_out: Any) -> Choice:
+    """Choose by the rule."""
+    parted = {k: [fit for fit in fits if fit[0].n_components == k] for k in numbers}
+    models = {k: [model for model, _ in some] for k, some in parted.items()}
+    bounds = {k: np.stack([elbo for _, elbo in some]).astype(np.float64) for k, some in parted.items()}
+    best = max(numbers, key=lambda k: bounds[k].mean())
+    candidates = tuple(_candidate(k, bounds[k], bounds[best], models[k], X_held_out) for k in numbers)
+    chosen = next(c for c in candidates if c.worse_by <= c.worse_by_se)
+    kept = models[chosen.n_components][int(np.argmin(chosen.by_seed))]
+    return Choice(chosen.n_components, best, len(X_held_out), candidates, kept)
 
 
 def _picture(choice: Choice) -> Figure:
@@ -221,16 +247,12 @@ def _name(estimator: Clusterer) -> str:
     return f"k{estimator.n_components}-seed{estimator.random_state}"
 
 
-def _fit(
-    estimator: Clusterer, X: Any, X_held_out: Any, place: Path | None, about: dict[str, Any] | None
-) -> tuple[Clusterer, np.ndarray]:
+def _fit(estimator: Clusterer, X: Any, X_held_out: Any, place: Path | None, about: dict[str, Any] | None) -> Fitted:
     """Fit, or read what the folder holds of the fit; give it with the bound of each held-out row, ``(n,)``."""
     folder = None if place is None else place / _name(estimator)
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # that too many components are not all used is what is asked
-        resume = folder is not None and (folder / runs.CONFIG).exists()
-        estimator.fit(X, out=folder, resume=resume, about=about)
-        return estimator, estimator.score_samples(X_held_out)
+    resume = folder is not None and runs.begun(folder)
+    estimator.fit(X, out=folder, resume=resume, about=about)
+    return estimator, estimator.score_samples(X_held_out)
 
 
 def _candidate(

@@ -13,16 +13,15 @@ Models are judged by rows that no fit saw: the test rows of the data set, or a f
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
-import torch
 
 from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
@@ -34,7 +33,7 @@ from cpvae.estimators.contract import as_table
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
-from cpvae.fitting.jobs import here, one_thread, unordered
+from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
 from cpvae.probability.estimates import standard_error
 from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_rows
 from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
@@ -51,8 +50,8 @@ MOST_SEEDS = 1000  # more is a slip of the finger
 
 
 @dataclass(frozen=True)
-class Job:
-    """One fit: a model by name, its number of components or None, and a seed."""
+class Entry:
+    """One fit of a comparison: a model by name, its number of components or None, and a seed."""
 
     model: str
     components: int | None
@@ -62,7 +61,7 @@ class Job:
     def name(self) -> str:
         """Name its run folder.
 
-        >>> Job("vae", None, 0).name, Job("mog", 10, 2).name
+        >>> Entry("vae", None, 0).name, Entry("mog", 10, 2).name
         ('vae-seed0', 'mog-k10-seed2')
         """
         middle = "" if self.components is None else f"-k{self.components}"
@@ -91,10 +90,10 @@ class Protocol:
     per_component: int = 100
 
 
-def jobs_of(models: Sequence[str], components: Sequence[int], seeds: int) -> list[Job]:
+def entries_of(models: Sequence[str], components: Sequence[int], seeds: int) -> list[Entry]:
     """List all fits, one seed after the other, so that a comparison stopped early compares like with like.
 
-    >>> [job.name for job in jobs_of(["mog", "vae"], [5, 10], 1)]
+    >>> [entry.name for entry in entries_of(["mog", "vae"], [5, 10], 1)]
     ['mog-k5-seed0', 'mog-k10-seed0', 'vae-seed0']
     """
     if not models:
@@ -111,7 +110,7 @@ def jobs_of(models: Sequence[str], components: Sequence[int], seeds: int) -> lis
         if mixed and not components:
             raise InputError(f"model {name!r} needs a number of components; say --components 10")
         pairs += [(name, k) for k in dict.fromkeys(components)] if mixed else [(name, None)]
-    return [Job(name, k, seed) for seed in range(seeds) for name, k in pairs]
+    return [Entry(name, k, seed) for seed in range(seeds) for name, k in pairs]
 
 
 @dataclass(frozen=True)
@@ -178,16 +177,16 @@ def compare_models(
             then.
     """
     protocol, params = protocol or Protocol(), params or {}
-    jobs = jobs_of(models, components, seeds)
-    check_options(jobs, params)
+    entries = entries_of(models, components, seeds)
+    check_options(entries, params)
     given = load_data(source, labels, progress)
     data = _data_to_judge_by(given, protocol.split)
     split, fitted = choose_split(data, protocol.split), choose_split_for_fit(data)
-    check_rows(data, jobs)
-    estimator = estimator_for(given, jobs[0].model, jobs[0].params(params))
+    check_rows(data, entries)
+    estimator = estimator_for(given, entries[0].model, entries[0].params(params))
     schema = schema_of(estimator, [rows_of(data, name) for name in data.splits])
     asked = params if schema is None else {**params, "schema": schema.as_given()}
-    check_folders(out, source, data, jobs, asked)
+    check_folders(out, source, data, entries, asked)
     held_out = None
     if data is not given:
         held_out = {"rows": len(data.splits[split].x), "of": len(given.splits[choose_split_for_fit(given)].x)}
@@ -196,7 +195,7 @@ def compare_models(
         )
     judge = _judge(data, split, schema, out, progress)
     common = Common(source, labels, asked, schema, protocol, judge, out, digest(data))
-    ordered = _run_all(jobs, common, n_jobs, progress)
+    ordered = _run_all(entries, common, n_jobs, progress)
     comparison = {
         "dataset": data.name,
         "source": source,
@@ -217,20 +216,22 @@ def compare_models(
 
 
 def _run_all(
-    jobs: Sequence[Job], common: Common, n_jobs: int | None, progress: Callable[[str], None]
+    entries: Sequence[Entry], common: Common, n_jobs: int | None, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Run all fits, and give their figures in order."""
-    on_cpu = common.params.get("device") == "cpu" or not torch.cuda.is_available()
-    n_jobs = min(n_jobs or (joblib.effective_n_jobs(-1) if on_cpu else 1), len(jobs))
-    progress(f"{len(jobs)} fits, {n_jobs} at a time; each has a folder in {common.out}")
-    found: dict[str, dict[str, Any]] = {}
+    at_once = at_a_time(n_jobs, len(entries), str(common.params.get("device", "auto")))
+    progress(f"{len(entries)} fits, {at_once} at a time; each has a folder in {common.out}")
+    ended: list[str] = []
+
+    def told(done: Done[dict[str, Any]]) -> None:
+        ended.append(done.name)
+        found = done.result()
+        bound, seconds = found["negative_elbo"], found["seconds"]
+        progress(f"{len(ended)}/{len(entries)} {done.name}: -L {bound:.2f}, {seconds:.0f} s")
+
+    jobs = [Job(entry.name, partial(run_entry, entry, common)) for entry in entries]
     advice = f"what is finished is in {common.out}; run the same command with fewer --jobs to go on"
-    for result in unordered((here(run_job)(job, common) for job in jobs), n_jobs, "a fit", advice):
-        found[result["run"]] = result
-        progress(
-            f"{len(found)}/{len(jobs)} {result['run']}: -L {result['negative_elbo']:.2f}, {result['seconds']:.0f} s"
-        )
-    return [found[job.name] for job in jobs]
+    return [done.result() for done in run(jobs, at_once, told=told, advice=advice)]
 
 
 def backend_of(name: str | None) -> AbstractContextManager[Any]:
@@ -273,28 +274,28 @@ def digest(data: Dataset) -> str:
     return str(joblib.hash(parts, hash_name="sha1", coerce_mmap=True))
 
 
-def check_options(jobs: Sequence[Job], params: dict[str, Any]) -> None:
+def check_options(entries: Sequence[Entry], params: dict[str, Any]) -> None:
     """Refuse arguments that a model does not have, or cannot use.
 
     Raises:
         InputError: naming the model.
     """
-    for job in jobs:
-        unknown = [name for name in params if name not in ESTIMATORS[job.model]().get_params()]
+    for entry in entries:
+        unknown = [name for name in params if name not in ESTIMATORS[entry.model]().get_params()]
         if unknown:
             raise InputError(
-                f"model {job.model!r} has no option for {unknown[0]}; leave it out, or leave the model out"
+                f"model {entry.model!r} has no option for {unknown[0]}; leave it out, or leave the model out"
             )
-        ESTIMATORS[job.model](**job.params(params))._check_params()
+        ESTIMATORS[entry.model](**entry.params(params)).check_params()
 
 
-def check_rows(data: Dataset, jobs: Sequence[Job]) -> None:
+def check_rows(data: Dataset, entries: Sequence[Entry]) -> None:
     """Refuse more components than rows.
 
     Raises:
         InputError: before anything is fitted.
     """
-    n, most = len(data.splits[choose_split_for_fit(data)].x), max(job.components or 1 for job in jobs)
+    n, most = len(data.splits[choose_split_for_fit(data)].x), max(entry.components or 1 for entry in entries)
     if most > n:
         raise InputError(
             f"{data.name}: {n} rows to fit for {most} components; expected at least as many rows as components; give "
@@ -302,8 +303,8 @@ def check_rows(data: Dataset, jobs: Sequence[Job]) -> None:
         )
 
 
-def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], params: dict[str, Any]) -> None:
-    """Refuse a folder with runs on other data, or with other arguments under the name of a job.
+def check_folders(out: Path, source: str, data: Dataset, entries: Sequence[Entry], params: dict[str, Any]) -> None:
+    """Refuse a folder with runs on other data, or with other arguments under the name of an entry.
 
     Raises:
         InputError: naming one of them.
@@ -318,10 +319,10 @@ def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], pa
                 "--out, or the data it was made for"
             )
     x = data.splits[choose_split_for_fit(data)].x
-    for job in jobs:
-        folder = out / job.name
+    for entry in entries:
+        folder = out / entry.name
         if (folder / runs.CONFIG).exists():
-            found, estimator = runs.read_config(folder), estimator_for(data, job.model, job.params(params))
+            found, estimator = runs.read_config(folder), estimator_for(data, entry.model, entry.params(params))
             rows = found["data"]  # a table with a schema is compared as its fit begins
             if isinstance(x, np.ndarray) and estimator.likelihood != "columns":
                 rows = fingerprint(x.reshape(len(x), -1))
@@ -331,33 +332,29 @@ def check_folders(out: Path, source: str, data: Dataset, jobs: Sequence[Job], pa
             runs.check_folder(folder, resume=False)
 
 
-def run_job(job: Job, common: Common) -> dict[str, Any]:
+def run_entry(entry: Entry, common: Common) -> dict[str, Any]:
     """Fit and evaluate one model; what is there already is not done again."""
-    folder = common.out / job.name
-    kept = folder / EVALUATION
-    resume = (folder / runs.CONFIG).exists()
+    folder = common.out / entry.name
+    kept, resume = folder / EVALUATION, runs.begun(folder)
     if kept.exists() and resume and runs.read_config(folder)["status"] == runs.FINISHED:
         with suppress(InputError):  # damaged: made again
             before = read_json(kept, "the evaluation of a run", "delete it")
             if before.get("protocol") == common.asked and isinstance(before.get("values"), dict):
                 return dict(before["values"])
-    with one_thread():
-        data = common.data()
-        with warnings.catch_warnings(record=True):  # they are kept with the run
-            params = job.params(common.params)
-            run = fit_run(data, common.source, common.labels, job.model, params, folder, resume, quiet=True)
-        fitted = run.figures
-        judge = None if common.judge is None else judge_for(data, common.judge, schema=common.schema)
-        values = {
-            "run": job.name,
-            **asdict(job),
-            **judged(folder, data, common.protocol, judge),
-            "epochs": fitted["epochs"],
-            "stopped": fitted["stopped"],
-            "seconds": fitted["training_seconds"] + fitted["start_seconds"],
-            "warnings": runs.read_config(folder).get("warnings", []),
-        }
-        write_json(kept, {"protocol": common.asked, "values": values})
+    data = common.data()
+    params = entry.params(common.params)
+    figures = fit_run(data, common.source, common.labels, entry.model, params, folder, resume, quiet=True).figures
+    judge = None if common.judge is None else judge_for(data, common.judge, schema=common.schema)
+    values = {
+        "run": entry.name,
+        **asdict(entry),
+        **judged(folder, data, common.protocol, judge),
+        "epochs": figures["epochs"],
+        "stopped": figures["stopped"],
+        "seconds": figures["training_seconds"] + figures["start_seconds"],
+        "warnings": runs.read_config(folder).get("warnings", []),
+    }
+    write_json(kept, {"protocol": common.asked, "values": values})
     return values
 
 
