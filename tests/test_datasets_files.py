@@ -313,7 +313,7 @@ def test_csv(tmp_path):
     loaded = load(path, labels="species")
     assert loaded.name == "a.csv"
     assert loaded.feature_names == ("a", "b", "c")
-    assert loaded.splits["all"].x.tolist() == [[1, 2.5, 1], [-3, 1000, 0]]
+    assert loaded.splits["all"].x.to_numpy().tolist() == [[1, 2.5, True], [-3, 1000, False]]
     assert loaded.splits["all"].y.tolist() == ["x", "y"]
     assert only(written(path, "a,b\n1,2\n3,4\n"), labels="b").y.tolist() == [2, 4]
 
@@ -367,7 +367,6 @@ def test_csv_integers_beyond_64_bits(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a;b\n1;2\n3;4\n", "are the cells separated by something other than a comma?"),
         ("a,b\n1,2\n,x\ninf,1\n", "infinity in column 'a', data row 3"),
         ("a,b\n1,2\n,3\n-1e31,1\n", "-1e+31 in column 'a', data row 3; expected absolute values up to 1e+30"),
         ("a,b\n1,2\ninf,1\n", "infinity in column 'a', data row 2"),
@@ -379,8 +378,11 @@ def test_csv_integers_beyond_64_bits(tmp_path):
         ("a,b\n", "0 rows; at least 2 are needed"),
         ("a,b\n1,2\n", "1 row; at least 2 are needed"),
         ("\n\n", "an empty file; expected a header"),
-        (b"a,b\n\xff\xfe,2\n1,2\n", "comma-separated table in UTF-8"),
-        ('a,b\n1,"2\n3,4\n', "cannot be read as a comma-separated table"),
+        (
+            b"a,b\n\x00\x01,2\n1,2\n",
+            "cannot be read as a table in a text file (ValueError: it holds characters that no",
+        ),
+        ('a,b\n1,"2\n3,4\n', "cannot be read as a table in a text file"),
     ],
 )
 def test_csv_refused(text, message, tmp_path):
@@ -394,7 +396,6 @@ def test_csv_labels_refused(tmp_path):
     path = written(tmp_path / "a.csv", "width,species\n1,x\n2,\n")
     assert "no label column 'specie'; did you mean 'species'?" in refusal(path, labels="specie")
     assert "no label column 'q'; known: width, species" in refusal(path, labels="q")
-    assert "label column 'species' has a missing value in data row 2" in refusal(path, labels="species")
     path = written(tmp_path / "b.csv", "species\nx\ny\n")
     assert "no columns besides the labels" in refusal(path, labels="species")
 
@@ -424,8 +425,7 @@ def test_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pd.to_datetime(["2020-01-01", "2020-01-02"]), "column 'c' has dtype datetime64"),
-        ([[1, 2], [3, 4]], "column 'c' holds ndarray cells, first in data row 1; expected numbers, text or booleans"),
+        ([[1, 2], [3, 4]], "ndarray cells: column 'c' (such as '[1 2]'); expected numbers, text, dates or booleans"),
         (pd.array([np.inf, None], "Float64"), "infinity in column 'c', data row 1"),
     ],
 )
@@ -663,8 +663,8 @@ def test_not_the_claimed_format(suffix, tmp_path):
 
 
 def test_unsupported_suffix(tmp_path):
-    text = refusal(written(tmp_path / "a.xlsx", "PK"))
-    assert "a file with the suffix '.xlsx'; expected .npy .npz .csv .parquet" in text
+    text = refusal(written(tmp_path / "a.sav", "PK"))
+    assert "a file with the suffix '.sav'; expected a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx" in text
 
 
 def test_odd_paths(tmp_path):

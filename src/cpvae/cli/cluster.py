@@ -22,9 +22,11 @@ def cluster(
     """Say which category each row belongs to, and how sure that is."""
     from cpvae.estimators.zoo import load
     from cpvae.study.answers import cluster_rows
-    from cpvae.study.inputs import load_data
+    from cpvae.study.inputs import load_data, tell_notes
 
     check_out(out, (".csv",))
-    shares = cluster_rows(load(run), load_data(data, labels, say), split, out, strict)
+    rows = load_data(data, labels, say)
+    shares = cluster_rows(load(run), rows, split, out, strict)
+    tell_notes(rows, say)
     put(two_columns(shares))
     say(f"wrote {out}")

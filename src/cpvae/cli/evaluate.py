@@ -27,13 +27,14 @@ def evaluate(
     from cpvae.study.evaluation import choose_split, measure
     from cpvae.study.fits import learned_from
     from cpvae.study.found import what_was_found
-    from cpvae.study.inputs import load_data, suited
+    from cpvae.study.inputs import load_data, suited, tell_notes
 
     fitted = load(run)
     found = suited(load_data(data, labels, say), fitted, strict)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
     measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)
+    tell_notes(found, say)
     if as_json:
         put_json(measured.figures)
         return

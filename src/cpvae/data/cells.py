@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,11 +129,13 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
     """
     found = {i: text_of(frame.iloc[:, i], str(frame.columns[i])) for i in text_columns(frame)}
     texts = {i: text for i, text in found.items() if text is not None}
-    if not texts:
+    if not found:
         return frame, []
     only = Counter(next(iter(text.ways)) for text in texts.values() if len(text.ways) == 1)
     way = "comma" if (commas or only["comma"]) and not only["point"] else "point"
     read = frame.copy(deep=False)
+    for i in found.keys() - texts.keys():
+        read.isetitem(i, _unboxed(frame.iloc[:, i]))
     commaed: list[str] = []
     grouped: list[str] = []
     signed: list[str] = []
@@ -152,6 +155,13 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         notes.append(f"signs beside numbers are left out: {enumerated(signed)}")
     notes += _told_marks({str(frame.columns[i]): text.marks for i, text in texts.items()})
     return read, notes
+
+
+def _unboxed(column: Series) -> Any:
+    """Give numbers that are Python objects as numbers; other objects, such as dates and booleans, as they are."""
+    if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in column.dropna().unique()):
+        return column.to_numpy()
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def text_columns(frame: pd.DataFrame) -> list[int]:
@@ -213,15 +223,11 @@ def text_of(cells: Series, name: str) -> Text | None:
         if dates.is_typed(cells):
             return None
         distinct = [_plain(value, name) for value in distinct]
-        if not any(isinstance(value, str) for value in distinct) and not _are_decimal(found):
+        if not any(isinstance(value, str) for value in distinct):
             return None
     texts = [as_text(value) for value in distinct]
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     return _sorted_out(codes, texts, counts)
-
-
-def _are_decimal(values: Any) -> bool:
-    return any(isinstance(value, Decimal) for value in values)
 
 
 def _plain(value: Any, name: str) -> Any:

@@ -130,7 +130,7 @@ def _guess(cells: Series, name: str) -> str:
     if dates.is_typed(cells):
         return "date"
     if isinstance(cells.dtype, pd.CategoricalDtype):
-        return IDENTIFIER if cells.nunique() == len(cells) >= FEW_ROWS else "categorical"
+        return _guess_levels(int(cells.nunique()), int(cells.notna().sum()))
     observed = cells.dropna().infer_objects() if cells.dtype == object else cells
     if observed.dtype.kind == "b":
         return "categorical"
@@ -147,10 +147,14 @@ def _guess_text(cells: Series, name: str) -> str:
     if form is not None and len(texts) > 1:
         return f"date {form}"
     _refuse_mixture(cells, name, places, texts)
-    observed = int((places >= 0).sum())
-    if len(texts) == observed >= FEW_ROWS:
+    return _guess_levels(len(texts), int((places >= 0).sum()))
+
+
+def _guess_levels(n: int, observed: int) -> str:
+    """Say whether so many different texts in so many cells are levels."""
+    if n == observed >= FEW_ROWS:
         return IDENTIFIER
-    many = len(texts) > max(MANY_LEVELS, len(cells) // 5) or len(texts) > max(FEW_ROWS, MOST_DIFFERENT * observed)
+    many = n > max(MANY_LEVELS, observed // 5) or n > max(FEW_ROWS, MOST_DIFFERENT * observed)
     return FREE_TEXT if many else "categorical"
 
 

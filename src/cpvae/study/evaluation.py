@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import entropy
 
 from cpvae.data.loaders import Dataset, Split
+from cpvae.data.loaders.records import NO_LABEL
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, clusters, take
 from cpvae.probability.estimates import EVALUATED, Evaluation, components_used, standard_error
@@ -134,8 +135,10 @@ def agreement(
     """Measure agreement with labels; all mappings are learned on the training split where there is one.
 
     `accuracy_groups` is that of groups of overlapping categories, mapped one to one. A category that is not in use
-    belongs to no group, and its rows count as wrong.
+    belongs to no group, and its rows count as wrong. Rows without a label are left out.
     """
+    labelled = labels != NO_LABEL
+    labels, proba = labels[labelled], proba[labelled]
     categories = proba.argmax(1)
     source = data.splits.get("train")
     if source is None or source.y is None or split_name == "train":
@@ -143,8 +146,9 @@ def agreement(
     else:
         some = some_rows(source, MAPPED // min(model.n_components_, EVALUATED))
         assert some.y is not None
-        learned_on, known = "train", some.y
-        given = model.predict(as_table(some.x, data.feature_names))
+        labelled = some.y != NO_LABEL
+        learned_on, known = "train", some.y[labelled]
+        given = model.predict(as_table(some.x, data.feature_names))[labelled]
     one_to_one = metrics.hungarian_mapping(known, given)
     grouped = groups[given] >= 0
     of_groups = metrics.hungarian_mapping(known[grouped], groups[given][grouped])

@@ -23,7 +23,7 @@ from cpvae.fitting.devices.rank import is_main
 from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, rows_of, schema_for
+from cpvae.study.inputs import choose_split_for_fit, estimator_for, rows_of, schema_for, tell_notes
 
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
@@ -73,6 +73,7 @@ def fit_run(
     estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     rows = rows_of(data, choose_split_for_fit(data))
     if say is not None and not quiet:
+        tell_notes(data, say)
         schema = schema_for(data, rows, estimator)
         if schema is not None:
             tell(schema, say)

@@ -26,17 +26,16 @@ from cpvae.study.evaluation import choose_split
 
 
 def load_data(source: str, labels: str | None = None, progress: Callable[[str], None] | None = None) -> Dataset:
-    """Load a data set by name or path; a named one that is absent is fetched.
-
-    `progress` is told of the fetching and of what the loader took for granted.
-    """
+    """Load a data set by name or path; a named one that is absent is fetched, and `progress` told."""
     if source in loaders.NAMES and any(s.name == source and not s.present for s in loaders.status()):
         loaders.fetch(source, progress=progress)
-    data = loaders.load(source, labels=labels)
-    if progress is not None:
-        for note in data.notes:
-            progress(note)
-    return data
+    return loaders.load(source, labels=labels)
+
+
+def tell_notes(data: Dataset, say: Callable[[str], None]) -> None:
+    """Say what the loader took for granted, once it is clear that the data can be used."""
+    for note in data.notes:
+        say(note)
 
 
 def dataset_name(source: str) -> str:
@@ -183,13 +182,17 @@ def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | Non
     return schema if asked or not schema.all_numeric else None
 
 
-def read_schema(path: Path) -> dict[str, str]:
-    """What `--schema` names: a JSON object of column names and kinds.
+def read_schema(path: Path) -> dict[str, Any]:
+    """Read what `--schema` names: a JSON object of column names and kinds.
 
     Raises:
         InputError: no such file, no JSON, or something else in it.
     """
     expected = 'expected a JSON object of columns and kinds, such as {"age": "count", "id": "ignore"}'
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise InputError(
+            f"--schema {path}: {'a folder' if path.is_dir() else 'neither a file nor a folder'}; {expected}"
+        )
     try:
         value = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

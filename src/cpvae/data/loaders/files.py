@@ -22,17 +22,13 @@ from cpvae.data.loaders.matlab import read_mat
 from cpvae.data.loaders.records import Array, Asked, Dataset, Opened, Split
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.series import read_ts
-from cpvae.data.loaders.tables import read_csv, read_parquet
+from cpvae.data.loaders.tables import is_table, read_table
 from cpvae.errors import InputError, nearest
 
 SUPPORTED = (
-    ".npy .npz .csv .parquet .mat .h5 .h5ad .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet "
-    "files, or one with a matrix.mtx"
+    "a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx .arff), .npy .npz .mat .h5 .h5ad .ts .mtx, IDX "
+    "(-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with a matrix.mtx"
 )
-TABLES: dict[str, Callable[[Path, str | None], tuple[Split, tuple[str, ...] | None]]] = {
-    ".csv": read_csv,
-    ".parquet": read_parquet,
-}
 READERS: dict[str, Callable[[Path, Asked], Opened]] = {
     ".npy": read_npy,
     ".npz": read_npz,
@@ -68,14 +64,13 @@ def _opened(path: Path, asked: Asked) -> Opened:
     with reading(path, "file or folder"):
         series = _series(path)
         parts = [] if series else shards.find(path)
-    if parts or (path.suffix.lower() in TABLES and path.is_file()):
-        if not parts:
-            _check_path(path)
-        split, names = (read_parquet if parts else TABLES[path.suffix.lower()])(path, asked.labels)
-        return Opened({"all": split}, "table", names, labelled=True)
+    if parts:
+        return read_table(path, asked)
     if series:
         return read_ts(series, asked)
     _check_path(path)
+    if is_table(path) and path.is_file():
+        return read_table(path, asked)
     if path.is_dir():
         matrix = find_mtx(path)
         return read_images(path, asked) if matrix is None else read_mtx(matrix, asked)
@@ -147,7 +142,7 @@ def read_labels(path: Path, n: int) -> Array:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return check_labels(np.array(map_npy(path)), n, path)
-    if suffix in (".csv", ".txt"):
+    if suffix in (".csv", ".tsv", ".txt"):
         return check_labels(_text_labels(path, n), n, path)
     if path.is_file() and (_named_as_idx(path) or is_idx(path)):
         return check_labels(read_idx(path), n, path)

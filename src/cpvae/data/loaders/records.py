@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[Any]
+NO_LABEL = "(none)"  # of a row that has no label among others that have one; it agrees with no category
 
 
 @dataclass(frozen=True)

@@ -71,22 +71,30 @@ def check_alike(paths: list[Path]) -> None:
                 )
 
 
+def names(paths: list[Path]) -> list[str]:
+    """Give the names of the columns of a table, the index of a data frame left out."""
+    with reading(paths[0], "a parquet file"):
+        schema, _ = _open(paths[0])
+        index = set(_index_columns(schema))
+        return [field.name for field in schema if field.name not in index]
+
+
 def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...], Array | None] | None:
     """The numbers of a large table as an array mapped into memory, the names of its columns, and the labels.
 
-    None where the table is not large, has columns that are no numbers, missing cells, or no such label column.
+    None where the table is not large, has columns that are no numbers, two of one name, or missing cells.
 
     Raises:
         InputError: the cache cannot be written, or has no room.
     """
     with reading(paths[0], "a parquet file"):
         schemas = [_open(path) for path in paths]
-        names = [field.name for field in schemas[0][0] if field.name not in _index_columns(schemas[0][0])]
-        kinds = [[schema.field(name).type for name in names if name != labels] for schema, _ in schemas]
-    features = tuple(name for name in names if name != labels)
+        own = names(paths)
+        if len(set(own)) < len(own):
+            return None
+        kinds = [[schema.field(name).type for name in own if name != labels] for schema, _ in schemas]
+    features = tuple(name for name in own if name != labels)
     if not features or not all(_is_number(kind) for row in kinds for kind in row):
-        return None
-    if len(set(names)) < len(names) or (labels is not None and labels not in names):
         return None
     dtype = np.result_type(*{np.dtype(kind.to_pandas_dtype()) for row in kinds for kind in row})
     shape = (sum(rows for _, rows in schemas), len(features))

@@ -1,4 +1,4 @@
-"""Tables: `.csv` and `.parquet`. Every column is a feature, apart from the label column if there is one.
+"""Tables: text files, Parquet, Feather, Excel and ARFF. Every column is a feature, apart from the labels.
 
 A table of numbers without missing cells becomes an array. Any other stays a data frame; what its columns hold is for
 `cpvae.schema` to say.
@@ -6,9 +6,9 @@ A table of numbers without missing cells becomes an array. Any other stays a dat
 
 from __future__ import annotations
 
-import csv
+import importlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cpvae.data.loaders import shards
-from cpvae.data.loaders.checks import check_labels, check_rows, check_values, check_x, input_error, reading
-from cpvae.data.loaders.records import Array, Split
+from cpvae.data.loaders.checks import check_labels, check_rows, check_values, check_x, expanded, input_error, reading
+from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Opened, Split
+from cpvae.data.loaders.text import OPENERS, read_text, suffix_of
 from cpvae.errors import nearest
 
 if TYPE_CHECKING:
@@ -25,90 +26,144 @@ if TYPE_CHECKING:
 
     Column = pd.Series[Any]
 
+LAST = "last"  # in place of the name of a label column
 
-def read_csv(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | None]:
-    """A comma-separated UTF-8 table and the names of its feature columns.
 
-    The first line is a header unless all its cells are numbers other than 0, 1, 2, ... (which is how pandas
-    writes unnamed columns); a table without header has columns "0", "1", ...
+def read_table(path: Path, asked: Asked) -> Opened:
+    """Read a table from a file, or Parquet files from a folder or a pattern.
+
+    Args:
+        path: its suffix, one of `SUFFIXES`, tells the format; text may be compressed (.gz, .bz2, .xz).
+        asked: `labels` is the name of the label column, "last" for the last one, or a file, which is not read here.
 
     Raises:
-        InputError: an empty file, rows of different lengths, a repeated column, an infinity, cells that are neither
-            numbers nor text, an unknown label column.
+        InputError: a file that cannot be read as what it claims; two columns of one name; cells that no table has, an
+            infinity; an unknown label column; a library that is missing.
+    """
+    parts = shards.find(path) or [path]
+    if suffix_of(parts[0]) == shards.SUFFIX:
+        return _read_parquet(path, parts, asked.labels)
+    frame, notes = READERS[suffix_of(path)](path)
+    with reading(path, "a table"):
+        return _table(frame, notes, path, asked.labels)
+
+
+def _read_parquet(path: Path, parts: list[Path], labels: str | None) -> Opened:
+    """Read Parquet files as one table.
+
+    Numbers that would take more than `cpvae.data.loaders.shards.LARGE` bytes are mapped into memory, not read.
     """
     import pandas as pd
 
-    with reading(path, "a comma-separated table in UTF-8"):
-        header = _scan_csv(path)
-        names: list[str] | None = None
-        if _is_data(header):
-            names = [str(k) for k in range(len(header))]
-        frame = pd.read_csv(
-            path,
-            header=None if names else 0,
-            names=names,
-            index_col=False,
-            encoding="utf-8-sig",
-            low_memory=False,  # one dtype for the whole of a column
-        )
-        return _table(frame, path, labels)
-
-
-def read_parquet(path: Path, labels: str | None) -> tuple[Split, tuple[str, ...] | None]:
-    """A parquet table and the names of its feature columns; a folder or a pattern of files is one table.
-
-    Numbers that would take more than `cpvae.data.loaders.shards.LARGE` bytes are mapped into memory, not read. Errors
-    as for `read_csv`, and for files whose columns differ; needs pyarrow.
-    """
-    import pandas as pd
-
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise input_error(
-            f"{path}: a parquet file needs pyarrow, which is not installed; pip install 'cpvae[parquet]'"
-        ) from error
-    paths = shards.find(path) or [path]
-    if len(paths) > 1:
-        shards.check_alike(paths)
-    mapped = shards.mapped(paths, labels)
+    _needed("pyarrow", "a parquet file", path)
+    if len(parts) > 1:
+        shards.check_alike(parts)
+    own = shards.names(parts)
+    column, labelled = _label_name(labels, own, path)
+    mapped = shards.mapped(parts, column)
     if mapped is not None:
         x, names, y = mapped
         check_rows(len(x), path)
-        if y is not None:
-            y = _label_column(pd.Series(y), str(labels), path)
-        return Split(check_x(x, path, names), y), names
+        found, notes = (None, []) if y is None else _label_column(pd.Series(y), str(column), path)
+        return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), labelled)
     frames = []
-    for one in paths:
+    for one in parts:
         with reading(one, "a parquet file"):
             frames.append(pd.read_parquet(one, engine="pyarrow"))
     with reading(path, "a parquet file"):
-        return _table(frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), path, labels)
+        frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        return _table(*_tidied(frame, path), path, labels)
 
 
-def _scan_csv(path: Path) -> list[str]:
-    """The cells of the first line, after a check that all lines have as many (pandas pads short ones)."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
-        header = next((cells for cells in lines if cells), None)
-        if header is None:
-            raise input_error(f"{path}: an empty file; expected a header and rows of numbers")
-        for cells in lines:
-            if cells and len(cells) != len(header):
-                raise input_error(
-                    f"{path}: line {lines.line_num} has {len(cells)} cell{'s' * (len(cells) != 1)} and "
-                    f"the first line {len(header)}; expected as many in every line; correct that line"
-                )
-    _check_repeats([name for name in header if name and not _is_data(header)], path)
-    return header
+def _read_feather(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+
+    _needed("pyarrow", "a feather file", path)
+    with reading(path, "a feather file"):
+        return _tidied(pd.read_feather(path), path)
 
 
-def _is_data(header: Sequence[str]) -> bool:
+def _read_excel(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read the only sheet with cells of a workbook; a line that is all empty is left out."""
+    import pandas as pd
+
+    _needed("openpyxl", "an Excel workbook", path)
+    with reading(path, "an Excel workbook"):
+        sheets = pd.read_excel(path, sheet_name=None, engine="openpyxl", keep_default_na=False, na_values=[""])
+        filled = {name: sheet for name, sheet in sheets.items() if sheet.size}
+        if len(filled) != 1:
+            listed = ", ".join(map(repr, filled)) or "none"
+            raise input_error(
+                f"{path}: {len(filled)} sheets with cells ({listed}); expected one; save the one you mean as a file of "
+                "its own"
+            )
+        return _tidied(next(iter(filled.values())).dropna(how="all"), path)
+
+
+def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read an ARFF file; nominal attributes whose values are all numbers are columns of numbers.
+
+    liac-arff reads it: SciPy's reader refuses text, and nominal values with blanks before them.
+    """
+    import pandas as pd
+
+    arff = _needed("arff", "an ARFF file", path, package="liac-arff")
+    with reading(path, "an ARFF file"):
+        content = path.read_bytes()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("cp1252", "replace")
+        found = arff.loads(text)
+        names = [str(name) for name, _ in found["attributes"]]
+        _check_repeats(names, path)
+        frame = pd.DataFrame(found["data"], columns=names)
+        for name, values in found["attributes"]:
+            if isinstance(values, list) and not all(_is_number(value) for value in values):
+                frame[str(name)] = pd.Categorical(frame[str(name)], categories=values)
+        return _tidied(frame, path)
+
+
+def _is_number(text: str) -> bool:
     try:
-        values = [float(cell) for cell in header]
+        float(text)
     except ValueError:
         return False
-    return values != list(range(len(values)))
+    return True
+
+
+def _tidied(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    from cpvae.data.cells import read_frame
+
+    _check_repeats([str(name) for name in frame.columns], path)
+    frame, notes = read_frame(frame)
+    return frame, [f"{path.name}: {note}" for note in notes]
+
+
+READERS: dict[str, Callable[[Path], tuple[pd.DataFrame, list[str]]]] = {
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".data", ".dat"), read_text),
+    ".feather": _read_feather,
+    ".xlsx": _read_excel,
+    ".arff": _read_arff,
+}
+SUFFIXES = (*READERS, shards.SUFFIX)
+
+
+def is_table(path: Path) -> bool:
+    """Say whether the name of a file is that of a table."""
+    suffix = suffix_of(path)
+    compressed = path.suffix.lower() in OPENERS
+    return READERS.get(suffix) is read_text if compressed else suffix in SUFFIXES
+
+
+def _needed(module: str, what: str, path: Path, package: str | None = None) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        extra = "parquet" if module == "pyarrow" else "tables"
+        raise input_error(
+            f"{path}: {what} needs {package or module}, which is not installed; pip install 'cpvae[{extra}]'"
+        ) from error
 
 
 def _check_repeats(names: Sequence[str], path: Path) -> None:
@@ -117,88 +172,76 @@ def _check_repeats(names: Sequence[str], path: Path) -> None:
         raise input_error(f"{path}: {count} columns are called {name!r}; expected different names; rename them")
 
 
-def _table(frame: pd.DataFrame, path: Path, labels: str | None) -> tuple[Split, tuple[str, ...]]:
+def _label_name(labels: str | None, names: Sequence[str], path: Path) -> tuple[str | None, bool]:
+    """Find the label column: its name, None where there is none, and whether labels are found in the table.
+
+    Raises:
+        InputError: neither a column nor a file.
+    """
+    if labels is None or labels in names:
+        return labels, labels is not None
+    if labels == LAST and names:
+        return names[-1], True
+    if expanded(Path(labels)).exists():
+        return None, False
+    # the whole list of a wide table would not be one readable line
+    known = get_close_matches(labels, names, n=1) or names[:10]
+    raise input_error(f"{path}: no label column {labels!r}{nearest(labels, known)}")
+
+
+def _table(frame: pd.DataFrame, notes: list[str], path: Path, labels: str | None) -> Opened:
+    import pandas as pd
+
     names = [str(name) for name in frame.columns]
     _check_repeats(names, path)
-    if labels is not None and labels not in names:
-        # the whole list of a wide table would not be one readable line
-        known = get_close_matches(labels, names, n=1) or names[:10]
-        raise input_error(f"{path}: no label column {labels!r}{nearest(labels, known)}")
-    features = [k for k, name in enumerate(names) if name != labels]
+    column, labelled = _label_name(labels, names, path)
+    if column != labels and column is not None:
+        notes = [*notes, f"{path.name}: the labels are in the last column, {column!r}"]
+    features = [k for k, name in enumerate(names) if name != column]
     if not features:
         raise input_error(f"{path}: no columns besides the labels; expected one or more columns of numbers")
     check_rows(len(frame), path)
     kept = tuple(names[k] for k in features)
-    columns = [_cells(frame.iloc[:, k], names[k], path) for k in features]
-    x: Array | pd.DataFrame
-    if all(column.dtype.kind in "biuf" and not column.isna().any() for column in columns):
-        x = check_x(np.column_stack([_numbers(column) for column in columns]), path, kept)
-    else:
-        x = _mixed(dict(zip(kept, columns, strict=True)), path)
-    y = None if labels is None else _label_column(frame.iloc[:, names.index(labels)], labels, path)
-    return Split(x, y), kept
+    y = None
+    if column is not None:
+        y, more = _label_column(frame.iloc[:, names.index(column)], column, path)
+        notes = [*notes, *more]
+    index = frame.index
+    named = None if isinstance(index, pd.RangeIndex) or index.dtype.kind in "iu" else index.astype(str).to_numpy()
+    split = Split(_features(frame.iloc[:, features], kept, path), y, named)
+    return Opened({"all": split}, "table", kept, tuple(notes), labelled)
 
 
-def _cells(column: Column, name: str, path: Path) -> Column:
-    """A feature column; Python objects and text that are all numbers, or all missing, as numbers."""
-    import pandas as pd
-
-    if column.dtype.kind in "cmM":
-        raise input_error(
-            f"{path}: column {name!r} has dtype {column.dtype}; expected numbers, text or booleans; convert or remove "
-            "it"
-        )
-    if column.dtype.kind in "biuf":
-        return column
-    observed = column.dropna()
-    if not len(observed):
-        return column.astype(np.float64)
-    wrong = [i for i, cell in enumerate(observed) if not isinstance(cell, (str, bytes, bool, int, float, np.generic))]
-    if wrong:
-        row = int(np.flatnonzero(column.notna())[wrong[0]])
-        raise input_error(
-            f"{path}: column {name!r} holds {type(column.iloc[row]).__name__} cells, first in data row {row + 1}; "
-            "expected numbers, text or booleans; convert or remove it"
-        )
-    if observed.infer_objects().dtype.kind != "b":
-        numbers = pd.to_numeric(column.astype(object), errors="coerce")
-        if numbers.notna().sum() == len(observed):  # numbers that were kept as text
-            return numbers.astype(np.float64)
-    separators = [mark for mark in (";", "\t") if mark in name and mark in str(observed.iloc[0])]
-    if separators:
-        raise input_error(
-            f"{path}: column {name!r} holds {str(observed.iloc[0])[:60]!r} in its first row; expected one value in a "
-            "cell (are the cells separated by something other than a comma?); separate them by commas"
-        )
-    return column
-
-
-def _numbers(column: Column) -> Array:
-    """(n,) numbers, none missing."""
-    return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
-
-
-def _mixed(columns: dict[str, Column], path: Path) -> pd.DataFrame:
-    """A table with text or missing cells; `InputError` at the first infinity or value above 1e30."""
-    import pandas as pd
-
-    for name, column in columns.items():
-        if column.dtype.kind == "f":
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+def _features(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> Array | pd.DataFrame:
+    """Give the features as an array where they are all numbers, or all booleans, without missing cells."""
+    kinds = {getattr(dtype, "kind", "O") for dtype in frame.dtypes}
+    alike = kinds == {"b"} or kinds <= set("iuf")
+    if alike and not frame.isna().any(axis=None):
+        dtypes = {getattr(dtype, "numpy_dtype", dtype) for dtype in frame.dtypes}
+        return check_x(frame.to_numpy(dtype=np.result_type(*dtypes)), path, names)
+    for i, name in enumerate(names):
+        if getattr(frame.dtypes.iloc[i], "kind", "O") == "f":
+            values = frame.iloc[:, i].to_numpy(dtype=np.float64, na_value=np.nan)
             check_values(np.where(np.isnan(values), 0.0, values)[:, None], path, (name,))
-    return pd.DataFrame(columns).reset_index(drop=True)
+    frame = frame.reset_index(drop=True)
+    frame.columns = frame.columns.astype(str)
+    return frame
 
 
-def _label_column(column: Column, name: str, path: Path) -> Array:
-    missing = column.isna().to_numpy()
+def _label_column(column: Column, name: str, path: Path) -> tuple[Array, list[str]]:
+    """Give the labels of the rows, and say how many rows have none."""
+    missing = column.isna().to_numpy(dtype=bool)
+    if missing.all():
+        raise input_error(f"{path}: label column {name!r} is empty; expected labels; leave --labels out")
+    notes = []
     if missing.any():
-        row = int(np.argmax(missing))
-        raise input_error(
-            f"{path}: label column {name!r} has a missing value in data row {row + 1}; "
-            "expected a label in every row; fill it or drop the row"
-        )
-    if column.dtype.kind in "biuf":
+        n = int(missing.sum())
+        rows = f"{n:,} row{'s have' if n != 1 else ' has'} no label in {name!r}"
+        notes.append(f"{path.name}: {rows}: taken for {NO_LABEL!r}, and left out where categories are judged")
+    if not missing.any() and getattr(column.dtype, "kind", "O") in "biuf":
         y: Array = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
     else:
-        y = np.array([str(value) for value in column])
-    return check_labels(y, len(column), f"{path}, label column {name!r}")
+        from cpvae.data.cells import as_text
+
+        y = np.array([NO_LABEL if gone else as_text(value) for value, gone in zip(column, missing, strict=True)])
+    return check_labels(y, len(column), f"{path}, label column {name!r}"), notes

@@ -1,0 +1,308 @@
+"""Tables in text files: which mark stands between cells, whether the first line is a header, in which letters.
+
+Nothing of this is written in such a file, so that it is found out, and said where it is not a comma, a header and
+UTF-8:
+
+- The mark is the one of ``\\t ; | ,`` by which most lines have as many cells; else blanks, where all lines agree and
+  hold numbers. A line with more or fewer cells is an error.
+- The first line is data, not a header, if its cells are like those below: a number above numbers, a text that occurs
+  below. Whole numbers in even steps, such as 0, 1, 2 or 2019, 2020, 2021, are names of columns all the same.
+- A header with one name less than there are cells belongs to all columns but the first, which names the rows, as R
+  writes it.
+- A byte order mark tells UTF-8 or UTF-16. A file without it that is no UTF-8 is read as Windows-1252.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import lzma
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from cpvae.data.loaders.checks import input_error, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MARKS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}  # in order of preference
+BLANKS = " "
+SAMPLE_LINES, SAMPLE_LETTERS = 1000, 2**18  # looked at to find the mark and the header
+CONTROLS = frozenset(map(chr, [*range(9), *range(14, 27), *range(28, 32)]))  # never in a text
+ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MOST_LINE = 2**27  # letters: no line of a table is longer
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a table is written in a text file.
+
+    Attributes: encoding: of its letters. mark: between cells. names: of the columns, where the first line is data or
+        has no name for the first column; None to read them there. header: whether the first line is one. commas:
+        whether numbers with decimal commas are in it. notes: what was found that is not usual.
+    """
+
+    encoding: str
+    mark: str
+    names: tuple[str, ...] | None
+    header: bool
+    commas: bool
+    notes: tuple[str, ...]
+
+
+def read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table from a text file, which may be compressed (.gz, .bz2, .xz).
+
+    Returns:
+        The table, its text as it stands there, and a line about each thing that was taken for granted.
+
+    Raises:
+        InputError: an empty file, no text, lines of different lengths, a repeated column.
+    """
+    import pandas as pd
+
+    from cpvae.data.cells import read_frame
+
+    with reading(path, "a table in a text file"):
+        form = find_form(path)
+        with opened(path, form.encoding) as file:
+            frame = pd.read_csv(
+                file,
+                sep=r"\s+" if form.mark == BLANKS else form.mark,
+                header=0 if form.header else None,
+                names=list(form.names) if form.names is not None else None,
+                index_col=False,
+                dtype=str if form.commas else None,
+                keep_default_na=False,
+                na_values=[""],
+                skipinitialspace=True,
+                low_memory=False,  # one dtype for the whole of a column
+            )
+    frame, notes = read_frame(frame, commas=form.mark == ";")
+    return frame, [f"{path.name}: {note}" for note in (*form.notes, *notes)]
+
+
+@contextmanager
+def opened(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+    """Open a file, compressed or not, as text."""
+    opener = OPENERS.get(path.suffix.lower())
+    with (
+        opener(path) if opener else path.open("rb") as file,
+        io.TextIOWrapper(file, encoding, newline="") as text,
+    ):
+        yield text
+
+
+def find_form(path: Path) -> Form:
+    """Look at a text file and find out how its table is written.
+
+    Raises:
+        InputError: an empty file, no text, lines of different lengths, a repeated column.
+    """
+    encoding = _encoding(path)
+    with opened(path, encoding) as file:
+        sample = _sample(file)
+    if not sample:
+        raise input_error(f"{path}: an empty file; expected a header and rows of numbers")
+    mark = find_mark(sample)
+    rows = list(islice(split(iter(sample), mark), SAMPLE_LINES))
+    named = _names_rows(rows)
+    header = named or has_header(rows)
+    _check_lines(path, encoding, mark, named)
+    first = rows[0]
+    if header:
+        _check_repeats([name for name in first if name], path)
+    names = ("rownames", *first) if named else None if header else tuple(map(str, range(len(first))))
+    notes = [f"letters read as {encoding}"] if encoding not in ("utf-8", "utf-8-sig") else []
+    if mark != "," and len(first) > 1:
+        notes.append(f"cells separated by {MARKS.get(mark, 'blanks')}")
+    if not header:
+        last = f" to {str(len(first) - 1)!r}" if len(first) > 1 else ""
+        notes.append(f"the first line holds data, so that the columns are called '0'{last}")
+    return Form(encoding, mark, names, header, _has_commas(rows), tuple(notes))
+
+
+def _encoding(path: Path) -> str:
+    """Find the encoding of a text, all of which is read."""
+    with OPENERS[path.suffix.lower()](path) if path.suffix.lower() in OPENERS else path.open("rb") as file:
+        start = file.read(4)
+        marked = next((name for mark, name in ENCODINGS.items() if start.startswith(mark)), None)
+        decoder = codecs.getincrementaldecoder(marked or "utf-8")()
+        part, utf8 = start, True
+        while part:
+            if utf8:
+                try:
+                    letters = decoder.decode(part)
+                except UnicodeDecodeError:
+                    if marked:
+                        raise
+                    utf8 = False
+            if not utf8:
+                letters = part.decode("cp1252", "replace")
+            if not CONTROLS.isdisjoint(letters):
+                raise ValueError("it holds characters that no text has")
+            part = file.read(2**20)
+        if utf8:
+            decoder.decode(b"", final=True)
+    return (marked or "utf-8") if utf8 else "cp1252"
+
+
+def _sample(file: IO[str]) -> list[str]:
+    """Read the first lines, empty ones left out."""
+    lines: list[str] = []
+    letters = 0
+    while len(lines) < SAMPLE_LINES and (letters < SAMPLE_LETTERS or len(lines) < 2):
+        line = file.readline(MOST_LINE)
+        if not line:
+            break
+        letters += len(line)
+        if line.strip():
+            lines.append(line)
+    return lines
+
+
+def split(lines: Iterator[str], mark: str) -> Iterator[list[str]]:
+    """Split lines into cells without blanks at their ends; empty lines are left out."""
+    if mark == BLANKS:
+        lines = (line.strip() for line in lines)
+    for cells in csv.reader(lines, delimiter=mark, skipinitialspace=True):
+        if cells:
+            yield [cell.strip() for cell in cells]
+
+
+def find_mark(lines: Sequence[str]) -> str:
+    """Find the mark between cells.
+
+    >>> find_mark(["a;b", "1,5;2,25", "3,5;4,75"]), find_mark(["a b", "1.5   2", "3 4"])
+    (';', ' ')
+    >>> find_mark(["name", "New York"])
+    ','
+    """
+    best, most = ",", 0.0
+    for mark in MARKS:
+        counts = Counter(len(cells) for cells in _some(lines, mark))
+        cells, agreeing = max(counts.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
+        share = agreeing / max(1, counts.total())
+        if cells > 1 and share > most:
+            best, most = mark, share
+    if most == 1.0:
+        return best
+    if _all_commas(lines):  # one column of numbers with decimal commas
+        return ";"
+    rows = list(_some(lines, BLANKS))
+    alike = len({len(row) for row in rows[1:]}) == 1 and len(rows[-1]) > 1 and len(rows[-1]) - len(rows[0]) in (0, 1)
+    numbers = [is_number(cell) for row in rows[1:] for cell in row]
+    return BLANKS if not most and alike and 2 * sum(numbers) > len(numbers) else best
+
+
+def _some(lines: Sequence[str], mark: str) -> Iterator[list[str]]:
+    try:
+        yield from split(iter(lines), mark)
+    except csv.Error:  # a quote that this mark leaves open
+        return
+
+
+def _all_commas(lines: Sequence[str]) -> bool:
+    from cpvae.data.cells import ways_of
+
+    return len(lines) > 1 and all(ways_of(line.strip()) == {"comma"} for line in lines[1:])
+
+
+def is_number(cell: str) -> bool:
+    """Say whether a cell is a number, however it is written."""
+    from cpvae.data.cells import ways_of
+
+    return bool(ways_of(cell))
+
+
+def has_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Say whether the first of some rows names the columns.
+
+    >>> has_header([["size", "kind"], ["1.5", "a"], ["2.5", "a"]])
+    True
+    >>> has_header([["1.5", "a"], ["2.5", "a"], ["3", "b"]])
+    False
+    >>> has_header([["country", "2019", "2020"], ["x", "1.5", "2.5"]])
+    True
+    """
+    from cpvae.data.cells import MARKS as MISSING
+
+    first, below = rows[0], rows[1:]
+    if not below:
+        return True
+    numbers, repeats = [], []
+    for cell, column in zip(first, zip(*below, strict=False), strict=False):
+        known = [one for one in column if one not in MISSING]
+        if cell in MISSING or not known:
+            continue
+        if 10 * sum(map(is_number, known)) >= 9 * len(known):
+            numbers.append(cell)
+        elif len(set(known)) < len(known):
+            repeats.append(cell in known)
+    if numbers:
+        return not all(map(is_number, numbers)) or _in_steps(numbers)
+    return not repeats or not all(repeats)
+
+
+def _in_steps(cells: Sequence[str]) -> bool:
+    """Say whether cells are two or more whole numbers in even steps upwards, as names of columns are."""
+    if len(cells) < 2 or not all(cell.isdecimal() for cell in cells):
+        return len(cells) == 1 and cells[0] == "0"
+    values = [int(cell) for cell in cells]
+    steps = {b - a for a, b in pairwise(values)}
+    return len(steps) == 1 and steps.pop() > 0
+
+
+def _names_rows(rows: Sequence[Sequence[str]]) -> bool:
+    """Say whether the header has no name for the first column, which names the rows."""
+    lengths = {len(row) for row in rows[1:]}
+    if lengths != {len(rows[0]) + 1} or any(map(is_number, rows[0])):
+        return False
+    first = [row[0] for row in rows[1:]]
+    numbered = first == [str(i + 1) for i in range(len(first))]
+    return len(set(first)) == len(first) and (numbered or not any(map(is_number, first)))
+
+
+def _has_commas(rows: Sequence[Sequence[str]]) -> bool:
+    from cpvae.data.cells import ways_of
+
+    return any(ways_of(cell) == {"comma"} for row in rows[1:] for cell in row if "," in cell)
+
+
+def _check_lines(path: Path, encoding: str, mark: str, named: bool) -> None:
+    """Refuse lines of different lengths; pandas would pad short ones."""
+    with opened(path, encoding) as file:
+        lines = (line.strip() for line in file) if mark == BLANKS else file
+        reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+        first = next(cells for cells in reader if cells)
+        for cells in reader:
+            if cells and len(cells) != len(first) + named:
+                raise input_error(
+                    f"{path}: line {reader.line_num} has {len(cells)} cell{'s' * (len(cells) != 1)} and "
+                    f"the first line {len(first)}; expected as many in every line, separated by "
+                    f"{MARKS.get(mark, 'blanks')}; correct that line"
+                )
+
+
+def _check_repeats(names: Sequence[str], path: Path) -> None:
+    if len(set(names)) < len(names):
+        name, count = max(Counter(names).items(), key=lambda item: item[1])
+        raise input_error(f"{path}: {count} columns are called {name!r}; expected different names; rename them")
+
+
+def suffix_of(path: Path) -> str:
+    """Give the suffix that tells the format, that of compression left out.
+
+    >>> suffix_of(Path("a.CSV.gz")), suffix_of(Path("a.parquet")), suffix_of(Path("train-images.gz"))
+    ('.csv', '.parquet', '')
+    """
+    return Path(path.stem).suffix.lower() if path.suffix.lower() in OPENERS else path.suffix.lower()
