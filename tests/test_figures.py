@@ -14,6 +14,7 @@ from PIL import Image
 
 from cpvae.errors import InputError
 from cpvae.study import figures
+from cpvae.study.figures.signals import CHANNELS
 
 
 def history(valid: list[float], beta: list[float] | None = None) -> list[dict[str, float]]:
@@ -121,11 +122,16 @@ def test_profiles_by_name() -> None:
     assert (low, high) == (2.0, 18.0)  # 10 % and 90 % of 0, 2, ..., 20
 
 
-def test_profiles_of_many_columns_are_curves() -> None:
-    rows = np.random.RandomState(0).normal(size=(50, 64))
-    figure = figures.profiles({"rows": rows}, [str(i) for i in range(64)])
-    assert np.allclose(lines(figure)["rows, mean and 10-90 %"], rows.mean(0))
-    assert len(figures.svg(figures.profiles({"a": np.tile(rows, 32)}, ["x"] * 2048))) < 100_000
+def test_signals_have_a_panel_for_each_channel() -> None:
+    rows = np.random.RandomState(0).normal(size=(50, 3, 64))
+    figure = figures.signals({"rows": rows, "new": rows + 1, "none": rows[:0]})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["channel 0", "channel 1", "channel 2"]
+    for channel, axes in enumerate(figure.axes):
+        drawn = {str(line.get_label()): np.asarray(line.get_ydata()) for line in axes.get_lines()}
+        assert np.allclose(drawn["rows, mean and 10-90 %"], rows[:, channel].mean(0))
+        assert len(drawn) == 2
+    assert len(figures.signals({"a": np.zeros((2, 40, 5))}).axes) == CHANNELS
+    assert len(figures.svg(figures.signals({"a": np.tile(rows[:, :1], 32)}))) < 100_000
 
 
 def test_overlays() -> None:

@@ -13,7 +13,10 @@ from cpvae.study.phrases import in_use, listed, percent, shares, sureness
 
 
 def rows_in_words(model: DeepMixture) -> str:
-    """Say what a row is: columns, or an image of some size."""
+    """Say what a row is: columns, an image or a signal of some size."""
+    if model.signal_shape_ is not None:
+        channels, time = model.signal_shape_
+        return f"signals of {channels} channel{'s' * (channels != 1)} and {time:,} time points"
     if model.image_shape_ is None:
         return f"{model.n_features_in_:,} column{'s' * (model.n_features_in_ != 1)}"
     channels, height, width = model.image_shape_

@@ -4,8 +4,9 @@ from cpvae.study.figures.files import SUFFIXES, save, svg
 from cpvae.study.figures.images import image_grid, mosaic, pixels, samples_by_category, value_limits
 from cpvae.study.figures.latent import latent_map
 from cpvae.study.figures.many import component_choice, reliability
+from cpvae.study.figures.signals import overlays, signals
 from cpvae.study.figures.style import FAINT, INK, NAMED, NEW, ROWS, blank, look, styled
-from cpvae.study.figures.tables import band, histograms, overlays, profiles
+from cpvae.study.figures.tables import band, histograms, profiles
 from cpvae.study.figures.training import bound_curves, diagnosis_curves, kl_curves
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "reliability",
     "samples_by_category",
     "save",
+    "signals",
     "styled",
     "svg",
     "value_limits",

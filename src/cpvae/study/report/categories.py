@@ -32,7 +32,7 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         rows = draw(model, NEW_ROWS if len(shown.names) > 1 else 2_000, k, mean=False)
         told = shown.most_apart(shown.values[own], shown.values, MOST_TOLD)
         figure = inline(comparison(shown, shown.values[own], rows, told))
-        if len(shown.names) <= FEW_LINES:
+        if len(shown.names) <= FEW_LINES and shown.curve is None:
             table = _columns_table(shown, own, rows, near, k)
     return Category(
         number=k,
@@ -65,7 +65,7 @@ def _traits(shown: Shown, own: np.ndarray, most: int = 4) -> str:
 
     A categorical column is named once, by its level that is more frequent here.
     """
-    if not own.any() or len(shown.names) < 2 or shown.curve:
+    if not own.any() or len(shown.names) < 2 or shown.curve is not None:
         return ""
     rows = shown.values[own]
     here, everywhere, apart = means(rows), shown.means, np.nan_to_num(means(shown.standardise(rows)))
@@ -103,7 +103,7 @@ def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:
 
 def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | None:
     """Tabulate the means of all columns in all categories, if either are few; categories side by side at best."""
-    if shown.categories is None or model.image_shape_ is not None or len(drawn) < 2:
+    if shown.categories is None or model.image_shape_ is not None or shown.curve is not None or len(drawn) < 2:
         return None
     lines = [("all rows", [percent(1.0), *shown.cells(shown.means)])]
     for k in drawn:

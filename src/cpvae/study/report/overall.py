@@ -51,7 +51,7 @@ def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
     again = model.reconstruct(take(shown.given, chosen))
     rows, numbers = shown.values[chosen], shown.index[chosen]
     result: dict[str, Any] = {"pairs": [], "pairs_table": None, "pairs_figure": None}
-    if model.schema_ is not None:
+    if model.schema_ is not None and model.signal_shape_ is None:
         made = model.schema_.expand(model.schema_.encode(again))[0]
         if len(model.schema_.columns) <= FEW_COLUMNS:
             result["pairs_table"] = _cells_table(model.schema_, shown, take(shown.given, chosen), again, numbers)
@@ -63,17 +63,18 @@ def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
         old = pictures(as_images(model, rows), [f"row {i}" for i in numbers], limits)
         new = pictures(as_images(model, made), [f"reconstruction of row {i}" for i in numbers], limits)
         result["pairs"] = list(zip(old, new, strict=True))
+    elif shown.curve is not None:
+        titles = [f"row {i}" for i in numbers]
+        time = "time" if shown.curve[0] == 1 else "time, one channel after the other"
+        result["pairs_figure"] = inline(figures.overlays(rows, made, titles, time))
     elif len(shown.names) <= FEW_COLUMNS:
         lines = []
         for i, row, made_up in zip(numbers, rows, made, strict=True):
             lines.append((f"row {i}", shown.cells(row)))
             lines.append(("reconstruction", shown.cells(made_up)))
         result["pairs_table"] = Table("Rows and their reconstructions, in the units of the data", shown.names, lines)
-    elif not shown.curve:
-        result["pairs_table"] = _widest_table(shown, rows, made, numbers)
     else:
-        titles = [f"row {i}" for i in numbers]
-        result["pairs_figure"] = inline(figures.overlays(shown.standardise(rows), shown.standardise(made), titles))
+        result["pairs_table"] = _widest_table(shown, rows, made, numbers)
     return result
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from cpvae.estimators.contract import DeepMixture
 from cpvae.study import figures
+from cpvae.study.figures.signals import CHANNELS
 from cpvae.study.report.parts import Picture
 from cpvae.study.report.shown import Shown
 
@@ -65,9 +66,9 @@ def limits_of(model: DeepMixture, shown: Shown) -> tuple[float, float]:
 def draw(model: DeepMixture, n: int, component: int | None, mean: bool) -> np.ndarray:
     """Draw new rows ``(n, F)``, float64, the same each time the page is made."""
     rows, _ = model.sample(n, component, mean=mean, random_state=0 if component is None else component)
-    if model.schema_ is not None:
+    if model.schema_ is not None and model.signal_shape_ is None:
         return model.schema_.expand(model.schema_.encode(rows))[0]
-    return rows.reshape(n, -1).astype(np.float64)
+    return np.asarray(rows).reshape(n, -1).astype(np.float64)
 
 
 def comparison(shown: Shown, rows: np.ndarray, new: np.ndarray, columns: np.ndarray | None = None) -> Figure:
@@ -82,18 +83,23 @@ def comparison(shown: Shown, rows: np.ndarray, new: np.ndarray, columns: np.ndar
         limits = (float(np.nanmin(shown.values)), float(np.nanmax(shown.values)))
         rows = rows[~np.isnan(rows[:, 0])]
         return figures.histograms(rows[:, 0], {"new rows": new[:, 0]}, name=shown.names[0], limits=limits)
-    groups = {"rows": shown.standardise(rows), "new rows": shown.standardise(new)}
-    if shown.curve or len(shown.names) <= figures.NAMED:
-        return figures.profiles(groups, shown.names)
-    if columns is None:
+    if shown.curve is not None:
+        curves = {title: values.reshape(-1, *shown.curve) for title, values in (("rows", rows), ("new rows", new))}
+        return figures.signals(curves)
+    if len(shown.names) <= figures.NAMED:
+        columns = np.arange(len(shown.names))
+    elif columns is None:
         columns = shown.most_apart(rows, new, figures.NAMED)
-    some = {title: values[:, columns] for title, values in groups.items()}
-    return figures.profiles(some, [shown.names[j] for j in columns])
+    groups = {"rows": shown.standardise(rows)[:, columns], "new rows": shown.standardise(new)[:, columns]}
+    return figures.profiles(groups, [shown.names[j] for j in columns])
 
 
 def drawn_columns(shown: Shown, most: int) -> str:
     """Say which columns a picture has, where it has not all of them."""
     total = len(shown.names)
-    if shown.curve:
-        return "Neighbouring columns are alike, so that they are drawn as a curve."
+    if shown.curve is not None:
+        channels, guessed = shown.curve[0], shown.curve == (1, total)
+        if guessed:
+            return "Neighbouring columns are alike, so that they are drawn as a curve."
+        return "" if channels <= CHANNELS else f"Drawn are the first {CHANNELS} of {channels} channels."
     return "" if total <= figures.NAMED else f"Drawn are the {most} of {total:,} columns that differ most."

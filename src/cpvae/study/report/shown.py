@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from cpvae.study.report.units import in_order, sources_of, units_of, written
 
 MAX_ROWS = 5_000  # rows looked at
 MAX_DECODED = 100_000  # rows times categories, if that is less: so that a page does not take an hour
+MAX_VALUES = 20_000_000  # numbers of these rows: 160 MB
 DRAWN = 30  # categories at most
 
 
@@ -33,7 +35,7 @@ class Shown:
         labels: ``(n,)`` or None.
         names: of the columns of `values`; units: how their values are written (`cpvae.study.report.units`).
         sources: from which column of the table each is.
-        curve: whether the columns have an order, such as time, and are drawn as a curve.
+        curve: ``(channels, time)`` where the columns have an order and are drawn as curves; else None.
         missing: share of the cells of the table that are missing.
         z: posterior means, ``(n, D)``.
         categories: ``(n,)``, or None for a model without.
@@ -47,7 +49,7 @@ class Shown:
     names: list[str]
     units: list[str]
     sources: list[int]
-    curve: bool
+    curve: tuple[int, ...] | None
     missing: float
     evaluation: Evaluation
     z: np.ndarray
@@ -102,13 +104,15 @@ def look_at(
         raise InputError(
             f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
         )
-    n = min(total, max_rows, max(1_000, MAX_DECODED // model.n_components_))
+    wide = max(100, MAX_VALUES // max(1, math.prod(X.shape[1:])))
+    n = min(total, max_rows, max(1_000, MAX_DECODED // model.n_components_), wide)
     index = np.sort(np.random.RandomState(0).permutation(total)[:n])
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
     names: Sequence[str] | None
     missing = 0.0
-    if model.schema_ is not None:
+    by_column = model.schema_ is not None and model.signal_shape_ is None
+    if model.schema_ is not None and by_column:
         matrix = model.schema_.encode(given)
         values, names = model.schema_.expand(matrix)
         missing = float(np.isnan(matrix).mean())
@@ -117,8 +121,7 @@ def look_at(
         names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
         if names is None or len(names) != values.shape[1]:
             names = [f"column {i}" for i in range(values.shape[1])]
-    table = model.image_shape_ is None
-    named = feature_names is not None or model.schema_ is not None or hasattr(model, "feature_names_in_")
+    schema = model.schema_ if by_column else None
     return Shown(
         given=given,
         values=values,
@@ -126,9 +129,9 @@ def look_at(
         total=total,
         labels=_usable(None if y is None else y[index]),
         names=[str(name) for name in names],
-        units=units_of(model.schema_, values) if table else [],
-        sources=sources_of(model.schema_, values.shape[1]),
-        curve=table and not named and in_order(values),
+        units=units_of(schema, values) if model.image_shape_ is None else [],
+        sources=sources_of(schema, values.shape[1]),
+        curve=_curve(model, values, feature_names is not None or hasattr(model, "feature_names_in_")),
         missing=missing,
         evaluation=evaluation,
         z=model.transform(given),
@@ -136,8 +139,18 @@ def look_at(
     )
 
 
+def _curve(model: DeepMixture, values: np.ndarray, named: bool) -> tuple[int, ...] | None:
+    """Find ``(channels, time)`` of rows that are curves: of signals, or of columns without names that have an order."""
+    if model.signal_shape_ is not None:
+        return model.signal_shape_
+    plain = model.image_shape_ is None and model.schema_ is None and not named
+    return (1, values.shape[1]) if plain and in_order(values) else None
+
+
 def _as_fitted(model: DeepMixture, rows: Any) -> Any:
     """Name the columns of rows if the model was fitted with names, and only then, as scikit-learn wants it."""
+    if model.signal_shape_ is not None:
+        return np.asarray(rows)
     if model.schema_ is not None:
         return as_frame(rows, model.schema_.given)
     names = getattr(model, "feature_names_in_", None)

@@ -14,6 +14,7 @@ from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.fitting import runs
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE
 from cpvae.study import metrics
+from cpvae.study.found import rows_in_words
 from cpvae.study.phrases import duration, in_use, percent
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
@@ -38,13 +39,6 @@ def _epochs(model: DeepMixture) -> str:
     return f"{model.n_iter_} epoch{'s' * (model.n_iter_ != 1)}"
 
 
-def _shape(model: DeepMixture) -> str:
-    if model.image_shape_ is None:
-        return f"{model.n_features_in_:,} column{'s' * (model.n_features_in_ != 1)}"
-    channels, height, width = model.image_shape_
-    return f"images of {height} by {width} pixels" + (f", {channels} channels" if channels > 1 else "")
-
-
 def _seconds(model: DeepMixture) -> float:
     return float(sum(record["seconds"] for record in model.history_))
 
@@ -63,7 +57,7 @@ def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
     """Say in a line what was fitted."""
     words = [MODELS.get(type(model).__name__, type(model).__name__).split(",")[0].split(";")[0]]
     words += [f"{model.n_components_} categories"] if model.n_components_ > 1 else []
-    words += [f"{model.likelihood_} likelihood", f"{_shape(model)}"]
+    words += [f"{model.likelihood_} likelihood", f"{rows_in_words(model)}"]
     fitted_on = config.get("data", {}).get("rows")
     words += [f"fitted on {fitted_on:,} rows"] if fitted_on is not None else []
     return " · ".join([*words, f"{_epochs(model)} in {duration(_seconds(model))}", f"seed {model.random_state}"])
@@ -104,7 +98,7 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
     fitted_on = config.get("data", {}).get("rows")
     if fitted_on is not None:
         yield Fact("Rows fitted on", f"{fitted_on:,}")
-    yield Fact("A row", _shape(model))
+    yield Fact("A row", rows_in_words(model))
     yield Fact("Likelihood", LIKELIHOODS.get(model.likelihood_, model.likelihood_))
     if model.schema_ is not None:
         kinds = [column.kind for column in model.schema_.columns]
