@@ -1,24 +1,71 @@
 """What can go wrong by the user's hand, and what is worth a warning.
 
-Every message is one line: what was given, what was expected, what to do.
+Every message is one line: what was given, what was expected, what to do. It can be printed as it is and has a bounded
+length, whatever names of files, columns and keys it quotes.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+LONGEST_WORD = 400  # characters of a name or path that are shown
+LONGEST = 2000  # characters of a message
+SEARCHED = 1000  # names among which the nearest is looked for, which is slow
+LISTED = 20  # names that are listed
+JOINERS = "\u200c\u200d"  # parts of words in Persian, and of emoji
 
 
 class InputError(ValueError):
     """Data, an argument or a file that cannot be used. The command line prints it and exits with 2."""
 
+    def __init__(self, message: str = ""):
+        super().__init__(readable(message))
+
 
 class FitWarning(UserWarning):
     """A fit that ended, but whose result needs a look: collapsed categories, a non-finite step."""
 
+    def __init__(self, message: str = ""):
+        super().__init__(readable(message))
+
+
+def readable(message: str) -> str:
+    """Make one printable line of a message; shorten long words, and the whole, in the middle.
+
+    >>> readable("column 'a\\x1b[2J'\\nis refused")
+    "column 'a\\\\x1b[2J' is refused"
+    >>> len(readable("x" * 100_000)) < 500
+    True
+    """
+    line = printable(" ".join(message.split()))
+    line = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _shortened(word[0], LONGEST_WORD), line)
+    return _shortened(line, LONGEST)
+
+
+def printable(text: str) -> str:
+    """Show characters that would control a terminal, or that no encoding has, as escapes.
+
+    >>> print(printable("\\x1b[2J\\n é 数"))
+    \\x1b[2J\\n é 数
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable() or letter in JOINERS or unicodedata.category(letter) == "Zs":
+        return letter
+    return letter.encode("unicode_escape").decode()
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - length // 3 - 3]}...{text[-(length // 3) :]}"
+
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """A hint `; did you mean 'digits'?` for a misspelt name, or the list of what is known.
+    """Hint `; did you mean 'digits'?` for a misspelt name, or list what is known.
 
     >>> nearest("digit", ["digits", "mnist"])
     "; did you mean 'digits'?"
@@ -26,8 +73,12 @@ def nearest(given: str, known: Iterable[str]) -> str:
     '; known: digits, mnist'
     """
     names = list(known)
-    close = get_close_matches(given, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+    short = [name for name in names[:SEARCHED] if len(name) <= LONGEST_WORD]
+    close = get_close_matches(given[:LONGEST_WORD], short, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = f", ... ({len(names):,} in all)" if len(names) > LISTED else ""
+    return f"; known: {', '.join(names[:LISTED])}{more}"
 
 
 def one_line(error: Exception) -> str:

@@ -6,10 +6,9 @@ import typer
 
 app = typer.Typer(
     help="Deep mixture models: fit them to unlabelled rows, ask which source a row came from, draw new rows from one.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     epilog="Begin with: cpvae fit digits --out runs/digits",
 )
-data_app = typer.Typer(help="List, fetch and verify the named data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="List, fetch and verify the named data sets.")
 app.add_typer(data_app, name="data")

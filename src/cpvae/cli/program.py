@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
+from _thread import interrupt_main
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import typer
 
 from cpvae.cli import choose, cluster, compare, data, evaluate, fit, report, reproduce, sample
 from cpvae.cli.app import app, data_app
-from cpvae.cli.output import say
-from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.cli.output import prepare_streams, say, silence
+from cpvae.errors import FitWarning, InputError, nearest, readable
 from cpvae.fitting.devices.rank import is_main, n_processes
 
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
+AGAIN_AFTER = 0.1  # seconds after which a Ctrl-C that was lost is given again
 COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     evaluate.evaluate,
@@ -42,27 +45,33 @@ for name, command in DATA_COMMANDS.items():
 
 
 def main() -> NoReturn:
-    """Entry point: exit 0; 1 if `--verify` finds a difference; 2 with a line for bad usage or input; 130 by Ctrl-C."""
+    """Run a command and exit.
+
+    Exits with 0; 1 if `--verify` finds a difference or the reader of the results has left; 2 with a line for bad usage
+    or input; 130 by Ctrl-C.
+    """
+    prepare_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
+    sys.unraisablehook = _insist
     warnings.showwarning = _show_warning
-    # click's own base class, wherever this version of typer keeps it
-    usage: type[Exception] = typer.BadParameter.__mro__[2]
+    arguments = sys.argv[1:]
     try:
-        _refuse_empty(sys.argv[1:])
-        _refuse_several(sys.argv[1:])
-        result = typer.main.get_command(app).main(prog_name="cpvae", standalone_mode=False)
+        _refuse_no_folder()
+        _refuse_empty(arguments)
+        _refuse_several(arguments)
+        if arguments in ([], ["data"]):
+            arguments = [*arguments, "--help"]
+        result = typer.main.get_command(app).main(arguments, prog_name="cpvae", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
         _fail(str(error))
-    except usage as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help is on the screen
-            sys.exit(0)
+    except typer.TyperException as error:
         _fail(_usage_message(error))
     except BrokenPipeError:  # `| head` has seen enough
-        _silence(sys.stdout)
+        silence(sys.stdout)
         sys.exit(1)  # as click does
     except OSError as error:
-        _silence(sys.stdout)  # what cannot be written now cannot be written at exit either
+        silence(sys.stdout)  # what cannot be written now cannot be written at exit either
         _fail(f"{error.filename or 'output'}: {error.strerror or error}; check the path and the room on the disk")
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -72,6 +81,24 @@ def main() -> NoReturn:
         say("stopped")
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _insist(lost: sys.UnraisableHookArgs) -> None:
+    """Give a Ctrl-C again that came where Python can raise nothing, such as in a callback of the garbage collector."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        again = threading.Timer(AGAIN_AFTER, interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _refuse_no_folder() -> None:
+    """Refuse to work in a folder that was deleted: libraries end the process there without a word of ours."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(f"the current folder cannot be used ({error.strerror}); change to one that exists") from error
 
 
 def _refuse_empty(arguments: list[str]) -> None:
@@ -87,13 +114,6 @@ def _refuse_several(arguments: list[str]) -> None:
     if n_processes() > 1 and "fit" not in arguments[:1]:
         given = f"{n_processes()} processes for cpvae {' '.join(arguments[:1])}"
         raise InputError(f"{given}: expected cpvae fit, which shares its work among them; leave torchrun out")
-
-
-def _silence(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere."""
-    with suppress(OSError, ValueError):
-        number = stream.fileno()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -116,12 +136,13 @@ def _usage_message(error: Any) -> str:
 
 
 def _fail(message: str) -> NoReturn:
+    message = readable(message)
     if not is_main():  # the first says the same, after which torchrun ends all; if not, it is news
         with suppress(KeyboardInterrupt):
             time.sleep(ALONE_AFTER)
-            print(f"error: process {os.environ['RANK']}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+            print(f"error: process {os.environ['RANK']}: {message}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    say("error: " + " ".join(message.split()))
+    say(f"error: {message}")
     sys.exit(2)
 
 

@@ -20,8 +20,8 @@ BLOCK_BYTES = 1 << 24  # rows are scanned in blocks of this size: a memory-mappe
 
 
 def input_error(message: str) -> InputError:
-    """An `InputError` that is one printable line whatever the names of files and columns hold."""
-    return InputError(" ".join(message.encode("utf-8", "backslashreplace").decode().splitlines()))
+    """An `InputError` about data."""
+    return InputError(message)
 
 
 def printable(name: str, most: int = 60) -> str:
