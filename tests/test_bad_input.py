@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = table()
     frame.to_csv(folder / "t.csv", index=False)
     frame.assign(kind=["x", "y"] * 15).to_csv(folder / "labelled.csv", index=False)
-    np.savez(folder / "im.npz", x=np.random.RandomState(0).rand(30, 4, 4).astype("f4"))
+    np.savez(folder / "im.npz", x=np.random.RandomState(0).rand(30, 1, 4, 4).astype("f4"))
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -259,7 +259,7 @@ def test_checksum(shop, tmp_path, monkeypatch):
 
 UNFIT: dict[str, tuple[dict[str, np.ndarray], tuple[str, ...], str]] = {
     "constant columns": ({"x": np.c_[X, np.ones(30)]}, (), "constant column"),
-    "all constant": ({"x": np.ones((30, 3)) * 5}, (), "constant column"),
+    "all constant": ({"x": np.ones((30, 3)) * 5}, (), "every row is the same"),
     "not Bernoulli": ({"x": X}, ("--likelihood", "bernoulli"), "which needs [0, 1]"),
     "not Bernoulli in validation": (
         {"x_train": np.eye(4)[[0, 1, 2, 3] * 8], "x_valid": np.full((4, 4), 2.0)},
@@ -466,7 +466,7 @@ def test_rows_of_another_kind(shop, tmp_path):
         ("run", csv(tmp_path / "few.csv", frame[["a", "b"]])): "no column 'c'",
         ("run", csv(tmp_path / "text.csv", with_value("oops"))): "column 'b' holds text; expected numbers in all cells",
         ("run", csv(tmp_path / "gap.csv", with_value(None))): "a missing cell in column 'b', row 3 (counted from 0)",
-        ("images", npz(tmp_path / "over.npz", x=np.full((4, 4, 4), 3.0))): "which needs [0, 1]",
+        ("images", npz(tmp_path / "over.npz", x=np.full((4, 1, 4, 4), 3.0))): "which needs [0, 1]",
         ("run", csv(tmp_path / "far.csv", frame * 1e25)): "more than 1e+12 standard deviations",
     }
     for (run, data), expected in cases.items():
@@ -540,6 +540,81 @@ def test_fit_overwrites_nothing_of_others(shop):
     assert tree(shop / "mine") == before
     message = refused("fit", "t.csv", "--out", "run", *TINY)
     same(message, lambda: CPVAE(3, **PLAIN).fit(table(), out="run"))
+
+
+def test_outputs_onto_what_is_read(shop, monkeypatch):
+    os.symlink("t.csv", "link.csv")
+    os.symlink(shop, "again")
+    shutil.copy("run/model.safetensors", "model.csv")
+    Path("labels.csv").write_text("x\n" * 30)
+    before = tree(shop)
+    for arguments, expected in {
+        ("cluster", "run", "t.csv", "--out", "t.csv"): "--out t.csv is the data, t.csv, which would be overwritten",
+        ("cluster", "run", "t.csv", "--out", "again/t.csv"): "--out again/t.csv is the data",
+        ("cluster", "run", "t.csv", "--out", "link.csv"): "--out link.csv is the data",
+        ("cluster", "run", "im.npz", "--labels", "labels.csv", "--out", "labels.csv"): "is the file of labels",
+        ("cluster", "model.csv", "t.csv", "--out", "model.csv"): "is the model",
+        ("sample", "model.csv", "--out", "model.csv"): "is the model",
+        ("sample", "run", "--out", "t.csv"): "is what the run was fitted on",
+        ("sample", "images", "--out", "im.npz"): "is what the run was fitted on",
+        ("sample", "images", "--out", "images/samples.png"): "is a part of the run",
+    }.items():
+        assert expected in refused(*arguments)
+    assert tree(shop) == before
+
+
+def test_outputs_among_pictures_that_are_data(shop):
+    Path("pictures").mkdir()
+    for i, grey in enumerate(np.random.RandomState(0).randint(0, 255, (6, 4, 4), dtype=np.uint8)):
+        Image.fromarray(grey).save(f"pictures/{i}.png")
+    before = tree(shop)
+    for out in ("pictures", "pictures/run", "pictures/0/b"):
+        for command in ("fit", "choose", "compare"):
+            assert "give another" in refused(command, "pictures", "--out", out)
+    assert tree(shop) == before
+    done("fit", "pictures", "--out", "of pictures", "-k", 1, "--init", "random", *SMALL)
+    assert "the images of which it would become part" in refused("sample", "of pictures", "--out", "pictures/d.png")
+
+
+def test_choose_and_compare_overwrite_nothing_of_others(shop):
+    for name, command in {
+        "choice.json": "choose",
+        "choice.png": "choose",
+        "comparison.json": "compare",
+        "comparison.md": "compare",
+        "comparison.html": "compare",
+    }.items():
+        folder = shop / f"with {name}"
+        folder.mkdir()
+        (folder / name).write_text("{}")
+        expected = f"holds a {name} that is no result of cpvae and would be overwritten"
+        assert expected in refused(command, "t.csv", "--out", folder, "--epochs", 1)
+        assert [*tree(folder)] == [name]
+
+
+@pytest.mark.parametrize("command", ["choose", "compare"])
+def test_more_fits_than_anybody_waits_for(command, shop):
+    for seeds, numbers in ((10**9, "1,2"), (1000, ",".join(map(str, range(1, 21))))):
+        assert "expected" in refused(command, "t.csv", "--out", "new", "--seeds", seeds, "-k", numbers)
+    claims_nothing(shop)
+
+
+def test_a_schema_that_is_no_file(shop):
+    os.mkfifo("pipe.json")
+    for name in ("pipe.json", "/dev/zero", "run", "none.json"):
+        assert f"--schema {name}: " in refused("fit", "t.csv", "--out", "new", "--schema", name, *TINY)
+    claims_nothing(shop)
+
+
+def test_links_in_a_run_folder_lead_to_no_file_of_ours(shop):
+    """The folder may come from somebody else."""
+    (shop / "precious").write_text("mine")
+    shutil.copytree("run", "theirs")
+    os.symlink(shop / "precious", "theirs/report.html")
+    done("report", "theirs")
+    assert "<html" in (shop / "theirs" / "report.html").read_text()
+    assert not (shop / "theirs" / "report.html").is_symlink()
+    assert (shop / "precious").read_text() == "mine"
 
 
 def full_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -11,7 +11,9 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import warnings
+import weakref
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -148,6 +150,112 @@ def test_output_through_a_link_and_without_remains(place):
     assert not [path for path in place.rglob("*") if path.name.startswith(".")]
 
 
+@pytest.mark.filterwarnings("default::cpvae.FitWarning")
+def test_names_in_files_cannot_control_the_terminal(place):
+    odd = "\x1b]0;owned\x07a\x9b2J\u202e"
+    shown = "\\x1b]0;owned\\x07a\\x9b2J\\u202e"
+    pd.DataFrame({odd: range(30), "b": ["x", "y"] * 15}).to_csv("e.csv", index=False)
+    answer = done("fit", "e.csv", "--out", "run", *(option for option in TINY if option != "--quiet"))
+    assert shown in answer.err
+    assert odd not in answer.err + answer.out
+    np.savez("e.npz", **{odd: np.ones((3, 2)), "b": np.ones(3)})
+    assert shown in refused("fit", "e.npz", "--out", "new", *TINY)
+    assert shown in refused("fit", odd + ".csv", "--out", "new", *TINY)
+    Path(odd + ".csv").write_bytes(Path("t.csv").read_bytes())
+    answer = done("fit", odd + ".csv", "--out", odd, *TINY)
+    assert shown in answer.out
+    assert shown in answer.err
+    assert odd not in answer.err + answer.out
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_text_that_standard_output_cannot_encode_is_shown_as_escapes(encoding, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict"))
+    written = sys.stdout.buffer
+    output.prepare_streams()
+    output.put(output.two_columns({"dataset": "客户 \udcff.npy"}))
+    sys.stdout.flush()
+    expected = "客户" if encoding == "utf-8" else "\\u5ba2\\u6237"
+    assert written.getvalue().decode(encoding) == f"dataset  {expected} \\udcff.npy\n"
+
+
+def test_long_names_make_no_long_message(place):
+    long = "x" * 100_000
+    Path("e.csv").write_text(f"{long},{long}\n1,2\n3,4\n")
+    np.savez("e.npz", **{f"key {i}": np.ones(3) for i in range(5000)})
+    for data in ("e.csv", "e.npz", long, "../" * 3000):
+        assert len(refused("fit", data, "--out", "new", *TINY)) <= 2000
+    assert len(refused("fit", "t.csv", "--out", "new", *TINY, "--hidden", "8," * 50_000)) <= 2000
+
+
+def test_words_for_the_user_are_no_reason_to_fail(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    stream = output.Courtesy(Full())
+    monkeypatch.setattr(sys, "stderr", stream)
+    output.say("a word")
+    stream.flush()
+
+
+def test_streams_that_are_closed_or_full(place):
+    """An error is told by its exit code; the places of closed streams are not taken by the next file."""
+    script = (
+        "import os, sys; from cpvae.cli import output, program; sys.argv = ['cpvae', 'fit', 'none.npy', '--out', 'r']\n"
+        "before = output.say\n"
+        "def say(text): before(text); open('number', 'w').write(str(os.open('t.csv', os.O_RDONLY)))\n"
+        "program.say = say; program.main()"
+    )
+    for closed in ("2>&-", "0<&- 1>&- 2>&-", "2>/dev/full"):
+        run = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, script])
+        assert run.returncode == 2
+        assert int(Path("number").read_text()) > 2
+
+
+def test_the_current_folder_is_gone(place, monkeypatch):
+    gone = place / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "the current folder cannot be used" in refused("evaluate", "../run", "../t.csv")
+
+
+def test_a_control_c_that_python_loses_is_given_again(monkeypatch):
+    class Anything:
+        pass
+
+    thing = Anything()
+    watcher = weakref.ref(thing, lambda gone: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(sys, "unraisablehook", program._insist)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # it comes a little later
+        del thing
+        time.sleep(10)
+    assert watcher() is None
+
+
+def test_slips_are_told_before_anything_heavy_is_imported(place):
+    script = """
+import sys
+from cpvae.cli import program
+for words in (["fit", "none.npy", "--out", "r"], ["fit", "t.csv", "--out", "t.csv"], ["evaluate", "none", "t.csv"],
+              ["cluster", "none", "t.csv", "--out", "x.csv"], ["sample", "t.csv", "--out", "x.jpg"],
+              ["report", "none"], ["compare", "none.npy"], ["choose", "none.npy"], ["fit"], ["--help"], ["data"],
+              ["fit", "t.csv", "--out", "r", "--hidden", "x"], ["fit", "t.csv", "--out", "r", "--schema", "t.csv"]):
+    sys.argv = ["cpvae", *words]
+    try:
+        program.main()
+    except SystemExit as ended:
+        assert (ended.code or 0) == (0 if words in (["--help"], ["data"]) else 2), words
+    assert "torch" not in sys.modules, words
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert len(run.stderr.splitlines()) == 11
+    assert all(line.startswith("error: ") for line in run.stderr.splitlines())
+
+
 def stopping(after: int) -> Callable[..., str]:
     """In place of a step of training: as if Ctrl-C had been pressed in one of them."""
     step, count = loop._Run._step, [0]
@@ -178,7 +286,7 @@ def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
     done(*shlex.split(again)[1:], "--quiet")
     whole, resumed = (load(place / name).weights_ for name in ("whole", "my run"))
     np.testing.assert_array_equal(whole, resumed)
-    assert not (place / "my run" / loop.CHECKPOINT).exists()
+    assert not (place / "my run" / runs.CHECKPOINT).exists()
 
 
 @pytest.mark.filterwarnings("default::cpvae.FitWarning")

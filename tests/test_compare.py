@@ -381,7 +381,7 @@ def test_another_protocol_or_other_labels_only_evaluate_again(shop, monkeypatch)
 def test_an_evaluation_left_by_another_fit_is_not_believed(shop):
     expected = json.loads((shop / "printed").read_text())
     kept = shop / "cmp" / "vae-seed0" / EVALUATION
-    for name in (runs.MODEL, runs.CONFIG, runs.METRICS, loop.HISTORY):
+    for name in (runs.MODEL, runs.CONFIG, runs.METRICS, runs.HISTORY):
         (kept.parent / name).unlink()
     content = json.loads(kept.read_text())
     content["values"]["negative_elbo"] = 1.0
@@ -430,7 +430,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
     assert figures(resumed) == figures(whole)
     for run in whole["runs"]:
         assert weights(Path("whole", run["run"])) == weights(Path("my cmp", run["run"]))
-    assert not Path("my cmp", "mog-k2-seed0", loop.CHECKPOINT).exists()
+    assert not Path("my cmp", "mog-k2-seed0", runs.CHECKPOINT).exists()
 
 
 def session(leader: int) -> list[int]:

@@ -27,8 +27,9 @@ from cpvae.cli import fit, program
 from cpvae.data.rows import Rows
 from cpvae.fitting.devices.rank import is_main
 from cpvae.fitting.devices.world import World, world
-from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
+from cpvae.fitting.loop import train
 from cpvae.fitting.records import Interrupted
+from cpvae.fitting.runs import CHECKPOINT, HISTORY
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.clusterings import gaussian_mixture

@@ -113,9 +113,9 @@ def test_what_is_no_file_or_has_no_end_is_not_read(tmp_path, monkeypatch):
     assert files.read_json(tmp_path / "of Windows", "an object", "") == {"a": 1}
     monkeypatch.setattr(files, "LONGEST", 8)
     for name, expected in {
-        "pipe": "it is no file",
-        "/dev/zero": "it is no file",
-        "": "it is no file",
+        "pipe": "neither a file nor a folder",
+        "/dev/zero": "neither a file nor a folder",
+        "": "a folder",
         "large": "more than 8 bytes",
         "none": "No such file",
     }.items():

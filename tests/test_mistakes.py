@@ -18,8 +18,9 @@ from torch.distributions import Normal, kl_divergence
 
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.rows import Rows
-from cpvae.fitting.loop import CHECKPOINT, train
+from cpvae.fitting.loop import train
 from cpvae.fitting.records import Interrupted
+from cpvae.fitting.runs import CHECKPOINT
 from cpvae.fitting.settings import Settings
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes

@@ -23,9 +23,9 @@ from sklearn.datasets import load_digits
 from cpvae import CPVAE, FitWarning, InputError, load
 from cpvae.data.rows import Rows
 from cpvae.fitting import jobs, restarts
-from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
+from cpvae.fitting.loop import train
 from cpvae.fitting.records import EpochRecord, Interrupted
-from cpvae.fitting.runs import held
+from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.clusterings import gaussian_mixture

@@ -15,7 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from cpvae.errors import InputError, one_line
-from cpvae.files import FORMAT_VERSION, check_version, parse, write_atomic
+from cpvae.files import FORMAT_VERSION, check_exists, check_version, parse, write_atomic
 
 
 def _digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
@@ -69,22 +69,6 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
             f"{path} is damaged or was changed after it was saved (its checksum differs); fit again or restore a copy"
         )
     return tensors, meta
-
-
-def check_exists(path: Path) -> None:
-    """Refuse a model that is not there.
-
-    Raises:
-        InputError: the path is not a file.
-    """
-    try:
-        there = path.is_file()
-    except (OSError, ValueError):  # too long, a null byte
-        there = False
-    if not there:
-        raise InputError(
-            f"{str(path)[:200]} does not exist or is no file; give the folder that `cpvae fit` wrote, or a saved model"
-        )
 
 
 @contextmanager

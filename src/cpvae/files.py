@@ -205,8 +205,8 @@ def read_any_json(path: str | os.PathLike[str]) -> Any:
     Raises:
         OSError, ValueError, RecursionError: it cannot be read, is no such file, or holds no JSON.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError("it is no file")
+    if not stat.S_ISREG(mode := os.stat(path).st_mode):
+        raise ValueError("a folder" if stat.S_ISDIR(mode) else "neither a file nor a folder")
     with open(path, "rb") as file:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:

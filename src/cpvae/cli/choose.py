@@ -48,11 +48,12 @@ def choose(
 
     Test rows are left alone. Run it again to go on where it stopped.
     """
-    from cpvae.study import choice
-    from cpvae.study.answers import choose_number
-    from cpvae.study.inputs import dataset_name, load_data
+    from cpvae.cli.checks import check_inputs, check_out_folder
+    from cpvae.data.loaders import dataset_name
 
+    check_inputs(data=data)
     out = out or Path("runs") / f"choose-{dataset_name(data)}"
+    check_out_folder(out, data)
     given = {
         "max_epochs": epochs,
         "latent_dim": latent_dim,
@@ -62,6 +63,11 @@ def choose(
     }
     params = estimator_arguments(given)
     numbers = parse_numbers("--components", components)
+
+    from cpvae.study import choice
+    from cpvae.study.answers import choose_number
+    from cpvae.study.inputs import load_data
+
     try:
         found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
     except KeyboardInterrupt as error:

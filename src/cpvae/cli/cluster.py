@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Labels, Run, SplitName, Strict, check_out, expand
+from cpvae.cli.options import Data, Labels, Run, SplitName, Strict, expand
 from cpvae.cli.output import put, say, two_columns
 
 
@@ -20,13 +20,17 @@ def cluster(
     strict: Strict = False,
 ) -> None:
     """Say which category each row belongs to, and how sure that is."""
+    from cpvae.cli.checks import check_inputs, check_out_file
+
+    check_inputs(run, data)
+    file = check_out_file(out, (".csv",), run, data, labels)
+
     from cpvae.estimators.zoo import load
     from cpvae.study.answers import cluster_rows
     from cpvae.study.inputs import load_data, tell_notes
 
-    check_out(out, (".csv",))
     rows = load_data(data, labels, say)
-    shares = cluster_rows(load(run), rows, split, out, strict)
+    shares = cluster_rows(load(run), rows, split, file, strict)
     tell_notes(rows, say)
     put(two_columns(shares))
     say(f"wrote {out}")

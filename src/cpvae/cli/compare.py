@@ -63,10 +63,10 @@ def compare(
 
     Run it again to go on where it stopped, or to add models, components and seeds.
     """
-    from cpvae.study.compare import PAGE, Protocol, backend_of, compare_models
-    from cpvae.study.comparison import as_markdown
-    from cpvae.study.inputs import dataset_name
+    from cpvae.cli.checks import check_inputs, check_out_folder
+    from cpvae.data.loaders import dataset_name
 
+    check_inputs(data=data)
     given = {
         "max_epochs": epochs,
         "preset": preset,
@@ -78,17 +78,23 @@ def compare(
         "schema": schema,
     }
     out = out or Path("runs") / f"compare-{dataset_name(data)}"
+    check_out_folder(out, data)
+    params, numbers = estimator_arguments(given), parse_numbers("--components", components)
+
+    from cpvae.study.compare import PAGE, Protocol, backend_of, compare_models
+    from cpvae.study.comparison import as_markdown
+
     protocol = Protocol(split, importance_samples, importance_rows)
     try:
         with backend_of(backend):
             result = compare_models(
                 data,
                 [name.strip() for name in models.split(",") if name.strip()],
-                parse_numbers("--components", components),
+                numbers,
                 seeds,
                 out,
                 labels=labels,
-                params=estimator_arguments(given),
+                params=params,
                 protocol=protocol,
                 n_jobs=jobs,
                 progress=say,

@@ -23,6 +23,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
+    from cpvae.cli.checks import check_inputs
+
+    check_inputs(run, data)
+
     from cpvae.estimators.zoo import load
     from cpvae.study.evaluation import choose_split, measure
     from cpvae.study.fits import learned_from

@@ -112,9 +112,8 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a model to rows without labels, and leave it in a run folder."""
+    from cpvae.cli.checks import check_inputs, check_out_folder
     from cpvae.fitting import runs
-    from cpvae.study.fits import fit_run
-    from cpvae.study.inputs import load_data, make_estimator
 
     given = {
         "n_components": components,
@@ -144,7 +143,13 @@ def fit(
         "device": device,
     }
     params = estimator_arguments(given)
+    check_inputs(data=data)
+    check_out_folder(out, data)
     runs.check_folder(out, resume)
+
+    from cpvae.study.fits import fit_run
+    from cpvae.study.inputs import load_data, make_estimator
+
     if not resume:
         make_estimator(model or "cpvae", params).check_params()  # before data are fetched or read
     try:

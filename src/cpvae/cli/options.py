@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cpvae.errors import InputError
+from cpvae.files import read_any_json
 
 DATA_HELP = (
     "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
@@ -70,25 +71,33 @@ SchemaFile = Annotated[
 Jobs = Annotated[int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)]
 
 
-def check_out(path: Path, known: tuple[str, ...]) -> None:
-    """Refuse an output that could not be written before any work is done for it."""
-    from cpvae.files import check_writable
-
-    if path.suffix.lower() not in known:
-        raise InputError(f"--out {path}: unknown kind {path.suffix!r}; use one of {', '.join(known)}")
-    check_writable(path)
-
-
 def estimator_arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Of an estimator, from options: those that were given, widths and schema read."""
-    from cpvae.study.inputs import read_schema
-
+    """Make the arguments of an estimator from the options that were given; read widths and schema."""
     params = {name: value for name, value in given.items() if value is not None}
     if "hidden" in params:
         params["hidden"] = parse_numbers("--hidden", params["hidden"], "300,300")
     if "schema" in params:
         params["schema"] = read_schema(params["schema"])
     return params
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """Read what `--schema` names: a JSON object of column names and kinds.
+
+    Raises:
+        InputError: no such file, no JSON, or something else in it.
+    """
+    from cpvae.data.schema import check_given
+
+    expected = 'expected a JSON object of columns and kinds, such as {"age": "count", "id": "ignore"}'
+    try:
+        value = read_any_json(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"--schema {path}: {getattr(error, 'strerror', None) or error}; {expected}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"--schema {path}: holds a {type(value).__name__}; {expected}")
+    check_given(value)
+    return value
 
 
 def parse_numbers(option: str, text: str, such_as: str = "10,50") -> tuple[int, ...]:

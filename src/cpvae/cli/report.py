@@ -19,6 +19,10 @@ def report(
     labels: Labels = None,
 ) -> None:
     """Write RUN/report.html: one page on what was fitted, the categories, and what to watch out for."""
+    from cpvae.cli.checks import check_inputs
+
+    check_inputs(run, data)
+
     from cpvae.study.answers import report_run
 
     say(f"wrote {report_run(run, data, labels, say)}")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Run, check_out, expand
+from cpvae.cli.options import Run, expand
 from cpvae.cli.output import say
+from cpvae.files import PICTURES, TABLES
 
 
 def sample(
@@ -34,9 +35,13 @@ def sample(
     seed: Annotated[int | None, typer.Option(help="Other seeds draw other rows.", show_default="of the fit")] = None,
 ) -> None:
     """Draw new rows, from all categories or from one."""
-    from cpvae.estimators.zoo import load
-    from cpvae.study.answers import PICTURES, TABLES, sample_rows
+    from cpvae.cli.checks import check_inputs, check_out_file
 
-    check_out(out, (*PICTURES, *TABLES))
-    sample_rows(load(run), n, component, weights, mean, seed, out)
+    check_inputs(run)
+    file = check_out_file(out, (*PICTURES, *TABLES), run)
+
+    from cpvae.estimators.zoo import load
+    from cpvae.study.answers import sample_rows
+
+    sample_rows(load(run), n, component, weights, mean, seed, file)
     say(f"wrote {out}")

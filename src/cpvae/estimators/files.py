@@ -7,7 +7,6 @@ shapes are made before values: a header cannot make a machine run out of memory.
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -104,15 +103,7 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
     Raises:
         InputError: not a saved model or a run, without a model, of a newer version, damaged, or changed.
     """
-    path = Path(path)
-    if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
-        config = runs.read_config(path)
-        if not (path / runs.MODEL).exists():
-            raise InputError(
-                f"{path} holds a run that has not finished (status {config.get('status')!r}); "
-                "finish it with `cpvae fit ... --resume`"
-            )
-        path = path / runs.MODEL
+    path = runs.model_of(Path(path))
     tensors, meta = load_tensors(path)
     known = {cls.__name__: cls for cls in classes}
     if str(meta.get("estimator")) not in known:

@@ -12,6 +12,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +21,13 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import joblib
 import torch
 from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from cpvae.errors import FitWarning, InputError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+MOST = 10_000  # fits in one call; more are a slip of the finger
 ALONE = threading.RLock()  # a comparison of models with restarts is in the block twice
 
 
@@ -119,7 +120,7 @@ def run(
                 if refuse:
                     done.result()
                 told(done)
-    except TerminatedWorkerError as error:
+    except BrokenProcessPool as error:
         raise InputError(f"the process of {what} was killed, most likely for want of memory; {advice}") from error
     except BaseException:
         if n > 1:
@@ -136,6 +137,16 @@ def at_a_time(n_jobs: int | None, most: int, device: str = "auto") -> int:
     """
     on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     return max(1, min(n_jobs or (1 if on_gpu else joblib.effective_n_jobs(-1)), most))
+
+
+def check_number(n_fits: int) -> None:
+    """Refuse more fits than anybody waits for.
+
+    Raises:
+        InputError: more than 10,000.
+    """
+    if n_fits > MOST:
+        raise InputError(f"{n_fits:,} fits: expected at most {MOST:,}; ask for fewer seeds, components or models")
 
 
 @contextmanager
@@ -222,5 +233,5 @@ def unordered(tasks: Iterable[Any], n_jobs: int, what: str, advice: str, backend
     """
     try:
         yield from joblib.Parallel(n_jobs, backend=backend, return_as="generator_unordered")(tasks)
-    except TerminatedWorkerError as error:
+    except BrokenProcessPool as error:
         raise InputError(f"the process of {what} was killed, most likely for want of memory; {advice}") from error

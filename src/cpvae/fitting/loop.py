@@ -32,6 +32,7 @@ from cpvae.fitting.devices.flat import Flat
 from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE, EpochRecord, Interrupted, Outcome
+from cpvae.fitting.runs import CHECKPOINT, HISTORY
 from cpvae.fitting.schedules import Schedule, linear_warmup
 from cpvae.fitting.settings import SCHEDULES, Settings
 from cpvae.fitting.validation import validate
@@ -50,8 +51,6 @@ DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; t
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 GUARD = 10.0  # a gradient this many times the usual norm is scaled back to it
 AVERAGE_EVERY = 10  # steps between updates of the moving average, in runs of a thousand steps or more
-CHECKPOINT = "checkpoint.safetensors"
-HISTORY = "history.jsonl"
 
 
 @dataclass

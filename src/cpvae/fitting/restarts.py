@@ -24,10 +24,10 @@ from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
-from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
+from cpvae.fitting.loop import train
 from cpvae.fitting.progress import Reporter, Silent
 from cpvae.fitting.records import Interrupted, Outcome
-from cpvae.fitting.runs import held
+from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Start, Task
 from cpvae.probability.expectations import Expectation

@@ -6,26 +6,25 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import sklearn
-import torch
+from filelock import FileLock, Timeout
 
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.errors import FitWarning, InputError
-from cpvae.files import FORMAT_VERSION, check_version, check_writable, read_json, write_json
-from cpvae.fitting.loop import CHECKPOINT, HISTORY
-from cpvae.locks import alone
+from cpvae.files import FORMAT_VERSION, check_exists, check_version, check_writable, make_folders, read_json, write_json
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
+CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.jsonl"
+LOCK = ".lock"  # there while a process fits into the folder
 FINISHED = "finished"  # the status of a run whose model is there
 RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
@@ -39,6 +38,10 @@ def restart(folder: Path, i: int) -> Path:
 
 def versions() -> dict[str, str]:
     """The software behind a number."""
+    import numpy as np  # here, since a folder can be refused without them
+    import sklearn
+    import torch
+
     return {
         "cpvae": __version__,
         "torch": torch.__version__,
@@ -75,6 +78,24 @@ def read_config(folder: Path) -> dict[str, Any]:
 def begun(folder: Path | None) -> bool:
     """Tell whether a folder holds a run, finished or not."""
     return folder is not None and (folder / CONFIG).exists()
+
+
+def model_of(path: Path) -> Path:
+    """Find the model in the folder of a finished run; any other path is that of a saved model.
+
+    Raises:
+        InputError: not a run, not a file, or not finished.
+    """
+    if not os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
+        check_exists(path)
+        return path
+    config = read_config(path)
+    if not (path / MODEL).exists():
+        raise InputError(
+            f"{path} holds a run that has not finished (status {config['status']!r}); "
+            "finish it with `cpvae fit ... --resume`"
+        )
+    return path / MODEL
 
 
 def _is_seed(value: object) -> bool:
@@ -117,31 +138,54 @@ def check_folder(folder: Path, resume: bool) -> None:
     check_writable(folder / CONFIG)
 
 
+def check_results(folder: Path, names: Sequence[str], keys: set[str]) -> None:
+    """Refuse a folder that holds files of others by the names of results.
+
+    Args:
+        folder: where the results go.
+        names: the files of the results; the first of them is a JSON object.
+        keys: what that object holds.
+
+    Raises:
+        InputError: a file by one of the names is there, and the first is no such object.
+    """
+    there = [name for name in names if os.path.lexists(folder / name)]
+    with suppress(InputError):
+        if not there or keys <= read_json(folder / names[0], "a result", "").keys():
+            return
+    raise InputError(f"{folder} holds a {there[0]} that is no result of cpvae and would be overwritten; choose another")
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """A folder for this process alone while it fits into it; made if it does not exist, and not left behind empty.
+
+    On a file system without locks nobody is kept out.
 
     Raises:
         InputError: another process has it.
     """
     made: list[Path] = []
-    with ExitStack() as lock:
-        try:
-            made = [place for place in (folder, *folder.parents) if not place.exists()]
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(alone(folder, wait=False))
-        except BlockingIOError as error:
-            raise InputError(
-                f"another process is fitting into {folder}; wait until it ends, or choose another folder"
-            ) from error
-        except (OSError, ValueError):
-            pass  # what cannot be used is refused by `begin`, in words
-        try:
-            yield
-        finally:
-            for place in made:
-                with suppress(OSError):  # not empty: something was left there
-                    place.rmdir()
+    lock = FileLock(folder / LOCK)
+    try:
+        made = make_folders(folder)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(
+            f"another process is fitting into {folder}; wait until it ends, or choose another folder"
+        ) from error
+    except (OSError, ValueError):
+        pass  # what cannot be used is refused by `begin`, in words
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            with suppress(OSError):  # Windows removes it when it is released
+                (folder / LOCK).unlink()
+            lock.release()
+        for place in made:
+            with suppress(OSError):  # not empty: something was left there
+                place.rmdir()
 
 
 def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.zoo import load
-from cpvae.files import write_atomic
+from cpvae.files import PICTURES, TABLES, write_atomic
 from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.choice import Choice, choose_components
@@ -25,7 +25,6 @@ from cpvae.study.fits import data_of
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, suited
 from cpvae.study.report.page import write_report
 
-PICTURES, TABLES = (".png", ".svg", ".pdf"), (".npz", ".csv")
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
 

@@ -20,7 +20,7 @@ from cpvae.errors import InputError
 from cpvae.estimators.contract import Clusterer, clusters, take
 from cpvae.files import write_json
 from cpvae.fitting import runs
-from cpvae.fitting.jobs import Done, Job, at_a_time, run
+from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run
 from cpvae.probability.estimates import components_used
 from cpvae.study import figures
 from cpvae.study.held_out import hold_out, schema_of
@@ -144,6 +144,9 @@ def choose_components(
     if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
         estimator = clone(estimator).set_params(schema=schema.as_given())
     place = None if out is None else Path(out)
+    if place is not None:
+        runs.check_results(place, (RESULT, PICTURE), {"candidates", "rule"})
+    check_number(n_seeds * len(numbers))
     pairs = [(k, seed + i) for i in range(n_seeds) for k in numbers]
     asked = [clone(estimator).set_params(n_components=k, random_state=s) for k, s in pairs]
     at_once = at_a_time(n_jobs, len(asked), str(estimator.device))

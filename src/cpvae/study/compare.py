@@ -33,7 +33,7 @@ from cpvae.estimators.contract import as_table
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
-from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
+from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, one_thread, run
 from cpvae.probability.estimates import standard_error
 from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_rows
 from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
@@ -46,7 +46,6 @@ from cpvae.study.quality import judge_model
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
 JUDGED_AS = 3  # raised when what an evaluation holds changes, so that earlier ones are made again
-MOST_SEEDS = 1000  # more is a slip of the finger
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,14 @@ def entries_of(models: Sequence[str], components: Sequence[int], seeds: int) -> 
             raise InputError(f"model {name!r} is unknown{nearest(name, ESTIMATORS)}")
     for k in components:
         whole("components", k, 1)
-    whole("seeds", seeds, 1, MOST_SEEDS)
+    whole("seeds", seeds, 1)
     pairs: list[tuple[str, int | None]] = []
     for name in dict.fromkeys(models):
         mixed = "n_components" in ESTIMATORS[name]().get_params()
         if mixed and not components:
             raise InputError(f"model {name!r} needs a number of components; say --components 10")
         pairs += [(name, k) for k in dict.fromkeys(components)] if mixed else [(name, None)]
+    check_number(seeds * len(pairs))
     return [Entry(name, k, seed) for seed in range(seeds) for name, k in pairs]
 
 
@@ -311,6 +311,7 @@ def check_folders(out: Path, source: str, data: Dataset, entries: Sequence[Entry
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a folder for the comparison")
+    runs.check_results(out, (RESULT, TABLE, PAGE), {"protocol", "rows", "runs"})
     for config in sorted(out.glob(f"*/{runs.CONFIG}")):
         about = runs.read_config(config.parent)["about"]
         if (about.get("source"), about.get("dataset")) != (source, data.name):

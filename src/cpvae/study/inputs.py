@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ import numpy as np
 from cpvae.data import loaders
 from cpvae.data.faults import enumerated
 from cpvae.data.loaders import Dataset
-from cpvae.data.schema import Schema, check_given
+from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.estimators.zoo import ESTIMATORS
-from cpvae.files import parse
 from cpvae.probability.likelihoods.choice import choose
 from cpvae.study.evaluation import choose_split
 
@@ -36,15 +34,6 @@ def tell_notes(data: Dataset, say: Callable[[str], None]) -> None:
     """Say what the loader took for granted, once it is clear that the data can be used."""
     for note in data.notes:
         say(note)
-
-
-def dataset_name(source: str) -> str:
-    """A name for folders: of the data set, or of its file without suffix.
-
-    >>> dataset_name("digits"), dataset_name("/some/where/cells.csv")
-    ('digits', 'cells')
-    """
-    return source if source in loaders.NAMES else Path(source).stem
 
 
 def rows_of(data: Dataset, split: str) -> Any:
@@ -180,27 +169,6 @@ def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | Non
         return None
     schema = Schema.infer(rows, estimator.schema)
     return schema if asked or not schema.all_numeric else None
-
-
-def read_schema(path: Path) -> dict[str, Any]:
-    """Read what `--schema` names: a JSON object of column names and kinds.
-
-    Raises:
-        InputError: no such file, no JSON, or something else in it.
-    """
-    expected = 'expected a JSON object of columns and kinds, such as {"age": "count", "id": "ignore"}'
-    if path.exists() and not path.is_file():  # a pipe or a device may never end
-        raise InputError(
-            f"--schema {path}: {'a folder' if path.is_dir() else 'neither a file nor a folder'}; {expected}"
-        )
-    try:
-        value = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"--schema {path}: {getattr(error, 'strerror', None) or error}; {expected}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"--schema {path}: holds a {type(value).__name__}; {expected}")
-    check_given(value)
-    return value
 
 
 def choose_split_for_fit(data: Dataset) -> str:

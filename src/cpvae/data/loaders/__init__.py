@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cpvae.data.containers import KINDS
 from cpvae.data.loaders.checks import expanded, input_error
+from cpvae.data.loaders.files import check as check_path
 from cpvae.data.loaders.files import read
 from cpvae.data.loaders.named import NAMES, load_named
 from cpvae.data.loaders.records import Asked, Dataset, DatasetStatus, FileStatus, Split
@@ -27,7 +28,9 @@ __all__ = [
     "DatasetStatus",
     "FileStatus",
     "Split",
+    "check",
     "data_root",
+    "dataset_name",
     "fetch",
     "load",
     "make_synthetic",
@@ -86,9 +89,32 @@ def load(
                 "leave labels out"
             )
         return load_named(source, root)
+    return read(_path(source), asked)
+
+
+def check(source: str | os.PathLike[str]) -> None:
+    """Refuse what is neither a name nor a file or folder that is there; read nothing, and import nothing heavy.
+
+    Raises:
+        InputError: as `load` would.
+    """
+    if not (isinstance(source, str) and source in NAMES):
+        check_path(_path(source))
+
+
+def dataset_name(source: str) -> str:
+    """Name folders after data: by the name of the set, or of its file without suffix.
+
+    >>> dataset_name("digits"), dataset_name("/some/where/cells.csv")
+    ('digits', 'cells')
+    """
+    return source if source in NAMES else Path(source).absolute().stem
+
+
+def _path(source: str | os.PathLike[str]) -> Path:
     if os.fspath(source) == "":
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
-    return read(expanded(Path(source)), asked)
+    return expanded(Path(source))
 
 
 def _check_asked(asked: Asked) -> None:

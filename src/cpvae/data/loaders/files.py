@@ -55,6 +55,18 @@ def read(path: Path, asked: Asked) -> Dataset:
     return Dataset(path.absolute().name, splits, None, opened.names, description, opened.notes, opened.kind)
 
 
+def check(path: Path) -> None:
+    """Refuse, without reading it, what is not there or is no file or folder.
+
+    Raises:
+        InputError: it cannot be data.
+    """
+    with reading(path, "file or folder"):
+        several = _series(path) or shards.find(path)
+    if not several:
+        _check_path(path)
+
+
 def _rows(splits: dict[str, Split]) -> str:
     return f"{len(splits['all'].x):,} rows, not split"
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from cpvae.data.loaders.checks import input_error, reading
 from cpvae.data.loaders.images import SUFFIXES
 from cpvae.data.loaders.records import Array
-from cpvae.locks import alone
 
 LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs more
 ROWS_AT_ONCE = 2**14
@@ -107,9 +107,7 @@ def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...
     target = folder / f"{which}-{state}.npy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = folder / f"{which}.lock"
-        lock.touch()
-        with alone(lock):  # others wait, and find what the first has made
+        with FileLock(folder / f"{which}.lock"):  # others wait, and find what the first has made
             if not target.exists():
                 for old in folder.glob(f"{which}-*.npy"):  # of the files as they were
                     old.unlink()

@@ -1,6 +1,6 @@
 """Pictures of fitted models: arrays in, figures out. A file for each kind."""
 
-from cpvae.study.figures.files import SUFFIXES, save, svg
+from cpvae.study.figures.files import save, svg
 from cpvae.study.figures.images import image_grid, mosaic, pixels, samples_by_category, value_limits
 from cpvae.study.figures.latent import latent_map
 from cpvae.study.figures.many import component_choice, reliability
@@ -15,7 +15,6 @@ __all__ = [
     "NAMED",
     "NEW",
     "ROWS",
-    "SUFFIXES",
     "band",
     "blank",
     "bound_curves",

@@ -10,10 +10,8 @@ from xml.etree import ElementTree
 from matplotlib.figure import Figure
 
 from cpvae.errors import InputError
-from cpvae.files import write_atomic
+from cpvae.files import PICTURES, write_atomic
 from cpvae.study.figures.style import FAINT, INK, PAPER, style
-
-SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def save(figure: Figure, path: str | Path) -> None:
@@ -23,8 +21,8 @@ def save(figure: Figure, path: str | Path) -> None:
         InputError: another suffix, or a path that cannot be written.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: suffix {suffix!r} is no kind of picture; use {', '.join(SUFFIXES)}")
+    if suffix not in PICTURES:
+        raise InputError(f"{path}: suffix {suffix!r} is no kind of picture; use {', '.join(PICTURES)}")
     write_atomic(path, _render(figure, suffix[1:]))
 
 

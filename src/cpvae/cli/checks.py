@@ -1,0 +1,95 @@
+"""Checks of what a command is given, before anything heavy is imported or read: most slips are told within a second."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cpvae.data import loaders
+from cpvae.data.loaders.checks import expanded
+from cpvae.data.loaders.images import SUFFIXES as IMAGES
+from cpvae.data.loaders.shards import find
+from cpvae.errors import InputError
+from cpvae.files import behind, check_writable
+from cpvae.fitting import runs
+
+
+def check_inputs(run: Path | None = None, data: str | None = None) -> None:
+    """Refuse a run that has no model, and data that are not there.
+
+    Raises:
+        InputError: one of them.
+    """
+    if run is not None:
+        runs.model_of(run)
+    if data is not None:
+        loaders.check(data)
+
+
+def check_out_file(
+    out: Path, known: tuple[str, ...], run: Path, data: str | None = None, labels: str | None = None
+) -> Path:
+    """Refuse an output file that could not be written, or that the command reads.
+
+    Args:
+        out: the file that the user named; a link is followed.
+        known: suffixes it may have.
+        run, data, labels: what the command reads.
+
+    Returns:
+        The file to write.
+
+    Raises:
+        InputError: another suffix; a place that cannot be written; one of the files that are read.
+    """
+    if out.suffix.lower() not in known:
+        raise InputError(f"--out {out}: unknown kind {out.suffix!r}; use one of {', '.join(known)}")
+    target = behind(out)
+    fitted_on, fitted_labels, picture = None, None, None
+    if run.is_dir():
+        about = runs.read_config(run)["about"]
+        fitted_on, fitted_labels, picture = about.get("source"), about.get("labels"), run / runs.SAMPLES
+    what = {
+        "the data": data,
+        "the file of labels": labels,
+        "the model": run,
+        "a part of the run": picture,
+        "what the run was fitted on": fitted_on,
+        "the labels of what the run was fitted on": fitted_labels,
+    }
+    for name, given in what.items():
+        if given is not None and _same(target, given):
+            raise InputError(f"--out {out} is {name}, {given}, which would be overwritten; give another file")
+    if out.suffix.lower() in IMAGES:
+        for source in (data, fitted_on):
+            _refuse_among_images(out, source)
+    check_writable(target)
+    return target
+
+
+def check_out_folder(out: Path, data: str) -> None:
+    """Refuse an output folder that would become a part of the data.
+
+    Raises:
+        InputError: it is the data, or lies in a folder of images.
+    """
+    if os.path.isdir(out) and _same(out, data):
+        raise InputError(f"--out {out} is the data, {data}; give another folder")
+    _refuse_among_images(out, data)
+
+
+def _same(out: Path, given: str | Path) -> bool:
+    """Whether two paths are one file; names of data sets, columns and files that are not there are none."""
+    try:
+        return os.path.samefile(out, expanded(Path(given)))
+    except (OSError, ValueError):
+        return False
+
+
+def _refuse_among_images(out: Path, data: str | None) -> None:
+    """Refuse to put pictures among those that are data."""
+    folder = None if data is None else expanded(Path(data))
+    if folder is None or data in loaders.NAMES or not os.path.isdir(folder) or find(folder):
+        return
+    if Path(os.path.realpath(folder)) in Path(os.path.realpath(out)).parents:
+        raise InputError(f"--out {out} lies in {data}, the images of which it would become part; give another place")
