@@ -61,9 +61,9 @@ def start_alone(k: int, seed: int) -> Clusterer:
     def run(train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         schema = Schema.infer(train)
         x = [schema.encode(rows) for rows in (train, test)]
-        likelihood = likelihoods.build("columns", Rows(x[0]), False, schema=schema)
-        assert isinstance(likelihood, likelihoods.Columns)
-        tables = [latent_classes.table_of(likelihood, likelihood.to_model(torch.from_numpy(rows))) for rows in x]
+        likelihood = likelihoods.make("columns", Rows(x[0]), likelihoods.Form((x[0].shape[1],), schema=schema))
+        cells = [likelihood.cells(likelihood.to_model(torch.from_numpy(rows))) for rows in x]
+        tables = [latent_classes.table_of([part]) for part in cells]
         classes = latent_classes.fit(tables[0], k, np.random.RandomState(seed))
         first, second = (latent_classes.log_joint(table, classes).argmax(1) for table in tables)
         return first, second

@@ -258,7 +258,6 @@ def test_checksum(shop, tmp_path, monkeypatch):
 # -- data that can be read but not fitted ----------------------------------------------------------------------------
 
 UNFIT: dict[str, tuple[dict[str, np.ndarray], tuple[str, ...], str]] = {
-    "constant columns": ({"x": np.c_[X, np.ones(30)]}, (), "constant column"),
     "all constant": ({"x": np.ones((30, 3)) * 5}, (), "every row is the same"),
     "not Bernoulli": ({"x": X}, ("--likelihood", "bernoulli"), "which needs [0, 1]"),
     "not Bernoulli in validation": (
@@ -343,8 +342,8 @@ OPTIONS = [
     ("--hidden", "8,,8", "expected whole numbers with commas"),
     ("--hidden", 10**30, "expected a whole number of at most"),
     ("--latent-dim", 0, WHOLE),
-    ("--noise", -1, "expected a number above 0"),
-    ("--noise", "nan", "expected a number above 0"),
+    ("--noise", -1, "expected a number from 0.001 to below 1000"),
+    ("--noise", "nan", "expected a number from 0.001 to below 1000"),
     ("--seed", "abc", "not 'abc'"),
     ("--seed", -1, WHOLE),
     ("--seed", 2**32, "expected a whole number of at most 4294967295"),
@@ -466,7 +465,10 @@ def test_rows_of_another_kind(shop, tmp_path):
         ("run", csv(tmp_path / "few.csv", frame[["a", "b"]])): "no column 'c'",
         ("run", csv(tmp_path / "text.csv", with_value("oops"))): "column 'b' holds text; expected numbers in all cells",
         ("run", csv(tmp_path / "gap.csv", with_value(None))): "a missing cell in column 'b', row 3 (counted from 0)",
-        ("images", npz(tmp_path / "over.npz", x=np.full((4, 1, 4, 4), 3.0))): "which needs [0, 1]",
+        (
+            "images",
+            npz(tmp_path / "over.npz", x=np.full((4, 1, 4, 4), 1e25)),
+        ): "standard deviations from the rows of the fit",
         ("run", csv(tmp_path / "far.csv", frame * 1e25)): "more than 1e+12 standard deviations",
     }
     for (run, data), expected in cases.items():
@@ -483,7 +485,7 @@ def test_rows_of_another_kind_in_python(shop):
         for rows in (table()[["a", "b"]], table()[["c", "a", "b"]], np.zeros((5, 4, 4)), table() * 1e25):
             with pytest.raises(InputError):
                 getattr(run, action)(rows)
-        for rows in (np.zeros((5, 3)), np.zeros((5, 5, 5)), np.full((5, 4, 4), 2.0)):
+        for rows in (np.zeros((5, 3)), np.zeros((5, 5, 5)), np.full((5, 4, 4), 1e25)):
             with pytest.raises(InputError):
                 getattr(images, action)(rows)
 

@@ -126,7 +126,7 @@ def test_digits():
     from sklearn.datasets import load_digits
 
     loaded = loaders.load("digits")
-    assert (loaded.name, loaded.likelihood, loaded.feature_names) == ("digits", "bernoulli", None)
+    assert (loaded.name, loaded.likelihood, loaded.feature_names) == ("digits", None, None)
     assert {name: len(split.x) for name, split in loaded.splits.items()} == {
         "train": 1257,
         "valid": 180,

@@ -20,7 +20,8 @@ from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means
 from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import Task
-from cpvae.probability.likelihoods.choice import build
+from cpvae.probability.likelihoods.choice import make
+from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.study.findings import findings
 from cpvae.study.metrics import accuracy_hungarian
 
@@ -29,7 +30,9 @@ BLOBS, GROUPS = make_blobs(600, 5, centers=4, cluster_std=0.6, random_state=0)
 
 def task(x: np.ndarray, n_components: int, is_image: bool = False, **changes) -> Task:
     rows = Rows(x)
-    likelihood = build("bernoulli" if is_image else "gaussian", rows, is_image, None, None, None)
+    likelihood = make(
+        "bernoulli" if is_image else "gaussian", rows, Form((1, *x.shape[1:]) if is_image else x.shape[1:])
+    )
     return Task(rows, rows.at(np.arange(50)), likelihood, n_components, seed=0, **changes)
 
 

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.preprocessing import StandardScaler
 
 from cpvae.data.rows import Rows
-from cpvae.errors import InputError
+from cpvae.errors import FitWarning, InputError
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
-from cpvae.probability.likelihoods.choice import build, choose, empty
+from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.likelihoods.choice import choose, make, make_like
 from cpvae.probability.likelihoods.gaussian import Gaussian
+from cpvae.probability.likelihoods.likelihood import Form
 
 SPREAD = np.array([1e-3, 1.0, 40.0])
 CENTRE = np.array([-5.0, 0.0, 1e4])
@@ -22,7 +25,7 @@ def measurements(n: int = 500) -> np.ndarray:
 
 
 def gaussian(noise: float | None = None) -> Gaussian:
-    return build("gaussian", Rows(measurements()), False, noise)
+    return make("gaussian", Rows(measurements()), Form((3,), noise=noise))
 
 
 # ---------------------------------------------------------------- Bernoulli
@@ -95,7 +98,7 @@ def test_bits_come_with_their_probabilities_and_never_where_there_is_no_doubt(ag
 
 def test_binary_rows_are_themselves():
     x = np.random.default_rng(0).integers(0, 2, (50, 6))
-    likelihood = build("bernoulli", Rows(x), False)
+    likelihood = make("bernoulli", Rows(x), Form(x.shape[1:]))
     y = likelihood.to_model(torch.from_numpy(x))
     for bits in (likelihood.draw(y), likelihood.draw_fixed(y), likelihood.fixed(Rows(x))):
         assert np.array_equal(bits.numpy(), x)
@@ -107,7 +110,7 @@ def test_binary_rows_are_themselves():
 def test_bytes_of_images_are_scaled_by_255(dtype, is_image, full):
     x = (np.random.default_rng(0).integers(0, 2, (50, 6)) * full).astype(dtype)
     x[0, 0] = full // 2 if full > 1 else x[0, 0]
-    likelihood = build("bernoulli", Rows(x), is_image)
+    likelihood = make("bernoulli", Rows(x), Form((1, 2, 3) if is_image else (6,)))
     y = likelihood.to_model(torch.from_numpy(x))
     np.testing.assert_allclose(y.numpy(), x / full, atol=1e-7)
     np.testing.assert_allclose(likelihood.to_data(y).numpy(), x, atol=1e-4)
@@ -115,8 +118,8 @@ def test_bytes_of_images_are_scaled_by_255(dtype, is_image, full):
 
 def test_booleans_are_bernoulli():
     x = np.random.default_rng(0).random((50, 6)) < 0.5
-    assert choose(x, False) == "bernoulli"
-    likelihood = build("bernoulli", Rows(x), False)
+    assert choose(x, Form((6,))).name == "bernoulli"
+    likelihood = make("bernoulli", Rows(x), Form(x.shape[1:]))
     assert np.array_equal(likelihood.fixed(Rows(x)).numpy(), x)
 
 
@@ -137,7 +140,7 @@ def test_bernoulli_refuses_what_is_not_a_probability(value, sentence):
     x = np.random.default_rng(0).integers(0, 2, (50, 4)).astype(float)
     x[7, 2] = value
     with pytest.raises(InputError) as error:
-        build("bernoulli", Rows(x), False)
+        make("bernoulli", Rows(x), Form(x.shape[1:]))
     assert sentence in str(error.value)
 
 
@@ -178,23 +181,16 @@ def test_gaussian_units_are_those_of_the_columns():
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_round_trip(dtype):
     x = (100 * measurements()).astype(dtype)
-    likelihood = build("gaussian", Rows(x), False)
+    likelihood = make("gaussian", Rows(x), Form(x.shape[1:]))
     back = likelihood.to_data(likelihood.to_model(torch.from_numpy(x))).numpy()
     assert np.abs((back - x) / x.std(0)).max() < 1e-5
-
-
-def test_images_share_one_scale():
-    x = measurements()
-    likelihood = build("gaussian", Rows(x), True)
-    np.testing.assert_allclose(likelihood.loc, np.full(3, x.mean()), rtol=1e-9)
-    np.testing.assert_allclose(likelihood.scale, np.full(3, x.std()), rtol=1e-9)
 
 
 def test_a_large_offset_costs_no_precision():
     """1e9 + N(0, 1): float32 steps there are 64 apart, so the subtraction must come before the rounding."""
     noise = np.random.default_rng(0).normal(size=(4000, 2))
     x = 1e9 + noise
-    likelihood = build("gaussian", Rows(x), False)
+    likelihood = make("gaussian", Rows(x), Form(x.shape[1:]))
     y = likelihood.to_model(torch.from_numpy(x)).numpy()
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, (noise - noise.mean(0)) / noise.std(0), atol=1e-5)
@@ -203,9 +199,9 @@ def test_a_large_offset_costs_no_precision():
 
 def test_units_do_not_depend_on_chunks(monkeypatch):
     x = 1e6 + measurements(1000)
-    whole = build("gaussian", Rows(x), False)
+    whole = make("gaussian", Rows(x), Form(x.shape[1:]))
     monkeypatch.setattr(Rows.chunks, "__defaults__", (7,))
-    parts = build("gaussian", Rows(x), False)
+    parts = make("gaussian", Rows(x), Form(x.shape[1:]))
     torch.testing.assert_close(parts.loc, whole.loc, rtol=1e-12, atol=0)
     torch.testing.assert_close(parts.scale, whole.scale, rtol=1e-6, atol=0)
 
@@ -221,7 +217,7 @@ def test_change_of_units_changes_the_density_by_the_jacobian():
     x, params = measurements(), torch.randn(500, 1, 3).double()
     values = []
     for factor in (1.0, 1000.0):
-        likelihood = build("gaussian", Rows(x * factor), False, noise=0.5).double()
+        likelihood = make("gaussian", Rows(x * factor), Form((3,), noise=0.5)).double()
         values.append(likelihood.log_prob(params, likelihood.to_model(torch.from_numpy(x * factor))))
     torch.testing.assert_close(values[0] - values[1], torch.full((500, 1), 3 * np.log(1000.0)).double())
 
@@ -265,53 +261,215 @@ def test_fixed_noise_does_not_learn():
 
 def test_units_travel_with_the_weights():
     likelihood = gaussian(noise=0.25)
-    other = empty("gaussian", 3)
+    other = make_like("gaussian", likelihood.state_dict(), Form((3,)))
     other.load_state_dict(likelihood.state_dict())
     y, params = torch.randn(5, 3), torch.randn(5, 2, 3)
     assert torch.equal(other.log_prob(params, y), likelihood.log_prob(params, y))
-    bytes_ = build("bernoulli", Rows(np.array([[0, 255], [255, 9]], np.uint8)), True)
-    other = empty("bernoulli", 2)
+    bytes_ = make("bernoulli", Rows(np.array([[0, 255], [255, 9]], np.uint8)), Form((1, 1, 2)))
+    other = make_like("bernoulli", bytes_.state_dict(), Form((1, 1, 2)))
     other.load_state_dict(bytes_.state_dict())
     assert other.to_model(torch.tensor([[255, 0]])).tolist() == [[1.0, 0.0]]
 
 
-@pytest.mark.parametrize(
-    ("columns", "names", "sentence"),
-    [
-        ([1], None, "1 constant column (1): a Gaussian needs values that vary; drop them"),
-        ([0, 2], ["a", "b", "c"], "2 constant columns ('a', 'c'): a Gaussian needs values that vary; drop them"),
-    ],
-    ids=["one", "two, named"],
-)
+def test_a_model_of_black_and_white_rows_refuses_grey_ones():
+    """A fractional Bernoulli is the probability of no row."""
+    x = np.random.default_rng(0).integers(0, 2, (50, 4)).astype(float)
+    likelihood = make("bernoulli", Rows(x), Form((4,)))
+    x[7, 2] = 0.25
+    with pytest.raises(InputError, match=r"^value 0.25 in column 2: the rows of the fit were all black or white; exp"):
+        likelihood.check(Rows(x))
+    assert bool(make("bernoulli", Rows(x[:5]), Form((4,)), Rows(x[5:])).drawn)  # grey in the validation rows alone
+
+
+# ---------------------------------------------------------------- bounds of what is learned
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e8])
+def test_held_is_exact_however_far_away(size):
+    assert held(torch.tensor([-size, size, 0.5]), 0.001, 0.75).tolist() == torch.tensor([0.001, 0.75, 0.5]).tolist()
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_thousand_steps_against_a_bound_cost_none_on_the_way_back(side):
+    """Adam takes steps of one length, whatever the gradient: it would wind a value that it follows far away."""
+    value = torch.zeros((), requires_grad=True)
+    optimiser = torch.optim.Adam([value], lr=0.01)
+
+    def step(slope: float) -> None:
+        optimiser.zero_grad()
+        (slope * held(value, -1.0, 1.0)).backward()
+        optimiser.step()
+
+    for _ in range(1000):
+        step(-side)
+    assert held(value, -1.0, 1.0).item() == side
+    for _ in range(30):
+        step(side)
+    assert abs(value.item()) < 0.9
+
+
+def test_held_tells_the_gradient_of_what_is_inside():
+    value = torch.tensor([-2.0, 0.0, 2.0], requires_grad=True)
+    held(value, -1.0, 1.0).backward(torch.tensor([-1.0, 5.0, 1.0]))  # descent leads all of them inward
+    assert value.grad.tolist() == [-1.0, 5.0, 1.0]
+
+
+# ---------------------------------------------------------------- columns and channels that do not vary
+
+
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e9, 0.1])
-def test_constant_columns_are_named(columns, names, sentence, value):
+def test_constant_columns_are_left_out_and_named(value):
     x = measurements()
-    x[:, columns] = value
-    with pytest.raises(InputError) as error:
-        build("gaussian", Rows(x), False, names=names)
-    assert sentence in str(error.value)
+    x[:, [0, 2]] = value
+    expected = rf"^2 constant columns: 'a' \({value:.6g}\), 'c' \({value:.6g}\), left out of the model$".replace(
+        "+", r"\+"
+    )
+    with pytest.warns(FitWarning, match=expected):
+        likelihood = make("gaussian", Rows(x), Form((3,), ["a", "b", "c"]))
+    y = likelihood.to_model(torch.from_numpy(x))
+    assert y.shape == (500, 1)
+    assert (likelihood.n_inputs, likelihood.n_outputs) == (1, 1)
+    torch.testing.assert_close(likelihood.to_data(y), torch.from_numpy(x), rtol=1e-5, atol=1e-5)
+    alone = make("gaussian", Rows(x[:, [1]]), Form((1,)))
+    params = torch.randn(500, 2, 1)
+    torch.testing.assert_close(likelihood.log_prob(params, y), alone.log_prob(params, y))
+
+
+def test_constant_columns_travel_with_the_weights():
+    x = measurements()
+    x[:, 1] = 7
+    with pytest.warns(FitWarning, match="1 constant column: 1"):
+        likelihood = make("gaussian", Rows(x), Form((3,)))
+    with torch.device("meta"):
+        other = make_like("gaussian", likelihood.state_dict(), Form((3,)))
+    other.load_state_dict(likelihood.state_dict(), assign=True)
+    y = torch.randn(4, 2)
+    assert torch.equal(other.to_data(y), likelihood.to_data(y))
+    assert other.to_data(y)[:, 1].tolist() == [7.0] * 4
+
+
+def test_standardised_columns_are_not_constant():
+    """A variance of 1 - 2e-16 has the root 1, which scikit-learn also gives for constant columns."""
+    for seed in range(20):
+        x = StandardScaler().fit_transform(np.random.default_rng(seed).normal(size=(150, 4)))
+        assert make("gaussian", Rows(x), Form((4,))).n_outputs == 4
+    pictures = (x - x.mean()) / x.std()
+    assert make("gaussian", Rows(pictures), Form((1, 2, 2))).n_outputs == 4
+
+
+def test_a_column_that_varies_in_the_validation_rows_alone_has_the_spread_of_all():
+    x = measurements()
+    x[:, 1] = 0
+    x[7, 1] = 5
+    train, valid = np.delete(x, 7, 0), x[7:9]
+    likelihood = make("gaussian", Rows(train), Form((3,)), Rows(valid))
+    assert float(likelihood.scale[1]) == pytest.approx(np.std([*train[:, 1], *valid[:, 1]]))
+    assert likelihood.to_model(torch.from_numpy(valid)).isfinite().all()
 
 
 def test_many_constant_columns_are_not_all_listed():
-    with pytest.raises(InputError, match=r"^8 constant columns \(0, 1, 2, 3, 4, \.\.\.\): a Gaussian needs values"):
-        build("gaussian", Rows(np.ones((20, 8))), False)
+    x = np.ones((20, 9))
+    x[3, 8] = 2
+    with pytest.warns(FitWarning, match=r"^8 constant columns: 0 \(1\), 1 \(1\), .* 4 \(1\), \.\.\., left out"):
+        make("gaussian", Rows(x), Form((9,)))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "levels"])
+def test_rows_without_any_variation_are_refused(name):
+    with pytest.raises(InputError, match=r"expected"):
+        make(name, Rows(np.ones((15, 8))), Form((8,)), Rows(np.ones((5, 8))))
+
+
+@pytest.mark.parametrize("centre", [1e15, 1e12, -1e9])
+def test_small_spreads_at_large_values_are_no_constants(centre):
+    x = centre + 5 * np.random.default_rng(0).normal(size=(200, 2))
+    likelihood = make("gaussian", Rows(x), Form((2,)))
+    np.testing.assert_allclose(likelihood.scale, (x - x[0]).std(0), rtol=1e-6)
+
+
+def test_differences_that_floating_numbers_lose_are_named():
+    x = np.array([[2**62, 0], [2**62 + 5, 1], [2**62 + 3, 2]])
+    with pytest.raises(InputError, match=r"^column 0 varies from 4611686018427387904 to 4611686018427387909, by less"):
+        make("gaussian", Rows(x), Form((2,)))
+
+
+def test_the_smallest_spreads_are_no_constants():
+    x = 1e-200 * np.random.default_rng(0).normal(size=(50, 2))
+    y = make("gaussian", Rows(x), Form((2,))).to_model(torch.from_numpy(x))
+    assert 0.1 < float(y.abs().max()) < 100
+
+
+# ---------------------------------------------------------------- channels
+
+
+@pytest.mark.parametrize("shape", [(2, 12), (2, 3, 4)])
+def test_channels_have_a_scale_and_a_noise_each(shape):
+    x = np.random.default_rng(0).normal(size=(300, 2, 12)) * [[3.0], [50.0]] + [[1.0], [-7.0]]
+    likelihood = make("gaussian", Rows(x), Form(shape))
+    for i, part in enumerate((slice(0, 12), slice(12, 24))):
+        np.testing.assert_allclose(likelihood.loc[part], x[:, i].mean())
+        np.testing.assert_allclose(likelihood.scale[part], x[:, i].std())
+    likelihood.log_noise.data = torch.tensor([0.1, 0.7]).log()
+    assert likelihood(torch.zeros(5, 24)).base_dist.scale[3].tolist() == pytest.approx([0.1] * 12 + [0.7] * 12)
+
+
+def test_a_channel_that_does_not_vary_stays_in_the_picture():
+    x = np.random.default_rng(0).normal(size=(50, 2, 2, 2))
+    x[:, 1] = 1
+    likelihood = make("gaussian", Rows(x), Form((2, 2, 2)))
+    assert likelihood.n_outputs == 8
+    assert likelihood.to_model(torch.from_numpy(x.reshape(50, 8)))[:, 4:].abs().max() == 0
+
+
+def test_models_with_one_noise_still_load():
+    """A file from before channels had noises of their own has a number there."""
+    state = {"loc": torch.zeros(6), "scale": torch.ones(6), "log_noise": torch.tensor(0.3)}
+    old = make_like("gaussian", state, Form((3, 1, 2)))
+    old.load_state_dict(state)
+    assert old(torch.zeros(1, 6)).base_dist.scale[0].tolist() == pytest.approx([np.exp(0.3)] * 6)
+
+
+@pytest.mark.parametrize(
+    "state", [{"log_noise": torch.zeros(0)}, {"log_noise": torch.zeros(4)}, {"loc": torch.zeros(9)}]
+)
+def test_a_state_that_does_not_fit_is_refused(state):
+    whole = {"loc": torch.zeros(6), "scale": torch.ones(6), "log_noise": torch.zeros(())} | state
+    with pytest.raises(InputError, match="fit again"):
+        make_like("gaussian", whole, Form((6,)))
+
+
+# ---------------------------------------------------------------- names and choice
 
 
 def test_unknown_likelihood():
     with pytest.raises(InputError, match=r"^likelihood 'gausian' is unknown; did you mean 'gaussian'\?$"):
-        empty("gausian", 2)
+        make_like("gausian", {}, Form((2,)))
+
+
+GREY = np.random.default_rng(0).integers(0, 256, (20, 4)).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("x", "is_image", "expected"),
+    ("x", "shape", "name", "why"),
     [
-        (np.full((20, 4), 0.5), True, "bernoulli"),
-        (np.full((20, 4), 0.5), False, "gaussian"),
-        (np.eye(20), False, "bernoulli"),
-        (np.full((20, 4), 7, np.uint8), True, "bernoulli"),
-        (np.full((20, 4), 7, np.uint8), False, "gaussian"),
-        (np.linspace(-1, 1, 80).reshape(20, 4), True, "gaussian"),
+        (np.eye(20), (20,), "bernoulli", "all values are 0 or 1: ink"),
+        (np.eye(20)[:, :4] > 0, (1, 2, 2), "bernoulli", "all values are 0 or 1: ink"),
+        (np.eye(20)[:, :4] * 255, (1, 2, 2), "bernoulli", "all values are 0 or 255: ink"),
+        (GREY, (1, 2, 2), "levels", "256 values from 0 to 255 in pictures: grey levels"),
+        (GREY.astype(float), (1, 2, 2), "levels", "256 values from 0 to 255 in pictures: grey levels"),
+        (GREY[:, :3] / np.float32(255), (3, 1, 1), "levels", "256 values from 0 to 1 in pictures: levels of colour"),
+        (GREY // 16 / 15, (1, 2, 2), "levels", "16 values from 0 to 1 in pictures: grey levels"),
+        (GREY // 15, (1, 2, 2), "levels", "18 values from 0 to 17 in pictures: grey levels"),
+        (GREY.astype(np.int32) * 14, (1, 2, 2), "levels", "4,096 values from 0 to 4095 in pictures: grey levels"),
+        (GREY / 127.5 - 1, (1, 2, 2), "levels", "256 values from -1 to 1 in pictures: grey levels"),
+        (np.random.default_rng(0).random((20, 4)), (1, 2, 2), "gaussian", "pictures whose values are no levels"),
+        (np.random.default_rng(0).normal(size=(20, 4)), (2, 2), "gaussian", "signals"),
+        (GREY, (4,), "gaussian", "numbers in columns"),
+        (np.clip(np.linspace(-1, 1, 80), 0, 1).reshape(20, 4), (4,), "gaussian", "numbers in columns"),
     ],
 )
-def test_choice(x, is_image, expected):
-    assert choose(x, is_image) == expected
+def test_choice(x, shape, name, why):
+    """The container does not matter, and a table scaled to [0, 1] is no ink."""
+    found = choose(x, Form(shape))
+    assert found.name == name
+    assert found.why.startswith(why)

@@ -29,7 +29,8 @@ from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
 from cpvae.probability.estimates import evaluate
 from cpvae.probability.expectations import Exact
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
-from cpvae.probability.likelihoods.choice import build
+from cpvae.probability.likelihoods.choice import make
+from cpvae.probability.likelihoods.likelihood import Form
 
 # ---------------------------------------------------------------- 1: a mixture of vectors, not of coordinates
 
@@ -168,7 +169,7 @@ def written(tmp_path, monkeypatch):
         for name in names:
             monkeypatch.setattr(module, name, refuse)
     x, valid = np.random.default_rng(0).normal(size=(2, 40, 5))
-    likelihood = build("gaussian", Rows(x), False)
+    likelihood = make("gaussian", Rows(x), Form((5,)))
     model = recipes.cpvae(likelihood, 3, 2, Dense((6,)))
     arguments = Rows(x), likelihood.fixed(Rows(valid)), Exact()
     start = torch.arange(40) % 3

@@ -389,8 +389,8 @@ def test_overfits() -> None:
 
 def test_a_density_is_measured_against_a_plain_gaussian_not_against_itself() -> None:
     near_zero = history([0.01])
-    assert findings.bound_scale("gaussian", 4, near_zero) == pytest.approx(4 * 1.4189385)
-    assert findings.bound_scale("bernoulli", 4, history([-80.0])) == 80.0
+    assert findings.bound_scale(False, 4, near_zero) == pytest.approx(4 * 1.4189385)
+    assert findings.bound_scale(True, 4, history([-80.0])) == 80.0
 
 
 def test_warmup() -> None:

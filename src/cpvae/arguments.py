@@ -36,7 +36,7 @@ def between(name: str, value: Any, low: float, high: float, lowest: bool = False
     if not inside or not (low < float(value) < high or (lowest and value == low)):
         expected = f"above {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         if lowest:
-            expected = f"{low:g} or {expected}"
+            expected = f"{low:g} or {expected}" if high == math.inf else f"from {low:g} to below {high:g}"
         raise InputError(f"{name}={value!r}: expected a number {expected}")
 
 

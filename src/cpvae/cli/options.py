@@ -53,7 +53,8 @@ LikelihoodName = Annotated[
     str | None,
     typer.Option(
         "--likelihood",
-        help="bernoulli (ink), gaussian (measurements), columns (of a table, each after its kind) or auto.",
+        help="bernoulli (ink), levels (of pictures), gaussian (measurements), columns (of a table, each after its "
+        "kind) or auto.",
         show_default="auto",
     ),
 ]

@@ -7,7 +7,6 @@ the rows given.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +124,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     decoder_hidden: tuple[int, ...] | None = argument(optional(widths), default=None)
     kind: str = argument(among(("auto", *KINDS)), default="auto")
     likelihood: str = argument(among(("auto", *likelihoods.NAMES)), default="auto")
-    noise: float | None = argument(optional(within(0.0, math.inf)), default=None)
+    noise: float | None = argument(optional(within(*likelihoods.NOISE, lowest=True)), default=None)
     schema: dict[str, str] | None = argument(optional(lambda name, value: check_given(value)), default=None)
     n_init: int = argument(whole_from(1), default=1)
     preset: str = argument(among(tuple(PRESETS)), default="fast")

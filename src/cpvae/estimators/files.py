@@ -135,9 +135,8 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
         raise InputError(f"consistent={str(consistent)[:40]!r}: expected true or false")
     estimator.consistent_ = consistent
     with torch.device("meta"):  # shapes first
-        likelihood = likelihoods.empty(
-            estimator.likelihood_, estimator.n_features_in_, estimator.noise, estimator.schema_
-        )
+        state = {name.removeprefix("likelihood."): value for name, value in tensors.items()}
+        likelihood = likelihoods.make_like(estimator.likelihood_, state, estimator._form())
         model = estimator._module(likelihood).eval()
     _check_weights(tensors, model.state_dict())
     model.load_state_dict(tensors, assign=True)

@@ -116,8 +116,7 @@ def prepare(
         valid_array = estimator._check_rows(X_valid, reset=False)
         valid = Rows(valid_array, device=place)
     refuse_one_row(rows)
-    likelihood = _likelihood(estimator, array, rows).to(place)
-    likelihood.check(valid)
+    likelihood = likelihoods.make(_choose(estimator, array).name, rows, estimator._form(), valid).to(place)
     return Prepared(array, valid_array, rows, valid, parts, likelihood, seeds)
 
 
@@ -137,13 +136,11 @@ def refuse_one_row(rows: Rows) -> None:
     )
 
 
-def _likelihood(estimator: DeepMixture, array: np.ndarray, rows: Rows) -> likelihoods.Likelihood:
-    """Choose the likelihood if that is asked, and give it the units of the training rows."""
-    is_image, name = estimator.image_shape_ is not None, estimator.likelihood
-    if name == "auto":
-        name = "columns" if estimator.schema_ is not None else likelihoods.choose(array, is_image)
-    names = getattr(estimator, "feature_names_in_", None)
-    return likelihoods.build(name, rows, is_image, estimator.noise, names, estimator.schema_)
+def _choose(estimator: DeepMixture, array: np.ndarray) -> likelihoods.Choice:
+    """Choose the likelihood, if that is asked."""
+    if estimator.likelihood != "auto":
+        return likelihoods.Choice(estimator.likelihood, "asked for")
+    return likelihoods.choose(array, estimator._form())
 
 
 def train(

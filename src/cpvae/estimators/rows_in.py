@@ -18,6 +18,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame, first_gap
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
+from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
 CHUNK = 10_000  # rows looked at together
@@ -39,6 +40,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     kind: str
     likelihood: str
     schema: dict[str, str] | None
+    noise: float | None
 
     model_: VAEModule
     likelihood_: str
@@ -132,6 +134,11 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         assert self.schema_ is not None
         return self.schema_.encode(frame)
+
+    def _form(self) -> Form:
+        """Tell a likelihood what is known of the rows beside their values."""
+        shape = self.image_shape_ or self.signal_shape_ or (self.n_features_in_,)
+        return Form(shape, getattr(self, "feature_names_in_", None), self.schema_, self.noise)
 
     def _units(self, X: ArrayLike) -> Iterator[Tensor]:
         """Give rows in the model's units, so many at a time that any file can be read."""

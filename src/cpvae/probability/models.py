@@ -69,5 +69,5 @@ class VAE(nn.Module):
         """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)``, data's units."""
         q = self.encode(y)
         c = q.logits.argmax(-1, keepdim=True)
-        mean = self.likelihood(self.decoder(q.given(c).mean, c)).mean
-        return self.likelihood.to_data(mean[:, 0])
+        params = self.decoder(q.given(c).mean, c)[:, 0]
+        return self.likelihood.to_data(self.likelihood.expected(params, y))

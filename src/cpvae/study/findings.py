@@ -36,7 +36,7 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
     """
     history = model.history_
     relaxed = any(record["train_negative_elbo"] is None for record in history)
-    scale = bound_scale(model.likelihood_, model.n_features_in_, history)
+    scale = bound_scale(model.model_.likelihood.discrete, model.n_features_in_, history)
     found = [not_finite(model.stopped_, model.best_epoch_)]
     if clusters(model) and model.n_components_ > 1:
         kept = _record(history, model.best_epoch_)
@@ -59,13 +59,13 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
     return [finding for finding in found if finding is not None]
 
 
-def bound_scale(likelihood: str, features: int, history: Sequence[Mapping[str, Any]]) -> float:
+def bound_scale(discrete: bool, features: int, history: Sequence[Mapping[str, Any]]) -> float:
     """Choose the nats against which a difference of bounds is large or small.
 
-    A Bernoulli bound is its own measure. A density moves with the units of the data, so that its bound may be near 0;
-    there it is what a plain Gaussian needs for standardised columns.
+    The bound of a probability is its own measure. A density moves with the units of the data, so that its bound may be
+    near 0; there it is what a plain Gaussian needs for standardised columns.
     """
-    if likelihood == "bernoulli" and history:
+    if discrete and history:
         return abs(float(history[-1]["valid_negative_elbo"]))
     return NATS_OF_NORMAL * features
 

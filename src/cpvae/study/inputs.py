@@ -19,7 +19,8 @@ from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.estimators.zoo import ESTIMATORS
-from cpvae.probability.likelihoods.choice import choose
+from cpvae.probability.likelihoods.choice import LIKELIHOODS, choose
+from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.study.evaluation import choose_split
 
 
@@ -158,14 +159,14 @@ def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixtu
 def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | None:
     """The schema by which a table is to be fitted, or None where its columns are all alike.
 
-    Alike are numbers without missing cells, and values in [0, 1] that are ink
+    Alike are numbers without missing cells, and what one likelihood takes to be of one kind, such as ink
     (`cpvae.probability.likelihoods.choice.choose`).
     """
     if data.feature_names is None or estimator.likelihood not in ("auto", "columns"):
         return None
     asked = estimator.likelihood == "columns" or estimator.schema is not None
     values = data.splits[choose_split_for_fit(data)].x
-    if not asked and isinstance(values, np.ndarray) and choose(values, False) == "bernoulli":
+    if not asked and isinstance(values, np.ndarray) and LIKELIHOODS[choose(values, Form(values.shape[1:])).name].alike:
         return None
     schema = Schema.infer(rows, estimator.schema)
     return schema if asked or not schema.all_numeric else None

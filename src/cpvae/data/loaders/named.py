@@ -32,7 +32,7 @@ def load_named(name: str, root: Path | None = None) -> Dataset:
     """The named set, from `root` or from the network; see `cpvae.datasets.load`."""
     description = REGISTRY[name].description
     if name == "digits":
-        return Dataset(name, digits(), "bernoulli", None, description, kind="images")
+        return Dataset(name, digits(), None, None, description, kind="images")
     if name == "synthetic":
         return Dataset(name, synthetic(), "gaussian", ("x",), description)
     if name == "table":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +17,6 @@ from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.estimates import latent_means
 from cpvae.probability.expectations import Exact
-from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
@@ -87,9 +85,7 @@ class AutoencoderCode:
         epochs = self.epochs(task)
         if not epochs:
             return RowCode(self.latent_dim)(task)
-        likelihood = copy.deepcopy(task.likelihood)
-        if isinstance(likelihood, Bernoulli):
-            likelihood.drawn.fill_(False)  # grey levels carry more than any one draw of their pixels
+        likelihood = task.likelihood.for_code()
         rows = task.some(max(task.max_rows, self.n_steps * self.batch_size // LEAST_EPOCHS))
         with seeded(task.seed):
             model = recipes.vae(likelihood, self.latent_dim, Dense(self.hidden)).to(rows.device)

@@ -8,6 +8,7 @@ several random assignments, and the best likelihood is kept. All steps are produ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,15 +17,14 @@ from scipy.special import logsumexp
 from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
-from cpvae.probability.likelihoods.columns import Columns
+from cpvae.probability.likelihoods.likelihood import Cells
 
 ADDED_VARIANCE = 0.1  # to that of a standardised column in a class: classes are groups of rows, not spikes and outliers
 PSEUDO_ROWS = 1.0  # added to each level of each class
 
 
 class Table(NamedTuple):
-    """A table for EM, float64: standardised numbers, 0 where missing, and which are observed, ``(n, P)``; one-hot
-    levels, all 0 where missing, ``(n, T)``; and the number of levels of each categorical column."""
+    """A table for EM, the fields those of `cpvae.probability.likelihoods.likelihood.Cells` as float64 arrays."""
 
     numbers: np.ndarray
     observed: np.ndarray
@@ -41,14 +41,15 @@ class Classes(NamedTuple):
     log_levels: np.ndarray
 
 
-def table_of(likelihood: Columns, y: Tensor) -> Table:
-    """Rows in the model's units, ``(n, F)``."""
-    n = len(likelihood.numeric) + len(likelihood.count)
-    values = likelihood.inputs(y)[:, : likelihood.n_values].double().numpy(force=True)
-    places = torch.cat([likelihood.numeric, likelihood.count])
-    observed = (~y[:, places].isnan()).double().numpy(force=True)
-    sizes = [size for size, place in likelihood.levels() for _ in place]
-    return Table(values[:, :n], observed, values[:, n:], sizes)
+def table_of(parts: Sequence[Cells]) -> Table:
+    """Cells of rows, one part after the other."""
+    numbers, observed, levels, sizes = zip(*parts, strict=True)
+
+    def joined(part: Sequence[Tensor]) -> np.ndarray:
+        values: np.ndarray = torch.cat(list(part)).double().numpy(force=True)
+        return values
+
+    return Table(joined(numbers), joined(observed), joined(levels), sizes[0])
 
 
 def estimate(table: Table, weights: np.ndarray) -> Classes:

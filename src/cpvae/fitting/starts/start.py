@@ -21,7 +21,6 @@ from cpvae.fitting.starts import latent_classes
 from cpvae.fitting.starts.clusterings import MANY, Clustering, gaussian_mixture, k_means, mixture_or_map, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
 from cpvae.fitting.starts.task import Code, Start, Task
-from cpvae.probability.likelihoods.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,13 @@ class ClusteredStart:
 
     def epochs(self, task: Task) -> int:
         """Those of the code."""
-        return 0 if isinstance(task.likelihood, Columns) or task.n_components == 1 else self.code.epochs(task)
+        return 0 if task.likelihood.mixed or task.n_components == 1 else self.code.epochs(task)
 
     def __call__(self, task: Task) -> Tensor | None:
         if task.n_components == 1:
             return None
-        if isinstance(task.likelihood, Columns):
-            return torch.from_numpy(self.classes(task, task.likelihood))
+        if task.likelihood.mixed:
+            return torch.from_numpy(self.classes(task))
         code = self.code(task)
         some = task.some(task.max_rows)
         points = np.concatenate([code(x) for x in some.chunks()])
@@ -66,10 +65,10 @@ class ClusteredStart:
             return torch.from_numpy(category(points).astype(few))
         return torch.from_numpy(np.concatenate([category(code(x)).astype(few) for x in task.rows.chunks()]))
 
-    def classes(self, task: Task, likelihood: Columns) -> np.ndarray:
+    def classes(self, task: Task) -> np.ndarray:
         """A category for each row of a table with columns of several kinds."""
-        y = torch.cat([likelihood.to_model(x) for x in task.rows.chunks()])
-        table, random = latent_classes.table_of(likelihood, y), np.random.RandomState(task.seed)
+        likelihood, random = task.likelihood, np.random.RandomState(task.seed)
+        table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x)) for x in task.rows.chunks()])
         n = len(task.rows)
         some = np.arange(n) if n <= task.max_rows else random.choice(n, task.max_rows, replace=False)
         if task.n_components > MANY:

@@ -1,21 +1,32 @@
 """p(x | z, c): from the output of the decoder to a distribution of x, in the units of the data. A file for each."""
 
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
-from cpvae.probability.likelihoods.choice import NAMES, build, choose, empty
-from cpvae.probability.likelihoods.columns import Columns, ColumnsDistribution
+from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.likelihoods.choice import LIKELIHOODS, NAMES, Choice, choose, make, make_like
+from cpvae.probability.likelihoods.columns import Columns
+from cpvae.probability.likelihoods.counts import Counts
 from cpvae.probability.likelihoods.gaussian import Gaussian
-from cpvae.probability.likelihoods.likelihood import Likelihood, held
+from cpvae.probability.likelihoods.levels import Levels
+from cpvae.probability.likelihoods.likelihood import NOISE, Cells, Form, Likelihood
+from cpvae.probability.likelihoods.mixed import MixedDistribution
 
 __all__ = [
+    "LIKELIHOODS",
     "NAMES",
+    "NOISE",
     "Bernoulli",
+    "Cells",
+    "Choice",
     "Columns",
-    "ColumnsDistribution",
+    "Counts",
+    "Form",
     "Gaussian",
+    "Levels",
     "Likelihood",
-    "build",
+    "MixedDistribution",
     "choose",
     "draw_bits",
-    "empty",
     "held",
+    "make",
+    "make_like",
 ]

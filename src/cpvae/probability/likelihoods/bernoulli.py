@@ -1,6 +1,15 @@
-"""Ink: independent binary pixels, drawn from grey levels (Salakhutdinov and Murray, 2008)."""
+"""Ink: independent binary pixels, given as such or drawn from grey levels (Salakhutdinov and Murray, 2008).
+
+Values are grey levels between 0 and `full`, read as the probability of ink. Each time a training row is seen its pixels
+are drawn anew; for everything else they are drawn once, as a function of the row (`cpvae.data.noise`), so that a bound
+is a bound for one fixed binary row.
+"""
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -11,7 +20,7 @@ from cpvae.data.noise import row_keys, row_uniform
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.nn.draws import bits_, draw_rows
-from cpvae.probability.likelihoods.likelihood import Likelihood
+from cpvae.probability.likelihoods.likelihood import Form, Likelihood
 
 PIXEL_STREAM = 1
 
@@ -35,6 +44,14 @@ def draw_bits(probs: Tensor) -> Tensor:
     return (uniform < (probs - 0.5) * 65536).to(probs.dtype)
 
 
+def full_of(parts: Sequence[Rows], form: Form) -> float:
+    """The value that means ink with certainty: 1, but 255 for whole numbers of pictures that are not all 0 or 1."""
+    if form.channels is None or not any(bool((x > 1).any()) for part in parts for x in part.chunks()):
+        return 1.0
+    whole = all(bool((x == x.round()).all()) for part in parts for x in part.chunks() if x.is_floating_point())
+    return 255.0 if whole else 1.0
+
+
 class Bernoulli(Likelihood):
     """Independent binary pixels.
 
@@ -45,6 +62,9 @@ class Bernoulli(Likelihood):
     """
 
     name = "bernoulli"
+    description = "Bernoulli: a value is the probability of ink; the bound is for one draw of the pixels"
+    discrete = True
+    alike = True
     limits = (0.0, 1.0)
 
     def __init__(self, features: int, full: float = 1.0, drawn: bool = True):
@@ -55,6 +75,25 @@ class Bernoulli(Likelihood):
         self.full: Tensor
         self.drawn: Tensor
 
+    @classmethod
+    def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:
+        """Make one for the values there are: black and white, or grey levels.
+
+        Raises:
+            InputError: values outside of [0, 1], or of 0..255 for the bytes of pictures.
+        """
+        parts = [part for part in (rows, valid) if part is not None]
+        full = full_of(parts, form)
+        drawn = any(bool(((x != 0) & (x != full)).any()) for part in parts for x in part.chunks())
+        found = cls(form.features, full, drawn).to(rows.device)
+        for part in parts:
+            found.check(part)
+        return found
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor], form: Form) -> Self:
+        return cls(form.features)
+
     def to_model(self, x: Tensor) -> Tensor:
         return x.to(self.full.dtype) / self.full
 
@@ -62,7 +101,7 @@ class Bernoulli(Likelihood):
         return y * self.full
 
     def check(self, rows: Rows) -> None:
-        full = float(self.full)
+        full, drawn = float(self.full), bool(self.drawn)
         for x in rows.chunks():
             low, high = float(x.min()), float(x.max())
             if low < 0 or high > full:
@@ -71,6 +110,17 @@ class Bernoulli(Likelihood):
                     f"values from {low:g} to {high:g} (column {at}) cannot be Bernoulli, which needs [0, {full:g}]; "
                     "scale them, or use likelihood 'gaussian'"
                 )
+            grey = (x != 0) & (x != full)
+            if not drawn and bool(grey.any()):
+                row, column = divmod(int(grey.flatten().int().argmax()), x.shape[1])
+                raise InputError(
+                    f"value {float(x[row, column]):g} in column {column}: the rows of the fit were all black or white; "
+                    f"expected 0 or {full:g}; round the values, or fit with rows that have grey levels"
+                )
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return 0.0, float(self.full)
 
     def draw(self, y: Tensor) -> Tensor:
         return draw_bits(y)
@@ -83,6 +133,12 @@ class Bernoulli(Likelihood):
         if not self.drawn:
             return y
         return (row_uniform(row_keys(y), y.shape[-1:], PIXEL_STREAM + 1000 * i) < y).to(y.dtype)
+
+    def for_code(self) -> Self:
+        """A copy that sees grey levels as they are: they carry more than any one draw of their pixels."""
+        other = copy.deepcopy(self)
+        other.drawn.fill_(False)
+        return other
 
     def forward(self, params: Tensor) -> Independent:
         return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)

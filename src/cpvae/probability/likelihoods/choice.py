@@ -1,126 +1,126 @@
-"""Likelihoods by name: chosen for rows, built from them, or empty for a saved model."""
+"""Likelihoods by name: chosen for rows, made from them, or made for a saved model."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 from cpvae.data.rows import Rows
-from cpvae.data.schema import Schema
 from cpvae.errors import InputError, nearest
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.likelihoods.columns import Columns
+from cpvae.probability.likelihoods.counts import Counts
 from cpvae.probability.likelihoods.gaussian import Gaussian
-from cpvae.probability.likelihoods.likelihood import Likelihood
+from cpvae.probability.likelihoods.levels import Levels, grid_of
+from cpvae.probability.likelihoods.likelihood import Form, Likelihood
 
-NAMES = ("bernoulli", "gaussian", "columns")
+LIKELIHOODS: dict[str, type[Likelihood]] = {kind.name: kind for kind in (Bernoulli, Levels, Gaussian, Counts, Columns)}
+NAMES = tuple(LIKELIHOODS)
+WIDE = 100  # columns from which on a matrix may be of counts that have a depth
+MANY_ZEROS = 0.4  # of its values
+MOST_COUNTED = 256  # counts told apart; those above are one
 
 
-def choose(x: np.ndarray, is_image: bool) -> str:
-    """The likelihood that suits training rows: "bernoulli" for ink, "gaussian" for measurements.
+class Choice(NamedTuple):
+    """A likelihood by its name, and why it was chosen, in words."""
 
-    Ink are booleans, bytes of images, and values in [0, 1] of images or of which at least a tenth are exactly 0 or 1.
+    name: str
+    why: str
+
+
+def choose(x: np.ndarray, form: Form) -> Choice:
+    """Choose the likelihood that suits rows, by a rule that is the same for all data sets.
+
+    Args:
+        x: rows of the fit, ``(n, ...)``; read in chunks.
+        form: what is known of them.
+
+    >>> choose(np.array([[0, 1], [1, 0]]), Form((2,)))
+    Choice(name='bernoulli', why='all values are 0 or 1: ink')
+    >>> choose(np.array([[0, 255], [90, 7]], np.uint8), Form((1, 1, 2)))
+    Choice(name='levels', why='256 values from 0 to 255 in pictures: grey levels')
+    >>> choose(np.array([[0.1, 0.9], [0.3, 0.2]]), Form((2,))).name
+    'gaussian'
     """
-    if x.dtype == np.bool_ or (is_image and x.dtype == np.uint8):
-        return "bernoulli"
-    some = np.asarray(x[:: max(1, len(x) // 1000)])
-    if some.min() < 0 or some.max() > 1:
-        return "gaussian"
-    extreme = float(np.mean((some == 0) | (some == 1)))
-    return "bernoulli" if is_image or extreme >= 0.1 else "gaussian"
+    if form.schema is not None:
+        return Choice(Columns.name, "a table: each column after its kind")
+    shape = form.shape
+    rows = Rows(x)
+    ends = _ends(rows, 255 if len(shape) == 3 else 1)
+    if ends is not None:
+        return Choice(Bernoulli.name, f"all values are 0 or {ends}: ink")
+    if len(shape) == 3:
+        grid = grid_of([rows])
+        if grid is not None:
+            levels = "grey levels" if shape[0] == 1 else "levels of colour"
+            return Choice(
+                Levels.name, f"{grid.top + 1:,} values from {grid.low:g} to {grid.high:g} in pictures: {levels}"
+            )
+        return Choice(Gaussian.name, "pictures whose values are no levels: measurements with a spread for each channel")
+    if len(shape) == 2:
+        return Choice(Gaussian.name, "signals: measurements with a spread for each channel")
+    if _are_counts(rows):
+        return Choice(Counts.name, f"whole numbers in {shape[0]:,} columns, mostly 0 and 1: counts that have a depth")
+    return Choice(Gaussian.name, "numbers in columns: measurements, each column by its own spread")
 
 
-def build(
-    name: str,
-    rows: Rows,
-    is_image: bool,
-    noise: float | None = None,
-    names: Sequence[str] | None = None,
-    schema: Schema | None = None,
-) -> Likelihood:
-    """A likelihood with the units of the training rows.
+def _are_counts(rows: Rows) -> bool:
+    """Whether a matrix is of counts, as of genes in cells or of words in documents.
+
+    It is wide, whole, of few values other than 0, and of these none is more frequent than 1. Pictures without a shape
+    have the first three too, but their most frequent value other than 0 is near the top.
+    """
+    if rows.x.shape[1] < WIDE:
+        return False
+    seen = np.zeros(MOST_COUNTED, dtype=np.int64)
+    for x in rows.chunks():
+        if not bool((x >= 0).all()) or (x.is_floating_point() and not bool((x == x.round()).all())):
+            return False
+        seen += torch.bincount(x.flatten().clamp_max(MOST_COUNTED - 1).long(), minlength=MOST_COUNTED).numpy(force=True)
+    return bool(seen[0] >= MANY_ZEROS * seen.sum() and seen[1:].argmax() == 0 and seen[1:].any())
+
+
+def _ends(rows: Rows, most: int) -> int | None:
+    """The value of ink where all values are 0 or that one: 1, or 255 if that is `most`."""
+    for end in (1, 255)[: 1 + (most == 255)]:
+        if all(bool(((x == 0) | (x == end)).all()) for x in rows.chunks()):
+            return end
+    return None
+
+
+def make(name: str, rows: Rows, form: Form, valid: Rows | None = None) -> Likelihood:
+    """Make a likelihood with the units of the training rows.
 
     Args:
         name: one of `NAMES`.
         rows: training rows; read in chunks.
-        is_image: whether all columns share one scale.
-        noise: sigma of a Gaussian, in standard deviations of the columns; None learns it.
-        names: of the columns, for messages.
-        schema: of a table, for "columns".
+        form: what is known of them.
+        valid: validation rows, see `Likelihood.of`; they must be such that the likelihood can have produced them.
 
     Raises:
-        InputError: values the likelihood cannot have produced: outside [0, 1] (or of 0..255 bytes) for Bernoulli,
-            constant columns for Gaussian and for numbers and counts of a table.
+        InputError: an unknown name; values that the likelihood cannot have produced.
     """
-    if name == "columns":
-        assert schema is not None
-        return _build_columns(rows, schema, noise)
-    features = rows.x.shape[1]
-    if name == "bernoulli":
-        full = 255.0 if is_image and rows.x.dtype == torch.uint8 else 1.0
-        grey = any(bool(((x != 0) & (x != full)).any()) for x in rows.chunks())
-        bernoulli = Bernoulli(features, full, drawn=grey)
-        bernoulli.check(rows)
-        return bernoulli
-    scaler = StandardScaler()
-    for x in rows.chunks():
-        scaler.partial_fit(x.cpu().double().reshape(-1, 1 if is_image else features).numpy())
-    constant = np.flatnonzero((scaler.scale_ == 1.0) & (scaler.var_ != 1.0))  # as scikit-learn tells them
-    if len(constant):
-        listed = ", ".join(repr(str(names[i])) if names is not None else str(i) for i in constant[:5])
-        raise InputError(
-            f"{len(constant)} constant column{'s' * (len(constant) > 1)} ({listed}{', ...' * (len(constant) > 5)}): a "
-            "Gaussian needs values that vary; drop them, or scale to [0, 1] and use likelihood 'bernoulli'"
-        )
-    loc, scale = (torch.from_numpy(np.resize(v, features)) for v in (scaler.mean_, scaler.scale_))
-    return Gaussian(loc, scale, noise)
+    found = _named(name).of(rows, form, valid)
+    for part in (rows, valid):
+        if part is not None:
+            found.check(part)
+    return found
 
 
-def _build_columns(rows: Rows, schema: Schema, noise: float | None) -> Columns:
-    """The units of each column from the cells observed; a sigma cannot fall below what the column resolves.
+def make_like(name: str, state: Mapping[str, Tensor], form: Form) -> Likelihood:
+    """Make a likelihood of the shapes of a saved state, whose values are still to be loaded.
 
-    Rounded numbers repeat. A sigma far below the step between two of them would make the density as large as one likes
-    without saying anything, so that it is held above the standard deviation of what rounding takes away, the step over
-    the square root of 12 (Bennett, 1948), and above a thousandth of the column's spread.
+    Raises:
+        InputError: an unknown name; a state that does not fit the name or the form.
     """
-    likelihood = Columns(schema, noise)
-    x = torch.cat([part.cpu().double() for part in rows.chunks()]).numpy()
-    for kind in ("numeric", "count"):
-        for i, place in enumerate(likelihood.get_buffer(kind).tolist()):
-            values = x[:, place][~np.isnan(x[:, place])]
-            distinct = np.unique(values)
-            if len(distinct) < 2:
-                raise InputError(
-                    f"constant column {schema.names[place]!r}: {len(values)} of the {len(x)} training rows have a "
-                    "value there, all the same; expected values that vary; drop it, or make it 'ignore' in the schema"
-                )
-            if kind == "numeric":
-                likelihood.loc[i], likelihood.scale[i] = float(values.mean()), float(values.std())
-                if noise is None:
-                    step = float(np.diff(distinct).min() / values.std())
-                    likelihood.floor[i] = max(likelihood.min_noise, step / math.sqrt(12))
-                continue
-            mean, variance = float(values.mean()), float(values.var())
-            logs = np.log1p(values)
-            likelihood.count_mean[i] = mean
-            likelihood.log_count_loc[i], likelihood.log_count_scale[i] = float(logs.mean()), float(logs.std())
-            low, high = likelihood.log_concentration_range
-            apart = max(variance - mean, mean**2 / math.exp(high))  # by moments: variance = mean + mean^2 / r
-            likelihood.log_concentration.data[i] = float(np.clip(math.log(mean**2 / apart), low, high))
-    return likelihood.to(rows.device)
+    return _named(name).like(state, form)
 
 
-def empty(name: str, features: int, noise: float | None = None, schema: Schema | None = None) -> Likelihood:
-    """A likelihood whose units are still to be loaded."""
-    if name == "columns" and schema is not None:
-        return Columns(schema, noise)
-    if name == "bernoulli":
-        return Bernoulli(features)
-    if name == "gaussian":
-        double = torch.float64
-        return Gaussian(torch.zeros(features, dtype=double), torch.ones(features, dtype=double), noise)
-    raise InputError(f"likelihood {name!r} is unknown{nearest(name, NAMES)}")
+def _named(name: str) -> type[Likelihood]:
+    if name not in LIKELIHOODS:
+        raise InputError(f"likelihood {name!r} is unknown{nearest(name, NAMES)}")
+    return LIKELIHOODS[name]

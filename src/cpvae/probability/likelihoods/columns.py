@@ -1,69 +1,28 @@
-"""Tables: a density for each column after its kind (Nazabal, Olmos, Ghahramani and Valera, 2020)."""
+"""Tables: a density for each column after its kind (Nazabal, Olmos, Ghahramani and Valera, 2020).
+
+A missing cell is left out of the product, which marginalises it out: columns are independent given z and c, so that the
+integral over a missing cell is one. Nothing is filled in.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, NegativeBinomial, Normal
-from torch.types import _size
 
 from cpvae.data.columns import ON_A_LINE
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError
+from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.gaussian import Gaussian
-from cpvae.probability.likelihoods.likelihood import Likelihood, held
-
-
-class ColumnsDistribution(Distribution):
-    """Independent columns of several kinds, event shape ``(F,)``; a missing value, NaN, has log-density 0.
-
-    Args:
-        parts: for some of the columns each, their places ``(m,)`` among the F and a distribution of shape ``(..., m)``.
-        batch_shape: that of the decoder's output.
-        like: a tensor of the dtype that values and densities are to have.
-    """
-
-    arg_constraints: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, parts: Sequence[tuple[Tensor, Distribution]], batch_shape: torch.Size, like: Tensor):
-        self.parts, self.like = parts, like
-        n = sum(len(place) for place, _ in parts)
-        super().__init__(batch_shape, torch.Size([n]), validate_args=False)
-
-    def _join(self, values: Sequence[Tensor]) -> Tensor:
-        joined = self.like.new_empty(*self.batch_shape, *self.event_shape)
-        for (place, _), value in zip(self.parts, values, strict=True):
-            joined[..., place] = value.to(joined.dtype)
-        return joined
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean of numbers and counts; of a category the code of its most likely level."""
-        return self._join([part.mode if isinstance(part, Categorical) else part.mean for _, part in self.parts])
-
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
-        """One draw, ``(..., F)``."""
-        assert not len(sample_shape), "one draw at a time"
-        return self._join([part.sample() for _, part in self.parts])
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The sum over the columns that are observed."""
-        total = self.like.new_zeros(())
-        for place, part in self.parts:
-            cells = value[..., place]
-            missing = cells.isnan()
-            if isinstance(part, NegativeBinomial):
-                cells = cells.double()
-            # 0 is legal in every column; a NaN would reach the gradient even where it is not chosen
-            known: Tensor = part.log_prob(cells.masked_fill(missing, 0.0))
-            total = total + known.masked_fill(missing, 0.0).sum(-1).to(self.like.dtype)
-        return total
+from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood
+from cpvae.probability.likelihoods.mixed import MixedDistribution
 
 
 class Columns(Likelihood):
@@ -83,10 +42,15 @@ class Columns(Likelihood):
         schema: of the table.
         noise: sigma of all numeric columns, in standard deviations; None learns one for each.
 
-    `build` sets the units; until then they are 0 and 1.
+    `of` sets the units; until then they are 0 and 1.
     """
 
     name = "columns"
+    description = (
+        "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
+        "densities in the units of the data"
+    )
+    mixed = True
     far = Gaussian.far
     min_noise = Gaussian.min_noise
     most_log_mean = 30.0  # of a count, in units of m_j: beyond it sampling would leave the floating numbers
@@ -113,11 +77,67 @@ class Columns(Likelihood):
         self.register_buffer("log_count_loc", torch.zeros(m, dtype=double))
         self.register_buffer("log_count_scale", torch.ones(m, dtype=double))
         start = torch.full((n,), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
-        self.log_noise = nn.Parameter(start, requires_grad=noise is None)
-        self.log_concentration = nn.Parameter(torch.zeros(m, dtype=torch.float32))
+        # A parameter without elements gets no gradient, and so is none to be learned.
+        self.log_noise = nn.Parameter(start, requires_grad=noise is None and n > 0)
+        self.log_concentration = nn.Parameter(torch.zeros(m, dtype=torch.float32), requires_grad=m > 0)
         self.n_outputs = n + m + int(levels.sum())
         self.n_values = self.n_outputs  # of the inputs; what follows says what is missing
         self.n_inputs = self.n_values + len(self.gaps)
+
+    @classmethod
+    def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:
+        """Make one with the units of each column from the cells observed; a sigma stays above what the column resolves.
+
+        Rounded numbers repeat. A sigma far below the step between two of them would make the density as large as one
+        likes without saying anything, so that it is held above the standard deviation of what rounding takes away, the
+        step over the square root of 12 (Bennett, 1948), and above a thousandth of the column's spread.
+
+        A column that varies in the validation rows alone has the units of all rows.
+        """
+        assert form.schema is not None
+        found = cls(form.schema, form.noise)
+        train = torch.cat([part.cpu().double() for part in rows.chunks()]).numpy()
+        other = [part.cpu().double().numpy() for part in valid.chunks()] if valid is not None else []
+        for kind, setter in (("numeric", found._set_number), ("count", found._set_count)):
+            for i, place in enumerate(found.get_buffer(kind).tolist()):
+                values = _observed(train[:, place])
+                if len(np.unique(values)) < 2:
+                    values = np.concatenate([values, *(_observed(part[:, place]) for part in other)])
+                setter(i, values)
+        return found.to(rows.device)
+
+    def _set_number(self, i: int, values: np.ndarray) -> None:
+        """The units of the i-th numeric column."""
+        distinct = np.unique(values)
+        if not len(distinct):
+            return
+        self.loc[i] = float(values.mean())
+        if len(distinct) < 2:
+            return
+        self.scale[i] = float(values.std())
+        if self.log_noise.requires_grad:
+            step = float(np.diff(distinct).min() / values.std())
+            self.floor[i] = max(self.min_noise, step / math.sqrt(12))
+
+    def _set_count(self, i: int, values: np.ndarray) -> None:
+        """The units of the i-th count, and a first concentration by moments: variance = mean + mean^2 / r."""
+        if not len(values):
+            return
+        mean, variance, logs = float(values.mean()), float(values.var()), np.log1p(values)
+        low, high = self.log_concentration_range
+        self.log_count_loc[i] = float(logs.mean())
+        if mean > 0:
+            self.count_mean[i] = mean
+            apart = max(variance - mean, mean**2 / math.exp(high))
+            self.log_concentration.data[i] = float(np.clip(math.log(mean**2 / apart), low, high))
+        if variance > 0:
+            self.log_count_scale[i] = float(logs.std())
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor], form: Form) -> Self:
+        if form.schema is None:
+            raise InputError("a model of columns of several kinds without their schema; fit again")
+        return cls(form.schema, form.noise)
 
     numeric: Tensor
     count: Tensor
@@ -140,7 +160,7 @@ class Columns(Likelihood):
     @property
     def noise(self) -> Tensor:
         """sigma of each numeric column, in units of `scale`."""
-        return held(self.log_noise, self.floor.log().to(self.log_noise.dtype), math.inf).exp()
+        return held(self.log_noise, self.floor.log().to(self.log_noise.dtype)).exp()
 
     @property
     def concentration(self) -> Tensor:
@@ -168,6 +188,13 @@ class Columns(Likelihood):
             parts.append(one_hot.masked_fill(missing[..., place].unsqueeze(-1), 0.0).flatten(-2))
         return torch.cat([*parts, missing[..., self.gaps].to(y.dtype)], -1)
 
+    def cells(self, y: Tensor) -> Cells:
+        n = len(self.numeric) + len(self.count)
+        values = self.inputs(y)[:, : self.n_values]
+        observed = ~y[:, torch.cat([self.numeric, self.count])].isnan()
+        sizes = [size for size, place in self.levels() for _ in place]
+        return Cells(values[:, :n], observed.to(values.dtype), values[:, n:], sizes)
+
     def check(self, rows: Rows) -> None:
         for x in rows.chunks():
             distance = self.to_model(x)[:, self.numeric].nan_to_num(0.0).abs()
@@ -180,11 +207,11 @@ class Columns(Likelihood):
                     "row"
                 )
 
-    def forward(self, params: Tensor) -> ColumnsDistribution:
+    def forward(self, params: Tensor) -> MixedDistribution:
         n, m = len(self.numeric), len(self.count)
         loc, log_mean, *logits = params.split([n, m, *(size * len(place) for size, place in self.levels())], dim=-1)
         r = self.concentration.double()
-        log_mean = self.count_mean.double().log() + log_mean.double().clamp(-self.most_log_mean, self.most_log_mean)
+        log_mean = self.count_mean.double().log() + held(log_mean.double(), -self.most_log_mean, self.most_log_mean)
         parts: list[tuple[Tensor, Distribution]] = [
             (self.numeric, Normal(loc, self.noise.expand_as(loc), validate_args=False)),
             (self.count, NegativeBinomial(r, logits=log_mean - r.log(), validate_args=False)),
@@ -192,7 +219,7 @@ class Columns(Likelihood):
         for (size, place), part in zip(self.levels(), logits, strict=True):
             one_each = part.unflatten(-1, (len(place), size))
             parts.append((place, Categorical(logits=one_each, validate_args=False)))
-        return ColumnsDistribution([part for part in parts if len(part[0])], params.shape[:-1], params)
+        return MixedDistribution([part for part in parts if len(part[0])], params.shape[:-1], params)
 
     def log_abs_det(self) -> Tensor:
         """Of a row without missing cells."""
@@ -202,3 +229,8 @@ class Columns(Likelihood):
         log_prob: Tensor = self(params).log_prob(y.unsqueeze(-2))
         observed = (~y[..., self.numeric].isnan()).to(self.loc.dtype)
         return log_prob - (observed @ self.scale.log()).unsqueeze(-1).to(log_prob.dtype)
+
+
+def _observed(values: np.ndarray) -> np.ndarray:
+    """The values that are not missing."""
+    return values[~np.isnan(values)]

@@ -1,9 +1,12 @@
-"""Measurements: a Gaussian with one standard deviation for all columns (section 3.1 of the paper)."""
+"""Measurements: Gaussians with one standard deviation for all columns (section 3.1 of the paper), or one a channel."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
@@ -11,56 +14,131 @@ from torch.distributions import Independent
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.probability.distributions import diagonal_normal
-from cpvae.probability.likelihoods.likelihood import Likelihood, held
+from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.units import Units, units_of, varying
 
 
 class Gaussian(Likelihood):
-    """N(x; d(z, c), sigma^2 I) with one sigma, section 3.1 of the paper.
+    """N(x; d(z, c), sigma^2), columns standardised one by one for the network; densities in the units of the data.
+
+    - columns: one sigma for all, section 3.1 of the paper, in standard deviations of each;
+    - signals and pictures: the values of a channel share a scale and a sigma.
+
+    A column that is constant in all rows of the fit is no part of the model: it is left out of the density, neither
+    network sees it, and new rows have its value.
 
     Args:
-        loc, scale: mean and standard deviation of the columns of the training rows, ``(features,)``.
+        loc, scale: mean and standard deviation of the columns that vary, ``(F,)``.
         noise: sigma, in units of `scale`; None learns it.
+        n_noises: how many sigmas there are, each of as many neighbouring columns.
+        kept: the places of the columns that vary, ``(F,)``; None for all.
+        rest: a row of the values of the columns that do not, ``(features,)``.
     """
 
     name = "gaussian"
+    description = "Gaussian: columns standardised inside, densities in the units of the data"
     far = 1e12  # standard deviations; squares of anything beyond leave float32
     min_noise = 1e-3  # a thousandth of a column's spread: below it a few rows could make the density unbounded
 
-    def __init__(self, loc: Tensor, scale: Tensor, noise: float | None = None):
+    def __init__(
+        self,
+        loc: Tensor,
+        scale: Tensor,
+        noise: float | None = None,
+        n_noises: int = 1,
+        kept: Tensor | None = None,
+        rest: Tensor | None = None,
+    ):
         super().__init__()
         self.n_inputs = self.n_outputs = len(loc)
         self.register_buffer("loc", loc)
         self.register_buffer("scale", scale)
+        self.register_buffer("kept", kept)
+        self.register_buffer("rest", rest)
         self.loc: Tensor
         self.scale: Tensor
-        log_noise = torch.tensor(1.0 if noise is None else float(noise), dtype=torch.float32).log()
+        self.kept: Tensor | None
+        self.rest: Tensor | None
+        shape = () if n_noises == 1 else (n_noises,)
+        log_noise = torch.full(shape, 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         self.log_noise = nn.Parameter(log_noise, requires_grad=noise is None)
+
+    @classmethod
+    def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:
+        """Make one with the mean and spread of each column, or of each channel.
+
+        Warns of columns that are constant in all rows.
+
+        Raises:
+            InputError: no column varies.
+        """
+        units, n = cls._units(rows, form, valid), len(rows) + (0 if valid is None else len(valid))
+        if form.channels is None:
+            places = varying(units, form, n)
+            loc, scale = (torch.from_numpy(value[places]) for value in units)
+            if len(places) == form.features:
+                return cls(loc, scale, form.noise).to(rows.device)
+            kept, rest = torch.from_numpy(places), torch.from_numpy(units.loc)
+            return cls(loc, scale, form.noise, kept=kept, rest=rest).to(rows.device)
+        if not units.scale.any():
+            raise InputError(f"all values of all {n} rows are constant; expected values that vary; give other rows")
+        # A channel that does not vary is held by a network of channels; it has the spread of the others.
+        spread = np.where(units.scale > 0, units.scale, units.scale.max())
+        size = form.features // form.channels
+        loc, scale = (torch.from_numpy(value.repeat(size)) for value in (units.loc, spread))
+        return cls(loc, scale, form.noise, form.channels).to(rows.device)
+
+    @classmethod
+    def _units(cls, rows: Rows, form: Form, valid: Rows | None) -> Units:
+        return units_of(rows, form, valid)
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor], form: Form) -> Self:
+        n, n_noises = state["loc"].numel(), state["log_noise"].numel()
+        if not n_noises or n % n_noises or n > form.features:
+            raise InputError(f"a Gaussian of {n} columns and {n_noises} noises for rows of {form.features}; fit again")
+        double = torch.float64
+        kept, rest = torch.zeros(n, dtype=torch.int64), torch.zeros(form.features, dtype=double)
+        there = ("kept" in state, "rest" in state)
+        given = {
+            name: value for name, value, is_there in zip(("kept", "rest"), (kept, rest), there, strict=True) if is_there
+        }
+        return cls(torch.zeros(n, dtype=double), torch.ones(n, dtype=double), form.noise, n_noises, **given)
 
     @property
     def noise(self) -> Tensor:
-        """sigma, in units of `scale`."""
-        return held(self.log_noise, math.log(self.min_noise), math.inf).exp()
+        """sigma, in units of `scale`, ``()`` or ``(n_noises,)``."""
+        return held(self.log_noise, math.log(self.min_noise)).exp()
 
     def to_model(self, x: Tensor) -> Tensor:
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.
+        x = x if self.kept is None else x[..., self.kept]
         wide = x if x.dtype == torch.float64 else x.to(self.loc.dtype)
         return ((wide - self.loc) / self.scale).to(self.log_noise.dtype)
 
     def to_data(self, y: Tensor) -> Tensor:
-        return self.loc + y * self.scale
+        x = self.loc + y * self.scale
+        if self.kept is None or self.rest is None:
+            return x
+        return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, x)
 
     def check(self, rows: Rows) -> None:
         for x in rows.chunks():
             distance = self.to_model(x).abs()
             if not float(distance.max()) < self.far:
                 row, column = divmod(int(distance.argmax()), distance.shape[1])
+                column = column if self.kept is None else int(self.kept[column])
                 raise InputError(
                     f"value {float(x[row, column]):g} in column {column}: more than {self.far:g} standard deviations "
                     "from the rows of the fit; expected values like those; rescale it or drop the row"
                 )
 
     def forward(self, params: Tensor) -> Independent:
-        return diagonal_normal(params, self.noise.expand_as(params))
+        noise = self.noise
+        if noise.ndim:
+            noise = noise.repeat_interleave(self.n_outputs // len(noise))
+        return diagonal_normal(params, noise.expand_as(params))
 
     def log_abs_det(self) -> Tensor:
         return -self.scale.log().sum().to(self.log_noise.dtype)

@@ -1,31 +1,77 @@
 """p(x | z, c): from the output of the decoder to a distribution of x, in the units of the data.
 
 A likelihood also owns the units. It is made from the training rows once, keeps what it learned of their scale in its
-state (so that it travels with the weights), and applies it to every row it ever sees:
+state (so that it travels with the weights), and applies it to every row it ever sees. Each has a file of its own in
+this folder, whose docstring says what rows it is for; `cpvae.probability.likelihoods.choice` has their names.
 
-- `Bernoulli`: values are grey levels between 0 and `full`, read as the probability of ink. Each time a training row is
-  seen its pixels are drawn anew (Salakhutdinov and Murray, 2008); for everything else they are drawn once, as a
-  function of the row (`cpvae.data.noise`), so that a bound is a bound for one fixed binary row.
-- `Gaussian`: columns are standardised for the network; densities are those of the data as given, the Jacobian
-  included.
-- `Columns`: a density for each column of a table after its kind (`cpvae.schema`): normal, categorical or negative
-  binomial. What is missing is left out of the product, which is to marginalise it out: columns are independent given z
-  and c, so that the integral over a missing cell is one. Nothing is filled in (Nazabal, Olmos, Ghahramani and Valera,
-  "Handling incomplete heterogeneous data using VAEs", 2020).
-
-Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, features)``; what the encoder sees of them
-``(B, n_inputs)``; decoder output ``(B, M, n_outputs)``. Units of densities: nats.
+Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, F)``, where F is smaller than `features` if
+constant columns are left out; what the encoder sees of them ``(B, n_inputs)``; decoder output ``(B, M, n_outputs)``.
+Units of densities: nats.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from cpvae.data.rows import Rows
+from cpvae.data.schema import Schema
+
+NOISE = 1e-3, 1e3  # standard deviations of a column, between which a noise that is not learned may be
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is known of rows beside their values.
+
+    Attributes:
+        shape: of a row: ``(features,)``, ``(channels, time)`` of a signal or ``(channels, height, width)`` of a
+            picture.
+        names: of the columns, for messages; None numbers them.
+        schema: of a table with columns of several kinds.
+        noise: standard deviation that is not learned, in standard deviations of the columns; None learns it.
+    """
+
+    shape: tuple[int, ...]
+    names: Sequence[str] | None = None
+    schema: Schema | None = None
+    noise: float | None = None
+
+    @property
+    def features(self) -> int:
+        """How many values a row has."""
+        return math.prod(self.shape)
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels share the values of a signal or picture; None for columns."""
+        return self.shape[0] if len(self.shape) > 1 else None
+
+    def column(self, i: int) -> str:
+        """Name a column for a message.
+
+        >>> Form((3,)).column(2), Form((1,), ["age"]).column(0)
+        ('2', "'age'")
+        """
+        return str(i) if self.names is None else repr(str(self.names[i]))
+
+
+class Cells(NamedTuple):
+    """The cells of a table by their kind: standardised numbers, 0 where missing, and which are observed, ``(n, P)``;
+    one-hot levels, all 0 where missing, ``(n, T)``; and the number of levels of each categorical column."""
+
+    numbers: Tensor
+    observed: Tensor
+    levels: Tensor
+    sizes: list[int]
 
 
 class Likelihood(nn.Module, ABC):
@@ -33,15 +79,52 @@ class Likelihood(nn.Module, ABC):
 
     Attributes:
         name: as on the command line.
+        description: a line for reports.
+        discrete: whether it gives rows a probability; otherwise a density, which moves with the units of the data.
+        alike: whether it takes all columns of a matrix to be of one kind, so that no schema is asked for.
+        mixed: whether columns are of several kinds, so that distances between rows say little and rows are clustered
+            by latent classes of their `cells`.
         n_inputs: how many numbers the encoder gets for one row.
         n_outputs: how many numbers the decoder must give for one row.
         limits: between which the inputs of the encoder lie; None for any number.
     """
 
-    name: str
+    name: ClassVar[str]
+    description: ClassVar[str]
+    discrete: ClassVar[bool] = False
+    alike: ClassVar[bool] = False
+    mixed: ClassVar[bool] = False
     n_inputs: int
     n_outputs: int
     limits: tuple[float, float] | None = None
+
+    # -- making one ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:
+        """Make one with the units of the training rows.
+
+        Args:
+            rows: training rows; read in chunks.
+            form: what is known of them.
+            valid: validation rows; they count where training rows alone say nothing, as for a column that varies there
+                and not in the training rows.
+
+        Raises:
+            InputError: rows that the likelihood cannot have produced.
+        """
+
+    @classmethod
+    @abstractmethod
+    def like(cls, state: Mapping[str, Tensor], form: Form) -> Self:
+        """Make one with the shapes of a saved state; its values are still to be loaded.
+
+        Raises:
+            InputError: a state that does not fit the form.
+        """
+
+    # -- units -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def to_model(self, x: Tensor) -> Tensor:
@@ -52,7 +135,7 @@ class Likelihood(nn.Module, ABC):
         """Rows in the units of the model to those of the data."""
 
     def inputs(self, y: Tensor) -> Tensor:
-        """What the encoder sees of rows in the units of the model: ``(..., features)`` -> ``(..., n_inputs)``."""
+        """What the encoder sees of rows in the units of the model: ``(..., F)`` -> ``(..., n_inputs)``."""
         return y
 
     def check(self, rows: Rows) -> None:
@@ -61,6 +144,13 @@ class Likelihood(nn.Module, ABC):
         Raises:
             InputError: naming the values and what is expected.
         """
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The values of black and white in the units of the data; None where rows have no such ends."""
+        return None
+
+    # -- observations ----------------------------------------------------------------------------------------------
 
     def draw(self, y: Tensor) -> Tensor:
         """A fresh observation of a training row; the row itself unless it holds probabilities."""
@@ -76,12 +166,30 @@ class Likelihood(nn.Module, ABC):
         return y
 
     def fixed(self, rows: Rows) -> Tensor:
-        """All rows in the model's units, each with its one observation: ``(n, features)``."""
+        """All rows in the model's units, each with its one observation: ``(n, F)``."""
         return torch.cat([self.draw_fixed(self.to_model(x)) for x in rows.chunks()])
+
+    # -- clustering ------------------------------------------------------------------------------------------------
+
+    def for_code(self) -> Self:
+        """A copy for the autoencoder of a start, which may look closer at rows than the model does."""
+        return copy.deepcopy(self)
+
+    def cells(self, y: Tensor) -> Cells:
+        """The cells of rows by their kind, for latent classes: here what the encoder sees, all of it numbers."""
+        numbers = self.inputs(y)
+        return Cells(numbers, torch.ones_like(numbers), numbers[:, :0], [])
+
+    # -- density ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def forward(self, params: Tensor) -> Distribution:
-        """Decoder output ``(..., n_outputs)`` to p(x | z, c) in the model's units, event shape ``(features,)``."""
+        """Decoder output ``(..., n_outputs)`` to p(x | z, c) in the model's units, event shape ``(F,)``."""
+
+    def expected(self, params: Tensor, y: Tensor) -> Tensor:
+        """The mean of p(x | z, c) for these rows in the model's units: ``(B, n_outputs)``, ``(B, F)`` -> ``(B, F)``."""
+        mean: Tensor = self(params).mean
+        return mean
 
     def log_abs_det(self) -> Tensor | float:
         """Log-determinant of `to_model`, nats: what a density gains on the way back to the data's units."""
@@ -91,8 +199,3 @@ class Likelihood(nn.Module, ABC):
         """log p(x | z, c) for the density of x in the data's units: ``(B, M, n_outputs)``, ``(B, F)`` -> ``(B, M)``."""
         log_prob: Tensor = self(params).log_prob(y.unsqueeze(-2))
         return log_prob + self.log_abs_det()
-
-
-def held(value: Tensor, low: float | Tensor, high: float) -> Tensor:
-    """`value` between bounds. The gradient passes them, or a single overshoot would leave it there for good."""
-    return value + (value.clamp_min(low).clamp_max(high) - value).detach()

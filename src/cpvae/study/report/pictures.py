@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
@@ -59,8 +58,7 @@ def as_images(model: DeepMixture, values: np.ndarray) -> np.ndarray:
 
 def limits_of(model: DeepMixture, shown: Shown) -> tuple[float, float]:
     """Choose black and white, the same in every image of the page."""
-    full = getattr(model.model_.likelihood, "full", None)
-    return (0.0, float(full)) if isinstance(full, torch.Tensor) else figures.value_limits(shown.values)
+    return model.model_.likelihood.span or figures.value_limits(shown.values)
 
 
 def draw(model: DeepMixture, n: int, component: int | None, mean: bool) -> np.ndarray:

@@ -27,12 +27,6 @@ MODELS = {
     "HVAE": "HVAE, a VAE with two levels of codes, a standard normal prior and no categories",
     "VampHVAE": "HVAE with a VampPrior (HVP), two levels of codes; its categories are the pseudo-inputs of the prior",
 }
-LIKELIHOODS = {
-    "bernoulli": "Bernoulli: a value is the probability of ink; the bound is for one draw of the pixels",
-    "gaussian": "Gaussian: columns standardised inside, densities in the units of the data",
-    "columns": "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
-    "densities in the units of the data",
-}
 
 
 def _epochs(model: DeepMixture) -> str:
@@ -99,7 +93,7 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
     if fitted_on is not None:
         yield Fact("Rows fitted on", f"{fitted_on:,}")
     yield Fact("A row", rows_in_words(model))
-    yield Fact("Likelihood", LIKELIHOODS.get(model.likelihood_, model.likelihood_))
+    yield Fact("Likelihood", model.model_.likelihood.description)
     if model.schema_ is not None:
         kinds = [column.kind for column in model.schema_.columns]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)

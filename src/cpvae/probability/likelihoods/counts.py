@@ -1,0 +1,254 @@
+"""Counts with a depth: cells x genes, documents x words (scVI: Lopez, Regier, Cole, Jordan and Yosef, 2018).
+
+A row is a sample of things, each of one of many sorts; how large the sample is, its depth, says nothing of what the row
+is. So x is modelled given its depth l, the sum of the row:
+
+    p(x | z, c, l) = prod_j NB(x_j; mean l s_j, concentration r_j),    s = softmax(a + d(z, c))
+
+with a the log-shares of the sorts in the training rows, and ``NB(x; m, r)`` the negative binomial with variance
+``m + m^2 / r``; r of each sort is learned. A bound is one of log p(x | l). New rows take their depth from a log-normal
+with the moments of the training rows.
+
+The encoder sees ``log(1 + x m / l)``, m the median depth, centred and in units of one scale for all columns: what is
+rare in all rows stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, NegativeBinomial
+from torch.nn import functional as F
+from torch.types import _size
+
+from cpvae.data.rows import Rows
+from cpvae.errors import InputError
+from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.units import units_of, varying
+
+MOST_LOG_DEPTH = 30.0  # of a new row: counts beyond it would leave the whole numbers that float64 holds
+
+
+class CountsDistribution(Distribution):
+    """Counts of many sorts in rows of a given or of a random depth, event shape ``(F,)``.
+
+    Args:
+        log_share: log of the shares of the sorts, ``(..., F)``.
+        r: concentrations ``(F,)``.
+        depth: of the rows, ``(...)``; None draws one for each row.
+        typical: the depth that the mean is of where none is given.
+        log_depth: mean and standard deviation of the log-depth, ``(2,)``.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, log_share: Tensor, r: Tensor, depth: Tensor | None, typical: Tensor, log_depth: Tensor):
+        self.log_share, self.r, self.depth, self.typical, self.log_depth = log_share, r, depth, typical, log_depth
+        super().__init__(log_share.shape[:-1], log_share.shape[-1:], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of counts ``(..., F)`` given their sum.
+
+        With ``u = log(m / r)`` the negative binomial is ``x log s(u) + r log s(-u)`` and a term without u, s the
+        logistic function: no difference of large numbers.
+        """
+        depth = value.sum(-1) if self.depth is None else self.depth
+        u = self.log_share + (depth.log().unsqueeze(-1) - self.r.log())
+        of_mean = value * F.logsigmoid(u) + self.r * F.logsigmoid(-u)
+        return of_mean.sum(-1) + combinations(value, self.r)
+
+    @property
+    def mean(self) -> Tensor:
+        """Depth times shares."""
+        depth = self.typical if self.depth is None else self.depth.unsqueeze(-1)
+        return depth * self.log_share.exp()
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
+        """Counts, ``(*sample_shape, ..., F)``."""
+        shape = torch.Size([*sample_shape, *self.batch_shape])
+        log_depth = self.log_depth[0] + self.log_depth[1] * torch.randn(shape, dtype=self.r.dtype, device=self.r.device)
+        log_depth = log_depth.clamp_max(MOST_LOG_DEPTH) if self.depth is None else self.depth.log().expand(shape)
+        u = self.log_share.double() + log_depth.double().unsqueeze(-1) - self.r.double().log()
+        drawn: Tensor = NegativeBinomial(self.r.double(), logits=u, validate_args=False).sample()
+        return drawn.to(self.log_share.dtype)
+
+
+def combinations(x: Tensor, r: Tensor) -> Tensor:
+    """``sum_j log (Gamma(x_j + r_j) / (Gamma(r_j) x_j!))``: counts ``(..., F)``, r ``(F,)`` -> ``(...)``.
+
+    In double precision, for its terms are as large as the count where their sum is a few nats; a count of 0 adds
+    nothing, so that on a CPU only the others are looked at.
+
+    >>> combinations(torch.tensor([[0.0, 3.0]]), torch.tensor([2.0, 2.0])).exp()  # 4 over 3
+    tensor([4.])
+    """
+    if x.device.type == "cpu":
+        rows, place = x.flatten(0, -2).nonzero(as_tuple=True)
+        count, wide = x.flatten(0, -2)[rows, place].double(), r.double()[place]
+        terms = torch.lgamma(count + wide) - torch.lgamma(wide) - torch.lgamma(count + 1)
+        total = terms.new_zeros(x[..., 0].numel()).index_add(0, rows, terms)
+        return total.view(x.shape[:-1]).to(r.dtype)
+    count, wide = x.double(), r.double()
+    return (torch.lgamma(count + wide) - torch.lgamma(wide) - torch.lgamma(count + 1)).sum(-1).to(r.dtype)
+
+
+class Counts(Likelihood):
+    """Negative binomials whose means are the row's depth times shares that sum to one; see this module's docstring.
+
+    A sort that no row has is no part of the model, nor is any other constant column.
+
+    Args:
+        features: columns of the rows.
+        kept: the places of the columns that vary, ``(F,)``; None for all.
+
+    `of` sets the units; until then they are 0 and 1.
+    """
+
+    name = "counts"
+    description = (
+        "counts: negative binomials, each mean a share of the depth of the row, which the bound is conditional on"
+    )
+    discrete = True
+    alike = True
+    log_concentration_range = (-7.0, 14.0)  # from nearly all zeros to a Poisson
+
+    def __init__(self, features: int, kept: Tensor | None = None):
+        super().__init__()
+        n = features if kept is None else len(kept)
+        self.n_inputs = self.n_outputs = n
+        single = torch.float32
+        self.register_buffer("kept", kept)
+        self.register_buffer("rest", None if kept is None else torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("log_share", torch.zeros(n, dtype=single))
+        self.register_buffer("loc", torch.zeros(n, dtype=single))
+        self.register_buffer("scale", torch.ones((), dtype=single))
+        self.register_buffer("depth", torch.ones((), dtype=single))
+        self.register_buffer("log_depth", torch.zeros(2, dtype=single))
+        self.log_concentration = nn.Parameter(torch.zeros(n, dtype=single))
+
+    kept: Tensor | None
+    rest: Tensor | None
+    log_share: Tensor
+    loc: Tensor
+    scale: Tensor
+    depth: Tensor
+    log_depth: Tensor
+
+    @classmethod
+    def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:
+        """Make one with the shares, depths and spreads of the training rows.
+
+        Warns of columns that are constant in all rows.
+
+        Raises:
+            InputError: values that are no counts; a row without any; a noise, which counts do not have.
+        """
+        if form.noise is not None:
+            raise InputError(f"noise={form.noise!r} with likelihood 'counts': counts have none; leave it out")
+        for part in (rows, valid):
+            if part is not None:
+                refuse_no_counts(part, form)
+        units, n = units_of(rows, form, valid), len(rows) + (0 if valid is None else len(valid))
+        places = varying(units, form, n)
+        found = cls(form.features, None if len(places) == form.features else torch.from_numpy(places))
+        if found.rest is not None:
+            found.rest.copy_(torch.from_numpy(units.loc))
+        found.to(rows.device)
+        share = units.loc[places] + 0.5 / len(rows)  # a sort that only a validation row has is rare, not impossible
+        found.log_share.copy_(torch.from_numpy(np.log(share / share.sum())))
+        found.check(rows)
+        depths = torch.cat([found.to_model(x).sum(-1) for x in rows.chunks()]).double()
+        found.depth.copy_(depths.median())
+        found.log_depth.copy_(torch.stack([depths.log().mean(), depths.log().std(correction=0)]))
+        found._set_spread(rows)
+        return found
+
+    def _set_spread(self, rows: Rows) -> None:
+        """The units of the inputs, and first concentrations by moments: ``E (x - m)^2 = m + m^2 / r``."""
+        n = self.n_inputs
+        first, second, excess, squares = (torch.zeros(n, dtype=torch.float64, device=rows.device) for _ in range(4))
+        for x in rows.chunks():
+            y = self.to_model(x)
+            seen = self.inputs(y).double()
+            first += seen.sum(0)
+            second += seen.square().sum(0)
+            mean = (y.sum(-1, keepdim=True) * self.log_share.exp()).double()
+            excess += ((y - mean).square() - mean).sum(0)
+            squares += mean.square().sum(0)
+        loc = first / len(rows)
+        self.loc.copy_(loc)
+        self.scale.copy_((second / len(rows) - loc.square()).clamp_min(0).mean().sqrt())
+        low, high = self.log_concentration_range
+        ratio = squares / excess.clamp_min(1e-12)
+        self.log_concentration.data.copy_(ratio.log().clamp(low, high))
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor], form: Form) -> Self:
+        n = state["log_share"].numel()
+        if ("kept" not in state and n != form.features) or n > form.features:
+            raise InputError(f"counts of {n} columns for rows of {form.features}; fit again")
+        return cls(form.features, torch.zeros(n, dtype=torch.int64) if "kept" in state else None)
+
+    @property
+    def concentration(self) -> Tensor:
+        """r of each sort."""
+        return held(self.log_concentration, *self.log_concentration_range).exp()
+
+    def to_model(self, x: Tensor) -> Tensor:
+        return (x if self.kept is None else x[..., self.kept]).to(self.log_share.dtype)
+
+    def to_data(self, y: Tensor) -> Tensor:
+        if self.kept is None or self.rest is None:
+            return y
+        return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, y.to(self.rest.dtype))
+
+    def inputs(self, y: Tensor) -> Tensor:
+        depth = y.sum(-1, keepdim=True).clamp_min(1)
+        return ((y * (self.depth / depth)).log1p() - self.loc) / self.scale
+
+    def check(self, rows: Rows) -> None:
+        form, position = Form((rows.x.shape[1],)), 0
+        refuse_no_counts(rows, form)
+        for x in rows.chunks():
+            empty = (self.to_model(x).sum(-1) <= 0).nonzero().flatten().tolist()
+            if empty:
+                raise InputError(
+                    f"row {position + empty[0]} (counted from 0) has no counts in the columns of the model: a depth of "
+                    "zero; expected one or more; drop such rows"
+                )
+            position += len(x)
+
+    def forward(self, params: Tensor) -> CountsDistribution:
+        return self._given(params, None)
+
+    def _given(self, params: Tensor, depth: Tensor | None) -> CountsDistribution:
+        log_share = (self.log_share + params).log_softmax(-1)
+        return CountsDistribution(log_share, self.concentration, depth, self.depth, self.log_depth)
+
+    def expected(self, params: Tensor, y: Tensor) -> Tensor:
+        return self._given(params, y.sum(-1)).mean
+
+
+def refuse_no_counts(rows: Rows, form: Form) -> None:
+    """Refuse values that are negative, fractional or missing.
+
+    Raises:
+        InputError: naming the first.
+    """
+    position = 0
+    for x in rows.chunks():
+        wrong = ~(x >= 0)
+        if x.is_floating_point():
+            wrong |= x != x.round()
+        if bool(wrong.any()):
+            row, column = divmod(int(wrong.flatten().int().argmax()), x.shape[1])
+            raise InputError(
+                f"{float(x[row, column]):g} in column {form.column(column)}, row {position + row} (counted from 0), is "
+                "no count; expected whole numbers of at least 0; give raw counts, or use likelihood 'gaussian'"
+            )
+        position += len(x)

@@ -1,0 +1,57 @@
+"""Columns of several kinds as one distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, NegativeBinomial
+from torch.types import _size
+
+
+class MixedDistribution(Distribution):
+    """Independent columns of several kinds, event shape ``(F,)``; a missing value, NaN, has log-density 0.
+
+    Args:
+        parts: for some of the columns each, their places ``(m,)`` among the F and a distribution of shape ``(..., m)``.
+        batch_shape: that of the decoder's output.
+        like: a tensor of the dtype that values and densities are to have.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, parts: Sequence[tuple[Tensor, Distribution]], batch_shape: torch.Size, like: Tensor):
+        self.parts, self.like = parts, like
+        n = sum(len(place) for place, _ in parts)
+        super().__init__(batch_shape, torch.Size([n]), validate_args=False)
+
+    def _join(self, values: Sequence[Tensor]) -> Tensor:
+        joined = self.like.new_empty(*self.batch_shape, *self.event_shape)
+        for (place, _), value in zip(self.parts, values, strict=True):
+            joined[..., place] = value.to(joined.dtype)
+        return joined
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of numbers and counts; of a category the code of its most likely level."""
+        return self._join([part.mode if isinstance(part, Categorical) else part.mean for _, part in self.parts])
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
+        """One draw, ``(..., F)``."""
+        assert not len(sample_shape), "one draw at a time"
+        return self._join([part.sample() for _, part in self.parts])
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The sum over the columns that are observed."""
+        total = self.like.new_zeros(())
+        for place, part in self.parts:
+            cells = value[..., place]
+            missing = cells.isnan()
+            if isinstance(part, NegativeBinomial):
+                cells = cells.double()
+            # 0 is legal in every column; a NaN would reach the gradient even where it is not chosen
+            known: Tensor = part.log_prob(cells.masked_fill(missing, 0.0))
+            total = total + known.masked_fill(missing, 0.0).sum(-1).to(self.like.dtype)
+        return total

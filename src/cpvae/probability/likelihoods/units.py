@@ -1,0 +1,104 @@
+"""Place and spread of columns, or of the channels of signals and pictures, from rows read in chunks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from cpvae.data.rows import Rows
+from cpvae.errors import FitWarning, InputError
+from cpvae.probability.likelihoods.likelihood import Form
+
+LISTED = 5  # constant columns that a message names
+
+
+class Units(NamedTuple):
+    """Mean and standard deviation of each column or channel, float64 ``(G,)``; the latter is 0 for a constant one."""
+
+    loc: np.ndarray
+    scale: np.ndarray
+
+
+class _Moments:
+    """What chunks of rows have told so far of their columns, NaN left out."""
+
+    def __init__(self) -> None:
+        self.scaler = StandardScaler()
+        self.first: Tensor | None = None
+        self.low = self.high = torch.empty(0)
+
+    def add(self, x: Tensor) -> None:
+        x = x.long() if not x.is_floating_point() else x
+        low, high = (x, x) if not x.is_floating_point() else (x.nan_to_num(torch.inf), x.nan_to_num(-torch.inf))
+        low, high = low.amin(0), high.amax(0)
+        if self.first is None:
+            # Differences from a value of the column lose no digits where its values are large and its spread is small.
+            self.first, self.low, self.high = torch.where(low.isinf(), 0, low), low, high
+        self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
+        self.scaler.partial_fit((x - self.first).double().numpy(force=True))
+
+    def units(self) -> Units:
+        assert self.first is not None
+        loc = self.first.double().numpy(force=True) + self.scaler.mean_
+        scale = np.sqrt(self.scaler.var_)
+        spread = (self.high - self.low).double().numpy(force=True)
+        tiny = (spread > 0) & ~(scale > 0)  # squares of the smallest numbers are zero
+        return Units(loc, np.where(spread > 0, np.where(tiny, spread, scale), 0.0))
+
+
+def units_of(rows: Rows, form: Form, valid: Rows | None = None) -> Units:
+    """The units of training rows; those of all rows for a column that varies in the validation rows alone.
+
+    Raises:
+        InputError: a column that varies by less than floating-point numbers resolve.
+    """
+    moments, found = _Moments(), []
+    for part in (rows, valid):
+        for x in () if part is None else part.chunks():
+            grouped = x if form.channels is None else x.view(len(x), form.channels, -1).transpose(1, 2).flatten(0, 1)
+            moments.add(grouped)
+        found.append(moments.units())
+    train, both = found
+    low, high = moments.low, moments.high
+    unresolved = ((low != high) & (low.double() == high.double())).nonzero().flatten().tolist()
+    if unresolved:
+        at = unresolved[0]
+        raise InputError(
+            f"column {form.column(at)} varies from {low[at].item()} to {high[at].item()}, by less than floating-point "
+            "numbers resolve there; expected values that differ in their first 15 digits; subtract a constant from the "
+            "column, or drop it"
+        )
+    return Units(*(np.where(train.scale > 0, a, b) for a, b in zip(train, both, strict=True)))
+
+
+def varying(units: Units, form: Form, n_rows: int) -> np.ndarray:
+    """The places of the columns that vary, ``(F,)``; says once which do not, and with which value.
+
+    Raises:
+        InputError: none varies.
+    """
+    constant = np.flatnonzero(units.scale == 0)
+    if len(constant) == form.features:
+        raise InputError(
+            f"all {len(constant)} columns are constant in all {n_rows} rows; expected values that vary; give rows that "
+            "differ"
+        )
+    if len(constant):
+        warnings.warn(f"{left_out(constant, units.loc, form)}, left out of the model", FitWarning, stacklevel=2)
+    return np.flatnonzero(units.scale > 0)
+
+
+def left_out(constant: Sequence[int] | np.ndarray, values: np.ndarray, form: Form) -> str:
+    """Constant columns with their values, the first few of many.
+
+    >>> left_out([0, 2], np.array([3.0, 0.5, 11.0]), Form((3,), ["a", "b", "c"]))
+    "2 constant columns: 'a' (3), 'c' (11)"
+    """
+    named = ", ".join(f"{form.column(i)} ({values[i]:.6g})" for i in constant[:LISTED])
+    return f"{len(constant)} constant column{'s' * (len(constant) > 1)}: {named}{', ...' * (len(constant) > LISTED)}"

@@ -1,0 +1,171 @@
+"""Counts with a depth: exact negative binomials, sorts without counts, rows that are no counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import NegativeBinomial
+
+from cpvae.data.rows import Rows
+from cpvae.errors import FitWarning, InputError
+from cpvae.estimators.zoo import CPVAE
+from cpvae.probability.likelihoods.choice import choose, make, make_like
+from cpvae.probability.likelihoods.counts import Counts, combinations
+from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.study.metrics import accuracy_hungarian
+
+
+def cells(n: int = 120, genes: int = 100, depth: float = 150.0) -> tuple[np.ndarray, np.ndarray]:
+    """Two types of cells that differ in a fifth of the genes, of depths that differ tenfold."""
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, n)
+    shares = random.dirichlet(np.ones(genes), 2) + 0.3 / genes
+    shares[1, genes // 5 :] = shares[0, genes // 5 :]
+    shares[1, : genes // 5] *= 4
+    shares /= shares.sum(1, keepdims=True)
+    return random.poisson(shares[y] * depth * np.exp(random.normal(0, 0.7, (n, 1)))).astype(np.float32), y
+
+
+def counts(x: np.ndarray | None = None) -> Counts:
+    x = cells()[0] if x is None else x
+    return make("counts", Rows(x), Form(x.shape[1:]))
+
+
+@pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")
+def test_the_density_is_that_of_independent_negative_binomials():
+    likelihood = counts().double()
+    n = likelihood.n_outputs
+    likelihood.log_concentration.data = torch.randn(n).double()
+    x, params = torch.from_numpy(cells()[0][:6]), torch.randn(6, 3, n).double()
+    y = likelihood.to_model(x).double()
+    share = (likelihood.log_share + params).softmax(-1)
+    assert torch.allclose(share.sum(-1), torch.ones(6, 3).double())
+    mean, r = y.sum(-1)[:, None, None] * share, likelihood.log_concentration.exp()
+    expected = NegativeBinomial(r, logits=mean.log() - r.log()).log_prob(y[:, None]).sum(-1)
+    torch.testing.assert_close(likelihood.log_prob(params, y), expected, rtol=1e-12, atol=1e-9)
+
+
+def test_large_counts_cost_no_precision_in_single_precision():
+    x = torch.tensor([[20_000.0, 0, 3, 15_000]])
+    likelihood = Counts(4)
+    params = torch.tensor([[[0.3, -9.0, -8.0, 0.0]]])
+    exact = likelihood.double().log_prob(params.double(), x.double())
+    found = likelihood.float().log_prob(params, x)
+    assert float((found - exact).detach().abs()) < 2e-3
+
+
+def test_combinations_of_few_and_of_all_counts():
+    x, r = torch.poisson(torch.full((5, 3, 7), 2.0)), torch.rand(7) + 0.5
+    every = (torch.lgamma(x + r) - torch.lgamma(r) - torch.lgamma(x + 1)).sum(-1)
+    torch.testing.assert_close(combinations(x, r), every, rtol=1e-5, atol=1e-5)
+
+
+def test_the_concentration_has_the_gradient_of_the_density():
+    likelihood = counts().double()
+    y, params = likelihood.to_model(torch.from_numpy(cells()[0][:3])).double(), torch.zeros(1, 1, likelihood.n_outputs)
+    with torch.no_grad():
+        likelihood.log_concentration.fill_(0.3)
+    likelihood.log_prob(params.double(), y).sum().backward()
+    with torch.no_grad():
+        ends = []
+        for shift in (1e-5, -1e-5):
+            likelihood.log_concentration[4] = 0.3 + shift
+            ends.append(float(likelihood.log_prob(params.double(), y).sum()))
+    assert float(likelihood.log_concentration.grad[4]) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5)
+
+
+def test_depth_does_not_move_what_the_encoder_sees_but_for_noise():
+    likelihood, x = counts(), torch.from_numpy(cells()[0])
+    y = likelihood.to_model(x)
+    torch.testing.assert_close(likelihood.inputs(3 * y), likelihood.inputs(y))
+    seen = likelihood.inputs(y).double()
+    assert float(seen.mean(0).abs().max()) < 1e-5
+    assert float(seen.square().mean()) == pytest.approx(1, abs=1e-4)
+
+
+def test_new_rows_are_counts_with_depths_like_those_of_the_fit(agree):
+    likelihood, x = counts(), cells()[0]
+    drawn = likelihood.to_data(likelihood(torch.zeros(4000, likelihood.n_outputs)).sample()).numpy()
+    assert (drawn == np.round(drawn)).all()
+    assert drawn.min() >= 0
+    logs = np.log(drawn.sum(1).clip(1))
+    assert abs(logs.mean() - np.log(x.sum(1)).mean()) < 0.1
+    assert abs(logs.std() - np.log(x.sum(1)).std()) < 0.15
+    expected = likelihood.expected(torch.zeros(120, likelihood.n_outputs), likelihood.to_model(torch.from_numpy(x)))
+    np.testing.assert_allclose(expected.sum(1), x.sum(1), rtol=1e-4)  # a reconstruction has the depth of its row
+
+
+def test_a_sort_without_counts_is_left_out():
+    x = cells()[0]
+    x[:, 7] = 0
+    with pytest.warns(FitWarning, match=r"^1 constant column: 7 \(0\), left out of the model$"):
+        likelihood = counts(x)
+    y = likelihood.to_model(torch.from_numpy(x))
+    assert y.shape == (120, 99)
+    np.testing.assert_array_equal(likelihood.to_data(y), x)
+    with torch.device("meta"):
+        other = make_like("counts", likelihood.state_dict(), Form((100,)))
+    other.load_state_dict(likelihood.state_dict(), assign=True)
+    params = torch.randn(120, 2, 99)
+    assert torch.equal(other.log_prob(params, y), likelihood.log_prob(params, y))
+
+
+def test_a_sort_that_a_validation_row_alone_has_is_possible():
+    x = cells()[0]
+    x[:, 7] = 0
+    x[0, 7] = 4
+    likelihood = make("counts", Rows(x[1:]), Form((100,)), Rows(x[:1]))
+    assert likelihood.log_prob(torch.zeros(1, 1, 100), likelihood.to_model(torch.from_numpy(x[:1]))).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.5, "0.5 in column 3, row 2 (counted from 0), is no count; expected whole numbers of at least 0"),
+        (-1, "-1 in column 3, row 2 (counted from 0), is no count"),
+        (np.nan, "nan in column 3, row 2 (counted from 0), is no count"),
+    ],
+)
+def test_what_is_no_count_is_refused(value, said):
+    x = cells()[0]
+    x[2, 3] = value
+    with pytest.raises(InputError) as error:
+        counts(x)
+    assert str(error.value).startswith(said)
+
+
+def test_a_depth_of_zero_is_refused():
+    x = cells()[0]
+    x[5] = 0
+    with pytest.raises(
+        InputError, match=r"^row 5 \(counted from 0\) has no counts in the columns of the model: a depth"
+    ):
+        counts(x)
+
+
+def test_wide_whole_numbers_with_many_zeros_are_counts():
+    x = cells(depth=40)[0]
+    assert choose(x, Form((100,))).name == "counts"
+    assert (
+        choose(x.astype(np.uint8), Form((100,))).why
+        == "whole numbers in 100 columns, mostly 0 and 1: counts that have a depth"
+    )
+    assert choose(x[:, :99], Form((99,))).name == "gaussian"  # not wide
+    assert choose(x + 0.5, Form((100,))).name == "gaussian"
+    pixels = np.where(np.random.default_rng(0).random((50, 784)) < 0.8, 0, 250)
+    assert choose(pixels, Form((784,))).name == "gaussian"  # a picture without its shape
+
+
+@pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")
+def test_types_of_cells_are_found_whatever_their_depth():
+    x, y = cells(300)
+    model = CPVAE(2, likelihood="counts", latent_dim=4, hidden=(16,), max_epochs=20, init="kmeans", random_state=0).fit(
+        x
+    )
+    assert model.likelihood_ == "counts"
+    assert accuracy_hungarian(y, model.predict(x)) > 0.9
+    rows, _ = model.sample(20)
+    assert rows.shape == (20, 100)
+    assert (rows == np.round(rows)).all()
+    assert model.reconstruct(x).shape == x.shape
