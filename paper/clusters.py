@@ -1,4 +1,4 @@
-"""Target `accuracy`: clusters of MNIST without labels, seed by seed, and of other data beside scikit-learn's."""
+"""The page of clusters: MNIST without labels, seed by seed, and other data beside scikit-learn's methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.files import read_json, write_atomic
-from cpvae.study import figures
+from cpvae.study import figures, markdown
 from paper.pages import ROOT_OF_PAGES, cell_of, links, rendered
 from paper.results import AGREEMENT, results_of
 from paper.rows import Row
@@ -18,10 +18,16 @@ PAGE = Path("docs", "clusters.md")
 OTHERS = Path("clusters", "other")  # in the folder of results
 STARTS = Path("clusters", "starts")
 RESTORE = "restore it from the checkout"
+# Data whose labels served to make the rules of the start, or to choose its recipe.
+CHOSEN_BY, MARK = ("iris", "wine", "digits", "digits-table", "mnist-pca16", "mnist-static"), " †"
+NOTE = (
+    "† Labels were used in making the start: those of iris, wine, digits and mnist-pca16 for its rules on few rows and on "
+    "tables, those of validation rows of MNIST for its recipe. The figures on these sets are not of unseen data."
+)
 
 
 def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
-    """A line of the table for each row with results."""
+    """Make a cell for each row with results."""
     for row in rows:
         found = results_of(row, results)
         if not found:
@@ -50,27 +56,31 @@ def cells(rows: Sequence[Row], results: Path) -> Iterator[dict[str, Any]]:
 
 
 def table(rows: Sequence[Row], results: Path) -> str:
-    """The cells as Markdown, each row with its result files."""
-    lines = [
-        "| recipe | seeds | accuracy: median | worst | best | -L: median (range), nats | calibration error, worst "
-        "| ARI of two seeds: median, worst | in use, groups | minutes of a thread | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+    """Write the cells as Markdown, each row with its result files."""
+    head = ["recipe", "seeds", "accuracy: median", "worst", "best", "-L: median (range), nats"]
+    head += ["calibration error, worst", "ARI of two seeds: median, worst", "in use, groups", "minutes of a thread", ""]
+    labels = {row.name: row.label for row in rows}
+    return markdown.table(head, (_line(labels[cell["row"]], cell) for cell in cells(rows, results)))
+
+
+def _line(label: str, cell: dict[str, Any]) -> list[str]:
+    """Print a cell."""
+    low, high = cell["negative_elbo_range"]
+    return [
+        f"**{label}**: {cell['about']}",
+        str(len(cell["seeds"])),
+        *(f"{cell[f'accuracy_{name}']:.4f}" for name in ("median", "worst", "best")),
+        f"{cell['negative_elbo_median']:.2f} ({low:.2f} to {high:.2f})",
+        f"{cell['calibration_error_worst']:.4f}",
+        "" if cell["ari_median"] is None else f"{cell['ari_median']:.3f}, {cell['ari_worst']:.3f}",
+        _groups(cell),
+        f"{cell['seconds_median'] / 60:.1f}",
+        links(cell),
     ]
-    for row, cell in zip((row for row in rows if results_of(row, results)), cells(rows, results), strict=True):
-        stable = "" if cell["ari_median"] is None else f"{cell['ari_median']:.3f}, {cell['ari_worst']:.3f}"
-        low, high = cell["negative_elbo_range"]
-        lines.append(
-            f"| **{row.label}**: {cell['about']} | {len(cell['seeds'])} | {cell['accuracy_median']:.4f} "
-            f"| {cell['accuracy_worst']:.4f} | {cell['accuracy_best']:.4f} "
-            f"| {cell['negative_elbo_median']:.2f} ({low:.2f} to {high:.2f}) | {cell['calibration_error_worst']:.4f} "
-            f"| {stable} | {_groups(cell)} "
-            f"| {cell['seconds_median'] / 60:.1f} | {links(cell)} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def _groups(cell: dict[str, Any]) -> str:
-    """How many categories are in use, and how many groups they form with what accuracy, where that is fewer."""
+    """Print how many categories are in use, how many groups they form, and with what accuracy where that is fewer."""
     text = f"{cell['components_used']:.0f}"
     found = cell["component_groups"]
     if not found:
@@ -83,9 +93,10 @@ def _groups(cell: dict[str, Any]) -> str:
 
 
 def others(results: Path) -> str:
-    """Other data beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`), as Markdown; empty if none.
+    """Write other data as Markdown, beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`).
 
-    And beside what CP-VAE begins with, where that was measured (`benchmarks/starts.py`).
+    What CP-VAE begins with stands beside them where it was measured (`benchmarks/starts.py`). Without results the
+    text is empty.
     """
     paths = sorted((results / OTHERS).glob("*.json"))
     found = [read_json(path, "a result", RESTORE) for path in paths]
@@ -94,25 +105,26 @@ def others(results: Path) -> str:
     methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
     begun = {path.stem: read_json(path, "a result", RESTORE) for path in sorted((results / STARTS).glob("*.json"))}
     head = ["data", "rows", "K", *methods, "seeds", "judged on", "CP-VAE's start alone, rows of the fit", ""]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for one, path in zip(found, paths, strict=True):
         accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
-        shown = [_mean_and_range(values) for values in accuracy.values()]
-        judged_on = "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
-        seeds = len(accuracy[methods[0]])
-        line = [one["dataset"], f"{one['train']:,}", str(one["n_components"]), *shown, str(seeds), judged_on]
-        line += [_of_start(begun.get(one["dataset"]))]
-        lines.append(f"| {' | '.join(line)} | [file]({ROOT_OF_PAGES}/results/{OTHERS.as_posix()}/{path.name}) |")
+        name = one["dataset"] + (MARK if one["dataset"] in CHOSEN_BY else "")
+        line = [name, f"{one['train']:,}", str(one["n_components"]), *map(_mean_and_range, accuracy.values())]
+        line += [str(len(accuracy[methods[0]])), _judged_on(one), _of_start(begun.get(one["dataset"]))]
+        lines.append([*line, f"[file]({ROOT_OF_PAGES}/results/{OTHERS.as_posix()}/{path.name})"])
+    text = f"{markdown.table(head, lines)}\n{NOTE}\n"
     if "mnist" in begun:
-        lines += [
-            "",
-            f"The start alone on all {begun['mnist']['train']:,} training rows of MNIST: {_of_start(begun['mnist'])}.",
-        ]
-    return "\n".join(lines) + "\n"
+        rows, accuracy_of_start = begun["mnist"]["train"], _of_start(begun["mnist"])
+        text += f"The start alone on all {rows:,} training rows of MNIST: {accuracy_of_start}.\n"
+    return text
+
+
+def _judged_on(one: dict[str, Any]) -> str:
+    return "rows of the fit" if one["same_rows"] else f"{one['test']:,} test rows"
 
 
 def _of_start(begun: dict[str, Any] | None) -> str:
-    """The accuracy of a start alone, with its file."""
+    """Print the accuracy of a start alone, with its file."""
     if begun is None:
         return ""
     file = f"{ROOT_OF_PAGES}/results/{STARTS.as_posix()}/{begun['dataset']}.json"
@@ -120,7 +132,7 @@ def _of_start(begun: dict[str, Any] | None) -> str:
 
 
 def _mean_and_range(values: Sequence[float]) -> str:
-    """In print.
+    """Print the mean of some values, and their range if there are several.
 
     >>> _mean_and_range([0.5, 0.7]), _mean_and_range([0.5])
     ('0.600 (0.500 to 0.700)', '0.500')
@@ -130,31 +142,30 @@ def _mean_and_range(values: Sequence[float]) -> str:
 
 
 def sources(rows: Sequence[Row], results: Path) -> str:
-    """How many groups CP-VAE finds in the paper's mixture of two sources, as Markdown; empty if none."""
+    """Write how many groups CP-VAE finds in the paper's mixture of two sources, as Markdown; empty without results."""
     lines = []
     for row in rows:
         for one in results_of(row, results) if row.model == "cpvae" else []:
-            test = one["test"]
-            link = f"[file]({ROOT_OF_PAGES}/results/{row.group}/{row.run(one['seed'])}.json)"
-            found = f"{test['components_used']} | {test['component_groups']}"
-            lines.append(f"| {row.about}, K = {row.components} | {found} | {link} |\n")
+            test, file = one["test"], row.result(results, one["seed"]).relative_to(results).as_posix()
+            counts = (str(test[key]) for key in ("components_used", "component_groups"))
+            lines.append([f"{row.about}, K = {row.components}", *counts, f"[file]({ROOT_OF_PAGES}/results/{file})"])
     head = (
-        "Groups in the paper's synthetic data, two sources; in use is what is the likeliest category of many a row:\n\n"
-        "| | in use | groups | |\n|---|---|---|---|\n"
+        "Groups in the paper's synthetic data, which have two sources. A category is in use if it is the likeliest of "
+        "enough rows: a tenth of an even share.\n\n"
     )
-    return head + "".join(lines) if lines else ""
+    return head + markdown.table(["", "in use", "groups", ""], lines) if lines else ""
 
 
 def body(rows: Sequence[Row], synthetic: Sequence[Row], results: Path) -> str:
-    """All tables of the page: rows of the clusters of MNIST, and of the synthetic data."""
-    note = "Other data, with the defaults at the commit that each file names; accuracy: mean (worst to best).\n\n"
+    """Write all tables of the page: clusters of MNIST, of other data, of the synthetic data."""
+    note = "Other data, with the defaults at the commit that each file names. Accuracy: mean (worst to best).\n\n"
     other = others(results)
     parts = [table(rows, results), note + other if other else "", sources(synthetic, results)]
     return "\n".join(part for part in parts if part)
 
 
 def render(rows: Sequence[Row], synthetic: Sequence[Row], results: Path, root: Path) -> list[Path]:
-    """Write the tables into their page, and beside it how far the probabilities of the first row can be believed."""
+    """Write the tables into their page, and draw beside it how well the first row is calibrated."""
     page = root / PAGE
     if not page.exists():  # its text is written by hand
         return []

@@ -1,6 +1,7 @@
 """Figures 3 to 9 of the paper from result files, each panel with the number that the paper leaves to the eye.
 
-A figure whose results are not there yet is not drawn; of one whose results are there in part, what is there.
+A figure without results is not drawn. A figure with some of its results shows these. Images are means, without drawn
+pixels, and so are those behind purity, coverage and Fréchet distance.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PURE = 0.8  # purity from which a caption of Figure 7 is not marked
 
 
 class Drawn(NamedTuple):
-    """A row: the images that lie beside the result of its first seed, and the results of all its seeds."""
+    """A row with the images beside the result of its first seed, and the results of all its seeds."""
 
     row: Row
     images: dict[str, np.ndarray]
@@ -36,21 +37,21 @@ class Drawn(NamedTuple):
 
     @property
     def result(self) -> dict[str, Any]:
-        """Of the first seed, whose images are drawn."""
+        """Return the result of the first seed, whose images are drawn."""
         return self.seeds[0]
 
     @property
     def method(self) -> str:
-        """As the paper calls it."""
+        """Name the model as the paper does."""
         return METHODS[self.row.model]
 
     def told(self, form: str, *path: str) -> str:
-        """The figure to which the keys lead in a result, in print: mean and spread over the seeds."""
+        """Print the figure to which the keys lead in a result: mean and spread over the seeds."""
         return with_spread(*mean_and_sd(values(self.seeds, *path)), form)
 
 
 def drawn(rows: Sequence[Row], results: Path) -> list[Drawn]:
-    """The first seeds that have results."""
+    """Gather the rows whose first seed has a result."""
     found = []
     for row in rows:
         path = row.result(results, 0)
@@ -72,7 +73,7 @@ def _images(path: Path) -> dict[str, np.ndarray]:
 
 @styled
 def fig3(found: Sequence[Drawn]) -> Figure | None:
-    """Histograms of what each method generates beside the true density, for 2 and 150 components."""
+    """Draw histograms of what each method generates beside the true density, for 2 and 150 components."""
     if not found:
         return None
     sizes = sorted({one.row.components for one in found if one.row.components}) or [1]
@@ -106,7 +107,7 @@ def _density(axes: Axes, exact: Sequence[float], generated: dict[str, Any], titl
 
 @styled
 def fig4(found: Sequence[Drawn]) -> Figure | None:
-    """CP-VAE with more categories than sources: weights of the categories, and sampling with and without them."""
+    """Draw CP-VAE with more categories than sources: their weights, and what it generates with and without them."""
     most = [one for one in found if (one.row.components or 0) > 2]
     if not most:
         return None
@@ -132,7 +133,7 @@ def fig4(found: Sequence[Drawn]) -> Figure | None:
 
 @styled
 def fig5(found: Sequence[Drawn]) -> Figure | None:
-    """Test images and what a VAE with a learned prior (one category) and a plain one make of them."""
+    """Draw test images, and what VAEs with a learned prior and with a fixed one make of them."""
     shown = [one for one in found if "reconstructions" in one.images]
     if not shown:
         return None
@@ -146,11 +147,12 @@ def fig5(found: Sequence[Drawn]) -> Figure | None:
 
 
 def _learned(one: Drawn) -> str:
-    return "CP1, learned prior" if one.row.model == "cpvae" else "VAE, fixed prior"
+    """Name a model without or with one component by its prior."""
+    return "VAE, fixed prior" if one.row.model == "vae" else f"{one.method}1, learned prior"
 
 
 def _lines(figure: Figure, images: Sequence[np.ndarray], titles: Sequence[str], margin: float) -> None:
-    """Images ``(m, h, w)`` in lines, a title before each."""
+    """Draw images ``(m, h, w)`` in lines, a title before each."""
     n = len(images[0])
     sheet = mosaic(np.concatenate(images), n, 2)
     axes = figure.add_axes((margin, 0.02, 0.99 - margin, 0.96))
@@ -163,13 +165,13 @@ def _lines(figure: Figure, images: Sequence[np.ndarray], titles: Sequence[str], 
 
 @styled
 def fig6(found: Sequence[Drawn]) -> Figure | None:
-    """New rows of a VAE with a learned prior beside those of a plain one."""
-    return _grids([[one for one in found if "samples" in one.images]], lambda one: _learned(one))
+    """Draw new rows of VAEs with a learned prior beside those of one with a fixed prior."""
+    return _grids([[one for one in found if "samples" in one.images]], _learned)
 
 
 @styled
 def fig7(found: Sequence[Drawn]) -> Figure | None:
-    """New rows of each category of CP-VAE, and of each pseudo-input of the VampPrior, with the purity of each."""
+    """Draw new rows of each category of CP-VAE and of each pseudo-input of the VampPrior, with their purity."""
     shown = [one for one in found if "components" in one.images and "purity_by_component" in one.result["judged"]]
     if not shown:
         return None
@@ -182,9 +184,9 @@ def fig7(found: Sequence[Drawn]) -> Figure | None:
         for k, share in enumerate(shares[j] for j in one.images["largest"]):
             text = axes.text(-2, (height + 2) * k + height / 2, f"{share:.0%}", ha="right", va="center", fontsize=8.5)
             text.set_color(INK if share >= PURE else figures.style.COLOURS[2])
-        mean = f"mean purity {one.result['judged']['purity']:.1%}"
+        mean = f"purity of mean images, all lines: {one.result['judged']['purity']:.1%}"
         if len(one.seeds) > 1:
-            mean += f"; of {len(one.seeds)} seeds {one.told('.1%', 'judged', 'purity')}"
+            mean += f"; {len(one.seeds)} seeds {one.told('.1%', 'judged', 'purity')}"
         part = "category" if one.row.model == "cpvae" else "pseudo-input"
         axes.set_title(f"{one.method}: a line for each {part}, with its purity\n{mean}")
     return figure
@@ -192,7 +194,7 @@ def fig7(found: Sequence[Drawn]) -> Figure | None:
 
 @styled
 def fig8(found: Sequence[Drawn]) -> Figure | None:
-    """New rows of every method: a line for each, a column for each number of components; first those without any."""
+    """Draw new rows of every method: a line for each, a column for each number of components; first those without."""
     shown = [one for one in found if "samples" in one.images]
     lines = [[one for one in shown if one.row.components is None]]
     lines += [[one for one in shown if one.method == method and one.row.components] for method in METHODS.values()]
@@ -208,7 +210,7 @@ def _with_components(one: Drawn) -> str:
 
 
 def _grids(lines: Sequence[Sequence[Drawn]], name: Callable[[Drawn], str], sizes: Sequence[int] = ()) -> Figure | None:
-    """A panel of new rows for each result, its distances above it."""
+    """Draw a panel of new rows for each result, its distances above it."""
     if not any(lines):
         return None
     columns = len(sizes) or max(map(len, lines))
@@ -238,7 +240,7 @@ FIGURES: dict[str, Callable[[Sequence[Drawn]], Figure | None]] = {
 
 
 def draw(name: str, rows: Sequence[Row], results: Path, root: Path) -> list[Path]:
-    """One figure as PNG and PDF; the files written."""
+    """Write one figure as PNG and PDF; return the files."""
     figure = FIGURES[name](drawn(rows, results))
     if figure is None:
         return []

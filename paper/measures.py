@@ -48,9 +48,11 @@ class Fitted:
     """A finished fit.
 
     Attributes:
-        place: its run folder.
-        serves: targets that need it, by which it is known what images are kept.
-        picture: where these go, or None for a seed that has none.
+        model: the fitted model.
+        data: the data set of the fit.
+        place: the run folder.
+        serves: targets that need the row; they decide which images are kept.
+        picture: the file for these images, or None for a seed without any.
     """
 
     model: DeepMixture
@@ -60,7 +62,7 @@ class Fitted:
     picture: Path | None
 
     def rows(self, split: str) -> Any:
-        """The rows of a split as the model takes them."""
+        """Return the rows of a split as the model takes them."""
         return as_table(self.data.splits[split].x, self.data.feature_names)
 
 
@@ -68,12 +70,12 @@ Measure = Callable[[Fitted], dict[str, Any]]
 
 
 def test(fit: Fitted) -> dict[str, Any]:
-    """What `cpvae evaluate` says of the test rows."""
+    """Measure what `cpvae evaluate` says of the test rows."""
     return {"test": evaluate_model(fit.model, fit.data, "test")}
 
 
 def calibration(fit: Fitted) -> dict[str, Any]:
-    """Bins of probability beside the share that is right; the categories of the test rows stay in the run folder."""
+    """Measure calibration: bins of probability beside the share that is right. Keep the categories of the test rows."""
     train, labels = fit.data.splits["train"], fit.data.splits["test"].y
     proba = fit.model.predict_proba(fit.rows("test"))
     np.save(fit.place / CATEGORIES, proba.argmax(1).astype(np.int16))
@@ -85,7 +87,7 @@ def calibration(fit: Fitted) -> dict[str, Any]:
 
 
 def likelihood(fit: Fitted) -> dict[str, Any]:
-    """The importance-weighted likelihood of some test rows, and the bound of the same ones."""
+    """Estimate the importance-weighted likelihood of some test rows, and the bound of the same rows."""
     few = as_table(some_rows(fit.data.splits["test"], IMPORTANCE_ROWS).x, fit.data.feature_names)
     log_px, bound = fit.model.log_likelihood(few, IMPORTANCE_SAMPLES), fit.model.score_samples(few)
     return {
@@ -102,9 +104,9 @@ def likelihood(fit: Fitted) -> dict[str, Any]:
 
 @torch.no_grad()
 def relaxed(fit: Fitted) -> dict[str, Any]:
-    """What the released code prints in place of the bound: eq. (7) at relaxed draws of c, which is no bound.
+    """Measure what the released code prints in place of the bound: eq. (7) at relaxed draws of c, which is no bound.
 
-    They are points inside the simplex, drawn by Gumbel-softmax: one for encoder and prior, another for the decoder.
+    The draws are points inside the simplex, by Gumbel-softmax: one for encoder and prior, another for the decoder.
     """
     if not isinstance(fit.model, CPVAE) or fit.model.n_components == 1:
         return {}
@@ -123,10 +125,10 @@ def relaxed(fit: Fitted) -> dict[str, Any]:
 
 
 def weights(fit: Fitted) -> dict[str, Any]:
-    """By how much -L of the test rows changes under another p(c) than the model's own: uniform, and empirical.
+    """Measure by how much -L of the test rows changes under another p(c) than the model's own: uniform, and empirical.
 
-    p(c) enters L through KL(q(c | x) || p(c)) alone. Empirical is q(c) of the training rows. Also the
-    share of rows for which all of many categories are summed (`cpvae.probability.estimates.alike`).
+    p(c) enters L through KL(q(c | x) || p(c)) alone. Empirical is q(c) of the training rows. The share of rows for
+    which all of many categories are summed is measured too (`cpvae.probability.estimates.alike`).
     """
     if not isinstance(fit.model, CPVAE):
         return {}
@@ -143,14 +145,14 @@ def weights(fit: Fitted) -> dict[str, Any]:
 
 
 def judged(fit: Fitted) -> dict[str, Any]:
-    """What a classifier that the models never see says of new rows (`cpvae.study.quality`)."""
+    """Ask a classifier that the models never see about new rows (`cpvae.study.quality`): means, and drawn rows."""
     judge = judge_for(fit.data, fit.place.parents[1] / JUDGES / fit.data.name)
     found = judge_model(fit.model, fit.data, judge, "test", n_samples=JUDGED_ROWS, per_component=ROWS_A_COMPONENT)
     return {"judged": found}
 
 
 def sheet(fit: Fitted) -> dict[str, Any]:
-    """The sheet of samples that a fit of images drew, beside the result."""
+    """Copy the sheet of samples that a fit of images drew to a file beside the result."""
     if fit.picture is None or not (fit.place / runs.SAMPLES).exists():
         return {}
     path = fit.picture.with_suffix(".png")
@@ -159,7 +161,7 @@ def sheet(fit: Fitted) -> dict[str, Any]:
 
 
 def pictures(fit: Fitted) -> dict[str, Any]:
-    """Images for the figures, as bytes: new rows; of Figure 7 those of each component; of Figure 5 reconstructions."""
+    """Keep images for the figures, as bytes: new rows, those of each component (Figure 7), reconstructions (Figure 5)."""
     if fit.picture is None:
         return {}
     model = fit.model
@@ -179,7 +181,7 @@ def pictures(fit: Fitted) -> dict[str, Any]:
 
 
 def reconstruction(fit: Fitted) -> dict[str, Any]:
-    """How near reconstructions of test rows are: mean squared error a pixel, of 0 to 1, against the observed row."""
+    """Measure the mean squared error of reconstructions of test rows, a pixel between 0 and 1, to the observed rows."""
     some = some_rows(fit.data.splits["test"], JUDGED_ROWS).x
     likelihood = fit.model.model_.likelihood
     seen = torch.cat(list(fit.model._observed(some)))
@@ -190,10 +192,10 @@ def reconstruction(fit: Fitted) -> dict[str, Any]:
 
 
 def density(fit: Fitted) -> dict[str, Any]:
-    """Distances between what a model of the synthetic data generates and its true density; which categories are dead.
+    """Compare what a model of the synthetic data generates with the true density, and count dead categories.
 
-    Kolmogorov-Smirnov and Wasserstein-1 to fresh rows, total variation between histograms of the generated rows and
-    the exact probabilities of their bins.
+    Kolmogorov-Smirnov and Wasserstein-1 distances are to fresh rows. Total variation is between a histogram of the
+    generated rows and the exact probabilities of its bins.
     """
     n = len(fit.data.splits["train"].x)
     truth, _ = make_synthetic(n, random_state=FRESH)
@@ -217,7 +219,7 @@ def density(fit: Fitted) -> dict[str, Any]:
 
 
 def _variation(rows: np.ndarray, exact: np.ndarray) -> float:
-    """Total variation between a histogram of rows and the exact probabilities of its bins; what is outside counts."""
+    """Measure total variation between a histogram of rows and exact probabilities; rows outside of the bins count."""
     share = np.histogram(rows, BINS)[0] / len(rows)
     return float(np.abs(share - exact).sum() + max(0.0, 1 - share.sum())) / 2
 

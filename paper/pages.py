@@ -1,4 +1,4 @@
-"""Pages of which a part is made from results, and what every cell of their tables has."""
+"""Pages that hold a part made from results, and what every cell of their tables has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ ROOT_OF_PAGES = ".."  # from a page in docs/
 def cell_of(
     row: Row, found: Sequence[dict[str, Any]], results: Path, unit: str, published: float | None = None
 ) -> dict[str, Any]:
-    """What a cell has whatever is measured: which row, which seeds, which files; ``"measured"`` is still None.
+    """Make a cell with what all cells have: its row, seeds and files; ``"measured"`` is still None.
 
     Args:
-        found: the results of the row, a list that may be empty.
+        row: the row of the cell.
+        found: the results of the row; may be empty.
         results: the folder that the names of the files begin from.
-        unit: of what is measured.
+        unit: the unit of ``"measured"``.
         published: the paper's figure.
     """
     return {
@@ -39,14 +40,17 @@ def cell_of(
 
 
 def links(cell: dict[str, Any]) -> str:
-    """The result files of a cell, by seed, from a page in docs/."""
+    """Link the result files of a cell, by seed, from a page in docs/."""
     return " ".join(
         f"[{seed}]({ROOT_OF_PAGES}/results/{file})" for seed, file in zip(cell["seeds"], cell["files"], strict=True)
     )
 
 
 def rendered(page: str, body: str) -> str:
-    """A page with what is between its marks replaced.
+    """Replace what stands between the marks of a page.
+
+    Raises:
+        InputError: the page lacks a mark.
 
     >>> rendered("a <!-- results -->\\nold <!-- /results --> z", "new ")
     'a <!-- results -->\\nnew <!-- /results --> z'

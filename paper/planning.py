@@ -21,11 +21,11 @@ SAME_SPEED = 1.0  # ratio for results that do not say how fast their machine was
 
 
 class Costs:
-    """What fits take on one thread, with their measurements, as far as results tell.
+    """The seconds that fits take on one thread, their measurements included, as far as results tell.
 
     Args:
-        rows: those whose results are looked at.
-        results: of the result files.
+        rows: rows whose results are looked at.
+        results: the folder of the result files.
         rate: 10^9 operations a second of one thread of this machine (`paper.running.speed`).
     """
 
@@ -46,11 +46,11 @@ class Costs:
         return float(whole * (result["gigaflops"] / self.rate if on_cpu and "gigaflops" in result else SAME_SPEED))
 
     def seconds(self, row: Row) -> float | None:
-        """Of one fit of a row; None where no result tells.
+        """Estimate the seconds of one fit of a row; None where no result tells.
 
-        From results of the row itself, else of the same model where the rest is most alike: the data, the network, the
-        preset, the epochs, the covariances, the folder, the number of components. Where the row says how many epochs,
-        so much longer.
+        They are taken from results of the row itself, or else of the row of the same model that is most alike in data,
+        network, preset, epochs, covariances, folder and number of components. If the row says how many epochs it
+        takes, the seconds are scaled to them.
         """
 
         def distance(of: tuple[Row, float, float]) -> tuple[bool, list[bool], bool, float]:
@@ -70,13 +70,13 @@ class Costs:
 
 
 class Plan:
-    """Jobs in the order in which to do them, and what they take.
+    """The jobs that a budget holds, in the order in which to do them, and their seconds.
 
     Attributes:
-        jobs: those to do.
-        left: those there is no time for.
-        costs: seconds of each job to do on one thread; None where nothing tells.
-        seconds: until the last is done, so many side by side, of those whose cost is known.
+        jobs: the jobs to do.
+        left: the jobs that the budget has no time for.
+        costs: seconds of each job to do on one thread; None where no result tells.
+        seconds: time until the last job is done, `n_jobs` side by side; jobs of unknown cost do not count.
     """
 
     def __init__(self, jobs: Sequence[Job], rows: Sequence[Row], results: Path, n_jobs: int, budget: float | None):
@@ -95,9 +95,12 @@ class Plan:
         self.seconds = max(free)
 
     def _affordable(self, jobs: Sequence[Job], costs: Sequence[float | None], budget: float) -> list[int]:
-        """Those of most value to a second that are done within the budget: a row's first seed before its second.
+        """Choose the jobs that fit into the budget: first seeds before second ones, short fits before long ones.
 
-        What nothing tells the cost of is taken to cost what others do in the middle; without any, one at a time.
+        A fit of unknown cost counts with the median of the others. If no cost is known, each place gets one fit.
+
+        Raises:
+            InputError: the budget is too short for any fit.
         """
         told = [cost for cost in costs if cost is not None]
         usual = float(np.median(told)) if told else budget
@@ -114,7 +117,7 @@ class Plan:
         return chosen
 
     def lines(self) -> list[str]:
-        """What is ahead, in print."""
+        """Print what is ahead."""
         if not self.jobs:
             return ["every fit has its result"]
         unknown = [job.name for job, cost in zip(self.jobs, self.costs, strict=True) if cost is None]
@@ -132,12 +135,12 @@ class Plan:
         return lines
 
     def each(self) -> list[str]:
-        """A line for each job, in their order: how long it takes on one thread, and its name."""
+        """Print a line for each job, in their order: how long it takes on one thread, and its name."""
         told = ["?" if cost is None else duration(cost) for cost in self.costs]
         return [f"{cost:>10}  {job.row.group}/{job.name}" for cost, job in zip(told, self.jobs, strict=True)]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for scripts: seconds on one thread of each job, None where nothing tells."""
+        """Return the plan for scripts: seconds of each job on one thread, None where no result tells."""
         return {
             "seconds": self.seconds,
             "side_by_side": self.n_jobs,
@@ -150,7 +153,7 @@ class Plan:
 
 
 def duration(seconds: float) -> str:
-    """Hours and minutes.
+    """Print seconds as hours and minutes.
 
     >>> duration(50), duration(600), duration(9000)
     ('1 min', '10 min', '2 h 30 min')

@@ -14,13 +14,13 @@ AGREEMENT = "agreement"  # how names of files that compare the seeds of a row en
 
 
 def results_of(row: Row, results: Path) -> list[dict[str, Any]]:
-    """The result files of a row that are there, by seed."""
+    """Read the result files of a row that are there, by seed."""
     paths = [row.result(results, seed) for seed in range(row.seeds)]
     return [result_in(path) for path in paths if path.exists()]
 
 
 def result_in(path: Path) -> dict[str, Any]:
-    """A result file.
+    """Read a result file.
 
     Raises:
         InputError: it is damaged.

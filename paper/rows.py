@@ -24,8 +24,10 @@ from cpvae.errors import InputError, nearest
 PAPER, TABLES = "paper.toml", ("table1", "text")
 GROUPS = ("ablation", "clusters", "synthetic", "table1")  # folders of experiments and of results
 
-# How names of rows end that are another row, but for:
-LONG, FULL, RANDOM = "-long", "-full", "-random"  # more steps; more steps and full covariances; begun at random
+# Ends of names: the row is the one named before the end, with one change.
+LONG = "-long"  # more steps
+FULL = "-full"  # more steps and full covariances
+RANDOM = "-random"  # begun at random
 DEEP = "-deep"  # one more gated layer in the encoder, as CP has
 # What the paper calls the models.
 METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP"}
@@ -33,11 +35,17 @@ METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: arguments, the same for all of its seeds.
+    """A row of a table: arguments, the same for all of its seeds.
 
     Attributes:
-        group: the folder of its file, of its runs and of its results.
-        name: of the file.
+        group: name of the folder that holds its file; its runs and results lie in folders of the same name.
+        name: name of its file.
+        about: the row in a line of text.
+        dataset, model: names, as for `cpvae fit`.
+        seeds: number of fits, with seeds 0, 1, ...
+        serves: targets of `cpvae reproduce` that need it.
+        order: sorts the rows of a group.
+        params: arguments of the estimator.
     """
 
     group: str
@@ -52,10 +60,10 @@ class Row:
 
     @classmethod
     def read(cls, path: Path) -> Row:
-        """The row of a file.
+        """Read the row of a file.
 
         Raises:
-            InputError: it is not what a row is made of.
+            InputError: the file holds no row.
         """
         try:
             text = tomllib.loads(path.read_text())
@@ -80,12 +88,12 @@ class Row:
 
     @property
     def components(self) -> int | None:
-        """K, where the model has components."""
+        """Give K, or None where the model has no components."""
         return self.params.get("n_components")
 
     @property
     def label(self) -> str:
-        """Its name without that of the data.
+        """Give its name without that of the data.
 
         >>> Row("clusters", "mnist-default", "", "mnist", "cpvae", 1, ()).label
         'default'
@@ -93,7 +101,7 @@ class Row:
         return self.name.removeprefix(f"{self.dataset}-")
 
     def run(self, seed: int) -> str:
-        """The name of a run's folder and of its result file.
+        """Name the folder of a run and its result file.
 
         >>> Row("table1", "mnist-vae", "", "mnist", "vae", 1, ()).run(2)
         'mnist-vae-seed2'
@@ -101,15 +109,15 @@ class Row:
         return f"{self.name}-seed{seed}"
 
     def result(self, results: Path, seed: int) -> Path:
-        """Its result file."""
+        """Say where its result file is."""
         return results / self.group / f"{self.run(seed)}.json"
 
 
 def read_rows(experiments: Path) -> list[Row]:
-    """All rows, by folder, order and name.
+    """Read all rows, sorted by folder, order and name.
 
     Raises:
-        InputError: no such folder, or a file in it that is no row.
+        InputError: there is no such folder, or a file in it is no row.
     """
     paths = sorted(experiments.glob("*/*.toml"))
     if not paths:
@@ -121,15 +129,15 @@ def read_rows(experiments: Path) -> list[Row]:
 
 
 def serving(rows: Iterable[Row], target: str) -> list[Row]:
-    """Those that a target needs."""
+    """Choose the rows that a target needs."""
     return [row for row in rows if target in row.serves]
 
 
 def named(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """Those of these names, with or without that of their data set.
+    """Choose rows by name, with or without the name of their data set.
 
     Raises:
-        InputError: there is none of a name.
+        InputError: no row has such a name.
     """
     known = [name for row in rows for name in (row.name, row.label)]
     for name in names:
@@ -139,7 +147,7 @@ def named(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
 
 def published(experiments: Path) -> dict[str, dict[str, float]]:
-    """The paper's numbers, each table of them by name of the row.
+    """Read the paper's numbers: for each table a number by the name of the row.
 
     Raises:
         InputError: the file is missing or damaged.

@@ -1,6 +1,6 @@
-"""Fits of rows, side by side: each in a run folder, so that it goes on where it was stopped, each with a result file.
+"""Fits of rows, side by side. Each has a run folder, so that a stopped fit can go on, and a result file.
 
-What has its result file is not fitted again.
+A fit with a result file is not made again.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ KEPT = ("train_negative_elbo", "valid_negative_elbo", "kl_c", "kl_z", "component
 
 
 class Job(NamedTuple):
-    """One seed of a row."""
+    """A seed of a row."""
 
     row: Row
     seed: int
 
     @property
     def name(self) -> str:
-        """Of its run folder and its result file."""
+        """Name its run folder and its result file."""
         return self.row.run(self.seed)
 
 
 def missing(rows: Sequence[Row], results: Path) -> list[Job]:
-    """What has no result file yet: one seed of all rows after the other."""
+    """List the jobs without a result file: the first seeds of all rows, then the second ones, and so on."""
     return [
         Job(row, seed)
         for seed in range(max((row.seeds for row in rows), default=0))
@@ -67,9 +67,11 @@ def reproduce(
     """Fit, measure, and write the result files.
 
     Args:
-        folder: of the run folders; interrupted ones are resumed.
-        results: of the result files.
+        jobs: the fits.
+        folder: holds the run folders; stopped runs go on.
+        results: holds the result files.
         n_jobs: fits side by side, one thread each; None is one for each core, and one where there is a GPU.
+        progress: takes a line for each fit.
 
     Raises:
         InputError: as `cpvae fit`.
@@ -81,7 +83,7 @@ def reproduce(
     tasks = (here(attempt)(job, folder, results) for job in jobs)
     n_jobs = min(side_by_side(n_jobs), len(jobs))
     refused = []
-    advice = "what is finished has its result; say the same again with fewer --jobs to go on"
+    advice = "finished fits have their results; run the same command with fewer --jobs to go on"
     for done, (said, well) in enumerate(unordered(tasks, n_jobs, "a fit", advice), 1):
         progress(f"{done}/{len(jobs)} {said}")
         refused += [] if well else [said]
@@ -92,12 +94,12 @@ def reproduce(
 
 
 def side_by_side(n_jobs: int | None) -> int:
-    """How many fits at a time: as asked, else one for each core, and one where there is a GPU."""
+    """Decide how many fits run at a time: as asked, else one for each core, and one where there is a GPU."""
     return n_jobs or (1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1))
 
 
 def attempt(job: Job, folder: Path, results: Path) -> tuple[str, bool]:
-    """`run`, and whether it went well: one fit that is refused does not hold up the others."""
+    """Call `run`, and say whether it went well, so that a fit that is refused does not hold up the others."""
     try:
         return run(job, folder, results), True
     except InputError as error:
@@ -105,18 +107,15 @@ def attempt(job: Job, folder: Path, results: Path) -> tuple[str, bool]:
 
 
 def run(job: Job, folder: Path, results: Path) -> str:
-    """One fit and its result file; returns a line that says how it went."""
+    """Make one fit and its result file; return a line that says how it went."""
     row, seed = job
     place = folder / row.group / job.name
     began = time.perf_counter()
     with one_thread(), warnings.catch_warnings(record=True):  # they are kept with the run
         rate = speed()
         data = load_data(row.dataset, None, None)
-        params = {**row.params, "random_state": seed}
-        asked = {
-            **make_estimator(row.model, {}).get_params(),
-            **params,
-        }  # what is not said is as by default, resumed too
+        # Arguments that the row does not give are at their defaults, also in a run that is resumed.
+        asked = {**make_estimator(row.model, {}).get_params(), **row.params, "random_state": seed}
         resume = (place / runs.CONFIG).exists()
         about = {"commit": commit()}
         fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about).figures
@@ -125,26 +124,12 @@ def run(job: Job, folder: Path, results: Path) -> str:
         measured: dict[str, Any] = {}
         for measure in MEASURES[row.group]:
             measured |= measure(fit)
-        config = runs.read_config(place)
-        seconds = {"start": fitted["start_seconds"], "training": fitted["training_seconds"]}
-        if not resume:
-            seconds["all"] = round(time.perf_counter() - began, 1)
-        result = {
-            **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}", config["device"]),
-            "fit_commit": config["about"].get("commit") or config.get("commit"),  # of its first session
-            "row": row.name,
-            "dataset": data.name,
-            "model": row.model,
-            "seed": seed,
-            "params": params,
-            "epochs": fitted["epochs"],
-            "stopped": fitted["stopped"],
-            "history": curves(fit.model.history_),
-            "seconds": seconds,
-            "gigaflops": round(rate, 1),
-            **measured,
-            "warnings": config.get("warnings", []),
-        }
+    seconds = {"start": fitted["start_seconds"], "training": fitted["training_seconds"]}
+    if not resume:
+        seconds["all"] = round(time.perf_counter() - began, 1)
+    how = {"epochs": fitted["epochs"], "stopped": fitted["stopped"], "history": curves(fit.model.history_)}
+    result = _described(job, fit) | how | {"seconds": seconds, "gigaflops": round(rate, 1)} | measured
+    result["warnings"] = runs.read_config(place).get("warnings", [])
     # JSON has no infinity: a fit that diverged has its result too, and says so in its warnings
     write_json(row.result(results, seed), json.loads(json.dumps(result), parse_constant=lambda name: None))
     test = result["test"]
@@ -152,8 +137,23 @@ def run(job: Job, folder: Path, results: Path) -> str:
     return f"{job.name}: -L {test['negative_elbo']:.2f}{accuracy}"
 
 
+def _described(job: Job, fit: Fitted) -> dict[str, Any]:
+    """Say where a result comes from: the evidence, the commit of the fit's first session, the row and its arguments."""
+    row, seed = job
+    config = runs.read_config(fit.place)
+    return {
+        **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}", config["device"]),
+        "fit_commit": config["about"].get("commit") or config.get("commit"),
+        "row": row.name,
+        "dataset": fit.data.name,
+        "model": row.model,
+        "seed": seed,
+        "params": {**row.params, "random_state": seed},
+    }
+
+
 def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
-    """What is kept of a history: by name, its values epoch by epoch, to three decimals; None where there were none.
+    """Keep some values of a history: by name, epoch by epoch, to three decimals; None where there is no value.
 
     >>> curves([{"epoch": 1, "kl_c": 2.30259, "seconds": 4.1}, {"epoch": 2, "kl_c": 2.2, "seconds": 4.0}])
     {'kl_c': [2.303, 2.2], 'seconds': [4.1, 4.0]}
@@ -168,9 +168,9 @@ def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]
 
 
 def speed() -> float:
-    """Matrix products of a step, done now on this thread: 10^9 operations a second.
+    """Time matrix products of a step on this thread: 10^9 operations a second.
 
-    The best of a few bursts, in seconds of the processor: what else the machine does at this moment says nothing.
+    The best of a few bursts counts, in seconds of the processor, so that other work on the machine does not matter.
     """
     x, w = torch.rand(200, 784), torch.rand(784, 600)
 
@@ -184,9 +184,10 @@ def speed() -> float:
 
 
 def agreement(row: Row, folder: Path, results: Path) -> None:
-    """The adjusted Rand index of every two seeds' categories of the test rows: how stable they are, without labels.
+    """Write the adjusted Rand index of every two seeds' categories of the test rows.
 
-    Written when the runs of all seeds with results are at hand.
+    It says without labels how stable categories are. Nothing is written unless the runs of all seeds with results are
+    at hand.
     """
     seeds = [seed for seed in range(row.seeds) if row.result(results, seed).exists()]
     paths = [folder / row.group / row.run(seed) / CATEGORIES for seed in seeds]

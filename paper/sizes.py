@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.study import markdown
 from cpvae.study.inputs import make_estimator
 from paper import table as tables
 from paper.rows import DEEP, Row
@@ -53,9 +54,8 @@ def table(rows: Sequence[Row], known: Mapping[str, dict[str, Any]]) -> str:
     if not chosen:
         return ""
     head = ["row", "parameters", "of the encoder", "-L", "NLL", "coverage", "Fréchet", "the same two, drawn", "seeds"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for row in chosen:
-        size, cell = parameters(row), known.get(row.name)
-        line = [row.name, f"{size.all:,}", f"{size.encoder:,}", *tables.reached(cell)]
-        lines.append(f"| {' | '.join(line)} |")
-    return "\n".join(lines) + "\n"
+        size = parameters(row)
+        lines.append([row.name, f"{size.all:,}", f"{size.encoder:,}", *tables.reached(known.get(row.name))])
+    return markdown.table(head, lines)

@@ -1,4 +1,4 @@
-"""Table 1 of the paper, and the ablation: each cell from its result files."""
+"""Table 1 of the paper and the ablation: each cell from its result files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cpvae.study import markdown
 from paper.pages import cell_of, links
 from paper.results import results_of
 from paper.rows import FULL, LONG, METHODS, Row
@@ -17,7 +18,6 @@ from paper.rows import FULL, LONG, METHODS, Row
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
 ONE_TO_ONE = 10  # components, as many as there are digits: only then is a mapping of one to one worth a look
 SINGLE = ("vae", "hvae")  # models without components: one cell for each data set
-BAR = r"\|"  # in Markdown, a bar that ends no cell
 BOUND = ("test", "negative_elbo")
 SHOWN = {  # what a cell has of its results beside seconds, and the keys that lead to it
     "measured": BOUND,
@@ -50,7 +50,7 @@ Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
 
 
 def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """A cell for each row, also for those without a result; nats a test row.
+    """Make a cell for each row, also for those without a result; nats a test row.
 
     `measured` is the mean over seeds of -L, eq. (7), with the p(c) of the fit.
     """
@@ -63,9 +63,9 @@ def cells(rows: Sequence[Row], results: Path, paper: dict[str, float]) -> Iterat
 
 
 def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds of what a cell shows; in `spread`, where there are several seeds, the standard deviations.
+    """Average over seeds what a cell shows; `spread` holds the standard deviations, where there are several seeds.
 
-    `by_seed` has the bound of each seed, `start_share` the seconds of the start to those of training.
+    `by_seed` holds the bound of each seed, `start_share` the seconds of the start relative to those of training.
     """
     told = {name: values(found, *path) for name, path in SHOWN.items()}
     for name in WEIGHTS:
@@ -86,7 +86,7 @@ def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def values(found: Sequence[dict[str, Any]], *path: str) -> list[float]:
-    """The figure to which the keys lead, of the results that have it."""
+    """List the figure to which the keys lead, for the results that have it."""
     told = []
     for one in found:
         value: Any = one
@@ -98,7 +98,7 @@ def values(found: Sequence[dict[str, Any]], *path: str) -> list[float]:
 
 
 def mean_and_sd(of_seeds: Sequence[float]) -> tuple[float | None, float | None]:
-    """None where there are no figures, and for the second where there is one.
+    """Work out mean and standard deviation; both None without figures, the second None for a single one.
 
     >>> mean_and_sd([1.0, 3.0]), mean_and_sd([2.0]), mean_and_sd([])
     ((2.0, 1.4142135623730951), (2.0, None), (None, None))
@@ -109,7 +109,7 @@ def mean_and_sd(of_seeds: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def with_spread(mean: float | None, sd: float | None, form: str) -> str:
-    """In print.
+    """Print a mean and its spread.
 
     >>> with_spread(87.318, 0.0512, ".2f"), with_spread(0.9, None, ".1%"), with_spread(None, None, ".2f")
     ('87.32 ± 0.05', '90.0%', '')
@@ -118,12 +118,12 @@ def with_spread(mean: float | None, sd: float | None, form: str) -> str:
 
 
 def overview(cells: Sequence[dict[str, Any]]) -> str:
-    """The paper's table as Markdown: measured, and in brackets published, or the epochs of what the paper lacks."""
+    """Write the paper's table as Markdown: measured, and in brackets published, or epochs where the paper has none."""
     by_place = {(_data(cell), _line(cell), cell["components"]): cell for cell in cells}
     known = {data for data, _, _ in by_place}
     columns = [(data, k) for data, k in COLUMNS if data in known]
-    named = " | ".join(f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in columns)
-    lines = [f"| -L, nats | {named} |", "|---" * (len(columns) + 1) + "|"]
+    named = [f"{'MNIST' if data == 'mnist' else 'Omniglot, rebuilt'} K={k}" for data, k in columns]
+    lines = []
     for line in sorted({line for _, line, _ in by_place}, key=lambda line: (list(METHODS).index(line[0]), line[1])):
         method, single, shown = METHODS[line[0]] + line[1], line[0] in SINGLE, []
         for data, k in columns:
@@ -131,12 +131,12 @@ def overview(cells: Sequence[dict[str, Any]]) -> str:
             first = next(n for name, n in columns if name == data) == k
             shown.append("" if cell is None or (single and not first) else _shown(cell))
         if any(shown):
-            lines.append(f"| {method} | {' | '.join(shown)} |")
-    return "\n".join(lines) + "\n"
+            lines.append([method, *shown])
+    return markdown.table(["-L, nats", *named], lines)
 
 
 def _line(cell: dict[str, Any]) -> tuple[str, str]:
-    """The model, and what is added to its name in the line of the table that a cell is in."""
+    """Say in which line of the table a cell stands: the model, and words after its name."""
     return cell["model"], ", full covariances" if str(cell["row"]).endswith(FULL) else ""
 
 
@@ -154,7 +154,7 @@ def _shown(cell: dict[str, Any]) -> str:
 
 
 def errors(cells: Sequence[dict[str, Any]]) -> str:
-    """The largest standard error of a figure over the test rows, for each data set with results."""
+    """Print the largest standard error of a figure over the test rows, for each data set with results."""
     known: dict[str, float] = {}
     for cell in cells:
         if cell["measured"] is not None and cell["negative_elbo_se"] is not None:
@@ -163,7 +163,7 @@ def errors(cells: Sequence[dict[str, Any]]) -> str:
 
 
 def details(cells: Sequence[dict[str, Any]]) -> str:
-    """Every cell with results, all its figures and its files, as Markdown."""
+    """Write every cell with results as Markdown: all its figures and its files."""
     return _lines(
         cells,
         {
@@ -190,7 +190,7 @@ def details(cells: Sequence[dict[str, Any]]) -> str:
 
 
 def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -> str:
-    """What each change does to the bound beside the unchanged model fitted with the same seeds, as Markdown."""
+    """Write as Markdown what each change does to the bound, beside the unchanged model with the same seeds."""
 
     def beside(cell: dict[str, Any]) -> str:
         if baseline is None or cell is baseline:
@@ -217,7 +217,7 @@ def ablation(cells: Sequence[dict[str, Any]], baseline: dict[str, Any] | None) -
 
 
 def of_same_seeds(cells: Sequence[dict[str, Any]]) -> tuple[list[float], list[int]] | None:
-    """The mean bound of each cell over the seeds that all have, and these seeds; None without any.
+    """Average the bound of each cell over the seeds that all have; return these seeds too. None without any.
 
     >>> of_same_seeds([{"by_seed": {0: 87.0, 1: 89.0}}, {"by_seed": {0: 88.0}}])
     ([87.0, 88.0], [0])
@@ -227,7 +227,7 @@ def of_same_seeds(cells: Sequence[dict[str, Any]]) -> tuple[list[float], list[in
 
 
 def steps_of(results: Path) -> dict[str, float]:
-    """The time of a step of each method on MNIST beside that of VAE, timed in one run; empty without its file."""
+    """Read the time of a step of each method on MNIST beside that of VAE, timed in one run; empty without its file."""
     with suppress(OSError, ValueError, KeyError, AttributeError, TypeError, ZeroDivisionError):
         found = json.loads((results / STEPS).read_text())["milliseconds_a_step"]
         return {str(name): float(value) / float(found[PLAIN]) for name, value in found.items()}
@@ -235,17 +235,13 @@ def steps_of(results: Path) -> dict[str, float]:
 
 
 def _lines(cells: Sequence[dict[str, Any]], columns: dict[str, Column]) -> str:
-    """A Markdown table: a line for each cell with results, columns by their headings."""
-    lines = [
-        list(columns),
-        *([show(cell) for show in columns.values()] for cell in cells if cell["measured"] is not None),
-    ]
-    text = [f"| {' | '.join(one.replace('|', BAR) for one in line)} |" for line in lines]
-    return "\n".join([text[0], "|---" * len(columns) + "|", *text[1:]]) + "\n"
+    """Write a Markdown table: a line for each cell with results, columns by their headings."""
+    lines = ([show(cell) for show in columns.values()] for cell in cells if cell["measured"] is not None)
+    return markdown.table(list(columns), lines)
 
 
 def _figure(key: str, digits: int = 2) -> Column:
-    """Its mean, and its spread unless it is a number of things."""
+    """Make a column that prints a mean, and its spread unless it counts things."""
     return lambda cell: with_spread(cell[key], cell["spread"].get(key) if digits else None, f".{digits}f")
 
 

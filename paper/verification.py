@@ -1,6 +1,6 @@
 """Results measured again and compared: from the weights in their run folders, or from new fits of the same arguments.
 
-Every figure in a result file is compared; what it tells of arguments, machine and time is not.
+Every figure in a result file is compared. Arguments, machine and time are not.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ SAME = 1e-4  # relative to a figure, or to 1 for those below it; counts have to 
 
 
 class Comparison(NamedTuple):
-    """A result beside the same measured again.
+    """A result beside the same result measured again.
 
     Attributes:
-        figures: how many were compared.
-        difference: the largest, relative to the figure, or to 1 for those below it; infinite for what is no number.
+        name: group, row and seed.
+        figures: how many figures were compared.
+        difference: the largest one, relative to the figure, or to 1 for figures below 1; infinite for text and counts.
         where: the figure that differs most; empty if none does.
-        fitted_again: whether there was no run folder, so that the weights are new as well.
+        fitted_again: whether the weights are of a new fit, because there was no run folder.
     """
 
     name: str
@@ -48,25 +49,25 @@ class Comparison(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether all figures agree."""
+        """Say whether all figures agree."""
         return self.difference <= SAME
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for JSON, which has no infinity."""
+        """Return the same for JSON, which has no infinity."""
         difference = self.difference if math.isfinite(self.difference) else None
         return {**self._asdict(), "difference": difference, "same": self.same}
 
     def line(self) -> str:
-        """In print."""
+        """Print it in a line."""
         how = "fitted and measured again" if self.fitted_again else "measured again"
         text = f"{self.name}, {how}: {self.figures} figures"
         return f"{text} the same" if self.same else f"{text}, {self.where} differs by {self.difference:.2g}"
 
 
 def verified(results: Path) -> dict[str, Any] | None:
-    """What the last verification found, or None; a file that is damaged is none.
+    """Read what the last verification found; None where its file is missing or damaged.
 
-    Keys ``compared``, a list of `Comparison.as_dict`, and those of `cpvae.study.evidence.evidence`.
+    The keys are ``compared``, a list of `Comparison.as_dict`, and those of `cpvae.study.evidence.evidence`.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = dict(json.loads((results / FILE).read_text()))
@@ -76,10 +77,10 @@ def verified(results: Path) -> dict[str, Any] | None:
 
 
 def choose(rows: Sequence[Row], results: Path, n: int, seed: int) -> list[Job]:
-    """Results that are there, `n` of them at random, or all; another seed chooses others.
+    """Choose `n` results at random, or all if there are fewer; another seed chooses others.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no result.
     """
     found = [Job(row, seed) for row in rows for seed in range(row.seeds) if row.result(results, seed).exists()]
     if not found:
@@ -97,16 +98,18 @@ def verify(
     n_jobs: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Comparison]:
-    """Measure these results again, compare them with their files, and keep what was found in ``verification.json``.
+    """Measure results again, compare them with their files, and keep what was found in ``verification.json``.
 
     Args:
-        folder: of the run folders. What has no finished run there is fitted again.
-        results: of the result files, which stay as they are.
-        command: that asked for it, for the record.
-        n_jobs: as `paper.running.reproduce`.
+        jobs: the results.
+        folder: holds the run folders. A job without a finished run there is fitted again.
+        results: holds the result files, which stay as they are.
+        command: the command that asked for it, for the record.
+        n_jobs: as for `paper.running.reproduce`.
+        progress: takes a line for each comparison.
 
     Raises:
-        InputError: a damaged result; as `cpvae fit`, after what could be compared is.
+        InputError: a result is damaged, or a fit was refused; the other results are compared before that.
     """
     before = [result_in(job.row.result(results, job.seed)) for job in jobs]
     again = [not _finished(folder / job.row.group / job.name) for job in jobs]
@@ -129,14 +132,14 @@ def verify(
 
 
 def _finished(place: Path) -> bool:
-    """Whether a run folder holds the weights of a finished fit."""
+    """Say whether a run folder holds the weights of a finished fit."""
     with suppress(InputError):
         return bool(runs.read_config(place)["status"] == runs.FINISHED)
     return False
 
 
 def compare(name: str, before: dict[str, Any], after: dict[str, Any], fitted_again: bool = False) -> Comparison:
-    """Two results of the same row and seed, figure by figure; figures that only the later one has are left out.
+    """Compare two results of the same row and seed, figure by figure; figures of the later one alone are left out.
 
     >>> compare("a", {"test": {"elbo": 1.0}, "seconds": 5}, {"test": {"elbo": 1.5}, "seconds": 9})
     Comparison(name='a', figures=1, difference=0.5, where='test elbo', fitted_again=False)
@@ -151,7 +154,7 @@ def compare(name: str, before: dict[str, Any], after: dict[str, Any], fitted_aga
 
 
 def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The figures of a result, by the keys that lead to them."""
+    """Yield the figures of a result, by the keys that lead to them."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         if not isinstance(value, str):
@@ -163,7 +166,7 @@ def _figures(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _difference(a: Any, b: Any) -> float:
-    """0 for what is equal; of numbers relative to the first one, or to 1 for one below that."""
+    """Measure a difference relative to the first figure, at least 1; infinite for counts or text that are not equal."""
     if a == b:
         return 0.0
     if not (isinstance(a, float) and isinstance(b, int | float)):  # counts, words, what was not to be had
