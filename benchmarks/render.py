@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from cpvae.study import markdown
 from cpvae.study.comparison import as_markdown
-from paper import table
+from paper import sizes, table
 from paper.rows import published, read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,8 @@ def step(*names: str) -> str:
         for name, ratio in result["ratio_to_plain"].items()
         if not names or name in names
     ]
-    return f"{markdown.table(head, rows)}\nRatios of times in one run on {result['device']}: [step]({{}}/step.json)."
+    said = f"Ratios of times in one run on {result['device']}: [step]({{}}/step.json). {result['note']}"
+    return f"{markdown.table(head, rows)}\n{said}"
 
 
 def comparisons(*names: str) -> list[str]:
@@ -102,13 +103,16 @@ def table1() -> list[str]:
     rows = [row for row in read_rows(ROOT / "experiments") if row.name in bounds]
     cells = list(table.cells(rows, ROOT / "results", bounds))
     step = {cell["row"]: cell["step"] for cell in cells}["mnist-cpvae-k10"]
+    larger, smaller = (
+        sizes.parameters(row).encoder for row in rows if row.name in ("mnist-cpvae-k10", "mnist-vae")
+    )
     return [
         table.overview(cells),
         "Table 1 of the paper: measured, and the paper's figure in brackets. Every method has the same rows, preset "
-        "and hidden layers, except that the encoder of CP has one more gated layer (865,290 parameters beside "
-        f"675,680). CP alone starts from a clustering. A step of CP takes {step:.1f} times that of VAE. "
-        "[The reproduction](reproduction.md) says how MG and VP stand with as much time, and holds likelihoods, the "
-        "recipe and files. "
+        f"and hidden layers, except that the encoder of CP has one more gated layer ({larger:,} parameters beside "
+        f"{smaller:,}). CP alone starts from a clustering. A step of CP takes {step:.1f} times that of VAE. "
+        "[The reproduction](reproduction.md) says how MG and VP stand with as many parameters and with as much time, "
+        "and holds likelihoods, the recipe and files. "
         "± is the standard deviation over seeds; a figure without it is of one seed. The largest standard error of a "
         f"figure over test rows: {table.errors(cells)}. "
         "Omniglot is rebuilt: compare its methods with each other, not with the paper.",
@@ -181,7 +185,8 @@ def measured(page: str) -> str:
     """`docs/results.md` with its tables between the markers."""
     notes = (
         "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
-        "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given."
+        "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given. "
+        "Labelled validation rows of MNIST served to choose the recipe of its start."
     )
     parts = [part.rstrip("\n") for part in (fits(), mixed_tables()) if part]
     others = [*table1(), step(*STEPS_SHOWN), *comparisons("digits")]

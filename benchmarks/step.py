@@ -41,6 +41,10 @@ from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.study.evidence import evidence
 
 BATCH, RATE = 100, 1e-3
+NOTE = (
+    "The plain loop and pythae run in a process without the allocator setting that cpvae makes on the command line; it "
+    "would make them faster."
+)
 Round = Callable[[int], tuple[float, float]]  # steps -> seconds a step, negative bound at the end
 
 
@@ -188,6 +192,7 @@ def main() -> None:
     base, least = milliseconds["plain loop, VAE"], milliseconds["matrix products alone, torch.mm"]
     result = {
         **evidence(),
+        "note": NOTE,
         "steps": args.steps,
         "rounds": args.rounds,
         "milliseconds_a_step": milliseconds,

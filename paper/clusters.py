@@ -21,8 +21,8 @@ RESTORE = "restore it from the checkout"
 # Data whose labels served to make the rules of the start, or to choose its recipe.
 CHOSEN_BY, MARK = ("iris", "wine", "digits", "digits-table", "mnist-pca16", "mnist-static"), " †"
 NOTE = (
-    "† Labels were used in making the start: those of iris, wine, digits and mnist-pca16 for its rules on few rows and on "
-    "tables, those of validation rows of MNIST for its recipe. The figures on these sets are not of unseen data."
+    "† Labels were used in making the start: those of iris, wine, digits and mnist-pca16 for its rules on few rows and "
+    "on tables, those of validation rows of MNIST for its recipe. The figures on these sets are not of unseen data."
 )
 
 

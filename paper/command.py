@@ -97,9 +97,8 @@ def reproduce(asked: Asked, say: Say) -> Answer:
 
 def _plan(asked: Asked, rows: Sequence[Row], needed: Sequence[Row]) -> planning.Plan:
     """Plan the fits that have no result yet."""
-    n_jobs = running.side_by_side(asked.jobs)
     seconds = asked.budget and 60 * asked.budget
-    return planning.Plan(running.missing(needed, asked.results), rows, asked.results, n_jobs, seconds)
+    return planning.Plan(running.missing(needed, asked.results), rows, asked.results, asked.jobs, seconds)
 
 
 def _fit(asked: Asked, rows: Sequence[Row], needed: Sequence[Row], say: Say) -> None:
@@ -109,7 +108,7 @@ def _fit(asked: Asked, rows: Sequence[Row], needed: Sequence[Row], say: Say) -> 
         say(line)
     if plan.jobs:
         say(f"each fit has a folder in {asked.folder}, a result in {asked.results}")
-    running.reproduce(plan.jobs, asked.folder, asked.results, n_jobs=running.side_by_side(asked.jobs), progress=say)
+    running.reproduce(plan.jobs, asked.folder, asked.results, n_jobs=asked.jobs, progress=say)
     for row in needed:
         running.agreement(row, asked.folder, asked.results)
 

@@ -161,7 +161,7 @@ def sheet(fit: Fitted) -> dict[str, Any]:
 
 
 def pictures(fit: Fitted) -> dict[str, Any]:
-    """Keep images for the figures, as bytes: new rows, those of each component (Figure 7), reconstructions (Figure 5)."""
+    """Keep images as bytes: new rows, rows of each component for Figure 7, reconstructions for Figure 5."""
     if fit.picture is None:
         return {}
     model = fit.model

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from cpvae.errors import InputError
-from cpvae.fitting.jobs import one_thread
+from cpvae.fitting.jobs import at_a_time, one_thread
 from paper.results import results_of
 from paper.rows import Row
-from paper.running import Job, speed
+from paper.running import RowSeed, speed
 
 UNLIKE = ("network", "preset", "max_epochs", "covariance_type")  # parameters by which fits take other times
 SAME_SPEED = 1.0  # ratio for results that do not say how fast their machine was
@@ -79,10 +79,12 @@ class Plan:
         seconds: time until the last job is done, `n_jobs` side by side; jobs of unknown cost do not count.
     """
 
-    def __init__(self, jobs: Sequence[Job], rows: Sequence[Row], results: Path, n_jobs: int, budget: float | None):
+    def __init__(
+        self, jobs: Sequence[RowSeed], rows: Sequence[Row], results: Path, n_jobs: int | None, budget: float | None
+    ):
         with one_thread():
             rate = speed()
-        self.n_jobs = max(1, min(n_jobs, len(jobs)))
+        self.n_jobs = at_a_time(n_jobs, len(jobs))
         expected = Costs(rows, results, rate)
         costs = [expected.seconds(job.row) for job in jobs]
         chosen = list(range(len(jobs))) if budget is None else self._affordable(jobs, costs, budget)
@@ -94,7 +96,7 @@ class Plan:
             heapq.heappush(free, heapq.heappop(free) + (cost or 0.0))
         self.seconds = max(free)
 
-    def _affordable(self, jobs: Sequence[Job], costs: Sequence[float | None], budget: float) -> list[int]:
+    def _affordable(self, jobs: Sequence[RowSeed], costs: Sequence[float | None], budget: float) -> list[int]:
         """Choose the jobs that fit into the budget: first seeds before second ones, short fits before long ones.
 
         A fit of unknown cost counts with the median of the others. If no cost is known, each place gets one fit.

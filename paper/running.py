@@ -5,23 +5,21 @@ A fit with a result file is not made again.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import torch
 
 from cpvae.errors import InputError
 from cpvae.estimators.zoo import load
 from cpvae.files import write_json
-from cpvae.fitting import runs
-from cpvae.fitting.jobs import here, one_thread, unordered
+from cpvae.fitting import jobs, runs
 from cpvae.study import metrics
 from cpvae.study.evidence import commit, evidence
 from cpvae.study.fits import fit_run
@@ -34,8 +32,8 @@ PRODUCTS, BURSTS = 40, 5  # in a measurement of speed
 KEPT = ("train_negative_elbo", "valid_negative_elbo", "kl_c", "kl_z", "components_used", "seconds")  # of a history
 
 
-class Job(NamedTuple):
-    """A seed of a row."""
+class RowSeed(NamedTuple):
+    """A fit to make: one seed of a row."""
 
     row: Row
     seed: int
@@ -46,10 +44,10 @@ class Job(NamedTuple):
         return self.row.run(self.seed)
 
 
-def missing(rows: Sequence[Row], results: Path) -> list[Job]:
-    """List the jobs without a result file: the first seeds of all rows, then the second ones, and so on."""
+def missing(rows: Sequence[Row], results: Path) -> list[RowSeed]:
+    """List the fits without a result file: the first seeds of all rows, then the second ones, and so on."""
     return [
-        Job(row, seed)
+        RowSeed(row, seed)
         for seed in range(max((row.seeds for row in rows), default=0))
         for row in rows
         if seed < row.seeds and not row.result(results, seed).exists()
@@ -57,95 +55,80 @@ def missing(rows: Sequence[Row], results: Path) -> list[Job]:
 
 
 def reproduce(
-    jobs: Sequence[Job],
+    fits: Sequence[RowSeed],
     folder: Path,
     results: Path,
     *,
     n_jobs: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Fit, measure, and write the result files.
+    """Fit, measure, and write the result files. A fit that is refused does not hold up the others.
 
     Args:
-        jobs: the fits.
+        fits: the fits to make.
         folder: holds the run folders; stopped runs go on.
         results: holds the result files.
         n_jobs: fits side by side, one thread each; None is one for each core, and one where there is a GPU.
         progress: takes a line for each fit.
 
     Raises:
-        InputError: as `cpvae fit`.
+        InputError: a data set cannot be had, before any fit; a fit was refused, after all others.
     """
-    if not jobs:
-        return
-    for dataset in dict.fromkeys(job.row.dataset for job in jobs):
+    for dataset in dict.fromkeys(one.row.dataset for one in fits):
         load_data(dataset, None, progress)  # fetched once, and refused before any work
-    tasks = (here(attempt)(job, folder, results) for job in jobs)
-    n_jobs = min(side_by_side(n_jobs), len(jobs))
-    refused = []
+    count = itertools.count(1)
+
+    def tell(done: jobs.Done[str]) -> None:
+        progress(f"{next(count)}/{len(fits)} {done.name}: {done.refused or done.value}")
+
+    work = [jobs.Job(one.name, partial(run, one, folder, results)) for one in fits]
     advice = "finished fits have their results; run the same command with fewer --jobs to go on"
-    for done, (said, well) in enumerate(unordered(tasks, n_jobs, "a fit", advice), 1):
-        progress(f"{done}/{len(jobs)} {said}")
-        refused += [] if well else [said]
+    done = jobs.run(work, n_jobs, told=tell, advice=advice, refuse=False) if work else []
+    refused = [f"{one.name}: {one.refused}" for one in done if one.refused]
     if refused:
         raise InputError(
-            f"{len(refused)} of {len(jobs)} fits were refused, the others are done; the first: {refused[0]}"
+            f"{len(refused)} of {len(fits)} fits were refused, the others are done; the first: {refused[0]}"
         )
 
 
-def side_by_side(n_jobs: int | None) -> int:
-    """Decide how many fits run at a time: as asked, else one for each core, and one where there is a GPU."""
-    return n_jobs or (1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1))
-
-
-def attempt(job: Job, folder: Path, results: Path) -> tuple[str, bool]:
-    """Call `run`, and say whether it went well, so that a fit that is refused does not hold up the others."""
-    try:
-        return run(job, folder, results), True
-    except InputError as error:
-        return f"{job.name}: {error}", False
-
-
-def run(job: Job, folder: Path, results: Path) -> str:
+def run(fit: RowSeed, folder: Path, results: Path) -> str:
     """Make one fit and its result file; return a line that says how it went."""
-    row, seed = job
-    place = folder / row.group / job.name
-    began = time.perf_counter()
-    with one_thread(), warnings.catch_warnings(record=True):  # they are kept with the run
-        rate = speed()
-        data = load_data(row.dataset, None, None)
-        # Arguments that the row does not give are at their defaults, also in a run that is resumed.
-        asked = {**make_estimator(row.model, {}).get_params(), **row.params, "random_state": seed}
-        resume = (place / runs.CONFIG).exists()
-        about = {"commit": commit()}
-        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about).figures
-        picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
-        fit = Fitted(load(place), data, place, row.serves, picture)
-        measured: dict[str, Any] = {}
-        for measure in MEASURES[row.group]:
-            measured |= measure(fit)
+    row, seed = fit
+    place = folder / row.group / fit.name
+    began, rate = time.perf_counter(), speed()
+    data = load_data(row.dataset, None, None)
+    # Arguments that the row does not give are at their defaults, also in a run that is resumed.
+    asked = {**make_estimator(row.model, {}).get_params(), **row.params, "random_state": seed}
+    resume = runs.begun(place)
+    about = {"commit": commit()}
+    fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about).figures
+    picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
+    done = Fitted(load(place), data, place, row.serves, picture)
+    measured: dict[str, Any] = {}
+    for measure in MEASURES[row.group]:
+        measured |= measure(done)
     seconds = {"start": fitted["start_seconds"], "training": fitted["training_seconds"]}
     if not resume:
         seconds["all"] = round(time.perf_counter() - began, 1)
-    how = {"epochs": fitted["epochs"], "stopped": fitted["stopped"], "history": curves(fit.model.history_)}
-    result = _described(job, fit) | how | {"seconds": seconds, "gigaflops": round(rate, 1)} | measured
+    how = {"epochs": fitted["epochs"], "stopped": fitted["stopped"], "history": curves(done.model.history_)}
+    result = _described(fit, done) | how | {"seconds": seconds, "gigaflops": round(rate, 1)} | measured
     result["warnings"] = runs.read_config(place).get("warnings", [])
     # JSON has no infinity: a fit that diverged has its result too, and says so in its warnings
     write_json(row.result(results, seed), json.loads(json.dumps(result), parse_constant=lambda name: None))
     test = result["test"]
     accuracy = f", accuracy {test['accuracy']:.4f}" if "accuracy" in test else ""
-    return f"{job.name}: -L {test['negative_elbo']:.2f}{accuracy}"
+    return f"-L {test['negative_elbo']:.2f}{accuracy}"
 
 
-def _described(job: Job, fit: Fitted) -> dict[str, Any]:
+def _described(fit: RowSeed, done: Fitted) -> dict[str, Any]:
     """Say where a result comes from: the evidence, the commit of the fit's first session, the row and its arguments."""
-    row, seed = job
-    config = runs.read_config(fit.place)
+    row, seed = fit
+    config = runs.read_config(done.place)
     return {
         **evidence(f"cpvae reproduce {row.serves[0]} --row {row.name}", config["device"]),
         "fit_commit": config["about"].get("commit") or config.get("commit"),
         "row": row.name,
-        "dataset": fit.data.name,
+        "dataset": done.data.name,
         "model": row.model,
         "seed": seed,
         "params": {**row.params, "random_state": seed},
@@ -194,7 +177,7 @@ def agreement(row: Row, folder: Path, results: Path) -> None:
     if len(seeds) < 2 or not all(path.exists() for path in paths):
         return  # of seeds fitted elsewhere the result file is known, their categories are not
     known = {seed: np.load(path) for seed, path in zip(seeds, paths, strict=True)}
-    pairs = [metrics.ari(a, b) for a, b in combinations(known.values(), 2)]
+    pairs = [metrics.ari(a, b) for a, b in itertools.combinations(known.values(), 2)]
     write_json(
         results / row.group / f"{row.name}-{AGREEMENT}.json",
         {

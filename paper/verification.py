@@ -21,7 +21,7 @@ from cpvae.fitting import runs
 from cpvae.study.evidence import evidence
 from paper.results import result_in
 from paper.rows import Row
-from paper.running import Job, reproduce
+from paper.running import RowSeed, reproduce
 
 FILE = "verification.json"
 NO_FIGURES = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
@@ -76,13 +76,13 @@ def verified(results: Path) -> dict[str, Any] | None:
     return None
 
 
-def choose(rows: Sequence[Row], results: Path, n: int, seed: int) -> list[Job]:
+def choose(rows: Sequence[Row], results: Path, n: int, seed: int) -> list[RowSeed]:
     """Choose `n` results at random, or all if there are fewer; another seed chooses others.
 
     Raises:
         InputError: there is no result.
     """
-    found = [Job(row, seed) for row in rows for seed in range(row.seeds) if row.result(results, seed).exists()]
+    found = [RowSeed(row, seed) for row in rows for seed in range(row.seeds) if row.result(results, seed).exists()]
     if not found:
         raise InputError(f"no result in {results} to verify; fit something first, by the same command without --verify")
     chosen = np.random.default_rng(seed).choice(len(found), min(n, len(found)), replace=False)
@@ -90,7 +90,7 @@ def choose(rows: Sequence[Row], results: Path, n: int, seed: int) -> list[Job]:
 
 
 def verify(
-    jobs: Sequence[Job],
+    jobs: Sequence[RowSeed],
     folder: Path,
     results: Path,
     command: str,

@@ -26,7 +26,7 @@ from paper.drawing import draw, drawn
 from paper.measures import BINS, CATEGORIES
 from paper.planning import Costs, Plan, duration
 from paper.rows import Row, named, published, read_rows, serving
-from paper.running import Job, missing
+from paper.running import RowSeed, missing
 from paper.verification import FILE, choose, compare, verified, verify
 
 ROW = """
@@ -89,7 +89,7 @@ def result_of(root: Path, name: str, seed: int = 0) -> dict:
 
 
 def test_every_seed_leaves_a_result_with_its_evidence(done):
-    names = [Job(row, seed).name for row in rows_of(done) for seed in range(row.seeds)]
+    names = [RowSeed(row, seed).name for row in rows_of(done) for seed in range(row.seeds)]
     found = [path.stem for path in (done / "results").glob("*/*-seed*.json")]
     assert sorted(found) == sorted(names)
     result = result_of(done, "digits-kmeans", 1)
@@ -590,7 +590,7 @@ def test_the_command_prints_a_list_of_cells(done, capsys, monkeypatch):
 
 def test_results_measured_again_are_the_same_from_weights_and_from_arguments(done, tmp_path):
     """Of one row the run is there, of others nothing, or one that did not finish; the result files stay as they are."""
-    jobs = [Job(row_of(done, name), 0) for name in ("digits-cpvae-k10", "digits-vae", "synthetic-cpvae-k3")]
+    jobs = [RowSeed(row_of(done, name), 0) for name in ("digits-cpvae-k10", "digits-vae", "synthetic-cpvae-k3")]
     for job in (jobs[0], jobs[2]):
         shutil.copytree(done / "runs" / job.row.group / job.name, tmp_path / job.row.group / job.name)
     unfinished = tmp_path / "synthetic" / jobs[2].name
@@ -609,7 +609,7 @@ def test_results_measured_again_are_the_same_from_weights_and_from_arguments(don
 
 
 def test_what_could_be_compared_is_kept_where_another_fit_is_refused(done, tmp_path):
-    jobs = [Job(row_of(done, name), 0) for name in ("digits-cpvae-k10", "digits-vae")]
+    jobs = [RowSeed(row_of(done, name), 0) for name in ("digits-cpvae-k10", "digits-vae")]
     shutil.copytree(done / "runs" / "table1" / jobs[0].name, tmp_path / "table1" / jobs[0].name)
     said: list[str] = []
     with held(tmp_path / "table1" / jobs[1].name), pytest.raises(InputError, match="1 of 2 fits were refused"):
