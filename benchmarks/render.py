@@ -103,9 +103,7 @@ def table1() -> list[str]:
     rows = [row for row in read_rows(ROOT / "experiments") if row.name in bounds]
     cells = list(table.cells(rows, ROOT / "results", bounds))
     step = {cell["row"]: cell["step"] for cell in cells}["mnist-cpvae-k10"]
-    larger, smaller = (
-        sizes.parameters(row).encoder for row in rows if row.name in ("mnist-cpvae-k10", "mnist-vae")
-    )
+    larger, smaller = (sizes.parameters(row).encoder for row in rows if row.name in ("mnist-cpvae-k10", "mnist-vae"))
     return [
         table.overview(cells),
         "Table 1 of the paper: measured, and the paper's figure in brackets. Every method has the same rows, preset "
