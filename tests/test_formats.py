@@ -18,6 +18,7 @@ from scipy.io import mmwrite, savemat
 from cpvae.data.loaders import Dataset, Split, images, load
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
+from test_cli import call, done
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(0.5, (6, 5)).astype(np.float32)
@@ -402,3 +403,50 @@ def test_field(name, kind, shape, classes):
     split, data = whole(FIELD / name)
     assert (data.kind, split.x.shape) == (kind, shape)
     assert len(set(split.y.tolist())) == classes
+
+
+def test_flat_pictures_of_a_size(tmp_path):
+    pictures = RNG.random((6, 2, 9, 10))
+    np.save(tmp_path / "a.npy", pictures.reshape(6, -1))
+    np.testing.assert_array_equal(whole(tmp_path / "a.npy", kind="images", size=(9, 10))[0].x, pictures)
+    said = refusal(tmp_path / "a.npy", kind="images")
+    assert "kind='images' for rows of 180 columns, which are no square" in said
+    savemat(tmp_path / "a.mat", {"X": pictures[:, 0].transpose(0, 2, 1).reshape(6, 90)})
+    np.testing.assert_array_equal(whole(tmp_path / "a.mat", kind="images", size=(9, 10))[0].x[:, 0], pictures[:, 0])
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+SMALL = ["-k", "2", "--epochs", "1", "--hidden", "8", "--latent-dim", "2", "--init", "kmeans", "--quiet"]
+
+
+def test_pictures_of_another_size_go_through_all_commands(tmp_path):
+    for k, levels in enumerate([*GREY, *GREY, *GREY]):
+        picture(tmp_path / "a" / f"{k}.png", levels)
+    run, out = str(tmp_path / "run"), tmp_path / "out.csv"
+    assert "resized to 9 x 9" in done("fit", tmp_path / "a", "--out", run, "--size", "9", *SMALL).err
+    done("cluster", run, str(tmp_path / "a"), "--out", str(out))
+    assert pd.read_csv(out)["name"].tolist()[:2] == ["0.png", "1.png"]
+    done("evaluate", run, str(tmp_path / "a"), "--json")
+    done("report", run)
+    said = call("fit", tmp_path / "a", "--out", tmp_path / "new", "--size", "big").err
+    assert "--size 'big': expected pixels a side, such as 32" in said
+
+
+def test_signals_go_through_all_commands(tmp_path):
+    np.save(tmp_path / "a.npy", RNG.random((30, 9, 9)))
+    run, new = str(tmp_path / "run"), tmp_path / "new.npz"
+    done("fit", str(tmp_path / "a.npy"), "--out", run, "--kind", "signals", *SMALL)
+    for words in (["evaluate", run, str(tmp_path / "a.npy"), "--json"], ["report", run]):
+        done(*words)
+    done("sample", run, "-n", "3", "--out", str(new))
+    assert np.load(new)["x"].shape == (3, 9, 9)
+    done("sample", run, "-n", "3", "--out", str(tmp_path / "new.csv"))
+
+
+def test_a_layer_goes_through_all_commands(h5ad, tmp_path):
+    run = str(tmp_path / "run")
+    done("fit", str(h5ad), "--layer", "counts", "--labels", "type", "--out", run, *SMALL)
+    done("cluster", run, str(h5ad), "--out", str(tmp_path / "out.csv"))
+    assert pd.read_csv(tmp_path / "out.csv")["name"].tolist() == CELLS
+    done("report", run)

@@ -12,14 +12,18 @@ from cpvae.cli.options import (
     Epochs,
     Jobs,
     Json,
+    Kind,
     Labels,
     LatentDim,
+    Layer,
     LikelihoodName,
     Precision,
     SchemaFile,
+    Size,
     estimator_arguments,
     expand,
     parse_numbers,
+    reading,
 )
 from cpvae.cli.output import put, put_json, say
 
@@ -42,6 +46,9 @@ def choose(
     schema: SchemaFile = None,
     jobs: Jobs = None,
     labels: Labels = None,
+    kind: Kind = None,
+    size: Size = None,
+    layer: Layer = None,
     as_json: Json = False,
 ) -> None:
     """Choose a number of components by the bound of held-out rows, without labels.
@@ -58,6 +65,7 @@ def choose(
         "max_epochs": epochs,
         "latent_dim": latent_dim,
         "precision": precision,
+        "kind": kind,
         "likelihood": likelihood,
         "schema": schema,
     }
@@ -69,7 +77,8 @@ def choose(
     from cpvae.study.inputs import load_data
 
     try:
-        found = choose_number(load_data(data, labels, say), data, labels, model, params, numbers, seeds, out, jobs, say)
+        rows = load_data(data, labels, say, reading(kind, size, layer))
+        found = choose_number(rows, data, labels, model, params, numbers, seeds, out, jobs, say)
     except KeyboardInterrupt as error:
         say(f"stopped; what is finished is in {out}. To go on, run the same command again")
         raise typer.Exit(130) from error

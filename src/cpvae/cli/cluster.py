@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Labels, Run, SplitName, Strict, expand
+from cpvae.cli.options import Data, Labels, Layer, Run, SplitName, Strict, expand
 from cpvae.cli.output import put, say, two_columns
 
 
@@ -17,6 +17,7 @@ def cluster(
     out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.", callback=expand)],
     split: SplitName = None,
     labels: Labels = None,
+    layer: Layer = None,
     strict: Strict = False,
 ) -> None:
     """Say which category each row belongs to, and how sure that is."""
@@ -27,10 +28,12 @@ def cluster(
 
     from cpvae.estimators.zoo import load
     from cpvae.study.answers import cluster_rows
-    from cpvae.study.inputs import load_data, tell_notes
+    from cpvae.study.fits import about_of
+    from cpvae.study.inputs import load_data, reading_of, tell_notes
 
-    rows = load_data(data, labels, say)
-    shares = cluster_rows(load(run), rows, split, file, strict)
+    fitted = load(run)
+    rows = load_data(data, labels, say, reading_of(fitted, about_of(run), layer))
+    shares = cluster_rows(fitted, rows, split, file, strict)
     tell_notes(rows, say)
     put(two_columns(shares))
     say(f"wrote {out}")

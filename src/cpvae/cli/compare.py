@@ -13,17 +13,21 @@ from cpvae.cli.options import (
     Hidden,
     Jobs,
     Json,
+    Kind,
     Labels,
     LatentDim,
+    Layer,
     LikelihoodName,
     NetworkName,
     Precision,
     Preset,
     SchemaFile,
+    Size,
     SplitName,
     estimator_arguments,
     expand,
     parse_numbers,
+    reading,
 )
 from cpvae.cli.output import put, put_json, say
 
@@ -57,6 +61,9 @@ def compare(
         str | None, typer.Option(help="Of joblib, by its name.", show_default="loky: processes here")
     ] = None,
     labels: Labels = None,
+    kind: Kind = None,
+    size: Size = None,
+    layer: Layer = None,
     as_json: Json = False,
 ) -> None:
     """Fit several models over components and seeds, judge them alike, and write one table.
@@ -74,6 +81,7 @@ def compare(
         "latent_dim": latent_dim,
         "network": network,
         "hidden": hidden,
+        "kind": kind,
         "likelihood": likelihood,
         "schema": schema,
     }
@@ -94,6 +102,7 @@ def compare(
                 seeds,
                 out,
                 labels=labels,
+                reading=reading(kind, size, layer),
                 params=params,
                 protocol=protocol,
                 n_jobs=jobs,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Json, Labels, Run, SplitName, Strict
+from cpvae.cli.options import Data, Json, Labels, Layer, Run, SplitName, Strict
 from cpvae.cli.output import put, put_json, say, two_columns
 
 
@@ -19,6 +19,7 @@ def evaluate(
     ] = None,
     rows: Annotated[int | None, typer.Option(help="Look at so many rows only, drawn with a fixed seed.", min=2)] = None,
     labels: Labels = None,
+    layer: Layer = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -29,12 +30,12 @@ def evaluate(
 
     from cpvae.estimators.zoo import load
     from cpvae.study.evaluation import choose_split, measure
-    from cpvae.study.fits import learned_from
+    from cpvae.study.fits import about_of, learned_from
     from cpvae.study.found import what_was_found
-    from cpvae.study.inputs import load_data, suited, tell_notes
+    from cpvae.study.inputs import load_data, reading_of, suited, tell_notes
 
     fitted = load(run)
-    found = suited(load_data(data, labels, say), fitted, strict)
+    found = suited(load_data(data, labels, say, reading_of(fitted, about_of(run), layer)), fitted, strict)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
     measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)

@@ -13,15 +13,19 @@ from cpvae.cli.options import (
     Epochs,
     Hidden,
     Json,
+    Kind,
     Labels,
     LatentDim,
+    Layer,
     LikelihoodName,
     NetworkName,
     Precision,
     Preset,
     SchemaFile,
+    Size,
     estimator_arguments,
     expand,
+    reading,
 )
 from cpvae.cli.output import put, put_json, say
 from cpvae.fitting.devices.rank import is_main, n_processes
@@ -79,7 +83,7 @@ def fit(
     augment: Annotated[
         str | None,
         typer.Option(
-            help="Copies that have the category of their row: affine (of images), none or auto.",
+            help="Copies that have the category of their row: affine (of images), shift (of signals), none or auto.",
             show_default="auto: affine for images from 16 pixels a side",
         ),
     ] = None,
@@ -107,6 +111,9 @@ def fit(
     precision: Precision = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto.", show_default="auto")] = None,
     labels: Labels = None,
+    kind: Kind = None,
+    size: Size = None,
+    layer: Layer = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Json = False,
@@ -123,6 +130,7 @@ def fit(
         "latent_dim": latent_dim,
         "network": network,
         "hidden": hidden,
+        "kind": kind,
         "likelihood": likelihood,
         "schema": schema,
         "noise": noise,
@@ -143,6 +151,7 @@ def fit(
         "device": device,
     }
     params = estimator_arguments(given)
+    read_as = reading(kind, size, layer)
     check_inputs(data=data)
     check_out_folder(out, data)
     runs.check_folder(out, resume)
@@ -153,7 +162,10 @@ def fit(
     if not resume:
         make_estimator(model or "cpvae", params).check_params()  # before data are fetched or read
     try:
-        run = fit_run(load_data(data, labels, say), data, labels, model, params, out, resume, quiet, say)
+        if resume:
+            read_as = dict(runs.read_config(out)["about"].get("reading") or {}) | read_as
+        found = load_data(data, labels, say, read_as)
+        run = fit_run(found, data, labels, model, params, out, resume, quiet, say)
     except KeyboardInterrupt as error:
         if (out / runs.CONFIG).exists():
             kept = "the state is saved" if runs.saved(out) else "nothing was trained yet"

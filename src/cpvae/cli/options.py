@@ -11,8 +11,9 @@ from cpvae.errors import InputError
 from cpvae.files import read_any_json
 
 DATA_HELP = (
-    "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: "
-    ".npz, .npy, .csv, .parquet, an IDX file, a folder of images or of Parquet files (or 'part-*.parquet')."
+    "A data set by name (digits, synthetic, table, mnist, mnist-static, omniglot) or a path: .csv, .parquet, .npz, "
+    ".npy, .mat, .h5, .h5ad, .ts, .mtx, an IDX file, a folder of images, of Parquet files or with a matrix.mtx, or a "
+    "pattern ('part-*.parquet', 'name_*.ts')."
 )
 LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
 
@@ -58,6 +59,17 @@ LikelihoodName = Annotated[
         show_default="auto",
     ),
 ]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        help="What rows are: table, matrix, counts, images, signals or auto.", show_default="auto: said aloud"
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Pixels a side of pictures, or HEIGHTxWIDTH.", show_default="their own, or the usual one"),
+]
+Layer = Annotated[str | None, typer.Option(help="Of an .h5ad, in place of its X.", show_default="X")]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
@@ -99,6 +111,21 @@ def read_schema(path: Path) -> dict[str, Any]:
         raise InputError(f"--schema {path}: holds a {type(value).__name__}; {expected}")
     check_given(value)
     return value
+
+
+def reading(kind: str | None, size: str | None, layer: str | None) -> dict[str, Any]:
+    """How data are to be read, from options: those that were given."""
+    given = {"kind": kind, "size": None if size is None else _size(size), "layer": layer}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    """ "32" to 32, "24x32" to (24, 32)."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise InputError(f"--size {text!r}: expected pixels a side, such as 32, or HEIGHTxWIDTH, such as 24x32")
+    numbers = [int(part) for part in parts]
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def parse_numbers(option: str, text: str, such_as: str = "10,50") -> tuple[int, ...]:

@@ -329,7 +329,7 @@ def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
         )
     if shape is not None and values.ndim == 2:
         fits = values.shape[1] == math.prod(shape)
-        return replace(given, kind=kind, values=values.reshape(-1, *shape)) if fits else given
+        return replace(given, kind=kind, values=values.reshape(-1, *shape), names=None) if fits else given
     if shape is not None and values.shape[1:] == shape:
         return replace(given, kind=kind)
     if kind == "auto":

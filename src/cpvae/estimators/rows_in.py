@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -166,14 +165,13 @@ def as_table(x: Any, names: Sequence[str] | None) -> Any:
     if names is None or isinstance(x, pd.DataFrame):
         return x
     if isinstance(x, SparseRows):
-        return Given("matrix", x, tuple(names))
+        sparse: Any = pd.DataFrame.sparse
+        return sparse.from_spmatrix(x, columns=list(names))
     return pd.DataFrame(x, columns=list(names), copy=False)
 
 
 def take(x: Any, index: np.ndarray) -> Any:
     """Take some rows of a data frame, an array or a sparse matrix."""
-    if isinstance(x, Given):
-        return replace(x, values=x.values[index], row_names=None)
     return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
 
 

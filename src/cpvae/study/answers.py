@@ -22,7 +22,7 @@ from cpvae.study import figures
 from cpvae.study.choice import Choice, choose_components
 from cpvae.study.evaluation import choose_split
 from cpvae.study.fits import data_of
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, suited
+from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, reading_of, rows_of, suited, tell_notes
 from cpvae.study.report.page import write_report
 
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
@@ -46,6 +46,7 @@ def choose_number(
         raise InputError(f"a {model_name!r} model has no components to choose; use --model cpvae, mog or vamp")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder for the runs")
+    tell_notes(data, say)
     return choose_components(
         estimator,
         rows_of(data, choose_split_for_fit(data)),
@@ -54,7 +55,7 @@ def choose_number(
         n_seeds=seeds,
         out=out,
         n_jobs=n_jobs,
-        about={"source": source, "labels": labels, "dataset": data.name},
+        about={"source": source, "labels": labels, "dataset": data.name, "reading": data.reading},
         progress=say,
     )
 
@@ -80,12 +81,12 @@ def sample_rows(
         figures.save(figures.image_grid(rows, max(1, round(n**0.5))), out)
     elif out.suffix.lower() == ".npz":
         buffer = io.BytesIO()
-        values = rows if model.schema_ is None else model.schema_.encode(rows)
+        values = rows if model.schema_ is None or isinstance(rows, np.ndarray) else model.schema_.encode(rows)
         np.savez_compressed(buffer, x=values, component=categories)
         write_atomic(out, buffer.getvalue())
     else:
         names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
-        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names)) if model.schema_ is None else rows
+        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names)) if isinstance(rows, np.ndarray) else rows
         first = "component"
         while first in frame.columns:  # of the table
             first += "_"
@@ -147,7 +148,7 @@ def report_run(
         labels = labels or known
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
-    data = suited(load_data(source, labels, progress), model)
+    data = suited(load_data(source, labels, progress, reading_of(model, about)), model)
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     return write_report(
         model,

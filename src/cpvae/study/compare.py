@@ -39,7 +39,7 @@ from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_row
 from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
 from cpvae.study.fits import fit_run
 from cpvae.study.held_out import schema_of, with_held_out
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of
+from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, tell_notes
 from cpvae.study.judge import Judge, judge_for
 from cpvae.study.quality import judge_model
 
@@ -118,7 +118,7 @@ class Common:
     """All that the fits of a comparison share, as each process needs it.
 
     Attributes:
-        source, labels: the data, as on the command line.
+        source, labels, reading: the data, as on the command line.
         params: arguments of all estimators.
         schema: kinds and levels of the columns of a table, over all its rows; None for rows of plain numbers.
         protocol: how fits are judged; judge: the folder of the judge, or None.
@@ -128,6 +128,7 @@ class Common:
 
     source: str
     labels: str | None
+    reading: dict[str, Any]
     params: dict[str, Any]
     schema: Schema | None
     protocol: Protocol
@@ -137,7 +138,7 @@ class Common:
 
     def data(self) -> Dataset:
         """Read the data."""
-        return _data_to_judge_by(load_data(self.source, self.labels, None), self.protocol.split)
+        return _data_to_judge_by(load_data(self.source, self.labels, None, self.reading), self.protocol.split)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -154,6 +155,7 @@ def compare_models(
     out: Path,
     *,
     labels: str | None = None,
+    reading: dict[str, Any] | None = None,
     params: dict[str, Any] | None = None,
     protocol: Protocol | None = None,
     n_jobs: int | None = None,
@@ -162,7 +164,7 @@ def compare_models(
     """Fit, judge, and write the table as JSON, Markdown and HTML.
 
     Args:
-        source, labels: the data, as on the command line.
+        source, labels, reading: the data, as on the command line; `reading` as `cpvae.study.inputs.load_data`.
         models: names of models; components: K of those that have components; seeds: how many, from 0.
         out: a folder; what it already holds of this comparison is not done again.
         params: arguments of all estimators, such as ``{"max_epochs": 30}``.
@@ -179,7 +181,8 @@ def compare_models(
     protocol, params = protocol or Protocol(), params or {}
     entries = entries_of(models, components, seeds)
     check_options(entries, params)
-    given = load_data(source, labels, progress)
+    given = load_data(source, labels, progress, reading)
+    tell_notes(given, progress)
     data = _data_to_judge_by(given, protocol.split)
     split, fitted = choose_split(data, protocol.split), choose_split_for_fit(data)
     check_rows(data, entries)
@@ -194,7 +197,7 @@ def compare_models(
             f"no test rows: {held_out['rows']:,} of {held_out['of']:,} rows, drawn at random, are held out of all fits"
         )
     judge = _judge(data, split, schema, out, progress)
-    common = Common(source, labels, asked, schema, protocol, judge, out, digest(data))
+    common = Common(source, labels, reading or {}, asked, schema, protocol, judge, out, digest(data))
     ordered = _run_all(entries, common, n_jobs, progress)
     comparison = {
         "dataset": data.name,

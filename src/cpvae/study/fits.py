@@ -89,6 +89,7 @@ def fit_run(
                 "labels": labels,
                 "dataset": data.name,
                 "split": choose_split_for_fit(data),
+                **({"reading": data.reading} if data.reading else {}),
                 "found_at": found_at(source),
                 "labels_found_at": found_at(labels) if labels is not None and Path(labels).is_file() else None,
                 **(about or {}),
@@ -129,6 +130,11 @@ def data_of(about: dict[str, Any]) -> tuple[str | None, str | None]:
         there = about.get(place)
         places.append(there if isinstance(there, str) and os.path.exists(there) else about.get(name))
     return places[0], places[1]
+
+
+def about_of(run: Path) -> dict[str, Any]:
+    """Say what a run keeps about its data; nothing of a saved model alone."""
+    return dict(runs.read_config(run)["about"]) if (run / runs.CONFIG).is_file() else {}
 
 
 def learned_from(run: Path, source: str, split: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,17 +24,41 @@ from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.study.evaluation import choose_split
 
 
-def load_data(source: str, labels: str | None = None, progress: Callable[[str], None] | None = None) -> Dataset:
-    """Load a data set by name or path; a named one that is absent is fetched, and `progress` told."""
+def load_data(
+    source: str,
+    labels: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    reading: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Load a data set by name or path; a named one that is absent is fetched, and `progress` told.
+
+    Args:
+        reading: what was said about the data: kind, size and layer of `cpvae.datasets.load`.
+    """
     if source in loaders.NAMES and any(s.name == source and not s.present for s in loaders.status()):
         loaders.fetch(source, progress=progress)
-    return loaders.load(source, labels=labels)
+    return loaders.load(source, labels=labels, **(reading or {}))
 
 
 def tell_notes(data: Dataset, say: Callable[[str], None]) -> None:
     """Say what the loader took for granted, once it is clear that the data can be used."""
     for note in data.notes:
         say(note)
+
+
+def reading_of(model: DeepMixture, about: Mapping[str, Any], layer: str | None = None) -> dict[str, Any]:
+    """Say how data for a fitted model are to be read: as those of its fit were.
+
+    Args:
+        about: of the configuration of its run, or nothing.
+        layer: in place of that of the fit.
+    """
+    reading = dict(about.get("reading") or {})
+    if model.image_shape_ or model.signal_shape_ or model.kind_ == "counts":
+        reading["kind"] = model.kind_
+    if model.image_shape_:
+        reading["size"] = tuple(model.image_shape_[1:])
+    return reading | ({} if layer is None else {"layer": layer})
 
 
 def rows_of(data: Dataset, split: str) -> Any:
@@ -56,9 +80,10 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
     """
     shape = next(iter(data.splits.values())).x.shape[1:]
     names = getattr(model, "feature_names_in_", None)
-    expected: tuple[int, ...] = model.image_shape_ or (model.n_features_in_,)
-    given = None if names is None or model.image_shape_ is not None else tuple(map(str, names))
-    if model.schema_ is not None:
+    form = model.image_shape_ or model.signal_shape_
+    expected: tuple[int, ...] = form or (model.n_features_in_,)
+    given = None if names is None or form is not None else tuple(map(str, names))
+    if model.schema_ is not None and form is None:
         expected, given = (len(model.schema_.given),), model.schema_.given
     if data.feature_names is None or given is None:
         if math.prod(shape) != math.prod(expected) or (len(shape) > 1 and shape != expected):
@@ -125,8 +150,9 @@ def _in_order(data: Dataset, expected: Sequence[str]) -> Dataset:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    """`3 columns` or `images of 1 x 28 x 28`."""
-    return f"{shape[0]} columns" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
+    """`3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
+    what = {2: "signals", 3: "images"}.get(len(shape), "")
+    return f"{what} of {' x '.join(map(str, shape))}" if what else f"{shape[0]} columns"
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
@@ -151,6 +177,8 @@ def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixtu
     estimator = make_estimator(name, params)
     if params.get("likelihood", "auto") == "auto" and data.likelihood is not None and not params.get("schema"):
         estimator.set_params(likelihood=data.likelihood)
+    if data.kind in ("signals", "counts") and params.get("kind", "auto") == "auto":
+        estimator.set_params(kind=data.kind)
     if schema_for(data, rows_of(data, choose_split_for_fit(data)), estimator) is not None:
         estimator.set_params(likelihood="columns")
     return estimator
@@ -162,7 +190,7 @@ def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | Non
     Alike are numbers without missing cells, and what one likelihood takes to be of one kind, such as ink
     (`cpvae.probability.likelihoods.choice.choose`).
     """
-    if data.feature_names is None or estimator.likelihood not in ("auto", "columns"):
+    if data.kind != "table" or estimator.likelihood not in ("auto", "columns"):
         return None
     asked = estimator.likelihood == "columns" or estimator.schema is not None
     values = data.splits[choose_split_for_fit(data)].x

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cpvae.data.containers import Given, as_rows
+from cpvae.data.containers import as_rows
 from cpvae.data.loaders import shards
 from cpvae.data.loaders.arrays import map_npy, read_npy, read_npz
 from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
@@ -43,7 +44,7 @@ READERS: dict[str, Callable[[Path, Asked], Opened]] = {
 
 def read(path: Path, asked: Asked) -> Dataset:
     """The data in a file or folder; see `cpvae.datasets.load`."""
-    opened = _as_asked(_opened(path, asked), asked.kind, path)
+    opened = _as_asked(_opened(path, asked), asked, path)
     splits = opened.splits
     if asked.labels is not None and not opened.labelled:
         splits = _relabel(splits, expanded(Path(asked.labels)), path)
@@ -52,7 +53,8 @@ def read(path: Path, asked: Asked) -> Dataset:
     rows = {"images": "images of ", "signals": "signals of "}.get(opened.kind, "rows of ") + shape
     sizes = ", ".join(f"{name} {len(split.x):,}" for name, split in splits.items())
     description = f"{path}: {rows}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
-    return Dataset(path.absolute().name, splits, None, opened.names, description, opened.notes, opened.kind)
+    name = path.absolute().name
+    return Dataset(name, splits, None, opened.names, description, opened.notes, opened.kind, asked.as_dict())
 
 
 def check(path: Path) -> None:
@@ -109,28 +111,36 @@ def _series(path: Path) -> list[Path]:
     return sorted(found, key=lambda file: ("_TRAIN" not in file.name.upper(), file.name))
 
 
-def _as_asked(opened: Opened, kind: str, path: Path) -> Opened:
+def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
     """The rows as what they are asked to be, else as what their format says, else as what they look like."""
-    asked = opened.kind if kind == "auto" else kind
-    if asked == "table" and opened.kind == "table":
+    kind = opened.kind if asked.kind == "auto" else asked.kind
+    if kind == "table" and opened.kind == "table":
         return opened
     splits, notes = {}, [*opened.notes]
-    found: Given | None = None
+    shape: tuple[int, ...] | None = None
     for name, split in opened.splits.items():
         try:
-            if found is None:
-                found = as_rows(split.x, asked)
-                notes += found.notes
-                given = found
+            if shape is None:
+                given = as_rows(split.x, kind, _flat_pictures(split.x, asked))
+                kind, notes = given.kind, [*notes, *given.notes]
             else:  # as the first one
-                given = as_rows(split.x, found.kind)
+                given = as_rows(split.x, kind, shape if kind in ("images", "signals") else None)
         except InputError as error:
             raise input_error(f"{path}: {error}") from error
-        if given.kind == "images" and given.values.ndim == 4:
+        shape = given.shape
+        if given.kind == "images":
             check_values(given.values, path)
         splits[name] = Split(given.values, split.y, split.row_names)
-    assert found is not None
-    return Opened(splits, found.kind, opened.names, tuple(notes), opened.labelled)
+    names = None if kind in ("images", "signals") else opened.names
+    return Opened(splits, kind, names, tuple(notes), opened.labelled)
+
+
+def _flat_pictures(x: Any, asked: Asked) -> tuple[int, ...] | None:
+    """The shape of pictures that are kept as rows, where their size is said."""
+    if asked.kind != "images" or asked.size is None or x.ndim != 2:
+        return None
+    height, width = asked.size if isinstance(asked.size, tuple) else (asked.size, asked.size)
+    return x.shape[1] // (height * width), height, width
 
 
 def _named_as_idx(path: Path) -> bool:

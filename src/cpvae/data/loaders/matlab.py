@@ -63,16 +63,19 @@ def _upright(opened: Opened, asked: Asked) -> Opened:
     if first.ndim != 2 or not isinstance(first, np.ndarray):
         return opened
     side = math.isqrt(first.shape[1])
-    if side < 8 or side**2 != first.shape[1]:
+    height, width = asked.size if isinstance(asked.size, tuple) else (asked.size or side,) * 2
+    if height < 8 or height * width != first.shape[1]:
         return opened
     if asked.kind != "images":
         note = (
-            f"{first.shape[1]:,} columns are taken for a matrix; for pictures of {side} x {side} in columns say "
+            f"{first.shape[1]:,} columns are taken for a matrix; for pictures of {width} x {height} in columns say "
             "kind='images' (--kind images)"
         )
         return Opened(opened.splits, opened.kind, opened.names, (*opened.notes, note), opened.labelled)
     splits = {
-        name: Split(np.asarray(split.x).reshape(-1, side, side).transpose(0, 2, 1)[:, None], split.y, split.row_names)
+        name: Split(
+            np.asarray(split.x).reshape(-1, width, height).transpose(0, 2, 1)[:, None], split.y, split.row_names
+        )
         for name, split in opened.splits.items()
     }
     return Opened(splits, "images", opened.names, opened.notes, opened.labelled)

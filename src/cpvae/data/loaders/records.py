@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,11 @@ class Asked:
     size: int | tuple[int, int] | None = None
     layer: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """What was said about the rows, without labels, as JSON holds it."""
+        given = {"kind": self.kind if self.kind != "auto" else None, "size": self.size, "layer": self.layer}
+        return {name: value for name, value in given.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -65,6 +70,7 @@ class Dataset:
     `likelihood`: "bernoulli", "gaussian", "columns", or None where it has to be decided from the values.
     `feature_names`: the columns of a table, or None.
     `kind`: what its rows are, one of `cpvae.data.containers.KINDS`.
+    `reading`: what was said of the rows before they were read, arguments of `cpvae.datasets.load`.
     `notes`: what the loader took for granted, a line each, such as the separator of a table; commands print them.
     """
 
@@ -75,6 +81,7 @@ class Dataset:
     description: str
     notes: tuple[str, ...] = ()
     kind: str = "matrix"
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
