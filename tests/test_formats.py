@@ -424,10 +424,10 @@ def test_pictures_of_another_size_go_through_all_commands(tmp_path):
     for k, levels in enumerate([*GREY, *GREY, *GREY]):
         picture(tmp_path / "a" / f"{k}.png", levels)
     run, out = str(tmp_path / "run"), tmp_path / "out.csv"
-    assert "resized to 9 x 9" in done("fit", tmp_path / "a", "--out", run, "--size", "9", *SMALL).err
+    done("fit", tmp_path / "a", "--out", run, "--size", "9", *SMALL)
     done("cluster", run, str(tmp_path / "a"), "--out", str(out))
     assert pd.read_csv(out)["name"].tolist()[:2] == ["0.png", "1.png"]
-    done("evaluate", run, str(tmp_path / "a"), "--json")
+    assert "resized to 9 x 9" in done("evaluate", run, tmp_path / "a", "--json").err
     done("report", run)
     said = call("fit", tmp_path / "a", "--out", tmp_path / "new", "--size", "big").err
     assert "--size 'big': expected pixels a side, such as 32" in said
