@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -431,50 +430,6 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
     for run in whole["runs"]:
         assert weights(Path("whole", run["run"])) == weights(Path("my cmp", run["run"]))
     assert not Path("my cmp", "mog-k2-seed0", runs.CHECKPOINT).exists()
-
-
-def session(leader: int) -> list[int]:
-    """The processes of a session that are alive."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(number) == leader and state != "Z":
-            found.append(int(path.parent.name))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_control_c_with_fits_side_by_side(place):
-    arguments = ("compare", "t.npz", *LONG, "--epochs", "2000", "--importance-samples", "5")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cpvae.cli", *arguments, "--seeds", "2", "--jobs", "2", "--out", "c"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        patience = time.monotonic() + 120
-        while len([path for path in Path("c").glob("*/history.jsonl") if path.stat().st_size > 5000]) < 2:
-            assert time.monotonic() < patience, "the fits do not begin"
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        out, err = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert err.splitlines()[-1] == "stopped; what is finished is in c. To go on, run the same command again"
-    assert "Traceback" not in err
-    patience = time.monotonic() + 30
-    while session(process.pid):
-        assert time.monotonic() < patience, "processes stay behind"
-        time.sleep(0.05)
 
 
 # -- what runs beside ------------------------------------------------------------------------------------------------
