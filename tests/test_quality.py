@@ -400,7 +400,7 @@ def test_models_without_components_have_no_purity_and_models_with_have_it(corner
     assert (plain["split"], plain["n"], plain["mean"]) == ("all", 240, True)
     assert set(plain["drawn"]) == set(plain) - {"split", "n", "mean", "drawn"}
     assert plain["drawn"]["frechet_distance"] != plain["frechet_distance"]
-    model = CPVAE(3, **quick).fit(x)
+    model = CPVAE(3, **quick, init="gmm").fit(x)
     found = judge_model(model, corners, corner_judge, n_samples=100, per_component=20)
     assert found["n"] == 100
     assert len(found["purity_by_component"]) == 3
