@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
 from cpvae.files import write_json
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.loop import train
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
@@ -72,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    keep_freed()  # as the command line does
     torch.set_num_threads(1)
     torch.manual_seed(0)
     x = np.asarray(load("mnist").splits["train"].x).reshape(-1, 784)

@@ -19,6 +19,7 @@ import torch
 
 from cpvae.data.rows import Rows
 from cpvae.files import write_json
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.loop import train
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    keep_freed()  # as the command line does
     torch.set_num_threads(1)
     torch.manual_seed(0)
     result = {}

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
 from cpvae.files import write_json
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.loop import train
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
@@ -171,6 +172,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    keep_freed()  # as the command line does
     torch.set_num_threads(args.threads)
     seconds: dict[str, list[float]] = {}
     bounds: dict[str, list[float]] = {}

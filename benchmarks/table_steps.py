@@ -18,6 +18,7 @@ import torch
 from cpvae.data.loaders import load
 from cpvae.data.rows import Rows
 from cpvae.files import write_json
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.loop import train
 from cpvae.fitting.settings import Settings
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    keep_freed()  # as the command line does
     torch.set_num_threads(1)
     x = np.asarray(load("mnist").splits["train"].x).reshape(-1, 784)[: BATCH * args.steps]
     likelihood = Bernoulli(784, 255.0)

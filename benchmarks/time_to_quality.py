@@ -22,6 +22,7 @@ import torch
 from cpvae.data.loaders import load
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.progress import Terminal
 from cpvae.fitting.records import EpochRecord, Interrupted
 from cpvae.study.evaluation import evaluate_model
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the runs; an interrupted one is resumed")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     args = parser.parse_args()
+    keep_freed()  # as the command line does
     torch.set_num_threads(1)
     data = load(args.dataset)
     x, valid = data.splits["train"].x, data.splits["valid"].x

@@ -21,6 +21,7 @@ from sklearn.mixture import GaussianMixture
 from cpvae import CPVAE
 from cpvae.data.loaders import load
 from cpvae.estimators.zoo import load as load_model
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.study import metrics
 from cpvae.study.answers import report_run
 from cpvae.study.fits import fit_run
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the run")
     parser.add_argument("--epochs", type=int, default=None, help="fewer are quicker and worse")
     args = parser.parse_args()
+    keep_freed()  # as the command line does
     began = time.perf_counter()
 
     data = load("digits")

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import zipfile
@@ -342,12 +343,16 @@ OPTIONS = [
     ("--hidden", "8,,8", "expected whole numbers with commas"),
     ("--hidden", 10**30, "expected a whole number of at most"),
     ("--latent-dim", 0, WHOLE),
-    ("--noise", -1, "expected a number from 0.001 to below 1000"),
-    ("--noise", "nan", "expected a number from 0.001 to below 1000"),
+    ("--noise", -1, "expected a number from 0.001 to 1000"),
+    ("--noise", "nan", "expected a number from 0.001 to 1000"),
+    ("--noise", 1e-300, "expected a number from 0.001 to 1000"),
+    ("--noise", 1e300, "expected a number from 0.001 to 1000"),
+    ("--consistency", 1e300, "expected a number from 0 to 1e+06"),
     ("--seed", "abc", "not 'abc'"),
     ("--seed", -1, WHOLE),
     ("--seed", 2**32, "expected a whole number of at most 4294967295"),
     ("--restarts", 0, WHOLE),
+    ("--restarts", 10**9, "expected a whole number of at most 10000"),
     ("--batch-size", 0, WHOLE),
     ("--patience", 0, WHOLE),
     ("--warmup-epochs", -1, WHOLE),
@@ -374,7 +379,7 @@ def test_options_of_fit(option, value, expected, shop):
     names = {"--components": "n_components", "--epochs": "max_epochs", "--seed": "random_state", "--restarts": "n_init"}
     name = names.get(option, option.removeprefix("--").replace("-", "_"))
     if message.startswith(f"{name}=") or "n_samples" in message:
-        number = float(value) if name in ("learning_rate", "noise") else value
+        number = float(value) if name in ("learning_rate", "noise", "consistency") else value
         params = {**PLAIN, "n_components": 3, name: (value,) if name == "hidden" else number}
         same(message, lambda: CPVAE(**params).fit(table(), out=shop / "new"))
 
@@ -393,8 +398,12 @@ def test_no_memory_is_one_line_and_leaves_nothing(shop, monkeypatch):
         patch.setattr(CPVAE, "_module", fail)
         assert "more memory needed than there is" in refused("fit", "t.csv", "--out", "new", *TINY)
         claims_nothing(shop)
-    monkeypatch.setattr("cpvae.study.answers.os.sysconf", lambda name: 1000)  # a machine of a megabyte
-    assert "more memory than there is; ask for fewer" in refused("sample", "run", "-n", 100_000, "--out", "old.csv")
+    monkeypatch.setattr("cpvae.data.limits.memory", lambda: 1e6)  # a machine of a megabyte
+    assert "more memory than there is; give a smaller" in refused("sample", "run", "-n", 100_000, "--out", "old.csv")
+    message = refused("fit", "t.csv", "--out", "new", *TINY, "--hidden", 1000)
+    assert re.match("a model with .* weights, for rows of 3 values: needs about 0 GB, more memory than there", message)
+    claims_nothing(shop)
+    same(message, lambda: CPVAE(3, **{**PLAIN, "hidden": (1000,)}).fit(table()))
 
 
 @pytest.mark.parametrize(

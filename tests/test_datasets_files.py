@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from cpvae.data import limits
 from cpvae.data.loaders import Split, checks, load
 from cpvae.errors import InputError
 
@@ -124,7 +125,7 @@ def test_npy_refused(array, message, tmp_path):
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
 def test_first_bad_value(dtype, value, word, tmp_path, monkeypatch):
-    monkeypatch.setattr(checks, "BLOCK_BYTES", 64)  # several blocks of rows
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 64)  # several blocks of rows
     array = np.zeros((50, 2, 2, 3), dtype)
     array[31, 1, 0, 2] = value
     array[40, 0, 0, 0] = value
@@ -145,7 +146,7 @@ def test_huge_values(tmp_path):
 
 def test_scan_reads_blocks(monkeypatch):
     """A memory-mapped file is never copied whole."""
-    monkeypatch.setattr(checks, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(limits, "BLOCK_BYTES", 1 << 10)
     sizes = []
 
     class Recording(np.ndarray):

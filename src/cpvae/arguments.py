@@ -19,9 +19,21 @@ LARGEST_SEED = 2**32 - 1  # of NumPy
 def whole(name: str, value: Any, least: int, most: int = MOST) -> None:
     """Refuse what is not a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise InputError(f"{name}={value!r}: expected a whole number of at least {least}")
+        raise InputError(f"{name}={shown(value)}: expected a whole number of at least {least}")
     if int(value) > most:
-        raise InputError(f"{name}={value!r}: expected a whole number of at most {most}")
+        raise InputError(f"{name}={shown(value)}: expected a whole number of at most {most}")
+
+
+def shown(value: Any) -> str:
+    """Write a value that was given; Python refuses to write whole numbers of many thousand digits.
+
+    >>> shown(1.5), shown(10**5000)
+    ('1.5', 'a number of 16,610 bits')
+    """
+    try:
+        return repr(value)
+    except ValueError:
+        return f"a number of {int(value).bit_length():,} bits"
 
 
 def seed(name: str, value: Any) -> None:
@@ -30,14 +42,16 @@ def seed(name: str, value: Any) -> None:
         whole(name, value, 0, LARGEST_SEED)
 
 
-def between(name: str, value: Any, low: float, high: float, lowest: bool = False) -> None:
-    """Refuse what is not a number strictly between `low` and `high`; with `lowest`, `low` itself is allowed."""
+def between(name: str, value: Any, low: float, high: float, lowest: bool = False, highest: bool = False) -> None:
+    """Refuse what is not a number strictly between `low` and `high`; `lowest` and `highest` allow these themselves."""
     inside = not isinstance(value, bool) and isinstance(value, Real)
-    if not inside or not (low < float(value) < high or (lowest and value == low)):
+    if not inside or not (low < value < high or (lowest and value == low) or (highest and value == high)):
         expected = f"above {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        if lowest:
+        if highest:
+            expected = f"from {low:g} to {high:g}" if lowest else f"above {low:g}, up to {high:g}"
+        elif lowest:
             expected = f"{low:g} or {expected}" if high == math.inf else f"from {low:g} to below {high:g}"
-        raise InputError(f"{name}={value!r}: expected a number {expected}")
+        raise InputError(f"{name}={shown(value)}: expected a number {expected}")
 
 
 def one_of(name: str, value: Any, known: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from cpvae.cli import choose, cluster, compare, data, evaluate, fit, report, rep
 from cpvae.cli.app import app, data_app
 from cpvae.cli.output import prepare_streams, say, silence
 from cpvae.errors import FitWarning, InputError, nearest, readable
+from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.devices.rank import is_main, n_processes
 
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
@@ -54,6 +55,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
     sys.unraisablehook = _insist
     warnings.showwarning = _show_warning
+    keep_freed()
     arguments = sys.argv[1:]
     try:
         _refuse_no_folder()

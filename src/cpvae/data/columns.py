@@ -13,6 +13,7 @@ import pandas as pd
 from cpvae.data import dates
 from cpvae.data.cells import as_text, odd_cells
 from cpvae.data.faults import Fault, cell
+from cpvae.data.limits import LARGEST, first_beyond
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
@@ -22,7 +23,6 @@ ON_A_LINE = ("numeric", "date")  # kinds whose density is a normal one
 IGNORE = "ignore"  # in place of a kind: the column is left out
 
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
-LARGEST = 1e30  # float32 ends at 3.4e38; squares of standardised values need room
 FULL_SCALE = 100  # whole numbers that all occur between the least and the most are a scale, such as ratings or months
 
 Level = str | bool | int | float
@@ -277,9 +277,9 @@ def numbers(cells: Series, name: str, kind: str) -> np.ndarray:
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         values = _numbers_in_text(cells.astype(object), name, kind)
-    large = np.abs(values) > LARGEST
-    if large.any():
-        row = int(large.argmax())
+    large = first_beyond(values)
+    if large is not None:
+        row = large[0]
         if np.isinf(values[row]):
             raise infinite(name, row)
         raise too_large(name, float(values[row]), row)

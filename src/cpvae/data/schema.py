@@ -21,9 +21,10 @@ import pandas as pd
 
 from cpvae.data import dates, kinds
 from cpvae.data.cells import read_frame
-from cpvae.data.columns import IGNORE, KINDS, LARGEST, Column, Level, infinite, listed, too_large
+from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
+from cpvae.data.limits import first_beyond
 from cpvae.errors import FitWarning, InputError, nearest
 
 __all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
@@ -325,16 +326,11 @@ def check_numbers(matrix: np.ndarray, names: Sequence[str]) -> None:
     Raises:
         Fault: naming the first such cell.
     """
-    if matrix.dtype.kind != "f":
-        return
-    for start in range(0, len(matrix), CHUNK):
-        part = matrix[start : start + CHUNK]
-        if float(np.nanmax(np.abs(part), initial=0.0)) > LARGEST:
-            row, column = np.argwhere(np.abs(part) > LARGEST)[0]
-            value = float(part[row, column])
-            if np.isinf(value):
-                raise infinite(names[column], start + int(row))
-            raise too_large(names[column], value, start + int(row))
+    found = first_beyond(matrix)
+    if found is not None:
+        row, column = found
+        value = float(matrix[row, column])
+        raise infinite(names[column], row) if np.isinf(value) else too_large(names[column], value, row)
 
 
 def _columns(names: Sequence[str]) -> str:

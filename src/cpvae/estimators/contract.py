@@ -30,6 +30,7 @@ from cpvae.estimators import files, learning, params, running
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
 from cpvae.estimators.rows_in import RowsIn, as_table, take
+from cpvae.fitting import jobs
 from cpvae.fitting.presets import PRESETS
 from cpvae.fitting.progress import Reporter
 from cpvae.fitting.starts.start import STARTS
@@ -124,9 +125,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     decoder_hidden: tuple[int, ...] | None = argument(optional(widths), default=None)
     kind: str = argument(among(("auto", *KINDS)), default="auto")
     likelihood: str = argument(among(("auto", *likelihoods.NAMES)), default="auto")
-    noise: float | None = argument(optional(within(*likelihoods.NOISE, lowest=True)), default=None)
+    noise: float | None = argument(optional(within(*likelihoods.NOISE, True, True)), default=None)
     schema: dict[str, str] | None = argument(optional(lambda name, value: check_given(value)), default=None)
-    n_init: int = argument(whole_from(1), default=1)
+    n_init: int = argument(whole_from(1, jobs.MOST), default=1)
     preset: str = argument(among(tuple(PRESETS)), default="fast")
     max_epochs: int | None = argument(optional(whole_from(1)), default=None)
     batch_size: int | None = argument(optional(whole_from(1)), default=None)

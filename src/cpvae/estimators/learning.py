@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import FitWarning, InputError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
+BYTES_A_WEIGHT = 28  # itself, its gradient, two of Adam, the average, the best so far, and what is being written
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def prepare(
         valid = Rows(valid_array, device=place)
     refuse_one_row(rows)
     likelihood = likelihoods.make(_choose(estimator, array).name, rows, estimator._form(), valid).to(place)
+    _refuse_too_large(estimator, likelihood, place)
     return Prepared(array, valid_array, rows, valid, parts, likelihood, seeds)
 
 
@@ -134,6 +137,21 @@ def refuse_one_row(rows: Rows) -> None:
     raise InputError(
         f"every row is the same, all {len(rows)} training rows: expected rows that differ; give rows of several sources"
     )
+
+
+def _refuse_too_large(estimator: DeepMixture, likelihood: likelihoods.Likelihood, place: torch.device) -> None:
+    """Refuse a model that the memory of this machine could not hold while it learns.
+
+    Raises:
+        InputError: saying how much that would be.
+    """
+    if place.type != "cpu":
+        return
+    likelihood = copy.deepcopy(likelihood)
+    with torch.device("meta"):  # shapes without values
+        n = sum(parameter.numel() for parameter in estimator._module(likelihood).parameters())
+    given = f"a model with {n:,} weights, for rows of {estimator.n_features_in_:,} values"
+    check_memory(n * BYTES_A_WEIGHT, given, "smaller rows, or smaller layers (hidden)")
 
 
 def _choose(estimator: DeepMixture, array: np.ndarray) -> likelihoods.Choice:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar, dataclass_transform
 import numpy as np
 import torch
 
-from cpvae.arguments import between, one_of, seed, whole
+from cpvae.arguments import MOST, between, one_of, seed, whole
 from cpvae.errors import InputError
 
 T = TypeVar("T")
@@ -62,22 +62,22 @@ def check(estimator: Any) -> None:
         raise InputError("; ".join(faults))
 
 
-def whole_from(least: int) -> Check:
-    """Make a check for whole numbers from `least` on."""
-    return partial(_whole_from, least)
+def whole_from(least: int, most: int = MOST) -> Check:
+    """Make a check for whole numbers from `least` to `most`."""
+    return partial(_whole_from, least, most)
 
 
-def _whole_from(least: int, name: str, value: Any) -> None:
-    whole(name, value, least)
+def _whole_from(least: int, most: int, name: str, value: Any) -> None:
+    whole(name, value, least, most)
 
 
-def within(low: float, high: float, lowest: bool = False) -> Check:
-    """Make a check for numbers between `low` and `high`, `low` itself only with `lowest`."""
-    return partial(_within, low, high, lowest)
+def within(low: float, high: float, lowest: bool = False, highest: bool = False) -> Check:
+    """Make a check for numbers between `low` and `high`, these themselves only with `lowest` and `highest`."""
+    return partial(_within, low, high, lowest, highest)
 
 
-def _within(low: float, high: float, lowest: bool, name: str, value: Any) -> None:
-    between(name, value, low, high, lowest)
+def _within(low: float, high: float, lowest: bool, highest: bool, name: str, value: Any) -> None:
+    between(name, value, low, high, lowest, highest)
 
 
 def among(names: Collection[str]) -> Check:

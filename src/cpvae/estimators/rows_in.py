@@ -13,15 +13,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from cpvae.data.containers import Given, as_rows
+from cpvae.data.limits import LARGEST, first_beyond
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame, first_gap
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
-
-CHUNK = 10_000  # rows looked at together
-LARGEST = 1e30  # float32 ends at 3.4e38; squares need room
 
 
 class RowsIn(BaseEstimator):  # type: ignore[misc]
@@ -177,8 +175,8 @@ def take(x: Any, index: np.ndarray) -> Any:
 
 def _refuse_large(array: Any) -> None:
     """Refuse values that leave float32."""
-    if array.dtype.kind != "f" or not len(array):
-        return
-    biggest = max(float(np.abs(array[start : start + CHUNK]).max()) for start in range(0, len(array), CHUNK))
-    if biggest > LARGEST:
-        raise InputError(f"values up to {biggest:.3g}: expected at most 1e30, what float32 holds; rescale them")
+    found = first_beyond(array)
+    if found is not None:
+        raise InputError(
+            f"a value of {float(array[found]):.3g}: expected at most {LARGEST:g}, what float32 holds; rescale the rows"
+        )

@@ -47,7 +47,8 @@ class CPVAE(Clusterer):
         kind: what rows are, one of `cpvae.data.containers.KINDS`, which has the rule of "auto".
         likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
             taken for text and missing cells), or "auto" to decide from the data.
-        noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
+        noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns, from 1e-6 to 1e6;
+            None learns it.
         schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
             "categorical", "count" or "ignore"; columns without names are "0", "1", ...
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
@@ -113,7 +114,7 @@ class CPVAE(Clusterer):
     temperature: tuple[float, float] = argument(falling, default=(1.0, 0.5))
     init: str = argument(among(("auto", *STARTS)), default="auto")
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
-    consistency: float = argument(within(0.0, math.inf, lowest=True), default=20.0)
+    consistency: float = argument(within(0.0, 1e6, True, True), default=20.0)
     released: tuple[str, ...] = argument(anything, default=())
 
     def check_params(self) -> None:

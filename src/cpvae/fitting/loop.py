@@ -29,7 +29,6 @@ from cpvae.errors import FitWarning, InputError
 from cpvae.files import append_line, write_atomic
 from cpvae.fitting.devices.capture import Captured
 from cpvae.fitting.devices.flat import Flat
-from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE, EpochRecord, Interrupted, Outcome
 from cpvae.fitting.runs import CHECKPOINT, HISTORY
@@ -117,7 +116,6 @@ def train(
     Raises:
         Interrupted: on Ctrl-C or SIGTERM, the state saved to `folder`.
     """
-    keep_freed()
     with torch.inference_mode(False), torch.enable_grad(), seeded(settings.seed), stop_requests() as asked_to_stop:
         run = _Run(model, rows, valid, expectation, settings, start, augment, folder, on_epoch)
         run.progress.start_seconds = start_seconds

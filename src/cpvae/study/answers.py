@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.arguments import whole
+from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture, clusters
@@ -71,7 +71,7 @@ def sample_rows(
 ) -> None:
     """New rows into a file; its suffix says how. In .npz a level is its code, its position in the schema."""
     whole("n_samples", n, 1)
-    check_memory(n * model.n_features_in_, f"n_samples={n}")
+    check_memory(n * model.n_features_in_ * BYTES_A_VALUE, f"n_samples={n}", "a smaller number")
     drawn_as_picture = out.suffix.lower() in PICTURES
     if drawn_as_picture and model.image_shape_ is None:
         raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
@@ -92,13 +92,6 @@ def sample_rows(
             first += "_"
         frame.insert(0, first, categories)
         write_atomic(out, frame.to_csv(index=False))
-
-
-def check_memory(n_values: int, given: str) -> None:
-    """Refuse so many numbers that this machine could not hold them; Linux would end the process instead."""
-    needed = n_values * BYTES_A_VALUE
-    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise InputError(f"{given}: needs about {needed / 1e9:,.0f} GB, more memory than there is; ask for fewer")
 
 
 def cluster_rows(

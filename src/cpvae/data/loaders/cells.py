@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.data.loaders.checks import check_labels, check_memory, check_x, input_error, needed, printable, reading
+from cpvae.data.limits import check_memory
+from cpvae.data.loaders.checks import check_labels, check_x, input_error, needed, printable, reading
 from cpvae.data.loaders.records import Array, Asked, Opened, Split
 from cpvae.errors import nearest
 

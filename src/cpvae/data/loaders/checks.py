@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from cpvae.data.limits import LARGEST, first_beyond
 from cpvae.data.loaders.records import Array
 from cpvae.errors import InputError
-
-LIMIT = 1e30  # float32 ends at 3.4e38; sums over the features need room below that
-BLOCK_BYTES = 1 << 24  # rows are scanned in blocks of this size: a memory-mapped file is never read whole
 
 
 def input_error(message: str) -> InputError:
@@ -91,12 +88,6 @@ def needed(library: str, path: Path, extra: str) -> Iterator[None]:
         ) from error
 
 
-def check_memory(needed: int, given: str, advice: str) -> None:
-    """Refuse so many bytes that this machine could not hold them; Linux would end the process instead."""
-    if hasattr(os, "sysconf") and needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise input_error(f"{given}: needs about {needed / 1e9:,.0f} GB, more memory than there is; give {advice}")
-
-
 def check_rows(n: int, where: object) -> None:
     """At least two rows, or `InputError`."""
     if n < 2:
@@ -139,9 +130,9 @@ def _check_sparse(x: Any, where: object) -> Any:
     rows = SparseRows(x)
     rows.data = numeric(rows.data, where)
     check_rows(len(rows), where)
-    bad = ~(np.abs(rows.data.astype(np.float64)) <= LIMIT) if rows.data.dtype.kind == "f" else np.zeros(0, bool)
-    if bad.any():
-        at = int(bad.argmax())
+    found = first_beyond(rows.data, missing=False)
+    if found is not None:
+        at = found[0]
         row, column = int(np.searchsorted(rows.indptr, at, "right")) - 1, int(rows.indices[at])
         raise input_error(f"{where}: a sparse matrix, {_bad_value(float(rows.data[at]), row, [column], None)}")
     return rows
@@ -159,22 +150,9 @@ def numeric(x: Array, where: object) -> Array:
 
 def check_values(x: Array, where: object, names: Sequence[str] | None = None, missing: bool = False) -> None:
     """`InputError` at the first NaN, infinity or absolute value above 1e30, in row order; with `missing` NaN may be."""
-    if x.dtype.kind != "f":  # the largest 64-bit integer is 1.8e19
-        return
-    step = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
-    for start in range(0, len(x), step):
-        block = x[start : start + step]
-        # a NaN makes both comparisons false
-        if float(block.min()) >= -LIMIT and float(block.max()) <= LIMIT:
-            continue
-        bad = ~(np.abs(block.astype(np.float64)) <= LIMIT)
-        if missing:
-            bad &= ~np.isnan(block)
-        if not bad.any():
-            continue
-        within, *feature = np.argwhere(bad)[0].tolist()
-        row = start + within
-        raise input_error(f"{where}: {_bad_value(float(x[(row, *feature)]), row, feature, names)}")
+    found = first_beyond(x, missing)
+    if found is not None:
+        raise input_error(f"{where}: {_bad_value(float(x[found]), found[0], list(found[1:]), names)}")
 
 
 def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] | None) -> str:
@@ -186,7 +164,7 @@ def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] 
         return f"missing value (NaN) {at}; expected a number everywhere; fill it or drop the row"
     if np.isinf(value):
         return f"infinity {at}; expected finite numbers; replace it or drop the row"
-    return f"{value:.3g} {at}; expected absolute values up to {LIMIT:g} (float32 arithmetic); rescale the data"
+    return f"{value:.3g} {at}; expected absolute values up to {LARGEST:g} (float32 arithmetic); rescale the data"
 
 
 def check_labels(y: Array, n: int, where: object) -> Array:

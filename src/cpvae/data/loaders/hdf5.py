@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cpvae.data.limits import check_memory
 from cpvae.data.loaders import roles
-from cpvae.data.loaders.checks import check_memory, input_error, needed, reading
+from cpvae.data.loaders.checks import input_error, needed, reading
 from cpvae.data.loaders.records import Asked, Opened
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cpvae.data.loaders.checks import check_memory, check_rows, input_error, reading
+from cpvae.data.limits import check_memory
+from cpvae.data.loaders.checks import check_rows, input_error, reading
 from cpvae.data.loaders.records import Array, Asked, Opened, Split
 from cpvae.errors import InputError
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from cpvae.data.limits import check_memory
 from cpvae.data.loaders import roles
-from cpvae.data.loaders.checks import check_memory, input_error, reading
+from cpvae.data.loaders.checks import input_error, reading
 from cpvae.data.loaders.hdf5 import read_hdf5
 from cpvae.data.loaders.records import Asked, Opened, Split
 

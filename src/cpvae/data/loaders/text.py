@@ -37,9 +37,7 @@ OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open,
 MARKS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}  # in order of preference
 BLANKS = " "
 SAMPLE_LINES, SAMPLE_LETTERS = 1000, 2**18  # looked at to find the mark and the header
-CONTROLS = frozenset(
-    map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)])
-)  # never in a text; what terminals obey may be
+CONTROLS = frozenset(map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)]))  # in no text
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 MOST_LINE = 2**27  # letters: no line of a table is longer
 

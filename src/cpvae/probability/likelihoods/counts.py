@@ -15,7 +15,7 @@ rare in all rows stays small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, NegativeBinomial
 from torch.nn import functional as F
-from torch.types import _size
 
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
@@ -68,7 +67,7 @@ class CountsDistribution(Distribution):
         depth = self.typical if self.depth is None else self.depth.unsqueeze(-1)
         return depth * self.log_share.exp()
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Counts, ``(*sample_shape, ..., F)``."""
         shape = torch.Size([*sample_shape, *self.batch_shape])
         log_depth = self.log_depth[0] + self.log_depth[1] * torch.randn(shape, dtype=self.r.dtype, device=self.r.device)

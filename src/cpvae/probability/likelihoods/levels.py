@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
-from torch.types import _size
 
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
@@ -145,9 +144,9 @@ class DiscretisedLogistic(Distribution):
         at_low, at_high = self.loc / self.width, (self.loc - self.top) / self.width
         return self.width * (F.softplus(at_low) - F.softplus(at_high))
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Levels, ``(*sample_shape, ..., F)``."""
-        shape = self._extended_shape(sample_shape)
+        shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device).clamp(1e-6, 1 - 1e-6)
         return torch.minimum((self.loc + self.width * u.logit()).round().clamp_min(0), self.top)
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, NegativeBinomial
-from torch.types import _size
 
 
 class MixedDistribution(Distribution):
@@ -38,7 +37,7 @@ class MixedDistribution(Distribution):
         """The mean of numbers and counts; of a category the code of its most likely level."""
         return self._join([part.mode if isinstance(part, Categorical) else part.mean for _, part in self.parts])
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008  # as torch has it
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """One draw, ``(..., F)``."""
         assert not len(sample_shape), "one draw at a time"
         return self._join([part.sample() for _, part in self.parts])
