@@ -204,6 +204,9 @@ def test_two_processes_resume_what_one_began(together, tmp_path):
     folder = tmp_path / "run"
 
     class Stop:
+        def say(self, text):
+            pass
+
         def phase(self, title, n_epochs):
             pass
 

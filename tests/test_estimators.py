@@ -264,11 +264,13 @@ def test_data_frames_bring_the_names_of_their_columns():
     frame = pd.DataFrame(blobs()[0], columns=["age", "income", "rate", "debt"])
     model = CPVAE(3, **QUICK).fit(frame)
     assert model.feature_names_in_.tolist() == list(frame.columns)
-    with pytest.raises(InputError, match="feature names should match"):
+    np.testing.assert_array_equal(model.predict(frame[["debt", "age", "rate", "income"]]), model.predict(frame))
+    with pytest.warns(FitWarning, match="no column 'age', taken as missing"):
         model.predict(frame.rename(columns={"age": "years"}))
-    with pytest.warns(FitWarning, match=r"2 constant columns: 'a' \(1\), 'c' \(2.5\), left out of the model"):
-        alone = CPVAE(3, **{**QUICK, "max_epochs": 1}).fit(frame.assign(a=1.0, c=2.5)[["age", "a", "c"]])
-    assert alone.sample(5)[0][:, 1:].tolist() == [[1.0, 2.5]] * 5
+    with pytest.warns(
+        FitWarning, match=r"2 of 3 columns are left out: 'a' \(its only value is 1\), 'c' \(its only val"
+    ):
+        CPVAE(3, **QUICK).fit(frame.assign(a=1.0, c=2.5)[["age", "a", "c"]])
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_moments_keep_their_time():
 
 
 def test_left_out_columns_say_why():
-    assert LeftOut("a", "single value", "3").describe() == "a: left out, single value 3"
+    assert LeftOut("a", "single value", "3").describe() == "a: left out, its only value is 3"
     found = column_of(pd.Series(np.full(5, 3)), "a")
     assert found == LeftOut("a", "single value", "3")
     assert column_of(pd.Series(np.full(5, 2.5)), "a") == LeftOut("a", "single value", "2.5")

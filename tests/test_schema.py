@@ -314,7 +314,11 @@ TEXT = pd.DataFrame({"a": [f"row {i}" for i in range(200)], "b": np.arange(200) 
 @pytest.mark.parametrize(
     ("frame", "given", "message"),
     [
-        (pd.DataFrame({"a": [None, None], "b": [1, 1]}), {}, "no column is left to model: 'a' (no value), 'b' (single"),
+        (
+            pd.DataFrame({"a": [None, None], "b": [1, 1]}),
+            {},
+            "no column is left to model: 'a' (no value), 'b' (its only",
+        ),
         (mixed(), {"sizes": "numeric"}, "the schema names column 'sizes' that is not there; did you mean 'size'?"),
         (mixed(), {"size": "number"}, "the schema says 'number' of column 'size'"),
         (mixed(), {"size": "numerc"}, "did you mean 'numeric'?"),

@@ -498,7 +498,8 @@ def test_save_and_load(fitted, tmp_path):
 
 def test_a_schema_is_kept_and_its_ignored_columns_may_be_there_or_not(tmp_path):
     frame = mixed(80).assign(code=[f"row {i}" for i in range(80)])
-    assert CPVAE(2, **QUICK).fit(frame).schema_.identifiers == ("code",)
+    with pytest.warns(FitWarning, match=r"1 of 11 columns are left out: 'code' \(identifier\); to model one, say in a"):
+        assert CPVAE(2, **QUICK).fit(frame).schema_.identifiers == ("code",)
     given = {"code": "ignore", "visits": "numeric"}
     model = clone(CPVAE(2, schema=given, **QUICK)).fit(frame)
     assert model.n_features_in_ == 10
@@ -526,18 +527,26 @@ def test_arrays_with_missing_cells(make):
         model.score(x[:, :2])
 
 
-def test_plain_numbers_are_fitted_as_before():
-    """No schema where no cell needs one, unless it is asked for."""
+def test_a_table_is_modelled_by_its_columns_and_an_array_as_a_matrix():
+    """A missing cell changes the kind of no column, and rows may lack it later."""
     x = np.random.default_rng(0).poisson(2, (60, 3)).astype(float)
-    for rows in (
-        x,
-        x.tolist(),
-        pd.DataFrame(x, columns=list("abc")),
-        pd.DataFrame(x, columns=list("abc"), dtype=object),
-    ):
+    for rows in (x, x.tolist(), x.astype(object)):
         model = CPVAE(2, **QUICK).fit(rows)
         assert (model.likelihood_, model.schema_) == ("gaussian", None)
         assert isinstance(model.sample(2)[0], np.ndarray)
+    gap = x.copy()
+    gap[3, 1] = np.nan
+    for rows in (gap, gap.tolist(), np.where(np.isnan(gap), None, gap)):
+        schema = CPVAE(2, **QUICK).fit(rows).schema_
+        assert [(column.kind, column.missing) for column in schema.columns] == [
+            ("numeric", 0),
+            ("numeric", 1),
+            ("numeric", 0),
+        ]
+    for rows in (pd.DataFrame(x), pd.DataFrame(gap), pd.DataFrame(gap, dtype=object)):
+        model = CPVAE(2, **QUICK).fit(rows)
+        assert (model.likelihood_, [column.kind for column in model.schema_.columns]) == ("columns", ["count"] * 3)
+        assert np.isfinite(model.score_samples(pd.DataFrame(gap))).all()
     for asked in ({"likelihood": "columns"}, {"schema": {}}, {"schema": {"0": "count"}}):
         model = CPVAE(2, **QUICK, **asked).fit(x)
         assert [column.kind for column in model.schema_.columns] == ["count"] * 3
@@ -599,7 +608,7 @@ def test_from_the_table_to_new_rows_and_a_report(place):
     assert json.loads(answer.out)["accuracy"] > 0
     assert "  plan: categorical, 4 levels ('basic', 'family', 'free', 'premium'); " in answer.err
     assert "  calls: count; " in answer.err
-    assert "  code: left out, ignored" in answer.err
+    assert "likelihood columns: a table: each column after its kind" in answer.err
     assert "for a column that holds labels: --labels COLUMN" in answer.err
     config = json.loads((place / "run" / "config.json").read_text())
     assert config["params"]["schema"] == {"code": "ignore", "visits": "numeric"}
@@ -635,22 +644,25 @@ def test_resume_keeps_the_schema(place, monkeypatch):
     np.testing.assert_array_equal(whole.weights_, resumed.weights_)
 
 
-def test_what_needs_no_schema_gets_none(place):
+def test_a_wide_table_of_one_kind_is_a_matrix(place):
     random = np.random.default_rng(0)
     for name, values, likelihood in (
-        ("numbers", random.normal(size=(60, 3)), "gaussian"),
-        ("ink", random.integers(0, 2, (60, 3)), "bernoulli"),
-        ("scaled to [0, 1]", np.clip(random.normal(0.5, 0.6, (60, 3)), 0, 1), "gaussian"),
-        ("counts", random.poisson(2, (60, 3)), "columns"),
-        ("levels", np.column_stack([random.normal(size=60), np.arange(60) % 2]), "columns"),
+        ("few", random.normal(size=(60, 3)), "columns"),
+        ("numbers", random.normal(size=(60, 100)), "gaussian"),
+        ("ink", random.integers(0, 2, (60, 100)), "bernoulli"),
+        ("scaled to [0, 1]", np.clip(random.normal(0.5, 0.6, (60, 100)), 0, 1), "gaussian"),
     ):
-        pd.DataFrame(values).add_prefix("x").to_csv(f"{name}.csv", index=False)
+        frame = pd.DataFrame(values).add_prefix("x").assign(id=[f"row {i}" for i in range(60)])
+        frame.to_csv(f"{name}.csv", index=False)
         done("fit", f"{name}.csv", "--out", name, *TINY)
-        assert load(name).likelihood_ == likelihood, name
-        assert (load(name).schema_ is None) == (likelihood != "columns")
+        model = load(name)
+        assert (model.likelihood_, model.schema_.identifiers) == (likelihood, ("id",)), name
         done("evaluate", name, f"{name}.csv")
-    done("fit", "counts.csv", "--out", "asked", "--likelihood", "gaussian", *TINY)
-    assert load("asked").likelihood_ == "gaussian"
+        new, _ = model.sample(2)
+        assert list(new.columns) == list(frame.columns[:-1])
+    frame.loc[3, "x7"] = None
+    with pytest.raises(InputError, match=r"row 3 .*; expected a number in every cell of a matrix of 100 columns"):
+        model.score(frame)
 
 
 def test_the_named_table():
@@ -694,7 +706,11 @@ BAD_FITS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
     "no mapping": (lambda f: f, "[1]", "--schema s.json: holds a list; expected a JSON object of columns and kinds"),
     "no JSON": (lambda f: f, "{", "--schema s.json: Expecting property name"),
     "everything ignored": (lambda f: f[["plan"]], '{"plan": "ignore"}', "no column is left to model"),
-    "all constant": (lambda f: f[["plan"]].assign(plan=3, b="u"), "{}", "left to model: 'plan' (single value 3), 'b'"),
+    "all constant": (
+        lambda f: f[["plan"]].assign(plan=3, b="u"),
+        "{}",
+        "left to model: 'plan' (its only value is 3), 'b'",
+    ),
 }
 
 

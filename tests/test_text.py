@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpvae import CPVAE, InputError
+from cpvae import InputError
 from cpvae.data.loaders import load
 from cpvae.data.loaders.text import find_form
 from cpvae.data.schema import Schema
@@ -273,17 +273,3 @@ def test_a_schema_is_a_file(tmp_path, monkeypatch):
     }.items():
         assert refused("fit", "t.csv", "--schema", name, "--out", "new", *TINY).startswith(f"--schema {name}: {said}")
     assert not Path("new").exists()
-
-
-def test_lists_of_rows_as_arrays_are(tmp_path):
-    """One cell that is missing changes the kind of none."""
-    x = R.poisson(2, (60, 3)).astype(float)
-    gap = x.copy()
-    gap[3, 1] = np.nan
-    for rows in (gap, gap.tolist(), np.where(np.isnan(gap), None, gap)):
-        model = CPVAE(2, latent_dim=2, hidden=(8,), max_epochs=1, random_state=0).fit(rows)
-        assert [(column.kind, column.missing) for column in model.schema_.columns] == [
-            ("numeric", 0),
-            ("numeric", 1),
-            ("numeric", 0),
-        ]

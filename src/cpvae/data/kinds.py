@@ -72,8 +72,17 @@ class LeftOut:
     value: str = ""
 
     def describe(self) -> str:
-        """Say in a line that the column is left out, and why."""
-        return f"{self.name}: left out, {self.why}{f' {self.value}' if self.value else ''}"
+        """Say in a line that the column is left out, and why.
+
+        >>> LeftOut("a", CONSTANT, "3").describe()
+        'a: left out, its only value is 3'
+        """
+        return f"{self.name}: left out, {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return f"its only value is {self.value}" if self.why == CONSTANT else self.why
 
 
 def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = None) -> Column | LeftOut:

@@ -106,7 +106,7 @@ class Schema:
         columns = tuple(column for column in found.values() if isinstance(column, Column))
         left = tuple(column for column in found.values() if isinstance(column, LeftOut))
         if not columns:
-            why = enumerated([f"{one.name!r} ({one.why}{f' {one.value}' if one.value else ''})" for one in left])
+            why = enumerated([f"{one.name!r} ({one.reason})" for one in left])
             raise InputError(
                 f"no column is left to model: {why}; expected one or more that vary; ignore fewer in the schema, or "
                 "say what they hold"
@@ -262,6 +262,16 @@ class Schema:
         lines |= {one.name: one.describe() for one in self.left_out}
         return [lines.get(name, f"{name}: left out") for name in self.given]
 
+    def without(self) -> str:
+        """Say which columns the rule left out, and why; "" where there are none, or the user left them out.
+
+        >>> Schema.infer(pd.DataFrame({"a": [1.5, 2.5, 3.5], "b": 3, "c": None})).without()
+        "2 of 3 columns are left out: 'b' (its only value is 3), 'c' (no value)"
+        """
+        left = [f"{one.name!r} ({one.reason})" for one in self.left_out if one.why != kinds.ASKED]
+        verb = "columns are" if len(self.given) > 1 else "column is"
+        return f"{len(left):,} of {len(self.given):,} {verb} left out: {enumerated(left)}" if left else ""
+
     def as_given(self) -> dict[str, str | list[Level]]:
         """Say of each column what a fit to a part of the rows must know: its kind, or its levels.
 
@@ -321,14 +331,14 @@ def _tell(said: list[str], strict: bool) -> None:
 
 
 def check_numbers(matrix: np.ndarray, names: Sequence[str]) -> None:
-    """Refuse an infinity or an absolute value above 1e30; rows are read in parts, missing cells pass.
+    """Refuse an infinity or an absolute value above 1e30; missing cells pass.
 
     Raises:
         Fault: naming the first such cell.
     """
-    found = first_beyond(matrix)
-    if found is not None:
-        row, column = found
+    place = first_beyond(matrix)
+    if place is not None:
+        row, column = place
         value = float(matrix[row, column])
         raise infinite(names[column], row) if np.isinf(value) else too_large(names[column], value, row)
 

@@ -46,7 +46,7 @@ class Prepared:
         array: all rows given, checked, ``(n, features)``; valid_array: those given for validation, or None.
         rows, valid: what is trained on, and what the validation bound is of.
         parts: the split of `array`, or None where validation rows are given.
-        likelihood: with the units of the training rows.
+        likelihood: with the units of the training rows; why: it was chosen, in words.
         seeds: one for each restart.
     """
 
@@ -56,6 +56,7 @@ class Prepared:
     valid: Rows
     parts: Split | None
     likelihood: likelihoods.Likelihood
+    why: str
     seeds: list[int]
 
     def data(self) -> dict[str, Any]:
@@ -91,6 +92,9 @@ def prepare(
     """
     estimator.check_params()
     array = estimator._check_rows(X, reset=True)
+    left = estimator.schema_.without() if estimator.schema_ is not None else ""
+    if left:
+        warnings.warn(f"{left}; to model one, say in a schema what it holds", FitWarning, stacklevel=4)
     if len(array) < estimator.n_components:
         raise InputError(
             f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "
@@ -118,9 +122,10 @@ def prepare(
         valid_array = estimator._check_rows(X_valid, reset=False)
         valid = Rows(valid_array, device=place)
     refuse_one_row(rows)
-    likelihood = likelihoods.make(_choose(estimator, array).name, rows, estimator._form(), valid).to(place)
+    choice = _choose(estimator, array)
+    likelihood = likelihoods.make(choice.name, rows, estimator._form(), valid).to(place)
     _refuse_too_large(estimator, likelihood, place)
-    return Prepared(array, valid_array, rows, valid, parts, likelihood, seeds)
+    return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds)
 
 
 def refuse_one_row(rows: Rows) -> None:
@@ -178,6 +183,8 @@ def train(
         Interrupted: Ctrl-C or SIGTERM.
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
+    for line in [*estimator._taken_for(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:
+        reporter.say(line)
     try:
         asked = [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
         fits = run_all(asked, prepared.rows, prepared.valid, reporter)

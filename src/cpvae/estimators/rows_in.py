@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,13 @@ from torch import Tensor
 from cpvae.data.containers import Given, as_rows
 from cpvae.data.limits import LARGEST, first_beyond
 from cpvae.data.rows import Rows
-from cpvae.data.schema import Schema, as_frame, first_gap
+from cpvae.data.schema import EVERY, Schema, as_frame, first_gap
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
+
+COLUMNS_TOLD = 20
 
 
 class RowsIn(BaseEstimator):  # type: ignore[misc]
@@ -63,20 +65,15 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         elif given.kind == "images" and given.shape != self.image_shape_:
             expected = self.image_shape_ or f"{self.n_features_in_} columns"
             raise InputError(f"images of shape {given.shape}: the model was fitted on {expected}; give such rows")
-        asked = self.likelihood == "columns" or self.schema is not None
-        by_column = asked if reset else self.schema_ is not None
-        if not by_column:
-            where = first_gap(X)
-            if where and given.kind == "images":
-                raise InputError(f"{where}, of images; expected a number in every pixel; fill it or drop the row")
-            if where and not (reset and self.likelihood == "auto"):
-                raise InputError(
-                    f"{where}; expected numbers in all cells, for likelihood "
-                    f"{(self.likelihood if reset else self.likelihood_)!r}; drop it, or fit with likelihood 'columns'"
-                )
-            by_column = bool(where)
-        if by_column:
-            return self._encode(given.values if given.kind == "images" else X, reset)  # images are no table
+        if reset:
+            self.schema_ = infer_schema(given, self.likelihood, self.schema)
+        if self.schema_ is not None:
+            return self._encode(X, reset)
+        where = first_gap(X)
+        if where and given.kind == "images":
+            raise InputError(f"{where}, of images; expected a number in every pixel; fill it or drop the row")
+        if where:
+            raise _no_gap(where, self.likelihood if reset else self.likelihood_)
         if isinstance(X, SparseRows):
             return self._check_sparse(given, reset)
         try:
@@ -118,19 +115,38 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
 
     def _encode(self, X: Any, reset: bool) -> np.ndarray:
         """Turn a table into the numbers of its schema, ``(n, columns modelled)``."""
-        frame = as_frame(X, None if reset or self.schema_ is None else self.schema_.given)
-        if len(frame) < 1 + reset or not frame.shape[1]:
-            raise InputError(
-                f"a table of {len(frame)} rows (n_samples={len(frame)}) and {frame.shape[1]} columns: expected at "
-                f"least {1 + reset} row{'s' * reset} and 1 column"
-            )
-        if reset:
-            self.schema_ = Schema.of_numbers(frame) if self.signal_shape_ else Schema.infer(frame, self.schema)
-            places = [self.schema_.given.index(name) for name in self.schema_.names]
-            kept = frame.iloc[:, places]
-            validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         assert self.schema_ is not None
-        return self.schema_.encode(frame)
+        frame = as_frame(X, None if reset else self.schema_.given)
+        _refuse_small(frame, 1 + reset)
+        if reset:
+            kept = frame[[name for name in frame.columns if str(name) in set(self.schema_.names)]]
+            validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
+        matrix = self.schema_.encode(frame)
+        if self.schema_.is_matrix and self.likelihood != "columns":
+            where = first_gap(matrix)
+            if where:
+                raise InputError(
+                    f"{where}; expected a number in every cell of a matrix of {matrix.shape[1]} columns, as in the "
+                    "fit; fill it or drop the row, or fit with likelihood 'columns'"
+                )
+        return matrix
+
+    def _taken_for(self) -> list[str]:
+        """Say what the rows of the fit were taken for, a line each, and how to say otherwise."""
+        lines = list(self.notes_)
+        if self.schema_ is None:
+            return lines
+        columns = [column.describe() for column in self.schema_.columns]
+        lines += [*self.schema_.notes, *(f"  {line}" for line in columns[:COLUMNS_TOLD])]
+        if len(columns) > COLUMNS_TOLD:
+            lines.append(
+                f"  and {len(columns) - COLUMNS_TOLD:,} more columns; all of them are in the schema of the model"
+            )
+        lines.append(
+            "to say otherwise: schema={'visits': 'count', 'id': 'ignore'}, or --schema FILE.json; for a column of "
+            "labels: --labels COLUMN"
+        )
+        return lines
 
     def _form(self) -> Form:
         """Tell a likelihood what is known of the rows beside their values."""
@@ -156,6 +172,55 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         if shape is not None:
             return array.reshape(-1, *shape)
         return array if self.schema_ is None else self.schema_.decode(array)
+
+
+def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None) -> Schema | None:
+    """Find the schema by which rows are to be fitted: one rule, wherever they come from.
+
+    The columns of a table are modelled each after its kind. A matrix is one of numbers, and needs a schema only where
+    cells are missing.
+
+    Args:
+        given: the rows.
+        likelihood: that of the estimator, by name.
+        asked: its `schema`.
+
+    Returns:
+        None where rows are plain numbers.
+
+    Raises:
+        InputError: what `Schema.infer` refuses; no table where a schema needs one.
+    """
+    if given.kind == "signals":
+        return Schema.of_numbers(as_frame(given.flat)) if first_gap(given.flat) else None
+    if likelihood == "columns" or asked is not None:
+        frame = as_frame(given.values)
+        _refuse_small(frame, 2)
+        return Schema.infer(frame, asked)
+    if likelihood != "auto" or given.kind not in ("table", "matrix"):
+        return None
+    if given.kind == "matrix" and not first_gap(given.flat):
+        return None
+    frame = as_frame(given.flat)
+    _refuse_small(frame, 2)
+    return Schema.infer(frame, None if given.kind == "table" else {EVERY: "numeric"})
+
+
+def _refuse_small(frame: pd.DataFrame, least: int) -> None:
+    """Refuse a table of too few rows, or without columns."""
+    if len(frame) < least or not frame.shape[1]:
+        raise InputError(
+            f"a table of {len(frame)} rows (n_samples={len(frame)}) and {frame.shape[1]} columns: expected at "
+            f"least {least} row{'s' * (least > 1)} and 1 column"
+        )
+
+
+def _no_gap(where: str, likelihood: str) -> InputError:
+    """Say that a likelihood needs numbers in all cells."""
+    return InputError(
+        f"{where}; expected numbers in all cells, for likelihood {likelihood!r}; drop it, or fit with likelihood "
+        "'columns'"
+    )
 
 
 def as_table(x: Any, names: Sequence[str] | None) -> Any:

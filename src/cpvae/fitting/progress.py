@@ -14,6 +14,9 @@ from cpvae.fitting.records import EpochRecord
 class Reporter(Protocol):
     """What a fit tells while it runs."""
 
+    def say(self, text: str) -> None:
+        """Tell what rows were taken for, a line at a time, before anything is trained."""
+
     def phase(self, title: str, n_epochs: int) -> None:
         """A new phase of so many epochs begins."""
 
@@ -26,6 +29,9 @@ class Reporter(Protocol):
 
 class Silent:
     """Says nothing."""
+
+    def say(self, text: str) -> None:
+        pass
 
     def phase(self, title: str, n_epochs: int) -> None:
         pass
@@ -53,6 +59,9 @@ class Terminal:
         self.console = Console(file=stream or sys.stderr)
         self.bar: Progress | None = None
         self.title, self.n_epochs = "", 0
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def phase(self, title: str, n_epochs: int) -> None:
         self.close()

@@ -14,7 +14,6 @@ import numpy as np
 from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
-from cpvae.data.schema import Schema
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
@@ -23,11 +22,10 @@ from cpvae.fitting.devices.rank import is_main
 from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, rows_of, schema_for, tell_notes
+from cpvae.study.inputs import choose_split_for_fit, estimator_for, rows_of, tell_notes
 
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
-COLUMNS_TOLD = 20
 JUDGED_ROWS = 100_000  # at most, behind the metrics that a fit leaves
 
 
@@ -74,9 +72,6 @@ def fit_run(
     rows = rows_of(data, choose_split_for_fit(data))
     if say is not None and not quiet:
         tell_notes(data, say)
-        schema = schema_for(data, rows, estimator)
-        if schema is not None:
-            tell(schema, say)
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     with runs.warnings_noted(out) if is_main() else nullcontext():
         estimator.fit(
@@ -149,16 +144,6 @@ def learned_from(run: Path, source: str, split: str) -> bool:
     about = runs.read_config(run)["about"]
     same = source == about.get("source") if source in loaders.NAMES else found_at(source) == about.get("found_at")
     return same and split == about.get("split")
-
-
-def tell(schema: Schema, say: Callable[[str], None]) -> None:
-    """Say what the columns were taken for, a line each, and how to say otherwise."""
-    lines = schema.describe()
-    for line in lines[:COLUMNS_TOLD]:
-        say(f"  {line}")
-    if len(lines) > COLUMNS_TOLD:
-        say(f"  and {len(lines) - COLUMNS_TOLD} more columns; all of them are in the run's {runs.CONFIG}")
-    say("to say otherwise: --schema FILE.json; for a column that holds labels: --labels COLUMN")
 
 
 def picture(model: DeepMixture) -> Any:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cpvae.data.containers import as_rows
 from cpvae.data.loaders import Dataset
-from cpvae.data.schema import Schema, as_frame, first_gap
+from cpvae.data.schema import Schema, first_gap
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import infer_schema
 from cpvae.study.evaluation import rows_at
 from cpvae.study.inputs import choose_split_for_fit
 
@@ -79,7 +81,12 @@ def schema_of(estimator: DeepMixture, parts: Sequence[Any]) -> Schema | None:
     Raises:
         InputError: what `Schema.infer` refuses.
     """
-    by_column = estimator.likelihood == "columns" or estimator.schema is not None
-    if not by_column and not (estimator.likelihood == "auto" and any(first_gap(rows) for rows in parts)):
-        return None
-    return Schema.infer(pd.concat([as_frame(rows) for rows in parts], ignore_index=True), estimator.schema)
+    if all(isinstance(rows, pd.DataFrame) for rows in parts):
+        whole: Any = pd.concat(parts, ignore_index=True)
+    else:
+        asked = estimator.likelihood == "columns" or estimator.schema is not None
+        flat = [as_rows(rows).flat for rows in parts]
+        if not asked and not any(first_gap(rows) for rows in flat):  # plain numbers, which may be many
+            return None
+        whole = np.concatenate(flat)
+    return infer_schema(as_rows(whole, estimator.kind), estimator.likelihood, estimator.schema)

@@ -15,12 +15,9 @@ import numpy as np
 from cpvae.data import loaders
 from cpvae.data.faults import enumerated
 from cpvae.data.loaders import Dataset
-from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.estimators.zoo import ESTIMATORS
-from cpvae.probability.likelihoods.choice import LIKELIHOODS, choose
-from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.study.evaluation import choose_split
 
 
@@ -173,31 +170,13 @@ def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
 
 
 def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixture:
-    """The same, with the likelihood that the data set names, or that its columns ask for, unless another is given."""
+    """Make an estimator with the likelihood that the data set names, unless another is given."""
     estimator = make_estimator(name, params)
     if params.get("likelihood", "auto") == "auto" and data.likelihood is not None and not params.get("schema"):
         estimator.set_params(likelihood=data.likelihood)
     if data.kind in ("signals", "counts") and params.get("kind", "auto") == "auto":
         estimator.set_params(kind=data.kind)
-    if schema_for(data, rows_of(data, choose_split_for_fit(data)), estimator) is not None:
-        estimator.set_params(likelihood="columns")
     return estimator
-
-
-def schema_for(data: Dataset, rows: Any, estimator: DeepMixture) -> Schema | None:
-    """The schema by which a table is to be fitted, or None where its columns are all alike.
-
-    Alike are numbers without missing cells, and what one likelihood takes to be of one kind, such as ink
-    (`cpvae.probability.likelihoods.choice.choose`).
-    """
-    if data.kind != "table" or estimator.likelihood not in ("auto", "columns"):
-        return None
-    asked = estimator.likelihood == "columns" or estimator.schema is not None
-    values = data.splits[choose_split_for_fit(data)].x
-    if not asked and isinstance(values, np.ndarray) and LIKELIHOODS[choose(values, Form(values.shape[1:])).name].alike:
-        return None
-    schema = Schema.infer(rows, estimator.schema)
-    return schema if asked or not schema.all_numeric else None
 
 
 def choose_split_for_fit(data: Dataset) -> str:

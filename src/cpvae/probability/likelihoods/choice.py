@@ -46,7 +46,7 @@ def choose(x: np.ndarray, form: Form) -> Choice:
     >>> choose(np.array([[0.1, 0.9], [0.3, 0.2]]), Form((2,))).name
     'gaussian'
     """
-    if form.schema is not None:
+    if form.schema is not None and not form.schema.is_matrix:
         return Choice(Columns.name, "a table: each column after its kind")
     shape = form.shape
     rows = Rows(x)

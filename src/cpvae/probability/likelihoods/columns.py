@@ -50,7 +50,6 @@ class Columns(Likelihood):
         "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
         "densities in the units of the data"
     )
-    mixed = True
     far = Gaussian.far
     min_noise = Gaussian.min_noise
     most_log_mean = 30.0  # of a count, in units of m_j: beyond it sampling would leave the floating numbers
@@ -69,6 +68,7 @@ class Columns(Likelihood):
         for size in self.sizes:
             self._place(f"levels_{size}", levels == size)
         n, m = len(self.numeric), len(self.count)
+        self.mixed = n < len(kinds) or len(self.gaps) > 0
         double = torch.float64
         self.register_buffer("loc", torch.zeros(n, dtype=double))
         self.register_buffer("scale", torch.ones(n, dtype=double))

@@ -170,7 +170,6 @@ class Levels(Likelihood):
     name = "levels"
     description = "levels: a discretised logistic for each position, probabilities of the levels themselves"
     discrete = True
-    alike = True
     least = 0.25
 
     def __init__(self, grid: Grid, loc: Tensor, scale: Tensor, noise: float | None = None):

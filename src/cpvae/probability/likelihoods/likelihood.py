@@ -81,7 +81,6 @@ class Likelihood(nn.Module, ABC):
         name: as on the command line.
         description: a line for reports.
         discrete: whether it gives rows a probability; otherwise a density, which moves with the units of the data.
-        alike: whether it takes all columns of a matrix to be of one kind, so that no schema is asked for.
         mixed: whether columns are of several kinds, so that distances between rows say little and rows are clustered
             by latent classes of their `cells`.
         n_inputs: how many numbers the encoder gets for one row.
@@ -92,8 +91,7 @@ class Likelihood(nn.Module, ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     discrete: ClassVar[bool] = False
-    alike: ClassVar[bool] = False
-    mixed: ClassVar[bool] = False
+    mixed: bool = False
     n_inputs: int
     n_outputs: int
     limits: tuple[float, float] | None = None
