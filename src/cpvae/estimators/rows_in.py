@@ -143,8 +143,8 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
                 f"  and {len(columns) - COLUMNS_TOLD:,} more columns; all of them are in the schema of the model"
             )
         lines.append(
-            "to say otherwise: schema={'visits': 'count', 'id': 'ignore'}, or --schema FILE.json; for a column of "
-            "labels: --labels COLUMN"
+            "to say otherwise: schema={'visits': 'count', 'id': 'ignore'}, or --schema FILE.json; for a column that "
+            "holds labels: --labels COLUMN"
         )
         return lines
 
