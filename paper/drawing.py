@@ -184,7 +184,7 @@ def fig7(found: Sequence[Drawn]) -> Figure | None:
         for k, share in enumerate(shares[j] for j in one.images["largest"]):
             text = axes.text(-2, (height + 2) * k + height / 2, f"{share:.0%}", ha="right", va="center", fontsize=8.5)
             text.set_color(INK if share >= PURE else figures.style.COLOURS[2])
-        mean = f"purity of mean images, all lines: {one.result['judged']['purity']:.1%}"
+        mean = f"purity of mean images {one.result['judged']['purity']:.1%}"
         if len(one.seeds) > 1:
             mean += f"; {len(one.seeds)} seeds {one.told('.1%', 'judged', 'purity')}"
         part = "category" if one.row.model == "cpvae" else "pseudo-input"
