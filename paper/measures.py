@@ -149,6 +149,15 @@ def judged(fit: Fitted) -> dict[str, Any]:
     return {"judged": found}
 
 
+def judged_drawn(fit: Fitted) -> dict[str, Any]:
+    """The same of rows whose pixels are drawn, beside real rows whose pixels are drawn too."""
+    judge = judge_for(fit.data, fit.place.parents[1] / JUDGES / fit.data.name)
+    found = judge_model(
+        fit.model, fit.data, judge, "test", n_samples=JUDGED_ROWS, per_component=ROWS_A_COMPONENT, mean=False
+    )
+    return {"judged_drawn": found}
+
+
 def sheet(fit: Fitted) -> dict[str, Any]:
     """The sheet of samples that a fit of images drew, beside the result."""
     if fit.picture is None or not (fit.place / runs.SAMPLES).exists():
@@ -225,7 +234,7 @@ def _variation(rows: np.ndarray, exact: np.ndarray) -> float:
 # What is measured of the rows in each folder of `experiments/`.
 MEASURES: dict[str, tuple[Measure, ...]] = {
     "clusters": (test, calibration, sheet),
-    "table1": (test, likelihood, relaxed, weights, reconstruction, judged, pictures),
+    "table1": (test, likelihood, relaxed, weights, reconstruction, judged, judged_drawn, pictures),
     "ablation": (test, relaxed, weights),
     "synthetic": (test, density),
 }

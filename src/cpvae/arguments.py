@@ -43,3 +43,11 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> None:
     """Refuse a name that is not known, with the nearest that is."""
     if value not in known:
         raise InputError(f"{name}={value!r} is unknown{nearest(str(value), known)}")
+
+
+def widths(name: str, value: Any) -> None:
+    """Refuse what is not a tuple of one width or more."""
+    if not isinstance(value, (tuple, list)) or not value:
+        raise InputError(f"{name}={value!r}: expected the widths of the hidden layers, such as (300, 300)")
+    for width in value:
+        whole(name, width, 1)

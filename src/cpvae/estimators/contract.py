@@ -26,7 +26,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from cpvae.arguments import between, one_of, seed, whole
+from cpvae.arguments import between, one_of, seed, whole, widths
 from cpvae.checkpoints import described, load_tensors, save_tensors, write_atomic, write_json
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
@@ -83,6 +83,7 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
     latent_dim: int
     network: str
     hidden: tuple[int, ...]
+    decoder_hidden: tuple[int, ...] | None
     likelihood: str
     noise: float | None
     schema: dict[str, str] | None
@@ -113,7 +114,9 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
 
     def _network(self) -> Network:
         """How encoders and decoders are built."""
-        return Conv(self.image_shape_) if self.network == "conv" else Dense(tuple(self.hidden))
+        if self.network == "conv":
+            return Conv(self.image_shape_)
+        return Dense(tuple(self.hidden), tuple(self.decoder_hidden or self.hidden[::-1]))
 
     def _expectation(self, total_steps: int) -> Expectation:
         return Exact()
@@ -137,11 +140,10 @@ class DeepMixture(TransformerMixin, DensityMixin, BaseEstimator, ABC):  # type: 
                 whole(name, getattr(self, name), least)
         one_of("preset", self.preset, tuple(PRESETS))
         one_of("precision", self.precision, PRECISIONS)
-        if not isinstance(self.hidden, (tuple, list)) or not self.hidden:
-            raise InputError(f"hidden={self.hidden!r}: expected the widths of the hidden layers, such as (300, 300)")
+        widths("hidden", self.hidden)
+        if self.decoder_hidden is not None:
+            widths("decoder_hidden", self.decoder_hidden)
         one_of("network", self.network, NETWORKS)
-        for width in self.hidden:
-            whole("hidden", width, 1)
         if self.learning_rate is not None:
             between("learning_rate", self.learning_rate, 0.0, 1.0)
         between("validation_fraction", self.validation_fraction, 0.0, 1.0)

@@ -45,7 +45,8 @@ class CPVAE(Clusterer):
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
         network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them. Of a dense network.
+        hidden: widths of the encoder's hidden layers, in a dense network.
+        decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
         likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
             taken for text and missing cells), or "auto" to decide from the data.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns; None learns it.
@@ -123,6 +124,7 @@ class CPVAE(Clusterer):
         latent_dim: int = 40,
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
+        decoder_hidden: tuple[int, ...] | None = None,
         likelihood: str = "auto",
         noise: float | None = None,
         schema: dict[str, str] | None = None,
@@ -259,6 +261,7 @@ class VAE(DeepMixture):
         latent_dim: int = 40,
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
+        decoder_hidden: tuple[int, ...] | None = None,
         likelihood: str = "auto",
         noise: float | None = None,
         schema: dict[str, str] | None = None,
@@ -330,6 +333,7 @@ class MoGVAE(Clusterer):
         latent_dim: int = 40,
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
+        decoder_hidden: tuple[int, ...] | None = None,
         likelihood: str = "auto",
         noise: float | None = None,
         schema: dict[str, str] | None = None,
@@ -395,6 +399,7 @@ class VampVAE(Clusterer):
         latent_dim: int = 40,
         network: str = "dense",
         hidden: tuple[int, ...] = (300, 300),
+        decoder_hidden: tuple[int, ...] | None = None,
         likelihood: str = "auto",
         noise: float | None = None,
         schema: dict[str, str] | None = None,

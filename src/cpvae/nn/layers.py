@@ -194,13 +194,15 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Dense:
-    """The paper's networks: gated hidden layers, the decoder a mirror of the encoder.
+    """The paper's networks: gated hidden layers.
 
     Args:
         hidden: widths of the encoder's hidden layers.
+        decoder_hidden: widths of the decoder's; None mirrors the encoder's.
     """
 
     hidden: Sequence[int] = (300, 300)
+    decoder_hidden: Sequence[int] | None = None
 
     def encoder(self, n_inputs: int) -> GatedMLP:
         """All hidden layers."""
@@ -215,8 +217,8 @@ class Dense:
         return GatedMLP(n_inputs, self.hidden)
 
     def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> Decoder:
-        """The hidden layers in reverse; two levels meet in a `GatedJoin`."""
-        widths = self.hidden[::-1]
+        """The hidden layers; two levels meet in a `GatedJoin`."""
+        widths = self.decoder_hidden or self.hidden[::-1]
         if levels == 2:
             return Decoder(GatedJoin(latent_dim, widths[0]), n_outputs)
         return Decoder(GatedMLP(latent_dim, widths, n_categories), n_outputs)
