@@ -195,6 +195,15 @@ def test_copies_of_signals_where_they_are_asked_for():
         CPVAE(2, **SMALL, augment="shift").fit(IMAGES)
 
 
+def test_counts_are_taken_for_counts_where_it_is_said():
+    x = np.random.default_rng(0).poisson(3.0, (40, 5))
+    assert CPVAE(2, **SMALL).fit(x).likelihood_ == "gaussian"
+    for rows in (x, sparse.csr_array(x), pd.DataFrame(x, columns=list("abcde"))):
+        model = CPVAE(2, **SMALL, kind="counts").fit(rows)
+        assert (model.kind_, model.likelihood_) == ("counts", "counts")
+        model.predict(rows)
+
+
 def test_a_kind_given_to_an_estimator():
     x = np.random.default_rng(0).normal(size=(20, 9, 9))
     assert CPVAE(2, **SMALL).fit(x).kind_ == "images"

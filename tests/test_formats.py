@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scipy import sparse
 from scipy.io import mmwrite, savemat
 
 from cpvae.data.loaders import Dataset, Split, images, load
+from cpvae.data.loaders.files import READERS
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
 from test_cli import call, done
@@ -339,10 +341,18 @@ def test_all_faults_at_once(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_a_pipe_among_pictures(tmp_path):
-    picture(tmp_path / "0.png", GREY[0])
-    os.mkfifo(tmp_path / "1.png")
-    assert f"{tmp_path / '1.png'}: not a file" in refusal(tmp_path)
+@pytest.mark.parametrize("suffix", ["png", "parquet"])
+def test_pipes_among_files(suffix, tmp_path):
+    for k in range(2):
+        pd.DataFrame({"a": [1.0, 2.0]}).to_parquet(tmp_path / "0.parquet")
+        picture(tmp_path / "0.png", GREY[0])
+        os.mkfifo(tmp_path / f"p{k}.{suffix}")
+        if suffix == "parquet":
+            (tmp_path / "0.png").unlink()
+        said = refusal(tmp_path)
+        assert said.startswith(f"{tmp_path / f'p0.{suffix}'}: not a file" if not k else f"2 of 3 in {tmp_path} (p0.")
+    if suffix == "parquet":
+        assert "2 of 3 in" in refusal(tmp_path / "*.parquet")
 
 
 def test_big_pictures_are_refused_before_they_are_read(tmp_path, monkeypatch):
@@ -362,6 +372,15 @@ def test_a_list_of_pictures():
     given = as_rows([Image.fromarray(GREY[0]), Image.fromarray(np.stack([GREY[1]] * 3, -1))])
     assert (given.kind, given.values.shape) == ("images", (2, 3, 12, 10))
     assert "1 of 2 pictures are grey" in given.notes[0]
+
+
+def test_the_page_of_formats_says_what_is_so(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, {})
+    assert "taken for signals of 6 channels" in capsys.readouterr().out
+    for suffix in (*READERS, *images.SUFFIXES):
+        assert suffix.removesuffix(".gz") in page or suffix in (".jpeg", ".tiff", ".pbm", ".pnm", ".hdf5")
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

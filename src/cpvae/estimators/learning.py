@@ -156,7 +156,9 @@ def _refuse_too_large(estimator: DeepMixture, likelihood: likelihoods.Likelihood
     with torch.device("meta"):  # shapes without values
         n = sum(parameter.numel() for parameter in estimator._module(likelihood).parameters())
     given = f"a model with {n:,} weights, for rows of {estimator.n_features_in_:,} values"
-    check_memory(n * BYTES_A_WEIGHT, given, "smaller rows, or smaller layers (hidden)")
+    check_memory(
+        n * BYTES_A_WEIGHT, given, "smaller rows (of pictures by size=64, --size 64), or smaller layers (hidden)"
+    )
 
 
 def _choose(estimator: DeepMixture, array: np.ndarray) -> likelihoods.Choice:

@@ -151,7 +151,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     def _form(self) -> Form:
         """Tell a likelihood what is known of the rows beside their values."""
         shape = self.image_shape_ or self.signal_shape_ or (self.n_features_in_,)
-        return Form(shape, getattr(self, "feature_names_in_", None), self.schema_, self.noise)
+        return Form(shape, getattr(self, "feature_names_in_", None), self.schema_, self.noise, self.kind_)
 
     def _units(self, X: ArrayLike) -> Iterator[Tensor]:
         """Give rows in the model's units, so many at a time that any file can be read."""

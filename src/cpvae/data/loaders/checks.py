@@ -88,6 +88,20 @@ def needed(library: str, path: Path, extra: str) -> Iterator[None]:
         ) from error
 
 
+def listed(paths: Sequence[Path], folder: Path, most: int = 3) -> str:
+    """The names of the first few files in a folder."""
+    names = [os.path.relpath(path, folder) for path in paths[:most]]
+    return ", ".join(names) + (", ..." if len(paths) > most else "")
+
+
+def refuse_odd(paths: Sequence[Path], folder: Path, what: str) -> None:
+    """Refuse pipes, devices, folders and broken links among files; a pipe would be waited for without end."""
+    odd = [path for path in paths if not path.is_file()]
+    if odd:
+        which = str(odd[0]) if len(odd) == 1 else f"{len(odd)} of {len(paths)} in {folder} ({listed(odd, folder)})"
+        raise input_error(f"{which}: not a file; expected {what}; remove it, or the broken link")
+
+
 def check_rows(n: int, where: object) -> None:
     """At least two rows, or `InputError`."""
     if n < 2:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from cpvae.data.limits import check_memory
-from cpvae.data.loaders.checks import check_rows, input_error, reading
+from cpvae.data.loaders.checks import check_rows, input_error, listed, reading, refuse_odd
 from cpvae.data.loaders.records import Array, Asked, Opened, Split
 from cpvae.errors import InputError
 
@@ -31,8 +31,7 @@ OTHER_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".ts", ".mat", ".h5", ".h5
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would run Ghostscript on others
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")
 MOST_SIDE = 64  # pixels of the longer side, where pictures have many sizes and none is the usual one
-MOST_VALUES = 2**22  # numbers in a picture: a layer of 300 units on more of them needs tens of gigabytes
-SHOWN = 3  # faults named in one message
+MOST_VALUES = 2**22  # numbers in a picture: more are a slip, as of photographs that nobody made smaller
 ORIENTATION = 0x0112  # the tag of a photograph that says how it was held; from 5 on its sides change places
 
 Size = tuple[int, int]
@@ -121,20 +120,12 @@ def _find(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
-    odd = [path for path in images if not path.is_file()]
-    if odd:  # a pipe would be waited for without end
-        count = f"{len(odd)} of {len(images)}: {_listed(odd, folder)}" if len(odd) > 1 else str(odd[0])
-        raise input_error(f"{count}: not a file; expected images; remove it, or the broken link")
+    refuse_odd(images, folder, "images")
     if not images:
         others = sorted(path for path in found if path.suffix.lower() in OTHER_SUFFIXES or "ubyte" in path.name)
         instead = f"; to read one file give its path, for example {others[0]}" if others else ""
         raise input_error(f"{folder}: a folder without images; expected {' '.join(SUFFIXES)}{instead}")
     return images
-
-
-def _listed(paths: Sequence[Path], folder: Path) -> str:
-    names = [path.relative_to(folder).as_posix() for path in paths[:SHOWN]]
-    return ", ".join(names) + (", ..." if len(paths) > SHOWN else "")
 
 
 def _labels(folder: Path, names: Sequence[str]) -> Array | None:
@@ -166,8 +157,8 @@ def _each(folder: Path, paths: Sequence[Path], read: Callable[[Path], T]) -> Ite
     if len(faults) == 1:
         raise faults[0][1]
     if faults:
-        listed = _listed([path for path, _ in faults], folder)
-        raise input_error(f"{folder}: {len(faults)} of {len(paths)} images cannot be used ({listed}); {faults[0][1]}")
+        first = listed([path for path, _ in faults], folder)
+        raise input_error(f"{folder}: {len(faults)} of {len(paths)} images cannot be used ({first}); {faults[0][1]}")
 
 
 def _read(path: Path, use: Callable[[Image, str], T]) -> T:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from cpvae.data.loaders.checks import input_error, reading
+from cpvae.data.loaders.checks import input_error, reading, refuse_odd
 from cpvae.data.loaders.images import SUFFIXES
 from cpvae.data.loaders.records import Array
 
@@ -33,13 +33,17 @@ def find(path: Path) -> list[Path]:
     if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         files = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
         found = [one for one in files if one.suffix.lower() == SUFFIX]
-        return [] if any(one.suffix.lower() in SUFFIXES for one in files) else found
+        if any(one.suffix.lower() in SUFFIXES for one in files):
+            return []
+        refuse_odd(found, path, f"{SUFFIX} files")
+        return found
     if os.path.exists(path) or not re.search(r"[*?\[]", path.name):
         return []
     found = sorted(map(Path, glob.glob(str(path))))
     other = next((one for one in found if one.suffix.lower() != SUFFIX), None)
     if other is not None:
         raise input_error(f"{path}: matches {other.name}; expected {SUFFIX} files only; give a narrower pattern")
+    refuse_odd(found, path.parent, f"{SUFFIX} files")
     return found
 
 

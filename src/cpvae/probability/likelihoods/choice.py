@@ -48,6 +48,8 @@ def choose(x: np.ndarray, form: Form) -> Choice:
     """
     if form.schema is not None and not form.schema.is_matrix:
         return Choice(Columns.name, "a table: each column after its kind")
+    if form.kind == "counts":
+        return Choice(Counts.name, "counts, as was said")
     shape = form.shape
     rows = Rows(x)
     ends = _ends(rows, 255 if len(shape) == 3 else 1)

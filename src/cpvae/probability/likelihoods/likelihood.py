@@ -38,12 +38,14 @@ class Form:
         names: of the columns, for messages; None numbers them.
         schema: of a table with columns of several kinds.
         noise: standard deviation that is not learned, in standard deviations of the columns; None learns it.
+        kind: what the rows were taken for, one of `cpvae.data.containers.KINDS`, or "auto" where nobody said.
     """
 
     shape: tuple[int, ...]
     names: Sequence[str] | None = None
     schema: Schema | None = None
     noise: float | None = None
+    kind: str = "auto"
 
     @property
     def features(self) -> int:
