@@ -59,12 +59,12 @@ def test_how_many_at_a_time():
 
 
 STOPPED = """
-import sys, time
+import os, sys, time
 from functools import partial
 from pathlib import Path
 from cpvae.fitting.jobs import Job, run
 def wait(path):
-    Path(path).write_text("")
+    Path(path).write_text(str(os.getpid()))
     time.sleep(60)
 try:
     run([Job(str(i), partial(wait, sys.argv[1] + str(i))) for i in range(2)], 2)
@@ -87,3 +87,29 @@ def test_a_stop_ends_all_of_them_without_complaints(tmp_path):
     threading.Thread(target=stop).start()
     _, said = process.communicate(timeout=180)
     assert (process.returncode, said) == (130, "")
+
+
+def state(number: int) -> str:
+    """What Linux says of a process: Z of one that has ended and is not yet cleared away."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_workers_end_soon_after_the_process_that_asked_for_them_was_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(STOPPED)
+    process = subprocess.Popen([sys.executable, script, tmp_path / "begun"], stderr=subprocess.DEVNULL)
+    workers: list[int] = []
+    until = time.monotonic() + 120
+    while len(workers) < 2 and time.monotonic() < until:
+        workers = [int(text) for path in tmp_path.glob("begun*") if (text := path.read_text())]
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while any(state(one) not in ("Z", "gone") for one in workers) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [state(one) in ("Z", "gone") for one in workers] == [True, True]

@@ -7,15 +7,17 @@ was stopped goes on where it stopped.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import joblib
@@ -27,6 +29,7 @@ from cpvae.errors import FitWarning, InputError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+LOOK_EVERY = 1.0  # seconds
 MOST = 10_000  # fits in one call; more are a slip of the finger
 ALONE = threading.RLock()  # a comparison of models with restarts is in the block twice
 
@@ -163,6 +166,7 @@ def one_thread() -> Iterator[None]:
 
 def _do(i: int, job: Job[R], folder: str) -> tuple[int, Done[R]]:
     """Do one job, in a folder, on one thread."""
+    _end_with_parent()
     value, refused = None, ""
     with chdir(folder), one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
@@ -172,6 +176,21 @@ def _do(i: int, job: Job[R], folder: str) -> tuple[int, Done[R]]:
             refused = str(error)
     said = tuple(str(one.message) for one in caught if issubclass(one.category, FitWarning))
     return i, Done(job.name, value, refused, said)
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this process soon after the one that started it, should that be killed: nobody waits for its jobs."""
+    parent, number = multiprocessing.parent_process(), os.getppid()
+    if parent is None or parent.pid != number:  # not a worker, or one of a backend that starts them in another way
+        return
+
+    def watch() -> None:
+        while os.getppid() == number:
+            time.sleep(LOOK_EVERY)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

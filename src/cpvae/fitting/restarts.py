@@ -152,7 +152,7 @@ def _side_by_side(
 def _run_apart(restart: Restart, rows: Rows, valid: Rows) -> tuple[VAE, Outcome]:
     """Train one restart in a process of its own.
 
-    It has its folder for itself: should the process that asked for it be killed, this one goes on for a while.
+    It has its folder for itself: should the process that asked for it be killed, this one goes on for a moment.
     """
     with nullcontext() if restart.folder is None else held(restart.folder):
         return restart.run(rows, valid, Silent())
