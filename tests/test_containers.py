@@ -132,6 +132,20 @@ def test_columns_of_a_table_may_be_pixels():
         as_rows(frame.assign(a="x"), "images")
 
 
+def test_many_columns_of_numbers_are_a_matrix():
+    x = np.random.default_rng(0).poisson(0.3, (20, 120))
+    frame = pd.DataFrame(x, columns=[f"gene{i}" for i in range(120)])
+    given = as_rows(frame)
+    assert (given.kind, given.names[:2]) == ("matrix", ("gene0", "gene1"))
+    assert "120 columns of numbers taken for a matrix; for columns of several kinds say kind='table'" in given.notes[0]
+    assert (
+        as_rows(frame, "table").kind == as_rows(frame.iloc[:, :99]).kind == as_rows(frame.assign(a="x")).kind == "table"
+    )
+    model = CPVAE(2, **SMALL).fit(frame)
+    assert (model.kind_, model.likelihood_, model.schema_) == ("matrix", "counts", None)
+    assert model.feature_names_in_[0] == "gene0"
+
+
 def test_text_makes_a_table():
     given = as_rows([[1.5, "red"], [None, "blue"]])
     assert given.kind == "table"

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from cpvae.data import loaders
 from cpvae.data.faults import enumerated
 from cpvae.data.loaders import Dataset
@@ -141,7 +139,7 @@ def _in_order(data: Dataset, expected: Sequence[str]) -> Dataset:
     order = [place[name] for name in expected]
     splits = {}
     for name, split in data.splits.items():
-        x = split.x[:, order] if isinstance(split.x, np.ndarray) else split.x.iloc[:, order]
+        x = split.x.iloc[:, order] if hasattr(split.x, "iloc") else split.x[:, order]
         splits[name] = replace(split, x=x)
     return replace(data, splits=splits, feature_names=tuple(expected))
 
@@ -174,7 +172,7 @@ def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixtu
     estimator = make_estimator(name, params)
     if params.get("likelihood", "auto") == "auto" and data.likelihood is not None and not params.get("schema"):
         estimator.set_params(likelihood=data.likelihood)
-    if data.kind in ("signals", "counts") and params.get("kind", "auto") == "auto":
+    if data.kind not in ("table", "images") and params.get("kind", "auto") == "auto":
         estimator.set_params(kind=data.kind)
     return estimator
 
