@@ -29,7 +29,7 @@ from cpvae.study import metrics
 from cpvae.study.evaluation import evaluate_model, some_rows
 from cpvae.study.figures.images import pixels
 from cpvae.study.judge import judge_for
-from cpvae.study.quality import judge_model
+from cpvae.study.judging import judge_model
 
 IMPORTANCE_SAMPLES, IMPORTANCE_ROWS = 5000, 1000
 TEMPERATURES = (1.0, 0.5)  # what the released code begins with, and the least it allows

@@ -404,7 +404,7 @@ def test_a_fit_says_in_words_what_it_found_and_where_it_is(place):
     assert re.match(r"(All 3|\d of 3) categories (is|are) in use; they hold \d+.* % of the rows; ", lines[0])
     assert re.search(r"\(median probability \d\.\d\d\)\.$", lines[0])
     assert any(re.match(r"Measured on 60 rows that the fit learned from: negative bound ", line) for line in lines)
-    assert lines[-1].startswith("Read mine.csv: 60 rows to fit, 4 columns")
+    assert lines[-1] == "Read mine.csv: 60 rows to fit, 3 columns: 3 numeric; left out: n."
     assert "negative_elbo" not in fit.out  # the numbers are in metrics.json
     metrics = json.loads((place / "my run" / runs.METRICS).read_text())
     assert metrics["rows_of_the_fit"] is True

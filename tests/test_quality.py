@@ -16,14 +16,13 @@ from cpvae import CPVAE, VAE, InputError
 from cpvae.data.loaders import Dataset, Split
 from cpvae.data.schema import Schema
 from cpvae.study.judge import Judge, judge_for
+from cpvae.study.judging import _with_gaps_of, judge_model
 from cpvae.study.quality import (
     DISTANCE,
-    _with_gaps_of,
     bootstrap_se,
     class_coverage,
     class_entropy,
     frechet_distance,
-    judge_model,
     neighbourhoods,
     purity,
     purity_by_component,
@@ -436,7 +435,7 @@ def test_like_is_compared_with_like(corners, corner_judge, monkeypatch, varies, 
     """Real pixels are drawn where generated ones are."""
     given = []
     monkeypatch.setattr(
-        "cpvae.study.quality.quality", lambda judge, real, *rest, **options: given.append(real) or {"coverage": 1.0}
+        "cpvae.study.judging.quality", lambda judge, real, *rest, **options: given.append(real) or {"coverage": 1.0}
     )
     model, x = Images(varies), corners.splits["all"].x
     found = judge_model(model, corners, corner_judge, seed=4, mean=mean)

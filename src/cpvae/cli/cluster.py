@@ -28,8 +28,8 @@ def cluster(
 
     from cpvae.estimators.zoo import load
     from cpvae.study.answers import cluster_rows
-    from cpvae.study.fits import about_of
     from cpvae.study.inputs import load_data, reading_of, tell_notes
+    from cpvae.study.places import about_of
 
     fitted = load(run)
     rows = load_data(data, labels, say, reading_of(fitted, about_of(run), layer))

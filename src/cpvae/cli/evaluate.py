@@ -30,9 +30,9 @@ def evaluate(
 
     from cpvae.estimators.zoo import load
     from cpvae.study.evaluation import choose_split, measure
-    from cpvae.study.fits import about_of, learned_from
     from cpvae.study.found import what_was_found
     from cpvae.study.inputs import load_data, reading_of, suited, tell_notes
+    from cpvae.study.places import about_of, learned_from
 
     fitted = load(run)
     found = suited(load_data(data, labels, say, reading_of(fitted, about_of(run), layer)), fitted, strict)

@@ -21,8 +21,8 @@ from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.choice import Choice, choose_components
 from cpvae.study.evaluation import choose_split
-from cpvae.study.fits import data_of
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, reading_of, rows_of, suited, tell_notes
+from cpvae.study.places import data_of
 from cpvae.study.report.page import write_report
 
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels

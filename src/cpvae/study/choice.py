@@ -33,6 +33,7 @@ RULE = (
     "than one standard error of their difference (Breiman et al., 1984), taken over rows and, with several seeds, over "
     "seeds."
 )
+GROUPS = "Categories that generate rows which are often mixed up form one group (`groups()` of an estimator)."
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ def _picture(choice: Choice) -> Figure:
 
 def as_text(choice: Choice) -> str:
     """Write the candidates as text, the chosen one marked."""
-    head = ("", "components", "-L held out", "worse by", "s.e.", "in use", "groups")
+    head = ("", "categories", "-L held out", "worse by", "s.e.", "in use", "groups")
     rows = [
         (
             "*" if c.n_components == choice.n_components else "",
@@ -242,7 +243,7 @@ def as_text(choice: Choice) -> str:
     ]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    return "\n".join([*lines, "", *textwrap.wrap(RULE, 100)])
+    return "\n".join([*lines, "", *textwrap.wrap(f"{RULE} {GROUPS}", 100)])
 
 
 def _name(estimator: Clusterer) -> str:

@@ -41,7 +41,7 @@ from cpvae.study.fits import fit_run
 from cpvae.study.held_out import schema_of, with_held_out
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, tell_notes
 from cpvae.study.judge import Judge, judge_for
-from cpvae.study.quality import judge_model
+from cpvae.study.judging import judge_model
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
-from cpvae.data.loaders.checks import expanded
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
@@ -23,6 +20,7 @@ from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, rows_of, tell_notes
+from cpvae.study.places import where
 
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
@@ -79,20 +77,17 @@ def fit_run(
             X_valid=rows_of(data, judged) if judged == "valid" else None,
             out=out,
             resume=resume,
-            about={
-                "source": source,
-                "labels": labels,
-                "dataset": data.name,
-                "split": choose_split_for_fit(data),
-                **({"reading": data.reading} if data.reading else {}),
-                "found_at": found_at(source),
-                "labels_found_at": found_at(labels) if labels is not None and Path(labels).is_file() else None,
-                **(about or {}),
-            },
+            about={**where(data, source, labels, choose_split_for_fit(data)), **(about or {})},
         )
     if not is_main():
         return Run(estimator, {}, ())
-    learned = judged == choose_split_for_fit(data)
+    return _leave(estimator, data, judged, out)
+
+
+def _leave(estimator: DeepMixture, data: Dataset, judged: str, out: Path) -> Run:
+    """Measure a fit by the rows of a split, and write what its folder holds beside the model."""
+    fitted = choose_split_for_fit(data)
+    learned = judged == fitted
     measured = measure(estimator, data, judged, n_rows=JUDGED_ROWS, learned=learned)
     seconds = sum(record["seconds"] for record in estimator.history_)
     summary = measured.figures | {
@@ -105,45 +100,8 @@ def fit_run(
     write_json(out / runs.METRICS, summary)
     if estimator.image_shape_ is not None:
         figures.save(picture(estimator), out / runs.SAMPLES)
-    words = (*what_was_found(estimator, measured), what_was_read(data, len(rows), estimator))
+    words = (*what_was_found(estimator, measured), what_was_read(data, len(data.splits[fitted].x), estimator))
     return Run(estimator, summary, words)
-
-
-def found_at(source: str) -> str | None:
-    """Say where data lie, as an absolute path; None for a data set by name."""
-    return None if source in loaders.NAMES else str(expanded(Path(source)).absolute())
-
-
-def data_of(about: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Say where the data of a fit are, and their labels: where they lay then, else by the words of the fit.
-
-    Args:
-        about: of the configuration of the run.
-    """
-    places = []
-    for name, place in (("source", "found_at"), ("labels", "labels_found_at")):
-        there = about.get(place)
-        places.append(there if isinstance(there, str) and os.path.exists(there) else about.get(name))
-    return places[0], places[1]
-
-
-def about_of(run: Path) -> dict[str, Any]:
-    """Say what a run keeps about its data; nothing of a saved model alone."""
-    return dict(runs.read_config(run)["about"]) if (run / runs.CONFIG).is_file() else {}
-
-
-def learned_from(run: Path, source: str, split: str) -> bool:
-    """Say whether the fit of a run learned from the rows of a split, as its folder tells.
-
-    Args:
-        run: a folder of a run, or a saved model, which does not tell.
-        source: the data, as on the command line.
-    """
-    if not (run / runs.CONFIG).is_file():
-        return False
-    about = runs.read_config(run)["about"]
-    same = source == about.get("source") if source in loaders.NAMES else found_at(source) == about.get("found_at")
-    return same and split == about.get("split")
 
 
 def picture(model: DeepMixture) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
 from cpvae.estimators.contract import DeepMixture, clusters
@@ -27,7 +29,7 @@ def what_was_read(data: Dataset, n_rows: int, model: DeepMixture) -> str:
     """Say which rows a model was fitted to, and what they were taken for."""
     text = f"Read {data.name}: {n_rows:,} rows to fit, {rows_in_words(model)}"
     if model.schema_ is None:
-        return f"{text}, taken as {model.likelihood_}."
+        return f"{text}. Taken as {model.model_.likelihood.description}."
     counts = Counter(column.kind for column in model.schema_.columns)
     kinds = listed([f"{counts[kind]} {kind}" for kind in KINDS if kind in counts])
     ignored = f"; left out: {', '.join(model.schema_.ignored)}" if model.schema_.ignored else ""
@@ -48,7 +50,9 @@ def _categories(model: DeepMixture, measured: Measured) -> list[str]:
     used = int(figures["components_used"])
     text = in_use(used, k)
     if k > 1:
-        text += f"; {shares(model.weights_, used)}; {sureness(measured.evaluation.proba)}"
+        likeliest = measured.evaluation.q_c.argmax(1)
+        held = np.bincount(likeliest, minlength=k) / len(likeliest)
+        text += f"; {shares(held, used)}; {sureness(measured.evaluation.proba)}"
     lines = [f"{text}."]
     groups = int(figures.get("component_groups", used))
     if 0 < groups < used:

@@ -72,10 +72,10 @@ def in_use(used: int, n_components: int) -> str:
 
 
 def shares(weights: np.ndarray, used: int) -> str:
-    """Say what share of the training rows the categories in use hold, the largest first.
+    """Say what share of the rows the categories in use hold, the largest first.
 
     Args:
-        weights: their shares, ``(K,)``; used: how many of them are in use.
+        weights: the shares, ``(K,)``; used: how many of them are in use.
 
     >>> shares(np.array([0.2, 0.5, 0.001, 0.299]), 3)
     'they hold 50 %, 30 % and 20 % of the rows'

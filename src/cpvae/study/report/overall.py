@@ -35,14 +35,19 @@ def diagnosis(model: DeepMixture) -> Markup | None:
 
 
 def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
-    """Draw new rows, categories by their share."""
+    """Draw new rows, categories by their share; of images means of p(x | z, c), and draws beside them."""
     if model.image_shape_ is None:
         rows = draw(model, 2_000 if len(shown.names) == 1 else 500, None, mean=False)
+        note = drawn_columns(shown, figures.NAMED)
         picture = inline(comparison(shown, shown.values, rows))
-        return {"new_pictures": [], "new_figure": picture, "new_note": drawn_columns(shown, figures.NAMED)}
-    images = as_images(model, draw(model, 4 * SHOWN, None, mean=True))
-    alts = [f"new image {i + 1}" for i in range(len(images))]
-    return {"new_pictures": pictures(images, alts, limits_of(model, shown)), "new_figure": None, "new_note": ""}
+        return {"new_pictures": [], "drawn_pictures": [], "new_figure": picture, "new_note": note}
+    found: dict[str, Any] = {"new_figure": None, "new_note": ""}
+    for name, n, mean in (("new", 4 * SHOWN, True), ("drawn", 2 * SHOWN, False)):
+        images = as_images(model, draw(model, n, None, mean=mean))
+        found[f"{name}_pictures"] = pictures(
+            images, [f"{name} image {i + 1}" for i in range(n)], limits_of(model, shown)
+        )
+    return found
 
 
 def reconstructions(model: DeepMixture, shown: Shown) -> dict[str, Any]:
