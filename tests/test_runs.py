@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,20 @@ import torch
 from safetensors.torch import load_file
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, load
+from cpvae.checkpoints import load_tensors, save_tensors
+from cpvae.data.augment import Affine
+from cpvae.data.rows import Rows
 from cpvae.data.split import fingerprint, split
 from cpvae.fitting import loop
+from cpvae.fitting.presets import default_epochs
+from cpvae.fitting.records import EpochRecord
+from cpvae.fitting.restarts import Restart
+from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts.codes import AutoencoderCode
+from cpvae.fitting.starts.start import RandomStart
+from cpvae.fitting.starts.task import Task
+from cpvae.probability.expectations import Exact
+from cpvae.probability.likelihoods import Bernoulli
 
 torch.set_num_threads(1)
 SMALL = {"latent_dim": 2, "hidden": (8,), "init": "kmeans", "batch_size": 20}
@@ -191,8 +205,6 @@ def test_answers_of_a_fitted_model_do_not_change_with_its_arguments(tmp_path):
 
 
 def test_a_file_from_before_consistency_was_kept_answers_as_it_did(tmp_path):
-    from cpvae.checkpoints import load_tensors, save_tensors
-
     images = np.random.RandomState(0).rand(60, 1, 16, 16)
     model = CPVAE(3, max_epochs=1, random_state=0, **SMALL).fit(images)
     model.save(tmp_path / "model")
@@ -212,3 +224,146 @@ def test_rows_are_reconstructed_so_many_at_a_time(monkeypatch):
     assert model.reconstruct(x).shape == x.shape
     assert max(sizes) <= 8192
     assert sum(sizes) == len(x)
+
+
+# -- fits that are stopped ---------------------------------------------------------------------------------------------
+
+
+class StopAt:
+    """A listener that asks a fit to stop at an epoch of it, as Ctrl-C does."""
+
+    def __init__(self, epoch: int, title: str = "fitting", number: int = signal.SIGINT):
+        self.at, self.title, self.number, self.now = epoch, title, number, ""
+
+    def say(self, line: str) -> None:
+        pass
+
+    def phase(self, title: str, n_epochs: int) -> None:
+        self.now = title
+        if not self.at and title.startswith(self.title):
+            signal.raise_signal(self.number)
+
+    def epoch(self, record: EpochRecord) -> None:
+        if record.epoch == self.at and self.now.startswith(self.title):
+            signal.raise_signal(self.number)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("n_init", [1, 2])
+def test_a_stopped_fit_leaves_its_best_weights_marked_as_unfinished(tmp_path, n_init):
+    folder, model = tmp_path / "run", CPVAE(2, max_epochs=6, random_state=0, n_init=n_init, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, out=folder, reporter=StopAt(4), about={"source": "a file.npy", "labels": None})
+    assert model.n_iter_ == 4
+    assert json.loads((folder / "config.json").read_text())["status"] == "unfinished"
+    with pytest.warns(FitWarning) as said:
+        same = load(folder)
+    assert str(said[0].message) == (
+        f"{folder}/model.safetensors is of a fit that has not finished: its weights so far, of epoch "
+        f"{model.best_epoch_} of the 4 trained; go on with: cpvae fit 'a file.npy' --out {folder} --resume"
+    )
+    np.testing.assert_array_equal(same.predict(X), model.predict(X))
+    assert same.sample(3)[0].shape == (3, 3)
+    (tmp_path / "model").write_bytes((folder / "model.safetensors").read_bytes())
+    with pytest.warns(FitWarning, match="model is of a fit that has not finished"):
+        load(tmp_path / "model")
+
+    whole = CPVAE(2, max_epochs=6, random_state=0, n_init=n_init, **SMALL).fit(X, out=tmp_path / "whole")
+    again = CPVAE(2, max_epochs=6, random_state=0, n_init=n_init, **SMALL).fit(X, out=folder, resume=True)
+    assert (again.stopped_, again.n_iter_) == ("max_epochs", 6)
+    np.testing.assert_array_equal(load(folder).predict_proba(X), whole.predict_proba(X))
+    assert not list(folder.rglob("checkpoint*"))
+
+
+@pytest.mark.parametrize("phase", ["finding a start", "clustering"])
+def test_a_fit_stopped_in_its_start_leaves_nothing(tmp_path, phase):
+    images = np.random.RandomState(0).rand(60, 1, 8, 8)
+    model = CPVAE(2, max_epochs=2, latent_dim=2, hidden=(8,), init="autoencoder")
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(images, out=tmp_path / "new" / "run", reporter=StopAt(0 if phase == "clustering" else 2, phase))
+    assert not list(tmp_path.iterdir())
+    assert not hasattr(model, "model_")
+
+
+@pytest.mark.parametrize(("asked", "trained"), [(8, 8), (5, 5), (2, 4)])
+def test_a_stopped_fit_goes_on_with_more_or_fewer_epochs(tmp_path, asked, trained):
+    with pytest.raises(KeyboardInterrupt):
+        CPVAE(2, max_epochs=6, random_state=0, **SMALL).fit(X, out=tmp_path, reporter=StopAt(4))
+    with pytest.raises(InputError, match="another params"):
+        CPVAE(2, max_epochs=asked, random_state=1, **SMALL).fit(X, out=tmp_path, resume=True)
+    with pytest.warns(
+        FitWarning, match=f"began with 6 epochs and now has {asked} epochs: its learning rate is planned"
+    ):
+        model = CPVAE(2, max_epochs=asked, random_state=0, **SMALL).fit(X, out=tmp_path, resume=True)
+    assert (model.n_iter_, model.stopped_) == (trained, "max_epochs")
+    assert json.loads((tmp_path / "config.json").read_text())["params"]["max_epochs"] == asked
+    with pytest.raises(
+        InputError, match=f"a run that has finished, of {asked} epochs, not 9 epochs; for another number"
+    ):
+        CPVAE(2, max_epochs=9, random_state=0, **SMALL).fit(X, out=tmp_path, resume=True)
+    assert CPVAE(2, max_epochs=asked, random_state=0, **SMALL).fit(X, out=tmp_path, resume=True).n_iter_ == trained
+
+
+def test_what_a_run_has_finished_stays_finished_when_it_is_planned_anew(tmp_path):
+    """Start and warm-up of many epochs, which were over, do not come back; those of few end no sooner than now."""
+    settings = Settings(max_epochs=12, warmup_epochs=2, start_epochs=2)
+    for epoch, longer, shorter in ((1, (20, 10), (4, 2)), (3, (20, 2), (4, 2))):
+        for asked, start in (longer, shorter):
+            restart = Restart(
+                model=None,  # type: ignore[arg-type]
+                n_components=2,
+                maker=RandomStart(),
+                expectation=Exact(),
+                settings=replace(settings, max_epochs=asked, warmup_epochs=asked // 2, start_epochs=asked // 2),
+                folder=tmp_path,
+                resume=True,
+            )
+            meta = {"settings": asdict(settings), "progress": {"epoch": epoch, "step": 1}}
+            save_tensors(tmp_path / loop.CHECKPOINT, {"a": torch.zeros(1)}, meta)
+            new = restart._plan()
+            assert (new["max_epochs"], new["start_epochs"], new["warmup_epochs"]) == (asked, start, start)
+            assert load_tensors(tmp_path / loop.CHECKPOINT)[1]["settings"] == {**asdict(settings), **new}
+            assert restart._plan() == {}
+
+
+# -- how long a start may be -------------------------------------------------------------------------------------------
+
+
+def start_epochs(n: int, max_epochs: int | None, side: int = 28, copies: bool = True) -> int:
+    rows = Rows(np.zeros((n, side * side), np.uint8))
+    augment = Affine((1, side, side)) if copies else None
+    return AutoencoderCode().epochs(
+        Task(rows, rows, Bernoulli(side * side), 10, 0, augment=augment, max_epochs=max_epochs)
+    )
+
+
+def test_the_start_of_a_fit_of_default_length_is_whole():
+    for n in (200, 1437, 2000, 20_000, 50_000, 1_000_000):
+        for copies in (True, False):
+            default = default_epochs(n)
+            for epochs in (default, 2 * default, 2000):
+                assert start_epochs(n, epochs, copies=copies) == start_epochs(n, None, copies=copies)
+    assert start_epochs(50_000, default_epochs(50_000)) == 40  # MNIST
+    assert start_epochs(1257, default_epochs(1257), side=8, copies=False) == 200  # digits
+
+
+def test_a_short_fit_has_a_short_start():
+    assert start_epochs(1800, 1) == 11
+    assert start_epochs(1800, 1, copies=False) == 11
+    assert start_epochs(50_000, 12) == 12
+    assert start_epochs(1856, 12) == 25
+    assert [start_epochs(1_000_000, epochs) for epochs in (1, 10)] == [5, 5]
+
+
+# -- folders of others -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "restart-0/history.jsonl", "restart-7/checkpoint.safetensors"])
+def test_files_of_others_are_not_overwritten(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"is no run but holds {name}, which would be overwritten"):
+        CPVAE(2, max_epochs=1, n_init=2, **SMALL).fit(X, out=tmp_path)
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]

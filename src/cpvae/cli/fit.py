@@ -28,7 +28,7 @@ from cpvae.cli.options import (
     reading,
 )
 from cpvae.cli.output import put, put_json, say
-from cpvae.fitting.devices.rank import is_main, n_processes
+from cpvae.fitting.devices.rank import is_main
 
 # -- commands --------------------------------------------------------------------------------------------------------
 
@@ -167,9 +167,10 @@ def fit(
         found = load_data(data, labels, say, read_as)
         run = fit_run(found, data, labels, model, params, out, resume, quiet, say)
     except KeyboardInterrupt as error:
-        if (out / runs.CONFIG).exists():
-            kept = "the state is saved" if runs.saved(out) else "nothing was trained yet"
-            say(f"stopped; {kept}. To go on: {resuming(data, labels, out)}")
+        if runs.begun(out):
+            say(f"stopped; the state is saved. To go on: {runs.command(data, labels, out)}")
+            if (out / runs.MODEL).exists():
+                say(f"Until then the weights so far can be used: {shlex.join(['cpvae', 'report', str(out)])}")
         else:
             say("stopped before anything was trained; nothing was written")
         raise typer.Exit(130) from error
@@ -184,14 +185,6 @@ def fit(
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------
-
-
-def resuming(data: str, labels: str | None, out: Path) -> str:
-    """The command that goes on with a stopped fit; its other options are in the run folder."""
-    alone = n_processes() == 1
-    program = ["cpvae"] if alone else ["torchrun", f"--nproc-per-node={n_processes()}", "-m", "cpvae"]
-    parts = [*program, "fit", data, *([] if labels is None else ["--labels", labels]), "--out", str(out), "--resume"]
-    return shlex.join(parts)
 
 
 def next_steps(data: str, labels: str | None, out: Path, has_categories: bool) -> list[str]:

@@ -24,7 +24,7 @@ from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
-from cpvae.fitting.records import EpochRecord
+from cpvae.fitting.records import INTERRUPTED, EpochRecord
 from cpvae.probability import likelihoods
 from cpvae.probability.priors import component_prior
 
@@ -94,7 +94,7 @@ def reopen(estimator: DeepMixture, path: Path) -> None:
 
 
 def load(path: str | Path, classes: Iterable[type[E]]) -> E:
-    """Open a saved model, or the model of a run folder.
+    """Open a saved model, or the model of a run folder. One of a fit that has not finished comes with a warning.
 
     Args:
         path: of the file, or of the folder.
@@ -103,16 +103,21 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
     Raises:
         InputError: not a saved model or a run, without a model, of a newer version, damaged, or changed.
     """
-    path = runs.model_of(Path(path))
-    tensors, meta = load_tensors(path)
+    path = Path(path)
+    file, advice = runs.model_of(path), runs.unfinished(path)
+    tensors, meta = load_tensors(file)
     known = {cls.__name__: cls for cls in classes}
     if str(meta.get("estimator")) not in known:
-        raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
-    with described(path):
+        raise InputError(f"{file} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
+    with described(file):
         params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
         estimator = known[meta["estimator"]](**params)
         estimator.check_params()
         _restore(estimator, tensors, meta["fitted"])
+    if advice or estimator.stopped_ == INTERRUPTED:
+        kept = f"its weights so far, of epoch {estimator.best_epoch_} of the {estimator.n_iter_} trained"
+        told = f"{path} holds a fit that has not finished: {kept}"
+        warnings.warn(f"{told}; {advice}" if advice else told, FitWarning, stacklevel=3)
     return estimator
 
 

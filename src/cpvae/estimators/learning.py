@@ -23,7 +23,7 @@ from cpvae.fitting import presets, restarts, runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
-from cpvae.fitting.records import Outcome
+from cpvae.fitting.records import INTERRUPTED, Outcome
 from cpvae.fitting.restarts import Restart, run_all
 from cpvae.nn.draws import lent, seeded
 from cpvae.probability import likelihoods
@@ -34,6 +34,7 @@ from cpvae.probability.priors import component_prior
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
+FEW_ROWS = 10_000  # behind q(c) of a fit that was stopped
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
 BYTES_A_WEIGHT = 28  # itself, its gradient, two of Adam, the average, the best so far, and what is being written
 
@@ -182,17 +183,24 @@ def train(
         resume: go on from checkpoints that are there.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM.
+        KeyboardInterrupt: Ctrl-C or SIGTERM. If a checkpoint holds an epoch, the estimator has the best weights so far.
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
     for line in [*estimator._taken_for(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:
         reporter.say(line)
+    asked: list[Restart] = []
     try:
-        asked = [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
+        asked += [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
         fits = run_all(asked, prepared.rows, prepared.valid, reporter)
+    except KeyboardInterrupt:
+        if world().is_main:
+            found = [(i, fit) for i, restart in enumerate(asked) if (fit := restart.so_far()) is not None]
+            if found:
+                keep(estimator, prepared, dict(found), finished=False)
+        raise
     finally:
         reporter.close()
-    keep(estimator, prepared, fits)
+    keep(estimator, prepared, dict(enumerate(fits)))
 
 
 def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | None, resume: bool) -> Restart:
@@ -218,44 +226,59 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
     )
 
 
-def keep(estimator: DeepMixture, prepared: Prepared, fits: Sequence[tuple[VAE, Outcome]]) -> None:
-    """Give an estimator the best of its restarts, and say so if the categories collapsed."""
-    best = min(range(len(fits)), key=lambda i: fits[i][1].best_negative_elbo)
+def keep(
+    estimator: DeepMixture, prepared: Prepared, fits: dict[int, tuple[VAE, Outcome]], finished: bool = True
+) -> None:
+    """Give an estimator the best of its restarts, and say so if the categories collapsed.
+
+    Args:
+        fits: by their numbers.
+        finished: whether they all ended. Those that did not are gone on with, and what is kept until then is marked.
+    """
+    best = min(fits, key=lambda i: fits[i][1].best_negative_elbo)
     model, outcome = fits[best]
-    estimator.start_seconds_ = round(sum(outcome.start_seconds for _, outcome in fits), 3)  # as it is kept
-    estimator.stability_ = _stability([model for model, _ in fits], prepared.valid)
+    estimator.start_seconds_ = round(sum(outcome.start_seconds for _, outcome in fits.values()), 3)  # as it is kept
+    estimator.stability_ = _stability([model for model, _ in fits.values()], prepared.valid) if finished else None
     estimator.likelihood_ = model.likelihood.name
     estimator.consistent_ = estimator._consistent()
     estimator.history_ = [record.as_dict() for record in outcome.history]
     estimator.n_iter_ = len(outcome.history)
-    estimator.stopped_ = outcome.stopped
+    estimator.stopped_ = outcome.stopped if finished else INTERRUPTED
     estimator.best_epoch_ = outcome.best_epoch
     estimator.seed_ = prepared.seeds[best]
-    counts = _aggregate(model, prepared.rows)
+    counts = _aggregate(model, prepared.rows, finished)
     estimator._set_model(model)
     used, asked = components_used(counts.tolist()), estimator.n_components_
-    if used < COLLAPSED * asked and component_prior(model.prior) is not None:
+    if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warnings.warn(
             f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}", FitWarning, stacklevel=5
         )
 
 
 @torch.no_grad()
-def _aggregate(model: VAE, rows: Rows) -> torch.Tensor:
-    """Set q(c) of the training rows, eq. (14), and count the rows of each component, ``(K,)``."""
+def _aggregate(model: VAE, rows: Rows, finished: bool) -> torch.Tensor:
+    """Set q(c) of the training rows, eq. (14), and count the rows of each component, ``(K,)``.
+
+    Whoever stops a fit does not wait for all rows: then some of them must do, read by this process alone.
+    """
     model.eval()
     total = torch.zeros(model.n_components, dtype=torch.float64)
     counts = torch.zeros(model.n_components, dtype=torch.int64)
     prior = component_prior(model.prior)
     if prior is None:
         return counts
-    for x in rows.part(world().part(len(rows))).chunks():
+    if finished:
+        part = rows.part(world().part(len(rows)))
+    else:
+        part = rows.some(np.random.RandomState(0).permutation(len(rows))[:FEW_ROWS])
+    for x in part.chunks():
         y = model.likelihood.draw_fixed(model.likelihood.to_model(x))
         q_c = component_probabilities(model, y).cpu()
         total += q_c.double().sum(0)
         counts += row_counts(q_c)
-    world().sum(total, counts)
-    prior.set_aggregated(total / len(rows))
+    if finished:
+        world().sum(total, counts)
+    prior.set_aggregated(total / (len(rows) if finished else len(part)))
     return counts
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from cpvae.errors import FitWarning
 from cpvae.estimators import files, learning
 from cpvae.estimators.learning import Prepared
 from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter
+from cpvae.fitting.records import INTERRUPTED
 from cpvae.fitting.runs import CHECKPOINT, HISTORY
 
 if TYPE_CHECKING:
@@ -40,12 +43,13 @@ def fit(
         X, X_valid: as for `DeepMixture.fit`.
         folder: of the run (`cpvae.fitting.runs`).
         resume: go on with the run in `folder`, with the rows and seeds it began with; on the CPU the result is the same
-            to the bit.
+            to the bit. The number of epochs may be another one: then the rest is planned anew.
         about: kept in the folder's ``config.json``, for instance where the rows came from.
 
     Raises:
         InputError: arguments or rows that cannot be used; a folder with another run.
-        Interrupted: Ctrl-C or SIGTERM; the state was saved.
+        KeyboardInterrupt: Ctrl-C or SIGTERM. The state was saved, and so was the model with the best weights so far,
+            marked as unfinished; or, if nothing was trained yet, nothing is left behind.
     """
     estimator.check_params()
     with ExitStack() as lock:
@@ -58,13 +62,40 @@ def fit(
         if found["status"] == runs.FINISHED:
             files.reopen(estimator, folder / runs.MODEL)
             return
+        if found["params"] != asked["params"]:
+            world().first(lambda: _plan_anew(folder, found["params"], asked["params"]))
         try:
             learning.train(estimator, prepared, reporter, folder, resume)
+        except KeyboardInterrupt:
+            if world().is_main:
+                _stop(estimator, folder)
+            raise
         except Exception:
             if world().is_main:
                 runs.release(folder)
             raise
         world().first(lambda: _leave(estimator, prepared, folder))
+
+
+def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Keep another number of epochs with a run, and say what that means."""
+    runs.note(folder, params=asked)
+    old, new = (runs.epochs(params) for params in (began, asked))
+    warnings.warn(
+        f"the run began with {old} and now has {new}: its learning rate is planned anew from here on, and it ends with "
+        "other weights than a fit that had this number from the start",
+        FitWarning,
+        stacklevel=6,
+    )
+
+
+def _stop(estimator: DeepMixture, folder: Path) -> None:
+    """Leave the best weights so far of a fit that was stopped, marked as unfinished; nothing, if there are none."""
+    if getattr(estimator, "stopped_", None) == INTERRUPTED:
+        files.save(estimator, folder / runs.MODEL)
+        runs.note(folder, status=runs.UNFINISHED, seed=estimator.seed_, best_epoch=estimator.best_epoch_)
+    else:
+        runs.release(folder)
 
 
 def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | None) -> dict[str, Any]:

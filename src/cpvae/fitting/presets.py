@@ -1,4 +1,4 @@
-"""How long and how fast to train, by name; each number an estimator is given goes before that of its preset.
+"""Lengths and speeds of training, by name; a number that an estimator is given replaces that of its preset.
 
 - `fast`, the default: fewer and larger steps, a learning rate that rises shortly and falls along a cosine, the average
   of the weights, and KL terms that grow while the start holds. `benchmarks/time_to_quality.py` measures it beside the
@@ -23,7 +23,7 @@ MANY = 20_000  # rows from which on its batches are larger
 
 
 def fast_epochs(n_rows: int, batch_size: int) -> int:
-    """Epochs that make about 30,000 steps, at least 10 and at most 200.
+    """Count the epochs that make about 30,000 steps, at least 10 and at most 200.
 
     >>> fast_epochs(50_000, 200), fast_epochs(1_000, 100), fast_epochs(10**6, 200)
     (120, 200, 10)
@@ -31,10 +31,28 @@ def fast_epochs(n_rows: int, batch_size: int) -> int:
     return int(np.clip(STEPS * batch_size // max(1, n_rows), 10, 200))
 
 
-def start_epochs(epochs: int, steps_in_epoch: int) -> int:
-    """Epochs for which the start holds and the KL terms grow.
+def fast_batch(n_rows: int) -> int:
+    """Say how many rows a step of the fast preset has.
 
-    A sixth up to 10, but 500 steps where half of the epochs allow for them.
+    >>> fast_batch(1_000), fast_batch(50_000)
+    (100, 200)
+    """
+    return 200 if n_rows >= MANY else 100
+
+
+def default_epochs(n_rows: int) -> int:
+    """Count the epochs of a fit with default settings.
+
+    >>> default_epochs(50_000)
+    120
+    """
+    return fast_epochs(n_rows, fast_batch(n_rows))
+
+
+def start_epochs(epochs: int, steps_in_epoch: int) -> int:
+    """Count the epochs for which the start holds and the KL terms grow.
+
+    They are a sixth up to 10, but 500 steps where half of the epochs allow for them.
 
     >>> start_epochs(30, 500), start_epochs(120, 250), start_epochs(200, 13), start_epochs(10, 13)
     (5, 10, 39, 5)
@@ -43,8 +61,8 @@ def start_epochs(epochs: int, steps_in_epoch: int) -> int:
 
 
 def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settings:
-    """About 30,000 steps."""
-    batch = batch_size or (200 if n_rows >= MANY else 100)
+    """Train for about 30,000 steps."""
+    batch = batch_size or fast_batch(n_rows)
     epochs = max_epochs or fast_epochs(n_rows, batch)
     steps = math.ceil(n_rows / batch)
     first = start_epochs(epochs, steps)
@@ -60,7 +78,7 @@ def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Setting
 
 
 def paper(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Settings:
-    """Until the validation bound stops improving."""
+    """Train until the validation bound stops improving."""
     batch, epochs = batch_size or 100, max_epochs or 2000
     return Settings(
         max_epochs=epochs,
@@ -76,7 +94,7 @@ PRESETS: dict[str, Callable[[int, int | None, int | None], Settings]] = {"fast":
 
 
 def settings(preset: str, n_rows: int, seed: int, **given: Any) -> Settings:
-    """The settings of a preset for so many training rows, with what is given and not None in place of its own.
+    """Make the settings of a preset for so many training rows; what is given and not None replaces its own.
 
     >>> settings("paper", 50_000, seed=0, max_epochs=30, learning_rate=None).learning_rate
     0.0005

@@ -1,8 +1,9 @@
-"""What a user sees while a fit runs. On standard error; a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a fit for its user, on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -12,23 +13,28 @@ from cpvae.fitting.records import EpochRecord
 
 
 class Reporter(Protocol):
-    """What a fit tells while it runs."""
+    """A listener to a fit while it runs."""
 
     def say(self, text: str) -> None:
-        """Tell what rows were taken for, a line at a time, before anything is trained."""
+        """Hear what rows were taken for, a line at a time, before anything is trained."""
 
     def phase(self, title: str, n_epochs: int) -> None:
-        """A new phase of so many epochs begins."""
+        """Hear that a phase begins.
+
+        Args:
+            title: what it does; after a semicolon, what comes after it.
+            n_epochs: how many epochs it has; 0 where it has none.
+        """
 
     def epoch(self, record: EpochRecord) -> None:
-        """An epoch ended."""
+        """Hear that an epoch ended."""
 
     def close(self) -> None:
-        """The fit ended, for whatever reason."""
+        """Hear that the fit ended, for whatever reason."""
 
 
 class Silent:
-    """Says nothing."""
+    """A listener that says nothing."""
 
     def say(self, text: str) -> None:
         pass
@@ -43,8 +49,23 @@ class Silent:
         pass
 
 
+def duration(seconds: float) -> str:
+    """Write seconds in words, as closely as an estimate deserves.
+
+    >>> duration(8.21), duration(95), duration(610), duration(7300)
+    ('8 s', '1 min 35 s', '10 min', '2 h 2 min')
+    """
+    seconds = max(1, round(seconds))
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    if seconds >= 600:
+        return f"{minutes} min"
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
 def describe(record: EpochRecord) -> str:
-    """One epoch in a line: bounds in nats, KL terms, categories in use."""
+    """Write an epoch in a line: bounds in nats, KL terms, categories in use."""
     train = "relaxed" if record.train_negative_elbo is None else f"{record.train_negative_elbo:.2f}"
     return (
         f"-bound {record.valid_negative_elbo:.2f} nats (train {train}), "
@@ -53,20 +74,25 @@ def describe(record: EpochRecord) -> str:
 
 
 class Terminal:
-    """A progress bar with time left on a terminal; elsewhere about ten lines for each phase."""
+    """Progress on a terminal: a bar with the time left; elsewhere about ten lines for each phase."""
 
     def __init__(self, stream: TextIO | None = None):
         self.console = Console(file=stream or sys.stderr)
         self.bar: Progress | None = None
-        self.title, self.n_epochs = "", 0
+        self.title, self.then, self.n_epochs = "", "", 0
+        self.began, self.done = 0.0, 0
 
     def say(self, text: str) -> None:
+        """Write a line."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def phase(self, title: str, n_epochs: int) -> None:
+        """Announce a phase."""
         self.close()
-        self.title, self.n_epochs = title, n_epochs
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
+        self.title, _, self.then = title.partition("; ")
+        self.n_epochs = n_epochs
+        self.began, self.done = time.perf_counter(), 0
+        if self.console.is_terminal and not self.console.is_dumb_terminal and n_epochs:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=20),
@@ -75,17 +101,30 @@ class Terminal:
                 TextColumn("{task.fields[state]}"),
                 console=self.console,
             )
-            self.task = self.bar.add_task(title, total=n_epochs, state="")
+            self.task = self.bar.add_task(", ".join(filter(None, (self.title, self.then))), total=n_epochs, state="")
             self.bar.start()
+        else:
+            epochs = f"{n_epochs} epoch{'s' * (n_epochs > 1)}" if n_epochs else ""
+            said = ", ".join(filter(None, (epochs, self.then)))
+            self.say(f"{self.title}: {said}" if said else self.title)
 
     def epoch(self, record: EpochRecord) -> None:
+        """Tell of an epoch, and of the time to come at the speed so far."""
+        self.done += 1
         if self.bar is not None:
             self.bar.update(self.task, completed=record.epoch, state=describe(record))
-        elif record.epoch in (1, self.n_epochs) or record.epoch % max(1, self.n_epochs // 10) == 0:
-            line = f"{self.title} {record.epoch}/{self.n_epochs}: {describe(record)}, {record.seconds:.1f} s"
-            self.console.print(line, highlight=False, soft_wrap=True)
+        elif self.done == 1 or record.epoch == self.n_epochs or record.epoch % max(1, self.n_epochs // 10) == 0:
+            self.say(f"{self.title} {record.epoch}/{self.n_epochs}: {describe(record)}; {self._times(record)}")
+
+    def _times(self, record: EpochRecord) -> str:
+        """Write what an epoch takes, and the epochs that are left."""
+        each = (time.perf_counter() - self.began) / self.done
+        left = each * (self.n_epochs - record.epoch)
+        text = f"{each:.1f} s an epoch"
+        return ", ".join(filter(None, (text, f"about {duration(left)} to go" if left > 0 else "", self.then)))
 
     def close(self) -> None:
+        """End the bar."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -8,6 +8,9 @@ from typing import Any
 ALL_EPOCHS, EARLY, NOT_FINITE = "max_epochs", "early_stopping", "not_finite"  # why training stopped: `stopped_`
 
 
+INTERRUPTED = "interrupted"  # the same of a run that is still to be gone on with
+
+
 class Interrupted(KeyboardInterrupt):
     """Training was stopped by a signal, its state saved; the argument is the folder, or None without one."""
 

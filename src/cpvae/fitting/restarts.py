@@ -6,6 +6,7 @@ has one thread, since sums in more round differently: it gives the same bits wha
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import time
 import warnings
@@ -15,24 +16,28 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
+from torch import Tensor
 
+from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
 from cpvae.fitting.loop import train
-from cpvae.fitting.progress import Reporter, Silent
-from cpvae.fitting.records import Interrupted, Outcome
+from cpvae.fitting.progress import Reporter, Silent, describe, duration
+from cpvae.fitting.records import ALL_EPOCHS, INTERRUPTED, EpochRecord, Interrupted, Outcome
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Start, Task
 from cpvae.probability.expectations import Expectation
 from cpvae.probability.models import VAE
 
+TIMED = 3  # steps by which the time of a fit is estimated
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
 
@@ -59,40 +64,24 @@ class Restart:
     augment: Augment | None = None
 
     def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> tuple[VAE, Outcome]:
-        """Find a start, then train; the model and how it went."""
-        start, seconds = None, 0.0
-        going_on = self.resume and self.folder is not None and (self.folder / CHECKPOINT).exists()
+        """Find a start, then train; give the model, and how it went."""
+        start, seconds, settings = None, 0.0, self.settings
+        going_on = self.resume and self.checkpoint is not None and self.checkpoint.exists()
         if self.folder is not None and world().is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not going_on:
                 (self.folder / HISTORY).unlink(missing_ok=True)
-        likelihood = self.model.likelihood
-        if not going_on:
-            settings = self.settings
-            task = Task(
-                rows=rows,
-                valid=valid,
-                likelihood=likelihood,
-                n_components=self.n_components,
-                seed=settings.seed,
-                augment=self.augment,
-                precision=settings.precision,
-                on_epoch=reporter.epoch,
-            )
-            if self.maker.epochs(task):
-                reporter.phase(f"finding a start{self.label}", self.maker.epochs(task))
-            began = time.perf_counter()
-            start = self.maker(task)
-            seconds = time.perf_counter() - began
-            if start is not None:
-                world().copy(start)
-        reporter.phase(f"fitting{self.label}", self.settings.max_epochs)
+        if going_on:
+            settings = replace(settings, **world().first(self._plan))
+        else:
+            start, seconds = self._find_start(rows, valid, reporter)
+        reporter.phase(f"fitting{self.label}", settings.max_epochs)
         outcome = train(
             self.model,
             rows,
-            likelihood.fixed(valid),
+            self.model.likelihood.fixed(valid),
             self.expectation,
-            self.settings,
+            settings,
             start=start,
             start_seconds=seconds,
             augment=self.augment,
@@ -101,6 +90,96 @@ class Restart:
             on_epoch=reporter.epoch,
         )
         return self.model, outcome
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file of its state."""
+        return None if self.folder is None else self.folder / CHECKPOINT
+
+    def _find_start(self, rows: Rows, valid: Rows, reporter: Reporter) -> tuple[Tensor | None, float]:
+        """Find a start; give it, and the seconds that it took."""
+        then = ""
+
+        def on_phase(title: str, n_epochs: int) -> None:
+            reporter.phase(f"{title}{self.label}{then}", n_epochs)
+
+        task = Task(
+            rows=rows,
+            valid=valid,
+            likelihood=self.model.likelihood,
+            n_components=self.n_components,
+            seed=self.settings.seed,
+            augment=self.augment,
+            precision=self.settings.precision,
+            on_epoch=reporter.epoch,
+            on_phase=on_phase,
+            max_epochs=self.settings.max_epochs,
+        )
+        if self.maker.epochs(task) and not isinstance(reporter, Silent) and world().size == 1:
+            then = f"; then fitting for about {duration(self.expected_seconds(rows, valid))}"
+        began = time.perf_counter()
+        start = self.maker(task)
+        seconds = time.perf_counter() - began
+        if start is not None:
+            world().copy(start)
+        return start, seconds
+
+    def expected_seconds(self, rows: Rows, valid: Rows) -> float:
+        """Estimate what all epochs of the fit take, from a few of its steps, made by a copy of the model."""
+        batch, n = self.settings.batch_size, len(rows)
+        some = rows.some(np.arange(min(n, TIMED * batch)))
+        once = replace(self.settings, max_epochs=1, warmup_epochs=0, start_epochs=0)
+        model = copy.deepcopy(self.model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # the fit itself will say it
+            few = model.likelihood.fixed(valid.some(np.arange(1)))
+            outcome = train(model, some, few, self.expectation, once, augment=self.augment)
+        seconds = outcome.history[0].seconds if outcome.history else 0.0
+        return seconds / len(some) * n * self.settings.max_epochs
+
+    def _plan(self) -> dict[str, Any]:
+        """Plan the rest of a run anew whose number of epochs was changed, in its checkpoint; give what is new.
+
+        The schedules of a run depend on its number of epochs. What was finished stays finished: a run whose start and
+        warm-up are over does not go back to them, and one that has made more epochs than it is now asked for ends.
+        """
+        assert self.checkpoint is not None
+        tensors, meta = load_tensors(self.checkpoint)
+        with described(self.checkpoint):
+            began, epoch = meta["settings"], int(meta["progress"]["epoch"])
+            if began["max_epochs"] == self.settings.max_epochs:
+                return {}
+            entered = epoch + (meta["progress"]["step"] > 0)
+            new = {"max_epochs": max(self.settings.max_epochs, epoch), "average": self.settings.average}
+            for name in ("warmup_epochs", "start_epochs"):
+                over = epoch >= began[name]
+                new[name] = began[name] if over else max(getattr(self.settings, name), entered)
+            meta["settings"] = {**began, **new}
+            save_tensors(
+                self.checkpoint, tensors, {k: v for k, v in meta.items() if k not in ("format_version", "sha256")}
+            )
+        return new
+
+    def so_far(self) -> tuple[VAE, Outcome] | None:
+        """Read the best weights of a run that was stopped from its checkpoint, and how it went until then.
+
+        Returns:
+            None where no epoch has ended.
+        """
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return None
+        tensors, meta = load_tensors(self.checkpoint)
+        with described(self.checkpoint):
+            progress, history = meta["progress"], [EpochRecord(**record) for record in meta["history"]]
+            if not history:
+                return None
+            best = {name.removeprefix("best."): t for name, t in tensors.items() if name.startswith("best.")}
+            self.model.load_state_dict(best)
+            bound, seconds = float(progress["best_bound"]), float(progress["start_seconds"])
+            stopped = progress["stopped"] or (
+                ALL_EPOCHS if progress["epoch"] >= self.settings.max_epochs else INTERRUPTED
+            )
+            return self.model, Outcome(history, stopped, int(progress["best_epoch"]), -bound, seconds)
 
 
 def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter) -> list[tuple[VAE, Outcome]]:
@@ -128,8 +207,11 @@ def _side_by_side(
     restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter, n_jobs: int
 ) -> list[tuple[VAE, Outcome]]:
     """Train restarts in processes, and show what they warn of."""
-    reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time", len(restarts))
-    ended = 0
+    each = ""
+    if not isinstance(reporter, Silent):
+        each = f"; each fits for about {duration(restarts[0].expected_seconds(rows, valid))}, after its start"
+    reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time{each}", 0)
+    ended, began = 0, time.perf_counter()
 
     def told(done: Done[tuple[VAE, Outcome]]) -> None:
         nonlocal ended
@@ -137,8 +219,10 @@ def _side_by_side(
         for message in done.warnings:
             warnings.warn(message, FitWarning, stacklevel=6)
         history = done.result()[1].history
-        if history:
-            reporter.epoch(replace(history[-1], epoch=ended))
+        left = (len(restarts) - ended) * (time.perf_counter() - began) / ended
+        words = [describe(history[-1])] if history else []
+        words += [f"about {duration(left)} to go"] if left else []
+        reporter.phase(f"{ended} of {len(restarts)} restarts done; {', '.join(words)}", 0)
 
     jobs = [Job(f"restart-{i}", partial(_run_apart, restart, rows, valid)) for i, restart in enumerate(restarts)]
     advice = "fit with n_init=1, and other values of random_state one after the other"
@@ -159,9 +243,9 @@ def _run_apart(restart: Restart, rows: Rows, valid: Rows) -> tuple[VAE, Outcome]
 
 
 def stability(fits: Sequence[np.ndarray]) -> float:
-    """How far several fits agree on the categories of the same rows ``(n,)``: the mean ARI of every two.
+    """Measure how far several fits agree on the categories of the same rows ``(n,)``: the mean ARI of every two.
 
-    It needs no labels. 1 is the same groups every time; well below it, what a single fit finds is partly chance.
+    It needs no labels. 1 means the same groups every time. Well below it, what a single fit finds is partly chance.
 
     >>> stability([np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]), np.array([2, 2, 3, 3])])
     1.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,15 +21,17 @@ from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.errors import FitWarning, InputError
 from cpvae.files import FORMAT_VERSION, check_exists, check_version, check_writable, make_folders, read_json, write_json
+from cpvae.fitting.devices.rank import n_processes
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 SAMPLES, REPORT = "samples.png", "report.html"
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.jsonl"
 LOCK = ".lock"  # there while a process fits into the folder
-FINISHED = "finished"  # the status of a run whose model is there
+RUNNING, FINISHED = "running", "finished"  # status of a run
+UNFINISHED = "unfinished"  # the same of one that was stopped, with a model that holds the best weights until then
 RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
-NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
+NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict, "versions": dict}
 
 
 def restart(folder: Path, i: int) -> Path:
@@ -81,20 +84,16 @@ def begun(folder: Path | None) -> bool:
 
 
 def model_of(path: Path) -> Path:
-    """Find the model in the folder of a finished run; any other path is that of a saved model.
+    """Find the model in the folder of a run; any other path is that of a saved model.
 
     Raises:
-        InputError: not a run, not a file, or not finished.
+        InputError: not a run, not a file, or stopped before there was a model.
     """
     if not os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         check_exists(path)
         return path
-    config = read_config(path)
     if not (path / MODEL).exists():
-        raise InputError(
-            f"{path} holds a run that has not finished (status {config['status']!r}); "
-            "finish it with `cpvae fit ... --resume`"
-        )
+        raise InputError(f"{path} holds a fit that has not finished, and no model yet; {unfinished(path)}")
     return path / MODEL
 
 
@@ -130,10 +129,13 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise InputError(f"{folder} is a file; give a folder for the run")
     if (folder / CONFIG).exists():
         raise InputError(f"{folder} already holds a run; add --resume to go on with it, or choose another folder")
-    for name in (MODEL, METRICS, HISTORY, CHECKPOINT, SAMPLES, REPORT):
-        if (folder / name).exists():
+    ours = [folder / name for name in (MODEL, METRICS, HISTORY, CHECKPOINT, SAMPLES, REPORT)]
+    ours += [place / name for place in sorted(folder.glob(RESTARTS)) for name in (HISTORY, CHECKPOINT)]
+    for path in ours:
+        if path.exists():
             raise InputError(
-                f"{folder} is no run but holds a {name}, which would be overwritten; choose another folder"
+                f"{folder} is no run but holds {path.relative_to(folder)}, which would be overwritten; choose another "
+                "folder"
             )
     check_writable(folder / CONFIG)
 
@@ -154,6 +156,27 @@ def check_results(folder: Path, names: Sequence[str], keys: set[str]) -> None:
         if not there or keys <= read_json(folder / names[0], "a result", "").keys():
             return
     raise InputError(f"{folder} holds a {there[0]} that is no result of cpvae and would be overwritten; choose another")
+
+
+def command(source: str, labels: str | None, folder: Path) -> str:
+    """Write the command that goes on with a run; its other options are in the folder."""
+    alone = n_processes() == 1
+    program = ["cpvae"] if alone else ["torchrun", f"--nproc-per-node={n_processes()}", "-m", "cpvae"]
+    given = [source, *([] if labels is None else ["--labels", labels]), "--out", str(folder)]
+    return shlex.join([*program, "fit", *given, "--resume"])
+
+
+def unfinished(folder: Path) -> str:
+    """Say how to go on with a run that is not finished; empty of one that is, or of what is no run."""
+    if not os.path.isdir(folder):
+        return ""
+    config = read_config(folder)
+    about = config["about"]
+    if config["status"] == FINISHED:
+        return ""
+    if about.get("source") is None:
+        return "fit into this folder with resume=True to go on"
+    return f"go on with: {command(about['source'], about.get('labels'), folder)}"
 
 
 @contextmanager
@@ -203,7 +226,7 @@ def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str
     """
     if not (resume and (folder / CONFIG).exists()):
         check_folder(folder, resume=False)
-        config = {"format_version": FORMAT_VERSION, "status": "running", **config, "versions": versions()}
+        config = {"format_version": FORMAT_VERSION, "status": RUNNING, **config, "versions": versions()}
         try:
             write_json(folder / CONFIG, config)
         except InputError:
@@ -223,7 +246,8 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
         defaults: of the arguments; one that came after the run began has its default there.
 
     Raises:
-        InputError: another estimator, other arguments, other rows or another schema.
+        InputError: another estimator, other rows, another schema or other arguments, except for another number of
+            epochs of a run that is not finished.
     """
     params, data = found.get("params"), found["data"]
     told = [key for key in asked["data"] if key in data or "digest" in data]  # runs begun earlier tell less
@@ -233,8 +257,15 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
         "data": {key: data.get(key) for key in told},
     }
     asked = {**asked, "data": {key: asked["data"][key] for key in told}}
+    if found["status"] != FINISHED and isinstance(params, dict):  # the rest can be planned anew
+        began["params"]["max_epochs"] = asked["params"].get("max_epochs")
     for key in ("estimator", "params", "data", "schema"):
         if key in asked and began.get(key) != asked[key]:
+            if key == "params" and began[key] == {**asked[key], "max_epochs": began[key].get("max_epochs")}:
+                raise InputError(
+                    f"{folder} holds a run that has finished, of {epochs(began[key])}, not {epochs(asked[key])}; for "
+                    "another number of epochs choose another folder"
+                )
             raise InputError(
                 f"{folder} holds a run with another {key} ({_difference(began.get(key), asked[key])}); "
                 "resume with what it began with, or choose another folder"
@@ -283,6 +314,11 @@ def saved(folder: Path) -> bool:
     """Whether a run has a state to go on from, or is at its end."""
     places = (folder, *folder.glob(RESTARTS))
     return any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL))
+
+
+def epochs(params: dict[str, Any]) -> str:
+    """Say how many epochs a run was asked for."""
+    return f"{params['max_epochs'] or 'the default number of'} epochs"
 
 
 def _difference(found: Any, asked: Any) -> str:

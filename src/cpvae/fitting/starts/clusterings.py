@@ -1,4 +1,4 @@
-"""Clusterings: points to categories."""
+"""Clusterings, from points to categories."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cpvae.fitting.starts.task import Points
 MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
 MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
 TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
+TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
 NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 
 
@@ -27,7 +28,7 @@ Clustering = Callable[[Points, int, np.random.RandomState], Callable[[Points], n
 
 
 def k_means(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
-    """scikit-learn's k-means, the best of some restarts by its inertia: more of them for fewer points."""
+    """Run scikit-learn's k-means, the best of some restarts by its inertia: more of them for fewer points."""
     n_init = int(np.clip(100_000 // len(points), 2, 20))
     found: Callable[[Points], np.ndarray] = KMeans(n_components, n_init=n_init, random_state=random).fit(points).predict
     return found
@@ -36,13 +37,13 @@ def k_means(points: Points, n_components: int, random: np.random.RandomState) ->
 def gaussian_mixture(
     points: Points, n_components: int, random: np.random.RandomState
 ) -> Callable[[Points], np.ndarray]:
-    """scikit-learn's mixture of Gaussians with full covariances, the best of some restarts by its likelihood.
+    """Fit scikit-learn's mixture of Gaussians with full covariances, the best of some restarts by its likelihood.
 
     With few points for its parameters, or many components, k-means.
     """
     if n_components > MANY or len(points) < 5 * n_components * points.shape[1]:
         return k_means(points, n_components, random)
-    spread = float(np.var(points, axis=0).mean())
+    spread = max(float(np.var(points, axis=0).mean()), TINY)
     n_init = int(np.clip(100_000 // len(points), 2, 20))
     mixture = GaussianMixture(n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random)
     found: Callable[[Points], np.ndarray] = mixture.fit(points).predict
@@ -60,7 +61,7 @@ def torch_threads_kept() -> Iterator[None]:
 
 
 def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
-    """A mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
+    """Fit a mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
 
     UMAP draws rows together that a chain of neighbours joins, whatever shape they form; with the code of an autoencoder
     that is N2D (McConville et al., 2021). Other points get the category of most of their neighbours.
@@ -98,7 +99,7 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
 
 
 def ellipses(points: Points, n_components: int, random: np.random.RandomState) -> bool:
-    """Whether Gaussians, one for each source, describe points as well as more of them do.
+    """Tell whether Gaussians, one for each source, describe points as well as more of them do.
 
     They do not where a mixture with three times as many components is the better one, in likelihood, for a clear
     majority of held-out points: 55 % and two standard errors more. A share, since a few points far out would decide a
@@ -109,7 +110,7 @@ def ellipses(points: Points, n_components: int, random: np.random.RandomState) -
     if len(first) < 3 * n_components:
         return True
     full = len(first) >= 5 * n_components * points.shape[1]
-    spread = float(np.var(points, axis=0).mean())
+    spread = max(float(np.var(points, axis=0).mean()), TINY)
     few, many = (
         GaussianMixture(
             k, n_init=2, covariance_type="full" if full else "diag", reg_covar=1e-3 * spread, random_state=random
@@ -122,7 +123,7 @@ def ellipses(points: Points, n_components: int, random: np.random.RandomState) -
 
 
 def mixture_or_map(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
-    """`gaussian_mixture` where sources are `ellipses`, else `umap_mixture`, if umap-learn is installed."""
+    """Choose `gaussian_mixture` where sources are `ellipses`, else `umap_mixture`, if umap-learn is installed."""
     mapped = n_components <= MOST_MAPPED and importlib.util.find_spec("umap") is not None
     clustering = umap_mixture if mapped and not ellipses(points, n_components, random) else gaussian_mixture
     return clustering(points, n_components, random)

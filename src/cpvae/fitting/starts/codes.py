@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from cpvae.fitting.loop import train
+from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Points, Task
 from cpvae.nn.draws import seeded
@@ -20,6 +21,7 @@ from cpvae.probability.expectations import Exact
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
+LEAST_STEPS = 200  # of the autoencoder, however short the fit
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class RowCode:
     latent_dim: int = 40
 
     def epochs(self, task: Task) -> int:
-        """None."""
+        """Train nothing."""
         return 0
 
     def __call__(self, task: Task) -> Callable[[Tensor], Points]:
@@ -58,7 +60,8 @@ class AutoencoderCode:
         latent_dim: dimensions of the code.
         hidden: widths of the hidden layers.
         beta: weight of the KL term.
-        n_steps: steps of training, shared among as many epochs as they make; without copies at most 200 epochs.
+        n_steps: steps of training, shared among as many epochs as they make; without copies at most 200 epochs. A fit
+            that is shorter than by default has fewer.
         batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
         strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
             forget more of how a row is turned than should be said to have no influence at all on its category.
@@ -72,11 +75,26 @@ class AutoencoderCode:
     strength: float = 1.6
 
     def epochs(self, task: Task) -> int:
-        """Passes over the rows; none where the rows themselves are the code."""
+        """Count the passes over the rows; none where the rows themselves are the code."""
         if task.rows.x.shape[1] <= self.latent_dim:
             return 0
-        epochs = max(LEAST_EPOCHS, self.n_steps * self._batch(task) // len(task.rows))
+        epochs = max(LEAST_EPOCHS, self._steps(task) * self._batch(task) // len(task.rows))
         return epochs if task.augment else min(epochs, MOST_EPOCHS)
+
+    def _steps(self, task: Task) -> int:
+        """Count the steps to train: fewer where the fit is asked to make fewer passes than it makes by default.
+
+        A fit of the default length has the whole start. A shorter one has a start that makes no more passes over the
+        rows than the fit, or, where a start makes more than a fit of the default length, as large a part of them.
+        """
+        n, batch = len(task.rows), self._batch(task)
+        usual = self.n_steps * batch / n
+        if task.augment is None:
+            usual = min(usual, MOST_EPOCHS)
+        if task.max_epochs is None:
+            return self.n_steps
+        allowed = task.max_epochs * max(1.0, usual / default_epochs(n))
+        return self.n_steps if allowed >= usual else max(LEAST_STEPS, int(allowed * n / batch))
 
     def _batch(self, task: Task) -> int:
         return int(np.clip(len(task.rows) // 50, 100, self.batch_size))
@@ -85,8 +103,9 @@ class AutoencoderCode:
         epochs = self.epochs(task)
         if not epochs:
             return RowCode(self.latent_dim)(task)
+        task.on_phase("finding a start", epochs)
         likelihood = task.likelihood.for_code()
-        rows = task.some(max(task.max_rows, self.n_steps * self.batch_size // LEAST_EPOCHS))
+        rows = task.some(max(task.max_rows, self._steps(task) * self.batch_size // LEAST_EPOCHS))
         with seeded(task.seed):
             model = recipes.vae(likelihood, self.latent_dim, Dense(self.hidden)).to(rows.device)
         settings = Settings(

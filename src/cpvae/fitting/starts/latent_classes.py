@@ -42,7 +42,7 @@ class Classes(NamedTuple):
 
 
 def table_of(parts: Sequence[Cells]) -> Table:
-    """Cells of rows, one part after the other."""
+    """Make a table of the cells of rows, one part after the other."""
     numbers, observed, levels, sizes = zip(*parts, strict=True)
 
     def joined(part: Sequence[Tensor]) -> np.ndarray:
@@ -53,7 +53,7 @@ def table_of(parts: Sequence[Cells]) -> Table:
 
 
 def estimate(table: Table, weights: np.ndarray) -> Classes:
-    """The M-step: the classes that rows belong to with these weights, ``(n, K)``."""
+    """Take the M-step: estimate the classes that rows belong to with these weights, ``(n, K)``."""
     total = weights.T @ table.observed + 1e-9
     mean = weights.T @ table.numbers / total
     variance = weights.T @ table.numbers**2 / total - mean**2
@@ -65,7 +65,7 @@ def estimate(table: Table, weights: np.ndarray) -> Classes:
 
 
 def log_joint(table: Table, classes: Classes) -> np.ndarray:
-    """log p(x, c) of what is observed, ``(n, K)``, nats, for standardised numbers."""
+    """Compute log p(x, c) of what is observed, ``(n, K)``, nats, for standardised numbers."""
     precision = 1 / classes.variance
     constant = table.observed @ (classes.mean**2 * precision + np.log(2 * np.pi * classes.variance)).T
     quadratic = table.numbers**2 @ precision.T - 2 * table.numbers @ (classes.mean * precision).T
@@ -75,7 +75,7 @@ def log_joint(table: Table, classes: Classes) -> np.ndarray:
 def fit(
     table: Table, n_components: int, random: np.random.RandomState, n_init: int = 20, max_iter: int = 200
 ) -> Classes:
-    """The best of `n_init` runs of EM by its likelihood."""
+    """Find the best of `n_init` runs of EM by its likelihood."""
     values = np.concatenate([table.numbers, table.levels], axis=1)
     best, best_value = None, -np.inf
     for _ in range(n_init):

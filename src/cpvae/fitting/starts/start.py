@@ -1,4 +1,4 @@
-"""How a fit gets a start in which every category has rows of its own.
+"""Starts in which every category has rows of its own.
 
 Trained from nothing with a warm-up, the model often puts all rows into one category: while the KL terms weigh little
 the continuous code carries everything, and when they count it is too late. So a start first assigns each row a
@@ -11,10 +11,12 @@ name in `STARTS`. Those that cluster do it in two steps: rows become points (`Co
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from cpvae.fitting.starts import latent_classes
@@ -28,7 +30,7 @@ class RandomStart:
     """No start, as in the paper: Glorot weights and the warm-up alone."""
 
     def epochs(self, task: Task) -> int:
-        """None."""
+        """Train nothing."""
         return 0
 
     def __call__(self, task: Task) -> None:
@@ -48,16 +50,24 @@ class ClusteredStart:
     clustering: Clustering
 
     def epochs(self, task: Task) -> int:
-        """Those of the code."""
+        """Count those of the code."""
         return 0 if task.likelihood.mixed or task.n_components == 1 else self.code.epochs(task)
 
     def __call__(self, task: Task) -> Tensor | None:
         if task.n_components == 1:
             return None
+        with warnings.catch_warnings():
+            # That rows have fewer different values than there are categories: the fit says how many it came to use.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return self._categories(task)
+
+    def _categories(self, task: Task) -> Tensor:
+        """Find a category for each row."""
         if task.likelihood.mixed:
             return torch.from_numpy(self.classes(task))
         code = self.code(task)
         some = task.some(task.max_rows)
+        task.on_phase(f"clustering {len(some):,} rows", 0)
         points = np.concatenate([code(x) for x in some.chunks()])
         category = self.clustering(points, task.n_components, np.random.RandomState(task.seed))
         few = np.int16 if task.n_components < 2**15 else np.int64
@@ -66,10 +76,11 @@ class ClusteredStart:
         return torch.from_numpy(np.concatenate([category(code(x)).astype(few) for x in task.rows.chunks()]))
 
     def classes(self, task: Task) -> np.ndarray:
-        """A category for each row of a table with columns of several kinds."""
+        """Find a category for each row of a table with columns of several kinds."""
         likelihood, random = task.likelihood, np.random.RandomState(task.seed)
         table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x)) for x in task.rows.chunks()])
         n = len(task.rows)
+        task.on_phase(f"clustering {min(n, task.max_rows):,} rows", 0)
         some = np.arange(n) if n <= task.max_rows else random.choice(n, task.max_rows, replace=False)
         if task.n_components > MANY:
             points = np.concatenate([table.numbers, table.levels], axis=1)
@@ -90,7 +101,9 @@ STARTS: dict[str, Start] = {
 
 
 def choose(is_image: bool) -> Start:
-    """The start for a kind of data: of images "umap", or "autoencoder" where umap-learn is missing; of tables "rows".
+    """Choose the start for a kind of data.
+
+    Images get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.

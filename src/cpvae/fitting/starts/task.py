@@ -1,4 +1,4 @@
-"""What a start is asked, and what it answers."""
+"""The question that a start is asked, and the form of its answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Points = np.ndarray
 
 @dataclass(frozen=True)
 class Task:
-    """What a start is asked.
+    """The question that a start is asked.
 
     Attributes:
         rows, valid: of the fit.
@@ -27,6 +27,8 @@ class Task:
         augment: makes copies of rows that show the same thing, or None.
         precision: of the products of whatever is trained.
         on_epoch: told of each epoch of whatever is trained.
+        on_phase: told of each part of the work before it begins, and of the epochs that it trains.
+        max_epochs: passes over the rows that the fit may make, which bound the start as well; None does not.
         max_rows: rows that a clustering is found on, drawn at random when there are more.
     """
 
@@ -38,10 +40,12 @@ class Task:
     augment: Augment | None = None
     precision: str = "float32"
     on_epoch: Callable[[EpochRecord], None] | None = None
+    on_phase: Callable[[str, int], None] = lambda title, n_epochs: None
+    max_epochs: int | None = None
     max_rows: int = 50_000
 
     def some(self, n: int) -> Rows:
-        """At most n of the rows, drawn at random."""
+        """Draw n of the rows at random, or take all if there are no more."""
         if len(self.rows) <= n:
             return self.rows
         return self.rows.some(np.random.RandomState(self.seed).choice(len(self.rows), n, replace=False))
@@ -51,7 +55,7 @@ class Start(Protocol):
     """From a task to a category for each training row, integers ``(n,)``; None leaves the categories to chance."""
 
     def epochs(self, task: Task) -> int:
-        """How many epochs it trains, for the user's information."""
+        """Say how many epochs it trains."""
 
     def __call__(self, task: Task) -> Tensor | None: ...
 
@@ -60,6 +64,6 @@ class Code(Protocol):
     """From a task to a function from rows as stored, ``(m, features)``, to points ``(m, d)``."""
 
     def epochs(self, task: Task) -> int:
-        """How many epochs it trains."""
+        """Say how many epochs it trains."""
 
     def __call__(self, task: Task) -> Callable[[Tensor], Points]: ...

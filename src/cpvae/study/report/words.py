@@ -12,7 +12,7 @@ import numpy as np
 from cpvae.data.schema import KINDS
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.fitting import runs
-from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE
+from cpvae.fitting.records import ALL_EPOCHS, EARLY, INTERRUPTED, NOT_FINITE
 from cpvae.study import metrics
 from cpvae.study.found import rows_in_words
 from cpvae.study.phrases import duration, in_use, percent
@@ -43,6 +43,7 @@ def stopped_words(model: DeepMixture) -> str:
         ALL_EPOCHS: f"it had made the {_epochs(model)} asked for",
         EARLY: "the validation bound had stopped improving",
         NOT_FINITE: "a value became infinite or not a number",
+        INTERRUPTED: f"it was stopped after {_epochs(model)}, before it had finished",
     }.get(model.stopped_, str(model.stopped_))
     return f"{why}; the weights of epoch {model.best_epoch_} were kept"
 
