@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     E = TypeVar("E", bound=DeepMixture)
 
-RECORD = {one.name: one.default is None or "None" in str(one.type) for one in fields(EpochRecord)}  # whether it may be
+REQUIRED = tuple(one.name for one in fields(EpochRecord) if one.default is MISSING)
+NULLABLE = ("train_negative_elbo", "train_relaxed_not_a_bound")  # of a relaxed fit, or of any other
 
 
 def config(estimator: DeepMixture) -> dict[str, Any]:
@@ -209,17 +210,15 @@ def _history(value: Any) -> list[dict[str, Any]]:
     for i, record in enumerate(value):
         bad = "no record"
         if isinstance(record, Mapping):
-            missing = [name for name, optional in RECORD.items() if not optional and name not in record]
-            wrong = [name for name, one in record.items() if not _is_number(one, RECORD.get(name, True))]
+            missing = [name for name in REQUIRED if name not in record]
+            wrong = [name for name, one in record.items() if not _is_number(one) and (one or name not in NULLABLE)]
             bad = (missing or wrong or [""])[0]
         if bad:
             raise InputError(f"epoch {i + 1} of the history has no {bad!r} that can be used; fit again")
     return list(value)
 
 
-def _is_number(value: Any, optional: bool) -> bool:
-    if value is None:
-        return optional
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -231,7 +230,7 @@ def _check_weights(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> N
     broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
     if broken:
         raise InputError(
-            f"it holds weights that are not finite ({', '.join(broken[:3])}{', ...' * (len(broken) > 3)}); "
+            f"there are weights that are not finite ({', '.join(broken[:3])}{', ...' * (len(broken) > 3)}); "
             "fit again or restore a copy"
         )
 
