@@ -261,13 +261,13 @@ def test_a_stopped_fit_leaves_its_best_weights_marked_as_unfinished(tmp_path, n_
     with pytest.warns(FitWarning) as said:
         same = load(folder)
     assert str(said[0].message) == (
-        f"{folder}/model.safetensors is of a fit that has not finished: its weights so far, of epoch "
+        f"{folder} holds a fit that has not finished: its weights so far, of epoch "
         f"{model.best_epoch_} of the 4 trained; go on with: cpvae fit 'a file.npy' --out {folder} --resume"
     )
     np.testing.assert_array_equal(same.predict(X), model.predict(X))
     assert same.sample(3)[0].shape == (3, 3)
     (tmp_path / "model").write_bytes((folder / "model.safetensors").read_bytes())
-    with pytest.warns(FitWarning, match="model is of a fit that has not finished"):
+    with pytest.warns(FitWarning, match="model holds a fit that has not finished"):
         load(tmp_path / "model")
 
     whole = CPVAE(2, max_epochs=6, random_state=0, n_init=n_init, **SMALL).fit(X, out=tmp_path / "whole")
