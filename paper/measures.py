@@ -181,14 +181,14 @@ def pictures(fit: Fitted) -> dict[str, Any]:
 
 
 def reconstruction(fit: Fitted) -> dict[str, Any]:
-    """Measure the mean squared error of reconstructions of test rows, a pixel between 0 and 1, to the observed rows."""
+    """Measure the mean squared error of reconstructions of test rows; observed pixels are scaled to span 0 to 1."""
     some = some_rows(fit.data.splits["test"], JUDGED_ROWS).x
     likelihood = fit.model.model_.likelihood
     seen = torch.cat(list(fit.model._observed(some)))
     made = likelihood.to_model(
         torch.from_numpy(np.asarray(fit.model.reconstruct(some)).reshape(len(seen), -1)).to(seen)
     )
-    return {"reconstruction_mse": float((seen - made).square().mean())}
+    return {"reconstruction_mse": float(((seen - made) / (seen.max() - seen.min())).square().mean())}
 
 
 def density(fit: Fitted) -> dict[str, Any]:
