@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +25,9 @@ from sklearn.preprocessing import StandardScaler
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
 from cpvae.checkpoints import load_tensors
+from cpvae.cli.estimator_options import OPTIONS
 from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.zoo import MODELS
 from cpvae.probability.estimates import component_probabilities, evaluate
 
 torch.set_num_threads(1)
@@ -441,3 +445,25 @@ def test_copies_are_not_made_for_a_single_category():
         model = CPVAE(k)
         model.image_shape_, model.kind_ = (1, 28, 28), "images"
         assert model._consistent() is copies
+
+
+def test_every_argument_is_written_once_documented_and_an_option_of_the_command_line():
+    arguments = {name for cls in MODELS for name in cls().get_params()}
+    left_out = {"decoder_hidden", "temperature", "validation_fraction", "verbose"}
+    assert arguments - set(OPTIONS) == left_out | (arguments & {"released"})
+    assert set(OPTIONS) <= arguments
+    for name in CPVAE().get_params():
+        assert re.search(rf"\b{name}\b", CPVAE.__doc__), name
+    for cls in MODELS:
+        assert list(cls().get_params()) == sorted(inspect.signature(cls).parameters)
+        assert all(one.default is not inspect.Parameter.empty for one in inspect.signature(cls).parameters.values())
+
+
+def test_all_arguments_that_make_no_sense_are_told_at_once():
+    sentence = (
+        "latent_dim=0: expected a whole number of at least 1; n_components=0: expected a whole number of at least 1"
+    )
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        CPVAE(0, latent_dim=0).fit(blobs()[0])
+    with pytest.raises(InputError, match=r"hidden has 100,000 widths: expected at most 100; give fewer layers"):
+        CPVAE(2, hidden=(1,) * 100_000).fit(blobs()[0])

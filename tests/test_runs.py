@@ -367,3 +367,19 @@ def test_files_of_others_are_not_overwritten(tmp_path, name):
     with pytest.raises(InputError, match=f"is no run but holds {name}, which would be overwritten"):
         CPVAE(2, max_epochs=1, n_init=2, **SMALL).fit(X, out=tmp_path)
     assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+@pytest.mark.parametrize("block", [torch.no_grad, torch.inference_mode])
+def test_a_fit_within_a_block_without_gradients_learns_all_the_same(block):
+    outside = CPVAE(2, max_epochs=2, random_state=0, **SMALL).fit(X)
+    with block():
+        inside = CPVAE(2, max_epochs=2, random_state=0, **SMALL).fit(X)
+    np.testing.assert_array_equal(inside.predict_proba(X), outside.predict_proba(X))
+
+
+def test_few_different_rows_do_not_bring_warnings_of_scikit_learn():
+    """Warnings are errors in tests: only the fit's own is let through."""
+    x = np.repeat(np.random.RandomState(0).normal(size=(4, 3)), 20, axis=0)
+    for init in ("kmeans", "gmm", "rows"):
+        with pytest.warns(FitWarning, match=r"categories are in use|copies|same"):
+            CPVAE(9, max_epochs=1, random_state=0, **{**SMALL, "init": init}).fit(x)

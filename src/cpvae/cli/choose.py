@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cpvae.cli.options import (
-    Data,
-    Epochs,
-    Jobs,
-    Json,
-    Kind,
-    Labels,
-    LatentDim,
-    Layer,
-    LikelihoodName,
-    Precision,
-    SchemaFile,
-    Size,
-    estimator_arguments,
-    expand,
-    parse_numbers,
-    reading,
-)
+from cpvae.cli.estimator_options import takes
+from cpvae.cli.options import Data, Jobs, Json, Labels, Layer, Size, expand, parse_numbers, reading
 from cpvae.cli.output import put, put_json, say
 
 
+@takes("max_epochs", "latent_dim", "precision", "kind", "likelihood", "schema")
 def choose(
     data: Data,
     components: Annotated[
@@ -39,14 +24,10 @@ def choose(
         Path | None,
         typer.Option(help="Folder for runs and result.", callback=expand, show_default="runs/choose-DATA"),
     ] = None,
-    epochs: Epochs = None,
-    latent_dim: LatentDim = None,
-    precision: Precision = None,
-    likelihood: LikelihoodName = None,
-    schema: SchemaFile = None,
+    *,
+    params: dict[str, Any],
     jobs: Jobs = None,
     labels: Labels = None,
-    kind: Kind = None,
     size: Size = None,
     layer: Layer = None,
     as_json: Json = False,
@@ -61,15 +42,6 @@ def choose(
     check_inputs(data=data)
     out = out or Path("runs") / f"choose-{dataset_name(data)}"
     check_out_folder(out, data)
-    given = {
-        "max_epochs": epochs,
-        "latent_dim": latent_dim,
-        "precision": precision,
-        "kind": kind,
-        "likelihood": likelihood,
-        "schema": schema,
-    }
-    params = estimator_arguments(given)
     numbers = parse_numbers("--components", components)
 
     from cpvae.study import choice
@@ -77,7 +49,7 @@ def choose(
     from cpvae.study.inputs import load_data
 
     try:
-        rows = load_data(data, labels, say, reading(kind, size, layer))
+        rows = load_data(data, labels, say, reading(params.get("kind"), size, layer))
         found = choose_number(rows, data, labels, model, params, numbers, seeds, out, jobs, say)
     except KeyboardInterrupt as error:
         say(f"stopped; what is finished is in {out}. To go on, run the same command again")

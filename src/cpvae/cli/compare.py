@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cpvae.cli.options import (
-    Data,
-    Epochs,
-    Hidden,
-    Jobs,
-    Json,
-    Kind,
-    Labels,
-    LatentDim,
-    Layer,
-    LikelihoodName,
-    NetworkName,
-    Precision,
-    Preset,
-    SchemaFile,
-    Size,
-    SplitName,
-    estimator_arguments,
-    expand,
-    parse_numbers,
-    reading,
-)
+from cpvae.cli.estimator_options import takes
+from cpvae.cli.options import Data, Jobs, Json, Labels, Layer, Size, SplitName, expand, parse_numbers, reading
 from cpvae.cli.output import put, put_json, say
 
+TAKEN = (
+    "max_epochs",
+    "latent_dim",
+    "preset",
+    "precision",
+    "network",
+    "hidden",
+    "kind",
+    "likelihood",
+    "schema",
+)
 
+
+@takes(*TAKEN)
 def compare(
     data: Data,
     models: Annotated[
@@ -45,14 +38,8 @@ def compare(
         Path | None,
         typer.Option(help="Folder for runs and tables.", callback=expand, show_default="runs/compare-DATA"),
     ] = None,
-    epochs: Epochs = None,
-    latent_dim: LatentDim = None,
-    preset: Preset = None,
-    precision: Precision = None,
-    network: NetworkName = None,
-    hidden: Hidden = None,
-    likelihood: LikelihoodName = None,
-    schema: SchemaFile = None,
+    *,
+    params: dict[str, Any],
     split: SplitName = None,
     importance_samples: Annotated[int, typer.Option(help="Behind each NLL.", min=1)] = 500,
     importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
@@ -61,7 +48,6 @@ def compare(
         str | None, typer.Option(help="Of joblib, by its name.", show_default="loky: processes here")
     ] = None,
     labels: Labels = None,
-    kind: Kind = None,
     size: Size = None,
     layer: Layer = None,
     as_json: Json = False,
@@ -74,20 +60,9 @@ def compare(
     from cpvae.data.loaders import dataset_name
 
     check_inputs(data=data)
-    given = {
-        "max_epochs": epochs,
-        "preset": preset,
-        "precision": precision,
-        "latent_dim": latent_dim,
-        "network": network,
-        "hidden": hidden,
-        "kind": kind,
-        "likelihood": likelihood,
-        "schema": schema,
-    }
     out = out or Path("runs") / f"compare-{dataset_name(data)}"
     check_out_folder(out, data)
-    params, numbers = estimator_arguments(given), parse_numbers("--components", components)
+    numbers = parse_numbers("--components", components)
 
     from cpvae.study.compare import PAGE, Protocol, backend_of, compare_models
     from cpvae.study.comparison import as_markdown
@@ -102,7 +77,7 @@ def compare(
                 seeds,
                 out,
                 labels=labels,
-                reading=reading(kind, size, layer),
+                reading=reading(params.get("kind"), size, layer),
                 params=params,
                 protocol=protocol,
                 n_jobs=jobs,

@@ -39,59 +39,12 @@ Strict = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
 
-# What several commands take of a fit; None leaves it to the estimator.
-Epochs = Annotated[int | None, typer.Option(help="Passes over the rows at most.", show_default="the preset's")]
-LatentDim = Annotated[int | None, typer.Option(help="Dimensions of z.", show_default="40")]
-Hidden = Annotated[str | None, typer.Option(help="Widths of hidden layers.", show_default="300,300")]
-NetworkName = Annotated[
-    str | None, typer.Option("--network", help="dense, or conv (convolutions, for images).", show_default="dense")
-]
-Preset = Annotated[str | None, typer.Option(help="How to train: fast or paper.", show_default="fast")]
-Precision = Annotated[
-    str | None, typer.Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
-]
-LikelihoodName = Annotated[
-    str | None,
-    typer.Option(
-        "--likelihood",
-        help="bernoulli (ink), levels (of pictures), gaussian (measurements), columns (of a table, each after its "
-        "kind) or auto.",
-        show_default="auto",
-    ),
-]
-Kind = Annotated[
-    str | None,
-    typer.Option(
-        help="What rows are: table, matrix, counts, images, signals or auto.", show_default="auto: said aloud"
-    ),
-]
 Size = Annotated[
     str | None,
     typer.Option(help="Pixels a side of pictures, or HEIGHTxWIDTH.", show_default="their own, or the usual one"),
 ]
 Layer = Annotated[str | None, typer.Option(help="Of an .h5ad, in place of its X.", show_default="X")]
-SchemaFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--schema",
-        metavar="FILE.json",
-        help='What columns of a table hold: {"visits": "count", "city": "categorical", "size": "numeric", '
-        '"since": "date", "id": "ignore"}; "*" is for all others.',
-        show_default="inferred from their cells",
-        callback=expand,
-    ),
-]
 Jobs = Annotated[int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)]
-
-
-def estimator_arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Make the arguments of an estimator from the options that were given; read widths and schema."""
-    params = {name: value for name, value in given.items() if value is not None}
-    if "hidden" in params:
-        params["hidden"] = parse_numbers("--hidden", params["hidden"], "300,300")
-    if "schema" in params:
-        params["schema"] = read_schema(params["schema"])
-    return params
 
 
 def read_schema(path: Path) -> dict[str, Any]:

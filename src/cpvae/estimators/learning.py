@@ -190,8 +190,9 @@ def train(
         reporter.say(line)
     asked: list[Restart] = []
     try:
-        asked += [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
-        fits = run_all(asked, prepared.rows, prepared.valid, reporter)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller works in
+            asked += [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
+            fits = run_all(asked, prepared.rows, prepared.valid, reporter)
     except KeyboardInterrupt:
         if world().is_main:
             found = [(i, fit) for i, restart in enumerate(asked) if (fit := restart.so_far()) is not None]

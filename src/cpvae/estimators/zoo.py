@@ -267,7 +267,10 @@ class MoGVAE(Clusterer):
 class VampVAE(Clusterer):
     """A VAE with a VampPrior, VP in the paper: ``p(z) = 1/K sum_k q(z | u_k)`` (Tomczak and Welling, 2018).
 
-    The K pseudo-inputs u_k are learned. `predict_proba` is the responsibility of each, ``E_{q(z|x)} p(k | z)``.
+    The K pseudo-inputs u_k are learned. They begin as training rows by default and are part of a saved model: after a
+    short fit, or with a small learning rate, they may still be those rows. With ``pseudo_inputs="random"`` no row is
+    in the file, for data that must not leave your hands. `predict_proba` is the responsibility of each pseudo-input,
+    ``E_{q(z|x)} p(k | z)``.
     Arguments are those of `CPVAE` without what concerns its category, and:
 
     Args:

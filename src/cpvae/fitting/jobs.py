@@ -13,12 +13,12 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, Generic, ParamSpec, TypeVar
+from functools import cache
+from typing import Any, Generic, TypeVar
 
 import joblib
 import torch
@@ -27,7 +27,6 @@ from threadpoolctl import threadpool_limits
 
 from cpvae.errors import FitWarning, InputError
 
-P = ParamSpec("P")
 R = TypeVar("R")
 LOOK_EVERY = 1.0  # seconds
 MOST = 10_000  # fits in one call; more are a slip of the finger
@@ -107,8 +106,7 @@ def run(
         KeyboardInterrupt: Ctrl-C or SIGTERM; jobs that were running are stopped.
 
     Examples:
-        >>> from functools import partial
-        >>> jobs = [Job(f"power{i}", partial(pow, 2, i)) for i in range(3)]
+        >>>         >>> jobs = [Job(f"power{i}", partial(pow, 2, i)) for i in range(3)]
         >>> [(done.name, done.result()) for done in run(jobs, n_jobs=1)]
         [('power0', 1), ('power1', 2), ('power2', 4)]
     """
@@ -225,32 +223,3 @@ def _end_workers() -> None:
     """End the processes of joblib, which would otherwise wait for more work and complain of what they hold."""
     with suppress(Exception):
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
-
-
-def here(function: Callable[P, R]) -> Callable[P, Any]:
-    """`joblib.delayed` for a function that reads or writes files: in the folder that this process is in now.
-
-    Workers live on between calls, in the folder that they were started in.
-    """
-    delayed: Callable[P, Any] = joblib.delayed(partial(_in_folder, os.getcwd(), function))
-    return delayed
-
-
-def _in_folder(folder: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with chdir(folder):
-        return function(*args, **kwargs)
-
-
-def unordered(tasks: Iterable[Any], n_jobs: int, what: str, advice: str, backend: str | None = None) -> Iterator[Any]:
-    """What tasks made by `here` return, `n_jobs` at a time, as they end.
-
-    Args:
-        what: one of them is called, and advice: what to do, should the system kill its process.
-
-    Raises:
-        InputError: it did.
-    """
-    try:
-        yield from joblib.Parallel(n_jobs, backend=backend, return_as="generator_unordered")(tasks)
-    except BrokenProcessPool as error:
-        raise InputError(f"the process of {what} was killed, most likely for want of memory; {advice}") from error
