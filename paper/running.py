@@ -27,6 +27,7 @@ from cpvae.study.evidence import commit, evidence
 from cpvae.study.fits import fit_run
 from cpvae.study.inputs import load_data, make_estimator
 from paper.measures import CATEGORIES, MEASURES, Fitted
+from paper.released import estimator_name, known
 from paper.results import AGREEMENT
 from paper.rows import Row
 
@@ -109,17 +110,18 @@ def run(job: Job, folder: Path, results: Path) -> str:
     row, seed = job
     place = folder / row.group / job.name
     began = time.perf_counter()
-    with one_thread(), warnings.catch_warnings(record=True):  # they are kept with the run
+    with one_thread(), known(), warnings.catch_warnings(record=True):  # they are kept with the run
         rate = speed()
         data = load_data(row.dataset, None, None)
         params = {**row.params, "random_state": seed}
+        name = estimator_name(row.model, row.params)
         asked = {
-            **make_estimator(row.model, {}).get_params(),
+            **make_estimator(name, {}).get_params(),
             **params,
         }  # what is not said is as by default, resumed too
         resume = (place / runs.CONFIG).exists()
         about = {"commit": commit()}
-        fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about).figures
+        fitted = fit_run(data, row.dataset, None, name, asked, place, resume, quiet=True, about=about).figures
         picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
         fit = Fitted(load(place), data, place, row.serves, picture)
         measured: dict[str, Any] = {}

@@ -116,7 +116,8 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
     if str(meta.get("estimator")) not in known:
         raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
     with described(path):
-        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
+        asked = runs.still_there(meta["params"])
+        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items()}
         estimator = known[meta["estimator"]](**params)
         estimator._check_params()
         _restore(estimator, tensors, meta["fitted"])

@@ -14,8 +14,8 @@ from cpvae.estimators.learning import Prepared
 from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.fitting.devices.world import world
-from cpvae.fitting.loop import CHECKPOINT, HISTORY
 from cpvae.fitting.progress import Reporter
+from cpvae.fitting.state import CHECKPOINT, HISTORY
 
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture

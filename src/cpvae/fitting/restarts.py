@@ -24,14 +24,15 @@ from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
-from cpvae.fitting.loop import CHECKPOINT, HISTORY, train
+from cpvae.fitting.loop import train
 from cpvae.fitting.progress import Reporter, Silent
 from cpvae.fitting.records import Interrupted, Outcome
 from cpvae.fitting.runs import held
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Start, Task
-from cpvae.probability.expectations import Expectation
+from cpvae.fitting.state import CHECKPOINT, HISTORY
 from cpvae.probability.models import VAE
+from cpvae.probability.objectives import Bound
 
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
@@ -45,13 +46,14 @@ class Restart:
         maker: finds the start.
         folder: for history and checkpoints; None keeps nothing.
         label: told to the user.
-        augment: makes copies of rows.
+        objective: what a step minimises.
+        augment: makes copies of rows, for the start.
     """
 
     model: VAE
     n_components: int
     maker: Start
-    expectation: Expectation
+    objective: Bound
     settings: Settings
     folder: Path | None
     resume: bool
@@ -91,11 +93,10 @@ class Restart:
             self.model,
             rows,
             likelihood.fixed(valid),
-            self.expectation,
+            self.objective,
             self.settings,
             start=start,
             start_seconds=seconds,
-            augment=self.augment,
             folder=self.folder,
             resume=self.resume,
             on_epoch=reporter.epoch,

@@ -21,7 +21,7 @@ from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.errors import FitWarning, InputError
 from cpvae.files import FORMAT_VERSION, check_version, check_writable, read_json, write_json
-from cpvae.fitting.loop import CHECKPOINT, HISTORY
+from cpvae.fitting.state import CHECKPOINT, HISTORY
 from cpvae.locks import alone
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
@@ -29,6 +29,7 @@ SAMPLES, REPORT = "samples.png", "report.html"
 FINISHED = "finished"  # the status of a run whose model is there
 RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
+GONE: dict[str, Any] = {"released": []}  # arguments of earlier versions, and their values when nobody gave them
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict}
 
 
@@ -69,7 +70,17 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder / CONFIG} is damaged or was changed: it has no {' and no '.join(bad)} that can be used; "
             "restore a copy, or fit again into another folder"
         )
+    config["params"] = still_there(config["params"])
     return config
+
+
+def still_there(params: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the arguments that earlier versions had, where nobody had given them a value.
+
+    >>> still_there({"latent_dim": 3, "released": []}), still_there({"released": ["fixed-prior"]})
+    ({'latent_dim': 3}, {'released': ['fixed-prior']})
+    """
+    return {name: value for name, value in params.items() if name not in GONE or value != GONE[name]}
 
 
 def begun(folder: Path | None) -> bool:
