@@ -8,7 +8,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, InputError, load
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.estimators.zoo import ESTIMATORS
+from cpvae.files import read_json, write_json
 from paper.released import ReleasedCPVAE, estimator_name, known
 
 QUICK = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "init": "gmm", "random_state": 0}
@@ -55,3 +57,19 @@ def test_a_fit_with_such_choices_is_opened_where_they_are_known(tmp_path):
     assert "cpvae-released" not in ESTIMATORS
     with pytest.raises(InputError, match="holds a 'ReleasedCPVAE', which this version does not know"):
         load(tmp_path / "run")
+
+
+def test_a_model_from_when_the_library_had_such_choices_is_opened_if_it_has_none(tmp_path):
+    x = load_digits().data[:60] / 16
+    model = CPVAE(2, **QUICK).fit(x, out=tmp_path / "run")
+    path = tmp_path / "run" / "model.safetensors"
+    config = read_json(tmp_path / "run" / "config.json", "", "")
+    write_json(tmp_path / "run" / "config.json", {**config, "params": {**config["params"], "released": []}})
+    tensors, meta = load_tensors(path)
+    save_tensors(path, tensors, {**meta, "params": {**meta["params"], "released": []}})
+    np.testing.assert_array_equal(load(path).score_samples(x), model.score_samples(x))
+    again = CPVAE(2, **QUICK).fit(x, out=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(again.score_samples(x), model.score_samples(x))
+    save_tensors(path, tensors, {**meta, "params": {**meta["params"], "released": ["two-draws"]}})
+    with pytest.raises(InputError, match="fitted with released, which this version does not have"):
+        load(path)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, FitWarning, InputError, load
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.rows import Rows
 from cpvae.fitting import jobs, restarts
 from cpvae.fitting.loop import train
@@ -521,3 +522,52 @@ def test_collapse_warns_and_names_the_remedy(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error", FitWarning)
         CPVAE(4, **FIT).fit(X)
+
+
+TAMPERED = {
+    "epoch": ("x", -1, 10**9),
+    "step": (-3, 10**9, 0.5),
+    "best_epoch": (10**9, None),
+    "best_bound": ("high",),
+    "seconds": (-1.0, "long"),
+    "skipped": (-1, 10**9),
+    "stopped": ("bored", 3),
+}
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The checkpoint of a run that was stopped after two epochs, and a function that goes on with it."""
+    folder, (_, rows, valid) = tmp_path_factory.mktemp("stopped"), small_model()
+    start, settings = torch.arange(300) % 4, Settings(max_epochs=3, batch_size=150, start_epochs=1, checkpoint_every=1)
+
+    def stop(record):
+        if record.epoch == 2:
+            raise Interrupted(folder)
+
+    def go(**arguments):
+        return train(small_model()[0], rows, valid, Bound(), settings, folder=folder, **arguments)
+
+    with pytest.raises(Interrupted):
+        go(start=start, on_epoch=stop)
+    return folder / CHECKPOINT, partial(go, resume=True)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in TAMPERED.items() for value in values])
+def test_a_checkpoint_that_says_what_no_run_writes_is_refused(stopped, name, value):
+    path, go = stopped
+    tensors, meta = load_tensors(path)
+    save_tensors(path, tensors, {**meta, "progress": {**meta["progress"], name: value}})
+    with pytest.raises(InputError, match="checkpoint"):
+        go()
+    save_tensors(path, tensors, meta)
+
+
+@pytest.mark.parametrize("start", [torch.zeros(299).long(), *(torch.full((300,), c) for c in (4, -1, 0.5))])
+def test_a_checkpoint_with_a_start_of_other_rows_or_categories_is_refused(stopped, start):
+    path, go = stopped
+    tensors, meta = load_tensors(path)
+    save_tensors(path, {**tensors, "start": start}, meta)
+    with pytest.raises(InputError, match="its start is not one of 4 categories for each of 300 rows"):
+        go()
+    save_tensors(path, tensors, meta)

@@ -117,6 +117,9 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
         raise InputError(f"{path} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
     with described(path):
         asked = runs.still_there(meta["params"])
+        unknown = sorted(asked.keys() - known[meta["estimator"]]._get_param_names())
+        if unknown:
+            raise InputError(f"it was fitted with {', '.join(unknown)}, which this version does not have; fit again")
         params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items()}
         estimator = known[meta["estimator"]](**params)
         estimator._check_params()
