@@ -22,6 +22,7 @@ from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.loop import train
 from cpvae.fitting.settings import Settings
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.objectives import Bound
 from cpvae.study.evidence import evidence
 from cpvae.study.inputs import make_estimator
 from paper.rows import LONG, Row, read_rows
@@ -57,7 +58,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(args.rounds + 1):
         for name, (model, expectation) in models.items():
-            record = train(model, rows, valid, expectation, settings).history[0]
+            record = train(model, rows, valid, Bound(expectation), settings).history[0]
             seconds[name].append(record.seconds / args.steps)
     milliseconds = {name: round(1000 * float(np.median(values[1:])), 3) for name, values in seconds.items()}
     measured = {"batch": BATCH, "precision": PRECISION, "steps": args.steps, "rounds": args.rounds}

@@ -25,6 +25,7 @@ from cpvae.study.evidence import commit, evidence
 from cpvae.study.fits import fit_run
 from cpvae.study.inputs import load_data, make_estimator
 from paper.measures import CATEGORIES, MEASURES, Fitted
+from paper.released import estimator_name, known
 from paper.results import AGREEMENT
 from paper.rows import Row
 
@@ -93,15 +94,20 @@ def reproduce(
 
 def run(fit: RowSeed, folder: Path, results: Path) -> str:
     """Make one fit and its result file; return a line that says how it went."""
+    with known():
+        return _run(fit, folder, results)
+
+
+def _run(fit: RowSeed, folder: Path, results: Path) -> str:
     row, seed = fit
     place = folder / row.group / fit.name
     began, rate = time.perf_counter(), speed()
-    data = load_data(row.dataset, None, None)
+    data, name = load_data(row.dataset, None, None), estimator_name(row.model, row.params)
     # Arguments that the row does not give are at their defaults, also in a run that is resumed.
-    asked = {**make_estimator(row.model, {}).get_params(), **row.params, "random_state": seed}
+    asked = {**make_estimator(name, {}).get_params(), **row.params, "random_state": seed}
     resume = runs.begun(place)
     about = {"commit": commit()}
-    fitted = fit_run(data, row.dataset, None, row.model, asked, place, resume, quiet=True, about=about).figures
+    fitted = fit_run(data, row.dataset, None, name, asked, place, resume, quiet=True, about=about).figures
     picture = row.result(results, seed).with_suffix(".npz") if seed == 0 else None
     done = Fitted(load(place), data, place, row.serves, picture)
     measured: dict[str, Any] = {}

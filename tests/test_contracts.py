@@ -32,6 +32,7 @@ from cpvae.probability.estimates import component_probabilities, decompose, eval
 from cpvae.probability.expectations import Exact
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.models import VAE as VAEModule
+from cpvae.probability.objectives import Bound
 from cpvae.probability.priors import PRIORS, Mixture, Vamp, component_prior
 from cpvae.probability.two_level import TwoLevel, reparametrise, top_level
 from cpvae.study.evaluation import evaluate_model
@@ -166,7 +167,7 @@ def test_every_parameter_is_saved_gets_a_gradient_and_moves(name: str) -> None:
         assert parameter.grad is not None, key
         assert float(parameter.grad.abs().sum()) > 0, key
         parameter.grad = None
-    train(model, Rows(every_row().float().numpy()), y, Exact(), Settings(max_epochs=2, batch_size=4))
+    train(model, Rows(every_row().float().numpy()), y, Bound(), Settings(max_epochs=2, batch_size=4))
     still = [key for key, value in model.named_parameters() if torch.equal(value, before[key])]
     assert still == []
 

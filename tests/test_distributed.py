@@ -40,6 +40,7 @@ from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.expectations import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.objectives import Bound
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without torch.distributed")
 torch.set_num_threads(1)
@@ -104,7 +105,7 @@ def trained(expectation: Expectation, settings: Settings) -> dict[str, Any]:
     model = recipes.cpvae(Bernoulli(64), n_components=4, latent_dim=3, network=Dense((16,)))
     first = torch.from_numpy(np.arange(301) % 4)
     valid = model.likelihood.fixed(Rows(X[301:]))
-    outcome = train(model, Rows(X[:301]), valid, expectation, settings, start=first)
+    outcome = train(model, Rows(X[:301]), valid, Bound(expectation, settings.beta(301)), settings, start=first)
     weights = nn.utils.parameters_to_vector(model.parameters())
     return {
         "curve": [[r.valid_negative_elbo, r.reconstruction, r.kl_c, r.kl_z] for r in outcome.history],
@@ -243,7 +244,7 @@ def test_a_value_that_is_not_finite_stops_all(together):
         model.likelihood.log_prob = spoil
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outcome = train(model, Rows(X), model.likelihood.fixed(Rows(X[:1])), Exact(), Settings(max_epochs=5))
+            outcome = train(model, Rows(X), model.likelihood.fixed(Rows(X[:1])), Bound(), Settings(max_epochs=5))
         return [outcome.stopped, len(outcome.history)]
 
     assert together(fit) == [["not_finite", 2]] * 2

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, FitWarning, InputError, load
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.rows import Rows
 from cpvae.fitting import jobs, restarts
 from cpvae.fitting.loop import train
@@ -36,6 +37,7 @@ from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.expectations import Exact, Relaxed, StraightThrough
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.objectives import Bound
 
 torch.set_num_threads(1)
 X = (load_digits().data[:400] / 16).astype(np.float32)
@@ -49,7 +51,8 @@ def small_model(seed: int = 0) -> tuple:
 
 def run(settings: Settings, **arguments) -> tuple:
     model, rows, valid = small_model()
-    outcome = train(model, rows, valid, arguments.pop("expectation", Exact()), settings, **arguments)
+    bound = Bound(arguments.pop("expectation", Exact()), arguments.pop("beta", settings.beta(len(rows))))
+    outcome = train(model, rows, valid, bound, settings, **arguments)
     return model, outcome
 
 
@@ -84,7 +87,7 @@ def test_same_seed_same_bits_and_the_callers_random_state_is_left_alone():
     torch.manual_seed(3)
     model, rows, valid = small_model(3)
     torch.manual_seed(3)
-    train(model, rows, valid, Exact(), Settings(max_epochs=1))
+    train(model, rows, valid, Bound(), Settings(max_epochs=1))
     assert torch.rand(1) == expected
     torch.set_rng_state(before)
 
@@ -104,7 +107,7 @@ def test_history_holds_means_over_rows_not_over_batches():
     model.likelihood.log_prob = spy
     # The assigned category is a single one, so that log p(x | z, c) is one number a row.
     start = torch.zeros(300, dtype=torch.int64)
-    outcome = train(model, rows, valid, Exact(), Settings(max_epochs=1, batch_size=299, start_epochs=1), start=start)
+    outcome = train(model, rows, valid, Bound(), Settings(max_epochs=1, batch_size=299, start_epochs=1), start=start)
     every = torch.cat([value.flatten() for value in seen])
     assert len(every) == 300
     assert outcome.history[0].reconstruction == pytest.approx(-float(every.mean()), rel=1e-6)
@@ -113,7 +116,7 @@ def test_history_holds_means_over_rows_not_over_batches():
 def test_a_batch_above_the_number_of_rows_still_trains():
     model, rows, valid = small_model()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    train(model, rows, valid, Exact(), Settings(max_epochs=1, batch_size=10_000))
+    train(model, rows, valid, Bound(), Settings(max_epochs=1, batch_size=10_000))
     assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
@@ -123,10 +126,35 @@ def test_warmup_weighs_the_kl_terms_and_early_stopping_waits_for_it():
     assert betas[:4] == pytest.approx([0.05, 0.1, 0.15, 0.2])
     assert max(betas) == 1.0
     assert outcome.stopped == "early_stopping"
-    assert len(outcome.history) >= 23
-    assert outcome.best_epoch >= 20
-    last = outcome.history[-1].epoch
-    assert last - outcome.best_epoch == 3 or last == 23
+    assert len(outcome.history) == max(outcome.best_epoch, 20) + 3
+
+
+@pytest.mark.parametrize("phase", ["warm-up", "start"])
+def test_the_best_weights_may_be_those_of_an_epoch_in_the_warmup_or_the_start(phase):
+    """Rows that say nothing of others; the validation bound has its full KL weight all the while."""
+    model, _, valid = small_model()
+    settings = Settings(max_epochs=12, learning_rate=0.01, batch_size=10, warmup_epochs=12, start_epochs=12)
+    few, start = Rows((np.random.RandomState(0).rand(60, 64) < 0.5).astype(np.float32)), torch.arange(60) % 4
+    outcome = train(
+        model, few, valid, Bound(beta=settings.beta(60)), settings, start=start if phase == "start" else None
+    )
+    bounds = [record.valid_negative_elbo for record in outcome.history]
+    assert outcome.best_epoch == 1 + int(np.argmin(bounds)) < 12
+    assert -float(validate(model, valid, Exact())[0].elbo) == pytest.approx(min(bounds), rel=1e-6)
+
+
+def test_a_start_ends_where_the_bound_does_not_get_better_any_more():
+    """With its best weights, the prior matched to them, and with as much of the warm-up left out."""
+    model, _, valid = small_model()
+    noise = Rows((np.random.RandomState(0).rand(60, 64) < 0.5).astype(np.float32))
+    settings = Settings(max_epochs=22, learning_rate=0.01, batch_size=10, warmup_epochs=20, start_epochs=20, patience=3)
+    outcome = train(model, noise, valid, Bound(beta=settings.beta(60)), settings, start=torch.arange(60) % 4)
+    best = 1 + int(np.argmin([record.valid_negative_elbo for record in outcome.history[:10]]))
+    betas = [record.beta for record in outcome.history]
+    assert betas[: best + 10] == pytest.approx([0.05 * (i + 1) for i in range(best + 10)])
+    assert set(betas[best + 10 :]) == {1.0}
+    assert outcome.history[best + 10].valid_negative_elbo < outcome.history[best + 9].valid_negative_elbo
+    assert outcome.stopped == "early_stopping"
 
 
 def test_the_best_weights_are_kept():
@@ -164,7 +192,8 @@ def test_an_average_over_a_handful_of_steps_is_not_that_of_the_first_weights():
 
 def test_with_another_weight_of_the_kl_the_best_weights_are_those_of_that_objective():
     """As in the start: by the full bound training would seem to get worse from the first epochs on."""
-    model, outcome = run(Settings(max_epochs=40, patience=40, beta_max=0.1, learning_rate=0.01, batch_size=30))
+    settings = Settings(max_epochs=40, patience=40, learning_rate=0.01, batch_size=30)
+    model, outcome = run(settings, beta=constant(0.1))
     bounds = [record.valid_negative_elbo for record in outcome.history]
     assert outcome.best_epoch > 1 + int(np.argmin(bounds))
     _, _, valid = small_model()
@@ -177,7 +206,7 @@ def test_a_start_holds_the_categories_and_sets_the_prior_to_the_moments_of_its_r
     start = torch.from_numpy(np.arange(300) % 4)
     model, rows, valid = small_model()
     settings = Settings(max_epochs=2, start_epochs=1, learning_rate=1e-9, batch_size=50)
-    train(model, rows, valid, Exact(), settings, start=start)
+    train(model, rows, valid, Bound(), settings, start=start)
     y = model.likelihood.fixed(rows)
     for k in range(4):
         q = model.encode(y[start == k]).given(torch.full((75, 1), k)).base_dist
@@ -197,7 +226,7 @@ def test_one_huge_gradient_does_not_move_the_weights_far():
         return original(params, y) * (1e8 if calls["n"] == 30 and torch.is_grad_enabled() else 1.0)
 
     model.likelihood.log_prob = explode
-    outcome = train(model, rows, valid, Exact(), Settings(max_epochs=20, batch_size=50))
+    outcome = train(model, rows, valid, Bound(), Settings(max_epochs=20, batch_size=50))
     assert outcome.stopped != "not_finite"
     assert outcome.history[-1].valid_negative_elbo < outcome.history[3].valid_negative_elbo
 
@@ -214,7 +243,7 @@ def test_nan_stops_with_the_cause_and_the_last_good_weights():
     with pytest.warns(
         FitWarning, match=r"stopped in epoch 4: log_px became infinite or NaN; kept the weights of epoch 3"
     ):
-        outcome = train(model, rows, valid, Exact(), Settings(max_epochs=9, batch_size=50), on_epoch=epochs.append)
+        outcome = train(model, rows, valid, Bound(), Settings(max_epochs=9, batch_size=50), on_epoch=epochs.append)
     assert outcome.stopped == "not_finite"
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
 
@@ -441,7 +470,7 @@ def test_what_a_restart_in_another_process_warns_of_comes_back_with_it():
             warnings.warn("a doubtful start", FitWarning, stacklevel=1)
 
     model, rows, valid = small_model()
-    restart = restarts.Restart(model, 4, Doubtful(), Exact(), Settings(max_epochs=1), None, resume=False)
+    restart = restarts.Restart(model, 4, Doubtful(), Bound(), Settings(max_epochs=1), None, resume=False)
     work = partial(restarts._run_apart, restart, rows, Rows(X[300:]))
     (done,) = jobs.run([jobs.Job("one", work)], 1)
     fitted, outcome = done.result()
@@ -493,3 +522,52 @@ def test_collapse_warns_and_names_the_remedy(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error", FitWarning)
         CPVAE(4, **FIT).fit(X)
+
+
+TAMPERED = {
+    "epoch": ("x", -1, 10**9),
+    "step": (-3, 10**9, 0.5),
+    "best_epoch": (10**9, None),
+    "best_bound": ("high",),
+    "seconds": (-1.0, "long"),
+    "skipped": (-1, 10**9),
+    "stopped": ("bored", 3),
+}
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The checkpoint of a run that was stopped after two epochs, and a function that goes on with it."""
+    folder, (_, rows, valid) = tmp_path_factory.mktemp("stopped"), small_model()
+    start, settings = torch.arange(300) % 4, Settings(max_epochs=3, batch_size=150, start_epochs=1, checkpoint_every=1)
+
+    def stop(record):
+        if record.epoch == 2:
+            raise Interrupted(folder)
+
+    def go(**arguments):
+        return train(small_model()[0], rows, valid, Bound(), settings, folder=folder, **arguments)
+
+    with pytest.raises(Interrupted):
+        go(start=start, on_epoch=stop)
+    return folder / CHECKPOINT, partial(go, resume=True)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in TAMPERED.items() for value in values])
+def test_a_checkpoint_that_says_what_no_run_writes_is_refused(stopped, name, value):
+    path, go = stopped
+    tensors, meta = load_tensors(path)
+    save_tensors(path, tensors, {**meta, "progress": {**meta["progress"], name: value}})
+    with pytest.raises(InputError, match="checkpoint"):
+        go()
+    save_tensors(path, tensors, meta)
+
+
+@pytest.mark.parametrize("start", [torch.zeros(299).long(), *(torch.full((300,), c) for c in (4, -1, 0.5))])
+def test_a_checkpoint_with_a_start_of_other_rows_or_categories_is_refused(stopped, start):
+    path, go = stopped
+    tensors, meta = load_tensors(path)
+    save_tensors(path, {**tensors, "start": start}, meta)
+    with pytest.raises(InputError, match="its start is not one of 4 categories for each of 300 rows"):
+        go()
+    save_tensors(path, tensors, meta)

@@ -52,6 +52,7 @@ from cpvae.probability.estimates import (
 )
 from cpvae.probability.expectations import Exact, Expectation
 from cpvae.probability.models import VAE as VAEModule
+from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.priors import component_prior
 
 __all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
@@ -155,6 +156,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def _expectation(self, total_steps: int) -> Expectation:
         """Say how the sum over categories is taken in training."""
         return Exact()
+
+    def _objective(self, beta: Weight, total_steps: int) -> Bound:
+        """Say what a step minimises; `beta` is the weight of the KL terms."""
+        return Bound(self._expectation(total_steps), beta)
 
     def _start(self) -> Start:
         """Say how categories get rows of their own before the bound decides."""

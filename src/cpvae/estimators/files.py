@@ -111,7 +111,11 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
     if str(meta.get("estimator")) not in known:
         raise InputError(f"{file} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
     with described(file):
-        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["params"].items()}
+        asked = runs.still_there(meta["params"])
+        unknown = sorted(asked.keys() - known[meta["estimator"]]._get_param_names())
+        if unknown:
+            raise InputError(f"it was fitted with {', '.join(unknown)}, which this version does not have; fit again")
+        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items()}
         estimator = known[meta["estimator"]](**params)
         estimator.check_params()
         _restore(estimator, tensors, meta["fitted"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -209,8 +208,8 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
     rows, seed, alone = prepared.rows, prepared.seeds[i], len(prepared.seeds) == 1
     names = ("max_epochs", "batch_size", "learning_rate", "warmup_epochs", "patience", "precision")
     given = {name: getattr(estimator, name) for name in names}
-    weight = estimator.consistency if estimator._consistent() else 0.0
-    settings = presets.settings(estimator.preset, len(rows), seed, **given, consistency=weight)
+    settings = presets.settings(estimator.preset, len(rows), seed, **given)
+    total = settings.max_epochs * settings.steps(len(rows))
     with seeded(seed), lent():
         model = estimator._module(copy.deepcopy(prepared.likelihood)).to(rows.device)
         estimator._prepare(model, rows, seed)
@@ -219,7 +218,7 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
         n_components=estimator.n_components,
         maker=estimator._start(),
         augment=estimator._augment(),
-        expectation=estimator._expectation(settings.max_epochs * math.ceil(len(rows) / settings.batch_size)),
+        objective=estimator._objective(settings.beta(len(rows)), total),
         settings=settings,
         folder=folder if folder is None or alone else runs.restart(folder, i),
         resume=resume,

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import get_args
 
 import torch
 from sklearn.utils import check_random_state
 
-from cpvae.arguments import one_of
 from cpvae.data.augment import AUGMENTS, Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.estimators import files
 from cpvae.estimators.contract import Clusterer, DeepMixture
-from cpvae.estimators.params import among, anything, argument, falling, takes_arguments, within
+from cpvae.estimators.params import among, argument, falling, takes_arguments, within
 from cpvae.fitting.schedules import exponential
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import Start
 from cpvae.probability import likelihoods, recipes
-from cpvae.probability.expectations import Exact, Expectation, Relaxed, RelaxedTwice, StraightThrough, SumAndSample
+from cpvae.probability.expectations import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.probability.models import VAE as VAEModule
+from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
 
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
@@ -73,9 +73,6 @@ class CPVAE(Clusterer):
         warmup_epochs: the weight of both KL terms grows from 0 to 1 over these.
         patience: epochs without a better validation bound after which training stops.
         precision: of the matrix products in training, "float32" or "bfloat16" (faster where the hardware has it).
-        released: choices of the authors' released code that the paper's text does not have, to see what they do:
-            "fixed-prior" (the Gaussians of p(z | c) stay where they begin), "elu-logits" (those of q(c | x) are never
-            below -1), "two-draws" (encoder and decoder see two relaxed draws of c; with expectation "relaxed").
         validation_fraction: share of the rows kept for the validation bound, when none are given.
         device: "auto", "cpu", "cuda", ...
         random_state: fixes everything.
@@ -106,7 +103,6 @@ class CPVAE(Clusterer):
     sampled_by = "aggregated"
     part_name = "categories"
     remedy = "refit with n_init=5 and without init='random', or with fewer components"
-    RELEASED: ClassVar[tuple[str, ...]] = ("fixed-prior", "elu-logits", "two-draws")
 
     weights: str = argument(among(get_args(Weights)), default="uniform")
     covariance_type: str = argument(among(COVARIANCES), default="diag")
@@ -115,24 +111,6 @@ class CPVAE(Clusterer):
     init: str = argument(among(("auto", *STARTS)), default="auto")
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
     consistency: float = argument(within(0.0, 1e6, True, True), default=20.0)
-    released: tuple[str, ...] = argument(anything, default=())
-
-    def check_params(self) -> None:
-        super().check_params()
-        self._check_released()
-
-    def _check_released(self) -> None:
-        if not isinstance(self.released, (tuple, list)):
-            raise InputError(f"released={self.released!r}: expected some of {', '.join(self.RELEASED)}, in a tuple")
-        for choice in self.released:
-            one_of("released", choice, self.RELEASED)
-        if "two-draws" in self.released and self.expectation != "relaxed":
-            raise InputError(
-                f"released 'two-draws' with expectation={self.expectation!r}: expected 'relaxed', of which two draws "
-                "are taken; give it, or leave 'two-draws' out"
-            )
-        if "fixed-prior" in self.released and self.covariance_type == "full":
-            raise InputError("released 'fixed-prior' with covariance_type='full': expected 'diag'; give it")
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.cpvae(
@@ -142,8 +120,6 @@ class CPVAE(Clusterer):
             self._network(),
             self.weights,  # type: ignore[arg-type]
             full_covariance=self.covariance_type == "full",
-            fixed_prior="fixed-prior" in self.released,
-            elu_logits="elu-logits" in self.released,
         )
 
     def _expectation(self, total_steps: int) -> Expectation:
@@ -157,9 +133,13 @@ class CPVAE(Clusterer):
         first, last = self.temperature
         rate = max(0.0, math.log(first / last)) / max(1, total_steps // 2)
         schedule = exponential(first, rate, last)
-        if name == "relaxed":
-            return RelaxedTwice(schedule) if "two-draws" in self.released else Relaxed(schedule)
-        return StraightThrough(schedule)
+        return Relaxed(schedule) if name == "relaxed" else StraightThrough(schedule)
+
+    def _objective(self, beta: Weight, total_steps: int) -> Bound:
+        augment, bound = self._augment(), super()._objective(beta, total_steps)
+        if augment is None or not self._consistent():
+            return bound
+        return Consistent(bound.expectation, bound.beta, copies=Copies(augment), weight=self.consistency)
 
     def _start(self) -> Start:
         return choose(self.image_shape_ is not None) if self.init == "auto" else STARTS[self.init]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-ALL_EPOCHS, EARLY, NOT_FINITE = "max_epochs", "early_stopping", "not_finite"  # why training stopped: `stopped_`
+REASONS = ALL_EPOCHS, EARLY, NOT_FINITE = "max_epochs", "early_stopping", "not_finite"  # why training stopped
 
 
 INTERRUPTED = "interrupted"  # the same of a run that is still to be gone on with

@@ -34,8 +34,8 @@ from cpvae.fitting.records import ALL_EPOCHS, INTERRUPTED, EpochRecord, Interrup
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Start, Task
-from cpvae.probability.expectations import Expectation
 from cpvae.probability.models import VAE
+from cpvae.probability.objectives import Bound
 
 TIMED = 3  # steps by which the time of a fit is estimated
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
@@ -50,13 +50,14 @@ class Restart:
         maker: finds the start.
         folder: for history and checkpoints; None keeps nothing.
         label: told to the user.
-        augment: makes copies of rows.
+        objective: what a step minimises.
+        augment: makes copies of rows, for the start.
     """
 
     model: VAE
     n_components: int
     maker: Start
-    expectation: Expectation
+    objective: Bound
     settings: Settings
     folder: Path | None
     resume: bool
@@ -65,7 +66,7 @@ class Restart:
 
     def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> tuple[VAE, Outcome]:
         """Find a start, then train; give the model, and how it went."""
-        start, seconds, settings = None, 0.0, self.settings
+        start, seconds, settings, objective = None, 0.0, self.settings, self.objective
         going_on = self.resume and self.checkpoint is not None and self.checkpoint.exists()
         if self.folder is not None and world().is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +74,7 @@ class Restart:
                 (self.folder / HISTORY).unlink(missing_ok=True)
         if going_on:
             settings = replace(settings, **world().first(self._plan))
+            objective = replace(objective, beta=settings.beta(len(rows)))  # a warm-up that is over stays over
         else:
             start, seconds = self._find_start(rows, valid, reporter)
         reporter.phase(f"fitting{self.label}", settings.max_epochs)
@@ -80,11 +82,10 @@ class Restart:
             self.model,
             rows,
             self.model.likelihood.fixed(valid),
-            self.expectation,
+            objective,
             settings,
             start=start,
             start_seconds=seconds,
-            augment=self.augment,
             folder=self.folder,
             resume=self.resume,
             on_epoch=reporter.epoch,
@@ -133,7 +134,7 @@ class Restart:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # the fit itself will say it
             few = model.likelihood.fixed(valid.some(np.arange(1)))
-            outcome = train(model, some, few, self.expectation, once, augment=self.augment)
+            outcome = train(model, some, few, self.objective, once)
         seconds = outcome.history[0].seconds if outcome.history else 0.0
         return seconds / len(some) * n * self.settings.max_epochs
 

@@ -31,6 +31,7 @@ RUNNING, FINISHED = "running", "finished"  # status of a run
 UNFINISHED = "unfinished"  # the same of one that was stopped, with a model that holds the best weights until then
 RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
+GONE: dict[str, Any] = {"released": []}  # arguments of earlier versions, and their values when nobody gave them
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict, "versions": dict}
 
 
@@ -75,7 +76,17 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder / CONFIG} is damaged or was changed: it has no {' and no '.join(bad)} that can be used; "
             "restore a copy, or fit again into another folder"
         )
+    config["params"] = still_there(config["params"])
     return config
+
+
+def still_there(params: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the arguments that earlier versions had, where nobody had given them a value.
+
+    >>> still_there({"latent_dim": 3, "released": []}), still_there({"released": ["fixed-prior"]})
+    ({'latent_dim': 3}, {'released': ['fixed-prior']})
+    """
+    return {name: value for name, value in params.items() if name not in GONE or value != GONE[name]}
 
 
 def begun(folder: Path | None) -> bool:

@@ -1,4 +1,7 @@
-"""Numbers that change while a model trains: functions of the step."""
+"""Numbers that change while a model trains: functions of the step, a number or a tensor without dimensions.
+
+A tensor gives a tensor: a recorded step of training (`cpvae.fitting.devices.capture`) needs it.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,38 @@ from typing import Any
 
 from torch import Tensor
 
-Schedule = Callable[[int], float]
+Schedule = Callable[[Any], Any]
 
 
 def constant(value: float) -> Schedule:
-    """The same value at every step."""
+    """Make a schedule of the same value at every step."""
     return lambda step: value
 
 
-def linear_warmup(n_steps: int) -> Schedule:
-    """From 0 to 1 in `n_steps`, then 1 (Bowman et al., 2016).
+def linear_warmup(n_steps: int, top: float = 1.0) -> Schedule:
+    """Make a schedule that goes from 0 to `top` in `n_steps` and stays there (Bowman et al., 2016).
 
     >>> [linear_warmup(4)(step) for step in (0, 1, 4, 9)]
     [0.0, 0.25, 1.0, 1.0]
     """
-    return lambda step: min(1.0, step / n_steps) if n_steps else 1.0
+    if not n_steps:
+        return constant(top)
+
+    def value(step: Any) -> Any:
+        share = step / n_steps
+        return top * (share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share))
+
+    return value
 
 
 def half_cosine(start: int, stop: int, floor: float = 0.01) -> Schedule:
-    """1 until `start`, then along a cosine to `floor` at `stop` (Loshchilov and Hutter, 2017).
+    """Make a schedule of 1 until `start`, then along a cosine to `floor` at `stop` (Loshchilov and Hutter, 2017).
 
     >>> [round(half_cosine(10, 20, floor=0.0)(step), 2) for step in (0, 10, 15, 20, 30)]
     [1.0, 1.0, 0.5, 0.0, 0.0]
     """
 
-    def value(step: int) -> float:
+    def value(step: float) -> float:
         done = min(1.0, max(0.0, (step - start) / max(1, stop - start)))
         return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * done))
 
@@ -40,7 +50,7 @@ def half_cosine(start: int, stop: int, floor: float = 0.01) -> Schedule:
 
 
 def one_cycle(warmup: int, stop: int, floor: float = 0.001) -> Schedule:
-    """From 0 to 1 in `warmup` steps, then along a cosine to `floor` at `stop` (Smith and Topin, 2019).
+    """Make a schedule from 0 to 1 in `warmup` steps, then along a cosine to `floor` at `stop` (Smith and Topin, 2019).
 
     >>> [round(one_cycle(10, 20, floor=0.0)(step), 2) for step in (0, 5, 10, 15, 20)]
     [0.1, 0.6, 1.0, 0.5, 0.0]
@@ -49,11 +59,8 @@ def one_cycle(warmup: int, stop: int, floor: float = 0.001) -> Schedule:
     return lambda step: min((step + 1) / max(1, warmup), 1.0) * down(step)
 
 
-def exponential(start: float, rate: float, floor: float) -> Callable[[Any], Any]:
-    """``max(floor, start * exp(-rate * step))``: the temperature schedule of Jang, Gu and Poole (2017).
-
-    The step may be a tensor, and so is the result then: a recorded step of training (`cpvae.fitting.devices.capture`)
-    needs it.
+def exponential(start: float, rate: float, floor: float) -> Schedule:
+    """Make the temperature schedule ``max(floor, start * exp(-rate * step))`` of Jang, Gu and Poole (2017).
 
     >>> exponential(1.0, 0.1, 0.5)(100)
     0.5

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cpvae.fitting.schedules import Schedule, constant, half_cosine, one_cycle
+from cpvae.fitting.schedules import Schedule, constant, half_cosine, linear_warmup, one_cycle
 
 SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # from the number of steps
     "constant": lambda total: constant(1.0),
@@ -16,7 +17,7 @@ SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # from the number of steps
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """How to train; what is trained on is the objective's matter (`cpvae.probability.objectives`).
 
     Attributes:
         max_epochs: passes over the training rows at most.
@@ -24,17 +25,13 @@ class Settings:
         learning_rate: of Adam, at its highest.
         schedule: of the learning rate, a name in `SCHEDULES`.
         average: decay of the moving average of the weights that is validated and kept; 0 keeps the weights themselves.
-        warmup_epochs: the weight of both KL terms goes from 0 to 1 over these.
-        start_epochs: for these, each row's category is the one the start assigned.
+        warmup_epochs: the weight of both KL terms goes from 0 to 1 over these (`beta`).
+        start_epochs: for these, each row's category is the one the start assigned; fewer, where the validation bound
+            does not get better any more.
         patience: stop after so many epochs without a better validation bound, counted after warm-up and start.
         checkpoint_every: epochs between checkpoints.
         seed: fixes order, noise and pixels.
-        beta_max: weight of the KL terms after the warm-up; other than 1 the objective is not a bound.
         precision: of the matrix products of a step (`cpvae.nn.products.reduced`); bounds are evaluated in full.
-        consistency: weight of KL(q(c | x) || q(c | copy)) for copies by `augment`, in the objective beside the bound;
-            while the categories of the start hold, copies learn them as rows do.
-        from_copies: the encoder sees copies by `augment` and the decoder rebuilds the rows: no bound, for codes that
-            should not depend on how a row is deformed. The last weights are kept, and nothing stops early.
     """
 
     max_epochs: int = 100
@@ -47,7 +44,16 @@ class Settings:
     patience: int = 50
     checkpoint_every: int = 5
     seed: int = 0
-    beta_max: float = 1.0
     precision: str = "float32"
-    consistency: float = 0.0
-    from_copies: bool = False
+
+    def steps(self, n_rows: int) -> int:
+        """Count the steps of an epoch.
+
+        >>> Settings(batch_size=100).steps(250)
+        3
+        """
+        return math.ceil(n_rows / self.batch_size)
+
+    def beta(self, n_rows: int) -> Schedule:
+        """Make the weight of the KL terms, a function of the step."""
+        return linear_warmup(self.warmup_epochs * self.steps(n_rows))

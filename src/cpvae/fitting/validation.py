@@ -15,8 +15,16 @@ from cpvae.probability.estimates import (
     mean_terms,
     row_counts,
 )
-from cpvae.probability.expectations import Exact, Expectation
+from cpvae.probability.expectations import Expectation
 from cpvae.probability.models import VAE
+
+DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
+
+
+def diagnosed(y: Tensor) -> Tensor:
+    """Choose the rows that eq. (13) is taken apart on, the same ones for the same number of rows."""
+    chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
+    return y[chosen.to(y.device)]
 
 
 @torch.no_grad()
@@ -26,7 +34,7 @@ def validate(
     expectation: Expectation,
     world: World = World(),  # noqa: B008  # frozen
 ) -> tuple[Terms, Tensor]:
-    """Mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
+    """Compute the mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
 
     A model trained on exact sums is validated with them, another with one draw of c for each row. The processes of
     `world` share the rows.
@@ -36,7 +44,7 @@ def validate(
     part, counted = world.batch(len(y))
     for batch in batches(y[part], model.n_categories):
         q, p = model.encode(batch), model.latent()
-        categories = expectation(q.logits, 0) if isinstance(expectation, Exact) else draw_categories(batch, q)
+        categories = expectation(q.logits, 0) if expectation.is_exact else draw_categories(batch, q)
         terms = average(mean_terms(model, batch, q, p, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
         mixed = model.n_categories > 1

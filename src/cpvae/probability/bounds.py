@@ -62,7 +62,6 @@ def terms_given(
     p: Latent,
     c: Tensor,
     noise: Tensor | None = None,
-    decoded: Tensor | None = None,
 ) -> TermsGivenC:
     """log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
 
@@ -71,12 +70,10 @@ def terms_given(
         q, p: posterior and prior.
         c: indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``.
         noise: standard normal, ``(B, 1, D)`` or ``(B, M, D)``; None draws it.
-        decoded: the categories for the decoder, where they are others than `c`: then this is no term of a bound.
     """
     q_z = q.given(c)
     z = reparametrise(q_z, noise)
-    decoded = c if decoded is None else decoded
-    return TermsGivenC(model.likelihood.log_prob(model.decoder(z, decoded), y), p.kl_given(q_z, z, c))
+    return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
 
 
 class Draw(NamedTuple):
@@ -126,7 +123,7 @@ def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0
     """
     q, p = model.encode(y) if q is None else q, model.latent()
     categories = expectation(q.logits, step)
-    given = terms_given(model, y, q, p, categories.c, decoded=categories.decoded)
+    given = terms_given(model, y, q, p, categories.c)
     return average(given, categories, q, p)
 
 

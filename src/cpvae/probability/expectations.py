@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -30,22 +30,35 @@ class Categories(NamedTuple):
     """The categories at which an expectation over q(c | x) is evaluated, and their weights.
 
     `c` are indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``; `weights` ``(B, M)`` add up to one.
-    `decoded` are those that the decoder sees, where they are not the same (`RelaxedTwice`).
     """
 
     c: Tensor
     weights: Tensor
-    decoded: Tensor | None = None
 
 
 class Expectation(Protocol):
-    """From the logits of q(c | x) ``(B, K)`` and the training step to `Categories`."""
+    """From the logits of q(c | x) ``(B, K)`` and the training step to `Categories`.
+
+    Attributes:
+        is_exact: whether all categories are summed, so that the same logits always give the same.
+        is_bound: whether what is computed with it is, in expectation, a bound on log p(x).
+    """
+
+    @property
+    def is_exact(self) -> bool: ...
+
+    @property
+    def is_bound(self) -> bool: ...
 
     def __call__(self, logits: Tensor, step: int | Tensor) -> Categories: ...
 
 
+@dataclass(frozen=True)
 class Exact:
     """The sum over all K categories: no noise, K decoders."""
+
+    is_exact: ClassVar[bool] = True
+    is_bound: ClassVar[bool] = True
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         return Categories(torch.arange(logits.shape[-1], device=logits.device).unsqueeze(0), logits.exp())
@@ -65,6 +78,8 @@ class SumAndSample:
     """
 
     top: int = 2
+    is_exact: ClassVar[bool] = False
+    is_bound: ClassVar[bool] = True
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         if self.top + 1 >= logits.shape[-1]:
@@ -91,6 +106,12 @@ class StraightThrough:
 
     temperature: Callable[[Any], Any]
     hard: bool = True
+    is_exact: ClassVar[bool] = False
+
+    @property
+    def is_bound(self) -> bool:
+        """True for one-hot draws."""
+        return self.hard
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         # Gumbel noise from uniform numbers: those from exponential ones, as in F.gumbel_softmax, take longer
@@ -110,15 +131,6 @@ class Relaxed(StraightThrough):
     """One Gumbel-softmax draw. What is computed with it is not a bound on log p(x)."""
 
     hard: bool = False
-
-
-@dataclass(frozen=True)
-class RelaxedTwice(Relaxed):
-    """Two Gumbel-softmax draws, one for the encoder and the prior and one for the decoder, as in the released code."""
-
-    def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
-        first, second = super().__call__(logits, step), super().__call__(logits, step)
-        return first._replace(decoded=second.c)
 
 
 def entropy(logits: Tensor) -> Tensor:

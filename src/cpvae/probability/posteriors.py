@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
-from torch.nn import functional as F
 
 from cpvae.nn.layers import GatedLinear, Linear
 from cpvae.probability.distributions import diagonal_normal
@@ -58,23 +57,26 @@ class ConditionalPosterior(nn.Module):
         encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
         latent_dim: dimensions of z.
         n_categories: K.
-        elu: bend the logits of q(c | x) so that none is below -1, as the released code does.
     """
 
-    def __init__(self, encoder: nn.Module, latent_dim: int, n_categories: int, elu: bool = False):
+    def __init__(self, encoder: nn.Module, latent_dim: int, n_categories: int):
         super().__init__()
         self.encoder = encoder
-        self.n_categories, self.elu = n_categories, elu
+        self.n_categories = n_categories
         width: int = encoder.out_features  # type: ignore[assignment]
         self.logits = Linear(width, n_categories)
         self.join = GatedLinear(width, width, n_categories)
         self.head = NormalHead(width, latent_dim)
 
+    def category_logits(self, h: Tensor) -> Tensor:
+        """Compute the logits of q(c | x), not normalised, from the last hidden features: ``(B, K)``."""
+        logits: Tensor = self.logits(h)
+        return logits
+
     def forward(self, y: Tensor) -> Joint:
         h = self.encoder(y)
-        logits = F.elu(self.logits(h)) if self.elu else self.logits(h)
         return Joint(
-            logits=logits.log_softmax(-1),
+            logits=self.category_logits(h).log_softmax(-1),
             given=lambda c: self.head(self.join(h.unsqueeze(-2), c)),
         )
 

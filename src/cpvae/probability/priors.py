@@ -22,6 +22,7 @@ from cpvae.probability.distributions import (
     Marginal,
     diagonal_normal,
 )
+from cpvae.probability.moments import Moments
 from cpvae.probability.two_level import TwoLevel, top_level
 
 Weights = Literal["uniform", "empirical", "learned"]
@@ -60,6 +61,13 @@ class ComponentPrior(nn.Module):
         """Keep q(c) ``(K,)``."""
         self.aggregated.copy_(q_c)
 
+    def moments(self) -> Moments | None:
+        """Make room for the moments that `match` asks for; None where it asks for none."""
+        return None
+
+    def match(self, moments: Moments) -> None:
+        """Become the prior that fits rows of given components best, from their moments: the M-step."""
+
 
 class Conditional(ComponentPrior):
     """The paper's conditional prior, eqs. (4)-(5): p(c) and one learned diagonal Gaussian for each category.
@@ -69,19 +77,15 @@ class Conditional(ComponentPrior):
         latent_dim: D.
         weights: p(c). "uniform" is the paper's; "learned" trains it; "empirical" is uniform while the model trains and
             is set to the aggregated posterior (eq. 14) after it.
-        fixed: the Gaussians stay where they begin, as in the released code.
     """
 
-    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform", fixed: bool = False):
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
         super().__init__(n_components)
-        self.fixed = fixed
         self.weights = weights
         # Means one scale apart, so that categories differ from the first step on.
         self.loc = nn.Parameter(zeros(1, latent_dim) if n_components == 1 else normal_(zeros(n_components, latent_dim)))
         self.log_scale = nn.Parameter(zeros(n_components, latent_dim))
         self.logits = nn.Parameter(zeros(n_components), requires_grad=weights == "learned")
-        for parameter in (self.loc, self.log_scale):
-            parameter.requires_grad_(not fixed)
 
     @property
     def scale(self) -> Tensor:
@@ -105,6 +109,17 @@ class Conditional(ComponentPrior):
         if self.weights == "empirical":
             self.logits.copy_(q_c.clamp_min(1e-6).log())
 
+    def moments(self) -> Moments | None:
+        """Make room for the means and variances of each component."""
+        return Moments(self.loc, full=False)
+
+    @torch.no_grad()
+    def match(self, moments: Moments) -> None:
+        """Take the means and variances of each component's rows; a component of one row or none stays as it is."""
+        filled = moments.filled
+        self.loc[filled] = moments.mean[filled].to(self.loc)
+        self.log_scale[filled] = 0.5 * moments.variance[filled].log().to(self.loc)
+
     @torch.no_grad()
     def set_components(self, loc: Tensor, scale: Tensor) -> None:
         """Replace the Gaussians: `loc` and `scale` ``(K, D)``."""
@@ -127,6 +142,19 @@ class FullConditional(Conditional):
         """p(c) p(z | c)."""
         factor = self.lower.tril(-1) + torch.diag_embed((-self.log_scale).exp())
         return CategoricalFullNormal(self.logits, self.loc, factor)
+
+    def moments(self) -> Moments | None:
+        """Make room for the means and covariances of each component."""
+        return Moments(self.loc, full=True)
+
+    @torch.no_grad()
+    def match(self, moments: Moments) -> None:
+        """Take the means and covariances of each component's rows; a component of one row or none stays as it is."""
+        filled = moments.filled
+        factor = torch.linalg.cholesky(torch.linalg.inv(moments.covariance[filled])).to(self.loc)
+        self.loc[filled] = moments.mean[filled].to(self.loc)
+        self.log_scale[filled] = -factor.diagonal(dim1=-2, dim2=-1).log()
+        self.lower[filled] = factor.tril(-1)
 
     @torch.no_grad()
     def set_components(self, loc: Tensor, scale: Tensor) -> None:

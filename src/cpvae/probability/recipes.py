@@ -34,18 +34,19 @@ def cpvae(
     network: Network = PAPER,
     weights: Weights = "uniform",
     full_covariance: bool = False,
-    fixed_prior: bool = False,
-    elu_logits: bool = False,
+    *,
+    posterior: type[ConditionalPosterior] = ConditionalPosterior,
+    prior: type[Conditional] | None = None,
 ) -> VAE:
-    """CP-VAE, eqs. (3)-(8); with one component the learnable-prior VAE of eq. (15)."""
-    posterior = ConditionalPosterior(network.encoder(likelihood.n_inputs), latent_dim, n_components, elu_logits)
+    """Make CP-VAE, eqs. (3)-(8); with one component the learnable-prior VAE of eq. (15).
+
+    Args:
+        posterior, prior: other classes than the paper's; a prior goes before `full_covariance`.
+    """
+    encoder = posterior(network.encoder(likelihood.n_inputs), latent_dim, n_components)
     decoder = network.decoder(latent_dim, likelihood.n_outputs, n_components)
-    prior = (
-        FullConditional(n_components, latent_dim, weights)
-        if full_covariance
-        else Conditional(n_components, latent_dim, weights, fixed_prior)
-    )
-    return VAE(posterior, prior, decoder, likelihood, latent_dim)
+    prior = prior or (FullConditional if full_covariance else Conditional)
+    return VAE(encoder, prior(n_components, latent_dim, weights), decoder, likelihood, latent_dim)
 
 
 def mog(

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from cpvae.fitting.loop import train
 from cpvae.fitting.presets import default_epochs
+from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Points, Task
 from cpvae.nn.draws import seeded
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.estimates import latent_means
-from cpvae.probability.expectations import Exact
+from cpvae.probability.objectives import Bound, Copies, FromCopies
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
@@ -113,12 +114,12 @@ class AutoencoderCode:
             batch_size=self._batch(task),
             learning_rate=2e-3,
             schedule="one-cycle",
-            beta_max=self.beta,
             seed=task.seed,
-            from_copies=task.augment is not None,
             precision=task.precision,
         )
-        augment = None if task.augment is None else task.augment.times(self.strength)
-        valid = likelihood.fixed(task.valid)
-        train(model, rows, valid, Exact(), settings, augment=augment, on_epoch=task.on_epoch)
+        objective = Bound(beta=constant(self.beta))
+        if task.augment is not None:
+            copies = Copies(task.augment.times(self.strength), drawn=False)
+            objective = FromCopies(beta=constant(self.beta), copies=copies)
+        train(model, rows, likelihood.fixed(task.valid), objective, settings, on_epoch=task.on_epoch)
         return lambda x: latent_means(model, likelihood.to_model(x))

@@ -1,0 +1,171 @@
+"""What a step of training minimises: objectives, called with a model, a batch and the number of the step.
+
+An objective returns a loss for each row, and the terms of the bound that it is made of. It owns the weights of its
+parts: `beta` of the KL terms, and that of the consistency of copies. The training loop calls objectives and knows none.
+
+- `Bound`: -L, eq. (7).
+- `Consistent`: the same, and KL(q(c | x) || q(c | copy)) for copies of a row that show the same thing.
+- `FromCopies`: the encoder sees copies and the decoder rebuilds the rows.
+- `Assigned`: -L for categories that a start gave the rows, and that q(c | x) learns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from torch import Tensor
+
+from cpvae.data.augment import Augment
+from cpvae.probability.bounds import Terms, elbo, elbo_assigned, inconsistency, unlikeliness
+from cpvae.probability.expectations import Exact, Expectation, Joint
+from cpvae.probability.likelihoods.likelihood import Likelihood
+from cpvae.probability.models import VAE
+
+Weight = Callable[[Any], Any]
+"""A weight as a function of the step: a number or a tensor without dimensions gives the same."""
+
+
+class Batch(NamedTuple):
+    """Rows of a step.
+
+    Attributes:
+        x: as they are stored, ``(B, features)``.
+        y: in the model's units, drawn to bits if the likelihood asks for it, ``(B, F)``.
+        c: the categories that a start gave them, ``(B,)``; None without a start.
+    """
+
+    x: Tensor
+    y: Tensor
+    c: Tensor | None = None
+
+
+class Objective(Protocol):
+    """A loss for each row ``(B,)`` and the `Terms` of a bound, nats.
+
+    Attributes:
+        is_bound: whether the terms add up to a lower bound of log p(x).
+    """
+
+    @property
+    def is_bound(self) -> bool: ...
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]: ...
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Makes copies of rows that show the same thing, in the model's units.
+
+    Attributes:
+        augment: makes them of rows as they are stored.
+        drawn: whether an observation of each is drawn, where the model sees black and white: between the pixels of a
+            row a copy is grey.
+    """
+
+    augment: Augment
+    drawn: bool = True
+
+    def __call__(self, likelihood: Likelihood, x: Tensor) -> Tensor:
+        y = likelihood.to_model(self.augment(x))
+        return likelihood.draw(y) if self.drawn else y
+
+
+def full(step: Any) -> float:
+    """Return 1, the weight without a warm-up."""
+    return 1.0
+
+
+@dataclass(frozen=True)
+class Bound:
+    """-L, eq. (7), its KL terms weighted by `beta`; a bound where that is 1.
+
+    Attributes:
+        expectation: how c is summed or drawn.
+        beta: the weight of both KL terms.
+        estimate: gives the terms of L; called as `cpvae.probability.bounds.elbo`.
+        chosen: whether the weights kept are those of the best bound of the validation rows, or the last ones.
+    """
+
+    expectation: Expectation = field(default_factory=Exact)
+    beta: Weight = full
+    estimate: Callable[[VAE, Tensor, Expectation, Tensor, Joint], Terms] = elbo
+    chosen: ClassVar[bool] = True
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        return self.loss(model, batch.y, step, model.encode(batch.y))
+
+    def loss(self, model: VAE, y: Tensor, step: Tensor, q: Joint) -> tuple[Tensor, Terms]:
+        """Compute the loss of each row ``(B,)`` with the posterior `q`, and the terms of L."""
+        terms = self.estimate(model, y, self.expectation, step, q)
+        return -(terms.log_px - self.beta(step) * (terms.kl_c + terms.kl_z)), terms
+
+    def value(self, terms: Terms) -> Tensor:
+        """Compute what is maximised in the end, when beta has its last value: L where that is 1, ``(B,)`` or a mean."""
+        return terms.log_px - self.beta(math.inf) * (terms.kl_c + terms.kl_z)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the terms are those of a bound; beta does not enter into them."""
+        return self.expectation.is_bound
+
+    @property
+    def held(self) -> Assigned:
+        """What is minimised instead while the categories of a start hold."""
+        return Assigned(self.beta)
+
+
+@dataclass(frozen=True)
+class Consistent(Bound):
+    """A bound, and `weight` times KL(q(c | x) || q(c | copy)); while a start holds, copies learn its categories too."""
+
+    copies: Copies = field(kw_only=True)
+    weight: float = field(kw_only=True)
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        copies = model.encode(self.copies(model.likelihood, batch.x))
+        q = model.encode(batch.y)
+        loss, terms = self.loss(model, batch.y, step, q)
+        return loss + self.weight * inconsistency(q, copies), terms
+
+    @property
+    def held(self) -> Assigned:
+        """What is minimised instead while the categories of a start hold."""
+        return Assigned(self.beta, self.copies)
+
+
+@dataclass(frozen=True)
+class FromCopies(Bound):
+    """The bound of rows with the posterior of their copies, for codes that should not depend on how a row is deformed.
+
+    The bound of rows with their own posterior is not what is trained, so it does not choose the weights.
+    """
+
+    copies: Copies = field(kw_only=True)
+    chosen = False
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        return self.loss(model, batch.y, step, model.encode(self.copies(model.likelihood, batch.x)))
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """-L for the category that a start gave each row, and -log q(c | x), by which the encoder learns it.
+
+    Attributes:
+        beta: the weight of KL(q(z | x, c) || p(z | c)).
+        copies: if not None, q(c | copy) learns the category as well.
+    """
+
+    beta: Weight = full
+    copies: Copies | None = None
+    is_bound: ClassVar[bool] = True
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        assert batch.c is not None, "categories of a start"
+        copies = None if self.copies is None else model.encode(self.copies(model.likelihood, batch.x))
+        terms, cross_entropy = elbo_assigned(model, batch.y, batch.c)
+        loss = -(terms.log_px - cross_entropy - self.beta(step) * terms.kl_z)
+        return loss if copies is None else loss + unlikeliness(copies, batch.c), terms

@@ -1,0 +1,172 @@
+"""What a step minimises, and the M-step of a prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import pytest
+import torch
+from torch import Tensor
+
+from cpvae.fitting.schedules import constant, linear_warmup
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.bounds import elbo, elbo_assigned, inconsistency, unlikeliness
+from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.expectations import Exact, Relaxed, StraightThrough, SumAndSample
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from cpvae.probability.models import VAE
+from cpvae.probability.moments import Moments
+from cpvae.probability.objectives import Assigned, Batch, Bound, Consistent, Copies, FromCopies, Objective
+from cpvae.probability.priors import Conditional, FullConditional, FullMixture, Mixture
+
+STEP = torch.tensor(3.0)
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """Copies with their columns in reverse."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.flip(1)
+
+    def times(self, factor: float) -> Self:
+        return self
+
+
+@dataclass(frozen=True)
+class Same(Reversed):
+    """Copies that are the rows."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.fixture
+def model() -> VAE:
+    return recipes.cpvae(Bernoulli(6, drawn=False), 3, 2, Dense((8,)))
+
+
+@pytest.fixture
+def batch() -> Batch:
+    x = torch.randint(2, (5, 6)).float()
+    return Batch(x, x, torch.tensor([0, 1, 2, 0, 1]))
+
+
+def value(objective: Objective, model: VAE, batch: Batch, seed: int = 1) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(seed)
+    loss, terms = objective(model, batch, STEP)
+    return loss, terms.elbo
+
+
+def test_a_bound_is_minus_l_and_its_weight_is_that_of_both_kl_terms(model: VAE, batch: Batch) -> None:
+    loss, bound = value(Bound(), model, batch)
+    torch.manual_seed(1)
+    terms = elbo(model, batch.y, Exact())
+    torch.testing.assert_close(loss, -terms.elbo)
+    torch.testing.assert_close(bound, terms.elbo)
+    warm = Bound(beta=linear_warmup(4))
+    loss, bound = value(warm, model, batch)
+    torch.testing.assert_close(loss, -(terms.log_px - 0.75 * (terms.kl_c + terms.kl_z)))
+    torch.testing.assert_close(bound, terms.elbo)
+    torch.testing.assert_close(warm.value(terms), terms.elbo)
+    light = Bound(beta=constant(0.1))
+    torch.testing.assert_close(light.value(terms), terms.log_px - 0.1 * (terms.kl_c + terms.kl_z))
+
+
+def test_consistency_adds_the_divergence_from_copies(model: VAE, batch: Batch) -> None:
+    plain, _ = value(Bound(), model, batch)
+    same, _ = value(Consistent(copies=Copies(Same(), drawn=False), weight=20.0), model, batch)
+    torch.testing.assert_close(same, plain)
+    other, _ = value(Consistent(copies=Copies(Reversed(), drawn=False), weight=20.0), model, batch)
+    expected = inconsistency(model.encode(batch.y), model.encode(batch.y.flip(1)))
+    torch.testing.assert_close(other - plain, 20 * expected)
+    assert (expected > 0).all()
+
+
+def test_copies_are_drawn_where_the_model_sees_black_and_white() -> None:
+    grey = torch.full((4, 6), 0.5)
+    drawn = Copies(Same())(Bernoulli(6), grey)
+    assert ((drawn == 0) | (drawn == 1)).all()
+    assert torch.equal(Copies(Same(), drawn=False)(Bernoulli(6), grey), grey)
+
+
+def test_from_copies_the_rows_are_rebuilt(model: VAE, batch: Batch) -> None:
+    plain, _ = value(Bound(), model, batch)
+    same, _ = value(FromCopies(copies=Copies(Same(), drawn=False)), model, batch)
+    torch.testing.assert_close(same, plain)
+    found, _ = value(FromCopies(copies=Copies(Reversed(), drawn=False)), model, batch)
+    torch.manual_seed(1)
+    expected = elbo(model, batch.y, Exact(), q=model.encode(batch.y.flip(1)))
+    torch.testing.assert_close(found, -expected.elbo)
+    assert not FromCopies(copies=Copies(Same())).chosen
+    assert Bound().chosen
+
+
+def test_assigned_categories_are_learned_by_rows_and_copies(model: VAE, batch: Batch) -> None:
+    loss, _ = value(Assigned(constant(0.5)), model, batch)
+    torch.manual_seed(1)
+    terms, cross_entropy = elbo_assigned(model, batch.y, batch.c)
+    torch.testing.assert_close(loss, -(terms.log_px - cross_entropy - 0.5 * terms.kl_z))
+    both, _ = value(Assigned(constant(0.5), Copies(Reversed(), drawn=False)), model, batch)
+    torch.testing.assert_close(both - loss, unlikeliness(model.encode(batch.y.flip(1)), batch.c))
+
+
+def test_while_a_start_holds_the_weights_are_those_of_the_objective() -> None:
+    beta, copies = linear_warmup(5), Copies(Same())
+    assert Bound(beta=beta).held == Assigned(beta)
+    assert Consistent(beta=beta, copies=copies, weight=1.0).held == Assigned(beta, copies)
+
+
+def test_only_relaxed_draws_make_no_bound() -> None:
+    for expectation in (Exact(), SumAndSample(), StraightThrough(constant(0.5))):
+        assert Bound(expectation).is_bound
+        assert Consistent(expectation, copies=Copies(Same()), weight=1.0).is_bound
+    assert not Bound(Relaxed(constant(0.5))).is_bound
+    assert [e.is_exact for e in (Exact(), SumAndSample(), Relaxed(constant(1.0)))] == [True, False, False]
+
+
+@pytest.mark.parametrize("number", [0.0, 2.0, 4.0, 9.0])
+def test_a_schedule_gives_the_same_for_numbers_and_tensors(number: float) -> None:
+    for schedule in (linear_warmup(4), linear_warmup(0), constant(0.3)):
+        assert float(schedule(torch.tensor(number))) == pytest.approx(schedule(number))
+
+
+@pytest.mark.parametrize("kind", [Conditional, FullConditional, Mixture, FullMixture])
+def test_a_matched_prior_has_no_gradient_left(kind: type[Conditional]) -> None:
+    """The M-step is the exact one: nothing that the prior learns would lower the divergence of its rows."""
+    prior, n = kind(3, 2).double(), 200
+    c = torch.arange(n) % 3
+    mix = torch.randn(3, 2, 2).double()
+    loc = (mix[c] @ torch.randn(n, 2, 1).double())[..., 0] + 3 * torch.randn(3, 2).double()[c]
+    scale = (0.3 * torch.randn(n, 2).double()).exp()
+    moments = prior.moments()
+    assert moments is not None
+    for part in torch.arange(n).split(70):
+        moments.add(loc[part], scale[part], c[part])
+    prior.match(moments)
+    q = diagonal_normal(loc.unsqueeze(1), scale.unsqueeze(1))
+    divergence = prior.components().kl_given(q, loc.unsqueeze(1), c.unsqueeze(1)).mean()
+    learned = [prior.loc, prior.log_scale, *([prior.lower] if isinstance(prior, FullConditional) else [])]
+    for gradient in torch.autograd.grad(divergence, learned):
+        assert gradient.abs().max() < 1e-10
+    covariance = torch.stack(
+        [torch.cov(loc[c == k].T, correction=0) + scale[c == k].square().mean(0).diag() for k in range(3)]
+    )
+    torch.testing.assert_close(prior.components().scale.detach(), covariance.diagonal(dim1=1, dim2=2).sqrt())
+
+
+@pytest.mark.parametrize("kind", [Conditional, FullConditional])
+def test_components_without_rows_stay_and_few_rows_have_no_covariance(kind: type[Conditional]) -> None:
+    prior = kind(3, 4)
+    before = prior.loc.detach().clone()
+    moments = Moments(prior.loc, full=kind is FullConditional)
+    moments.add(torch.randn(4, 4), torch.full((4, 4), 1e-6), torch.tensor([1, 1, 1, 2]))
+    prior.match(moments)
+    assert torch.equal(prior.loc[[0, 2]], before[[0, 2]])
+    assert not torch.equal(prior.loc[1], before[1])
+    assert prior.components().scale.isfinite().all()
+    assert prior.components().scale.min() >= 0.0099
+    if isinstance(prior, FullConditional):
+        assert not prior.lower.any()
