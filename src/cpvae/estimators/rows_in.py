@@ -18,6 +18,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame, first_gap
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
+from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
@@ -122,7 +123,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             kept = frame[[name for name in frame.columns if str(name) in set(self.schema_.names)]]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         matrix = self.schema_.encode(frame)
-        if self.schema_.is_matrix and self.likelihood != "columns":
+        if self.schema_.is_matrix and not by_schema(self.likelihood):
             where = first_gap(matrix)
             if where:
                 raise InputError(
@@ -193,7 +194,7 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
     """
     if given.kind == "signals":
         return Schema.of_numbers(as_frame(given.flat)) if first_gap(given.flat) else None
-    if likelihood == "columns" or asked is not None:
+    if by_schema(likelihood) or asked is not None:
         frame = as_frame(given.values)
         _refuse_small(frame, 2)
         return Schema.infer(frame, asked)

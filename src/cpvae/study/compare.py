@@ -35,6 +35,7 @@ from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, one_thread, run
 from cpvae.probability.estimates import standard_error
+from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_rows
 from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
 from cpvae.study.fits import fit_run
@@ -338,7 +339,7 @@ def check_folders(out: Path, source: str, data: Dataset, entries: Sequence[Entry
         if (folder / runs.CONFIG).exists():
             found, estimator = runs.read_config(folder), estimator_for(data, entry.model, entry.params(params))
             rows = found["data"]  # a table with a schema is compared as its fit begins
-            if isinstance(x, np.ndarray) and estimator.likelihood != "columns":
+            if isinstance(x, np.ndarray) and not by_schema(estimator.likelihood):
                 rows = fingerprint(x.reshape(len(x), -1))
             defaults = model_files.config(type(estimator)())["params"]
             runs.check_same(folder, found, {**model_files.config(estimator), "data": rows}, defaults)

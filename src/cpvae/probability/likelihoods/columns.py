@@ -50,6 +50,7 @@ class Columns(Likelihood):
         "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
         "densities in the units of the data"
     )
+    by_schema = True
     far = Gaussian.far
     min_noise = Gaussian.min_noise
     most_log_mean = 30.0  # of a count, in units of m_j: beyond it sampling would leave the floating numbers
@@ -76,6 +77,7 @@ class Columns(Likelihood):
         self.register_buffer("count_mean", torch.ones(m, dtype=double))
         self.register_buffer("log_count_loc", torch.zeros(m, dtype=double))
         self.register_buffer("log_count_scale", torch.ones(m, dtype=double))
+        self.learned = noise is None
         start = torch.full((n,), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         # A parameter without elements gets no gradient, and so is none to be learned.
         self.log_noise = nn.Parameter(start, requires_grad=noise is None and n > 0)
@@ -115,7 +117,7 @@ class Columns(Likelihood):
         if len(distinct) < 2:
             return
         self.scale[i] = float(values.std())
-        if self.log_noise.requires_grad:
+        if self.learned:
             step = float(np.diff(distinct).min() / values.std())
             self.floor[i] = max(self.min_noise, step / math.sqrt(12))
 
@@ -160,7 +162,8 @@ class Columns(Likelihood):
     @property
     def noise(self) -> Tensor:
         """sigma of each numeric column, in units of `scale`."""
-        return held(self.log_noise, self.floor.log().to(self.log_noise.dtype)).exp()
+        least = self.floor.log().to(self.log_noise.dtype)
+        return (held(self.log_noise, least) if self.learned else self.log_noise).exp()
 
     @property
     def concentration(self) -> Tensor:
