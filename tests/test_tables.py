@@ -701,7 +701,6 @@ def test_a_wide_table_of_one_kind_is_a_matrix(place):
         ("few", random.normal(size=(60, 3)), "columns"),
         ("numbers", random.normal(size=(60, 100)), "isotropic"),
         ("ink", random.integers(0, 2, (60, 100)), "bernoulli"),
-        ("scaled to [0, 1]", np.clip(random.normal(0.5, 0.6, (60, 100)), 0, 1), "gaussian"),
     ):
         frame = pd.DataFrame(values).add_prefix("x").assign(id=[f"row {i}" for i in range(60)])
         frame.to_csv(f"{name}.csv", index=False)
