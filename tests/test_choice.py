@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy.sparse import csr_array
 from sklearn.datasets import make_blobs
 from typer.testing import CliRunner
 
@@ -154,3 +156,18 @@ def test_levels_flags_and_gaps_that_only_some_rows_have(tmp_path):
     ]
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 0, done.output
+
+
+def test_rows_of_any_container_are_parted():
+    """Sparse rows stay sparse, and lists of rows with gaps are tables."""
+    random = np.random.RandomState(0)
+    quick = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "random_state": 0, "init": "random"}
+    counts = csr_array(random.poisson(0.3, (60, 30)))
+    gaps = [[float(a), None if a > 2 else float(b)] for a, b in random.normal(size=(60, 2))]
+    gaps[0][1] = None
+    for rows in (counts, gaps, torch.from_numpy(random.normal(size=(60, 3)))):
+        found = choose_components(CPVAE(**quick), rows, [1, 2], n_jobs=1)
+        assert found.rows == 12
+        assert np.isfinite([c.negative_elbo for c in found.candidates]).all()
+    found = choose_components(CPVAE(**quick), counts[:40], [1], X_held_out=counts[40:], n_jobs=1)
+    assert found.rows == 20

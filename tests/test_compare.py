@@ -233,6 +233,19 @@ def test_rows_to_judge_by_without_labels(place):
     assert json.loads(Path("c", RESULT).read_text())["split"] == "test"
 
 
+@pytest.mark.parametrize(
+    ("n", "classes", "said"), [(20, 2, "4 rows to judge by, where more than 5"), (40, 1, "a single class")]
+)
+def test_labels_that_no_judge_can_use(n, classes, said, place):
+    """The fits are compared all the same."""
+    np.savez("few.npz", x=rows(n)[0], y=np.arange(n) % classes)
+    answer = done("compare", "few.npz", "--models", "mog", "-k", 2, *OPTIONS, "--seeds", 1, "--jobs", 1, "--out", "c")
+    assert f"{said}" in answer.err
+    cells = json.loads(Path("c", RESULT).read_text())["rows"][0]["cells"]
+    assert "accuracy" in cells
+    assert not JUDGED & set(cells)
+
+
 def test_a_name_does_not_break_the_table(place):
     Path("t.npz").rename("a|b.npz")
     done("compare", "a|b.npz", "--models", "vae", *OPTIONS, "--seeds", 1, "--jobs", 1, "--out", "c")

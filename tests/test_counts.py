@@ -151,10 +151,10 @@ def test_wide_whole_numbers_with_many_zeros_are_counts():
         choose(x.astype(np.uint8), Form((100,))).why
         == "whole numbers in 100 columns, mostly 0 and 1: counts that have a depth"
     )
-    assert choose(x[:, :99], Form((99,))).name == "gaussian"  # not wide
-    assert choose(x + 0.5, Form((100,))).name == "gaussian"
+    assert choose(x[:, :99], Form((99,))).name != "counts"  # not wide
+    assert choose(x + 0.5, Form((100,))).name != "counts"
     pixels = np.where(np.random.default_rng(0).random((50, 784)) < 0.8, 0, 250)
-    assert choose(pixels, Form((784,))).name == "gaussian"  # a picture without its shape
+    assert choose(pixels, Form((784,))).name != "counts"  # a picture without its shape
 
 
 @pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")

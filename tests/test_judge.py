@@ -83,6 +83,14 @@ def test_saved_and_loaded_is_the_same_judge(name, request, digits, tmp_path):
     )
 
 
+def test_signals_are_vectors_to_the_judge():
+    x, y = blobs()
+    signals = x.reshape(-1, 2, 2)
+    judge = Judge.fit(signals, y)
+    assert judge.shape == (4,)
+    np.testing.assert_array_equal(judge.features(signals), Judge.fit(x, y).features(x))
+
+
 def test_columns_of_any_unit(table):
     assert table.accuracy(*blobs()) >= 0.99
 
@@ -195,7 +203,7 @@ def test_judge_for_needs_labels():
 @pytest.mark.parametrize(
     ("x", "y", "sentence"),
     [
-        (np.zeros((5, 2, 2)), np.arange(5), r"rows of shape \(5, 2, 2\): expected \(n, features\) or"),
+        (np.zeros((5, 2, 2, 2, 2)), np.arange(5), r"rows of shape \(5, 2, 2, 2, 2\): expected \(n, features\) or"),
         (np.zeros((0, 2)), np.arange(0), r"rows of shape \(0, 2\): expected .* at least one row"),
         (np.full((5, 2), "a"), np.arange(5), "rows of dtype <U1: expected numbers"),
         (np.full((5, 2), np.nan), np.arange(5), "rows hold NaN or infinity: expected finite numbers"),

@@ -503,5 +503,7 @@ def test_cells_missing_in_real_rows_are_taken_out_of_generated_ones():
     generated = pd.DataFrame({"a": [5.0, 6.0], "b": ["y", "y"]})
     assert _with_gaps_of(real, generated).isna().to_numpy().tolist() == [[False, False], [True, False]]
     assert _with_gaps_of(real.dropna(), generated[:1]) is not None
-    x = np.zeros((3, 2))
+    x, gap = np.zeros((3, 2, 4)), np.zeros((3, 2, 4))
     assert _with_gaps_of(x, x) is x
+    gap[1, 0, 2] = np.nan
+    assert np.isnan(_with_gaps_of(gap, x)).tolist() == np.isnan(gap).tolist()

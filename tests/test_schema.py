@@ -12,7 +12,7 @@ import pytest
 
 from cpvae import InputError
 from cpvae.data.loaders import make_table
-from cpvae.data.schema import Column, LeftOut, Schema, as_frame, first_gap
+from cpvae.data.schema import Column, LeftOut, Schema, as_frame
 from cpvae.errors import FitWarning
 
 
@@ -194,23 +194,6 @@ def test_arrays_have_columns_named_by_number():
         as_frame(np.ones((2, 3)), schema.given)
     with pytest.raises(InputError, match=r"^an array of shape \(2, 2, 2\)"):
         as_frame(np.ones((2, 2, 2)))
-
-
-def test_where_the_first_gap_is():
-    array = np.zeros((20_003, 2))
-    assert first_gap(array) == ""
-    array[20_001, 1] = np.nan
-    assert first_gap(array) == "a missing cell in column 1, row 20001 (counted from 0)"
-    assert first_gap(mixed()[["year", "name"]]) == "column 'name' holds text"
-    assert first_gap(pd.DataFrame({"a": pd.array([1, None], "Int64")})).startswith(
-        "a missing cell in column 'a', row 1"
-    )
-    for rows in (
-        pd.DataFrame({"a": pd.Series([1, 2], dtype=object), "b": [True, False]}),
-        [[1.0], [2.0]],
-        [[1], [2, 3]],
-    ):
-        assert first_gap(rows) == ""
 
 
 def test_time_grows_with_the_columns_not_with_their_square():

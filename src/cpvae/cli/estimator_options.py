@@ -37,8 +37,8 @@ OPTIONS: dict[str, Any] = {
     "likelihood": Annotated[
         str | None,
         Option(
-            help="bernoulli (ink), levels (of pictures), gaussian (measurements), columns (of a table, each after its "
-            "kind) or auto.",
+            help="bernoulli (ink), levels (of pictures), gaussian (measurements), isotropic (embeddings, components), "
+            "counts (cells x genes), columns (of a table, each after its kind) or auto.",
             show_default="auto",
         ),
     ],

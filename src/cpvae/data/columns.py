@@ -18,8 +18,8 @@ from cpvae.data.limits import LARGEST, first_beyond
 if TYPE_CHECKING:
     Series = pd.Series[Any]
 
-KINDS = ("numeric", "count", "categorical", "date")
-ON_A_LINE = ("numeric", "date")  # kinds whose density is a normal one
+KINDS = ("numeric", "amount", "count", "categorical", "date")
+ON_A_LINE = ("numeric", "amount", "date")  # kinds whose density is a normal one
 IGNORE = "ignore"  # in place of a kind: the column is left out
 
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number

@@ -184,7 +184,7 @@ def kind_of_numbers(values: np.ndarray, name: str = "?") -> str:
         return IDENTIFIER
     if whole and looks_counted(values):
         return "count"
-    if "amount" in KINDS and len(distinct) >= AMOUNT_VALUES and distinct[0] >= 0 and is_amount(values):
+    if len(distinct) >= AMOUNT_VALUES and distinct[0] >= 0 and is_amount(values):
         return "amount"
     return "numeric"
 

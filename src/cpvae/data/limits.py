@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,7 @@ def first_beyond(values: Any, missing: bool = True) -> tuple[int, ...] | None:
     """
     if values.dtype.kind != "f" or not len(values):  # the largest 64-bit integer is 1.8e19
         return None
-    bytes_a_row = values.dtype.itemsize * int(np.prod(values.shape[1:]))
-    step = max(1, BLOCK_BYTES // max(1, bytes_a_row))
-    for start in range(0, len(values), step):
-        block = np.asarray(values[start : start + step])
+    for start, block in _blocks(values):
         # a NaN makes both comparisons false
         if not block.size or (float(block.min()) >= -LARGEST and float(block.max()) <= LARGEST):
             continue
@@ -44,6 +42,36 @@ def first_beyond(values: Any, missing: bool = True) -> tuple[int, ...] | None:
             within, *others = np.argwhere(bad)[0].tolist()
             return (start + within, *others)
     return None
+
+
+def first_missing(values: Any) -> tuple[int, ...] | None:
+    """Find the first missing cell, NaN, in the order of rows.
+
+    Args:
+        values: numbers ``(n, ...)``; `cpvae.data.sparse.SparseRows` are made dense a block at a time.
+
+    Returns:
+        Its index, or None.
+
+    >>> first_missing(np.array([[1.0, 2.0], [np.inf, np.nan]])), first_missing(np.array([1, 2]))
+    ((1, 1), None)
+    """
+    if values.dtype.kind != "f" or not len(values):
+        return None
+    for start, block in _blocks(values):
+        missing = np.isnan(block)
+        if missing.any():
+            within, *others = np.argwhere(missing)[0].tolist()
+            return (start + within, *others)
+    return None
+
+
+def _blocks(values: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """Give parts of rows, each with the place of its first row."""
+    bytes_a_row = values.dtype.itemsize * int(np.prod(values.shape[1:]))
+    step = max(1, BLOCK_BYTES // max(1, bytes_a_row))
+    for start in range(0, len(values), step):
+        yield start, np.asarray(values[start : start + step])
 
 
 def check_memory(needed: int, given: str, advice: str) -> None:

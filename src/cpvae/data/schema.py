@@ -31,7 +31,6 @@ __all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_
 
 WIDE = 100  # columns of one kind from which a table is a matrix
 EVERY = "*"  # in place of a name: all columns that are not named
-CHUNK = 10_000  # rows looked at together, for an array that lies on the disk
 
 Given = Mapping[str, str | Sequence[Level]]  # of a column its kind, or its levels
 
@@ -430,40 +429,3 @@ def column_names(frame: pd.DataFrame) -> list[str]:
         repeated = [name for name, count in Counter(names).items() if count > 1]
         raise InputError(f"more than one column is called {repeated[0]!r}; expected different names; rename them")
     return names
-
-
-def first_gap(rows: Any) -> str:
-    """Say where rows have text or a missing cell first; "" where all cells are numbers.
-
-    Looks at data frames and at floating numbers in two dimensions; other rows cannot have any.
-
-    >>> first_gap(pd.DataFrame({"a": [1, 2], "b": [0.5, None]}))
-    "a missing cell in column 'b', row 1 (counted from 0)"
-    """
-    if isinstance(rows, pd.DataFrame):
-        for i, name in enumerate(rows.columns):
-            cells = rows.iloc[:, i]
-            if len(cells) and not _holds_numbers(cells):
-                return f"column {str(name)!r} holds {'text' if cells.notna().any() else 'no numbers'}"
-            if cells.isna().any():
-                return f"a missing cell in column {str(name)!r}, row {int(cells.isna().argmax())} (counted from 0)"
-        return ""
-    try:
-        array = np.asarray(rows) if isinstance(rows, (list, tuple)) else rows
-    except ValueError:  # ragged: refused where rows are checked
-        return ""
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
-        return ""
-    for start in range(0, len(array), CHUNK):
-        missing = np.argwhere(np.isnan(array[start : start + CHUNK]))
-        if len(missing):
-            return f"a missing cell in column {missing[0, 1]}, row {start + missing[0, 0]} (counted from 0)"
-    return ""
-
-
-def _holds_numbers(cells: pd.Series[Any]) -> bool:
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        return False
-    if cells.dtype == object:
-        cells = cells.dropna().infer_objects()
-    return cells.dtype.kind in "biuf"

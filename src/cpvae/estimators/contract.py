@@ -179,7 +179,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def check_params(self) -> None:
         """Refuse arguments that make no sense, all of them in one line."""
         params.check(self)
-        if self.schema is not None and self.likelihood not in ("auto", "columns"):
+        if self.schema is not None and self.likelihood != "auto" and not likelihoods.by_schema(self.likelihood):
             raise InputError(
                 f"likelihood={self.likelihood!r} with a schema: expected 'columns' or 'auto', which take the kinds "
                 "of columns into account; leave one of the two out"

@@ -12,12 +12,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
+from cpvae.data.cells import text_columns
 from cpvae.data.containers import Given, as_rows
-from cpvae.data.limits import LARGEST, first_beyond
+from cpvae.data.limits import LARGEST, first_beyond, first_missing
 from cpvae.data.rows import Rows
-from cpvae.data.schema import EVERY, Schema, as_frame, first_gap
+from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
+from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
@@ -69,19 +71,23 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             self.schema_ = infer_schema(given, self.likelihood, self.schema)
         if self.schema_ is not None:
             return self._encode(X, reset)
-        where = first_gap(X)
-        if where and given.kind == "images":
-            raise InputError(f"{where}, of images; expected a number in every pixel; fill it or drop the row")
-        if where:
-            raise _no_gap(where, self.likelihood if reset else self.likelihood_)
         if isinstance(X, SparseRows):
             return self._check_sparse(given, reset)
+        likelihood = self.likelihood if reset else self.likelihood_
+        if isinstance(X, pd.DataFrame):
+            _refuse_text(X, likelihood)
+        least = 2 if reset else 1
         try:
             array: np.ndarray = validate_data(
-                self, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1
+                self, X, reset=reset, dtype="numeric", ensure_min_samples=least, ensure_all_finite="allow-nan"
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
+        gap = _gap(array, X)
+        if gap and given.kind == "images":
+            raise InputError(f"{gap}, of images; expected a number in every pixel; fill it or drop the row")
+        if gap:
+            raise _no_gap(gap, likelihood)
         _refuse_large(array)
         return array
 
@@ -122,11 +128,11 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             kept = frame[[name for name in frame.columns if str(name) in set(self.schema_.names)]]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         matrix = self.schema_.encode(frame)
-        if self.schema_.is_matrix and self.likelihood != "columns":
-            where = first_gap(matrix)
-            if where:
+        if self.schema_.is_matrix and not by_schema(self.likelihood):
+            gap = _gap(matrix, frame)
+            if gap:
                 raise InputError(
-                    f"{where}; expected a number in every cell of a matrix of {matrix.shape[1]} columns, as in the "
+                    f"{gap}; expected a number in every cell of a matrix of {matrix.shape[1]} columns, as in the "
                     "fit; fill it or drop the row, or fit with likelihood 'columns'"
                 )
         return matrix
@@ -192,14 +198,14 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         InputError: what `Schema.infer` refuses; no table where a schema needs one.
     """
     if given.kind == "signals":
-        return Schema.of_numbers(as_frame(given.flat)) if first_gap(given.flat) else None
-    if likelihood == "columns" or asked is not None:
+        return Schema.of_numbers(as_frame(given.flat)) if first_missing(given.flat) else None
+    if by_schema(likelihood) or asked is not None:
         frame = as_frame(given.values)
         _refuse_small(frame, 2)
         return Schema.infer(frame, asked)
     if likelihood != "auto" or given.kind not in ("table", "matrix"):
         return None
-    if given.kind == "matrix" and not first_gap(given.flat):
+    if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(given.flat)):
         return None
     frame = as_frame(given.flat)
     _refuse_small(frame, 2)
@@ -213,6 +219,25 @@ def _refuse_small(frame: pd.DataFrame, least: int) -> None:
             f"a table of {len(frame)} rows (n_samples={len(frame)}) and {frame.shape[1]} columns: expected at "
             f"least {least} row{'s' * (least > 1)} and 1 column"
         )
+
+
+def _refuse_text(frame: pd.DataFrame, likelihood: str) -> None:
+    """Refuse a table with text where numbers are needed."""
+    texts = text_columns(frame)
+    for i in texts:
+        cells = frame.iloc[:, i]
+        if cells.dropna().infer_objects().dtype.kind not in "biuf":
+            raise _no_gap(f"column {str(frame.columns[i])!r} holds text", likelihood)
+
+
+def _gap(matrix: np.ndarray, rows: Any) -> str:
+    """Say where a cell is missing first; "" where none is."""
+    place = first_missing(matrix)
+    if place is None:
+        return ""
+    names = getattr(rows, "columns", None)
+    column = place[1] if names is None else repr(str(names[place[1]]))
+    return f"a missing cell in column {column}, row {place[0]} (counted from 0)"
 
 
 def _no_gap(where: str, likelihood: str) -> InputError:

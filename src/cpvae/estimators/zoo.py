@@ -45,12 +45,15 @@ class CPVAE(Clusterer):
         hidden: widths of the encoder's hidden layers, in a dense network.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
         kind: what rows are, one of `cpvae.data.containers.KINDS`, which has the rule of "auto".
-        likelihood: "bernoulli" (values in [0, 1], or bytes), "gaussian", "columns" (of a table, each after its kind;
-            taken for text and missing cells), or "auto" to decide from the data.
-        noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns, from 1e-6 to 1e6;
-            None learns it.
-        schema: what columns of a table hold, where that is not to be inferred (`cpvae.schema`): name -> "numeric",
-            "categorical", "count" or "ignore"; columns without names are "0", "1", ...
+        likelihood: "bernoulli" (ink: black and white, or grey levels to draw it from), "levels" (of grey or colour
+            pictures), "gaussian" (measurements), "isotropic" (the same with one scale for all columns: embeddings,
+            components), "counts" (of things in samples of any size), "columns" (of a table, each after its kind), or
+            "auto" to decide from the data (`cpvae.probability.likelihoods.choice.choose`), which is said if `verbose`.
+        noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns, from 0.001 to
+            1,000; None learns it.
+        schema: what columns of a table hold, where that is not to be guessed (`cpvae.data.kinds`): name -> "numeric",
+            "amount", "count", "categorical", "date" or "ignore"; "*" is for all columns that are not named; columns
+            without names are "0", "1", ...
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         covariance_type: of p(z | c): "diag" (the paper) or "full" (its footnote 3).
         expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from cpvae.arguments import between, whole
+from cpvae.data.containers import as_rows
 from cpvae.errors import InputError
 from cpvae.estimators.contract import Clusterer, clusters, take
 from cpvae.files import write_json
@@ -133,15 +135,17 @@ def choose_components(
     numbers = _numbers(estimator, components, n_seeds)
     between("held_out_fraction", held_out_fraction, 0.0, 1.0)
     seed = int(estimator.random_state) if isinstance(estimator.random_state, (int, np.integer)) else 0
+    rows = _opened(X, estimator)
     if X_held_out is None:
-        rows: Any = X if hasattr(X, "iloc") else np.asarray(X)
-        X, X_held_out = (take(rows, index) for index in hold_out(len(rows), held_out_fraction, seed))
-    n_rows, n_held_out = len(X), len(X_held_out)  # type: ignore[arg-type]
+        rows, held = (take(rows, index) for index in hold_out(len(rows), held_out_fraction, seed))
+    else:
+        held = _opened(X_held_out, estimator)
+    n_rows, n_held_out = len(rows), len(held)
     if numbers[-1] > n_rows:
         raise InputError(f"{n_rows} rows to fit for {numbers[-1]} components; give more rows, or try smaller numbers")
     if n_held_out < 2:
         raise InputError(f"{n_held_out} held-out rows: expected 2 or more; give more rows")
-    schema = schema_of(estimator, [X, X_held_out])
+    schema = schema_of(estimator, [rows, held])
     if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
         estimator = clone(estimator).set_params(schema=schema.as_given())
     place = None if out is None else Path(out)
@@ -152,12 +156,17 @@ def choose_components(
     asked = [clone(estimator).set_params(n_components=k, random_state=s) for k, s in pairs]
     at_once = at_a_time(n_jobs, len(asked), str(estimator.device))
     progress(f"{len(asked)} fits to {n_rows:,} rows, {at_once} at a time, judged by {n_held_out:,} others")
-    fits = _run_all(asked, X, X_held_out, place, about, at_once, progress)
-    choice = _chosen(numbers, fits, X_held_out)
+    fits = _run_all(asked, rows, held, place, about, at_once, progress)
+    choice = _chosen(numbers, fits, held)
     if place is not None:
         write_json(place / RESULT, choice.as_dict())
         figures.save(_picture(choice), place / PICTURE)
     return choice
+
+
+def _opened(X: Any, estimator: Clusterer) -> Any:
+    """Take rows out of their container: a data frame, an array, or a sparse matrix with a length."""
+    return X if isinstance(X, pd.DataFrame) else as_rows(X, estimator.kind).values
 
 
 def _numbers(estimator: Clusterer, components: Sequence[int], n_seeds: int) -> list[int]:

@@ -35,6 +35,7 @@ from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, one_thread, run
 from cpvae.probability.estimates import standard_error
+from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_rows
 from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
 from cpvae.study.fits import fit_run
@@ -42,6 +43,7 @@ from cpvae.study.held_out import schema_of, with_held_out
 from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, tell_notes
 from cpvae.study.judge import Judge, judge_for
 from cpvae.study.judging import judge_model
+from cpvae.study.quality import NEIGHBOURS
 
 RESULT, TABLE, PAGE = "comparison.json", "comparison.md", "comparison.html"
 EVALUATION = "evaluation.json"  # in the folder of each run
@@ -223,7 +225,7 @@ def _run_all(
 ) -> list[dict[str, Any]]:
     """Run all fits, and give their figures in order."""
     at_once = at_a_time(n_jobs, len(entries), str(common.params.get("device", "auto")))
-    progress(f"{len(entries)} fits, {at_once} at a time; each has a folder in {common.out}")
+    progress(f"{len(entries)} fit{'s' * (len(entries) != 1)}, {at_once} at a time; each has a folder in {common.out}")
     ended: list[str] = []
 
     def told(done: Done[dict[str, Any]]) -> None:
@@ -261,8 +263,17 @@ def _data_to_judge_by(data: Dataset, split: str | None) -> Dataset:
 
 def _judge(data: Dataset, split: str, schema: Schema | None, out: Path, progress: Callable[[str], None]) -> Path | None:
     """Train the judge of this comparison, once, and give its folder; None where rows have no labels."""
-    if data.splits[choose_split_for_fit(data)].y is None or data.splits[split].y is None:
-        progress("no labels: accuracy, purity and what a judge says of generated rows are left out")
+    fitted, judged = data.splits[choose_split_for_fit(data)], data.splits[split]
+    left_out = "accuracy, purity and what a judge says of generated rows are left out"
+    if fitted.y is None or judged.y is None:
+        progress(f"no labels: {left_out}")
+        return None
+    left_out = left_out.removeprefix("accuracy, ")
+    if len(np.unique(fitted.y.astype(str))) < 2:
+        progress(f"labels name a single class: {left_out}")
+        return None
+    if len(judged.x) <= NEIGHBOURS:
+        progress(f"{len(judged.x)} rows to judge by, where more than {NEIGHBOURS} are needed: {left_out}")
         return None
     path = out / "judge"
     progress("a judge of generated rows learns from the labelled training rows, once; the models never see it")
@@ -328,7 +339,7 @@ def check_folders(out: Path, source: str, data: Dataset, entries: Sequence[Entry
         if (folder / runs.CONFIG).exists():
             found, estimator = runs.read_config(folder), estimator_for(data, entry.model, entry.params(params))
             rows = found["data"]  # a table with a schema is compared as its fit begins
-            if isinstance(x, np.ndarray) and estimator.likelihood != "columns":
+            if isinstance(x, np.ndarray) and not by_schema(estimator.likelihood):
                 rows = fingerprint(x.reshape(len(x), -1))
             defaults = model_files.config(type(estimator)())["params"]
             runs.check_same(folder, found, {**model_files.config(estimator), "data": rows}, defaults)

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data.containers import as_rows
+from cpvae.data.limits import first_missing
 from cpvae.data.loaders import Dataset
-from cpvae.data.schema import Schema, first_gap
+from cpvae.data.schema import Schema
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.rows_in import infer_schema
+from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.study.evaluation import rows_at
 from cpvae.study.inputs import choose_split_for_fit
 
@@ -84,9 +86,9 @@ def schema_of(estimator: DeepMixture, parts: Sequence[Any]) -> Schema | None:
     if all(isinstance(rows, pd.DataFrame) for rows in parts):
         whole: Any = pd.concat(parts, ignore_index=True)
     else:
-        asked = estimator.likelihood == "columns" or estimator.schema is not None
+        asked = by_schema(estimator.likelihood) or estimator.schema is not None
         flat = [as_rows(rows).flat for rows in parts]
-        if not asked and not any(first_gap(rows) for rows in flat):  # plain numbers, which may be many
+        if not asked and not any(first_missing(rows) for rows in flat):  # plain numbers, which may be many
             return None
         whole = np.concatenate(flat)
     return infer_schema(as_rows(whole, estimator.kind), estimator.likelihood, estimator.schema)

@@ -74,8 +74,8 @@ class Judge:
         """Learn to tell classes apart, from 300 to 1,500 steps of 128 rows; on the CPU.
 
         Args:
-            x: ``(n, features)`` or ``(n, channels, height, width)``, numbers in the units of the data; with a schema
-                a data frame of its columns.
+            x: ``(n, features)``, signals ``(n, channels, time)`` or images ``(n, channels, height, width)``, numbers
+                in the units of the data; with a schema a data frame of its columns.
             y: ``(n,)``, integers, floats or strings.
             seed: fixes everything; the same bits on the same machine.
             schema: kinds and levels of the columns of a table.
@@ -213,7 +213,12 @@ def judge_for(data: Dataset, cache: Path | None = None, seed: int = 0, schema: S
 
 
 def _numbers(x: Any, schema: Schema | None) -> np.ndarray:
-    """Turn rows into what the network sees: arrays as they are, cells of a table by its schema, gaps marked."""
+    """Turn rows into what the network sees: arrays as they are, cells of a table by its schema, gaps marked.
+
+    Signals ``(n, channels, time)`` are vectors to it.
+    """
+    if isinstance(x, np.ndarray) and x.ndim == 3:
+        x = x.reshape(len(x), -1)
     if schema is None:
         return x.to_numpy() if isinstance(x, pd.DataFrame) else np.asanyarray(x)
     matrix = schema.encode(as_frame(x, None if isinstance(x, pd.DataFrame) else schema.given))

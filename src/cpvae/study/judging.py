@@ -86,12 +86,13 @@ def _judged(
 
 
 def _with_gaps_of(real: Any, generated: Any) -> Any:
-    """Take the cells out of generated rows of a table that are missing in the real rows beside them."""
-    if not isinstance(generated, pd.DataFrame):
-        return generated
-    frame = as_frame(real)
-    missing = frame[[name for name in frame.columns if str(name) in generated.columns]].isna().to_numpy()
-    return generated.mask(missing) if missing.any() else generated
+    """Take the cells out of generated rows that are missing in the real rows beside them."""
+    if isinstance(generated, pd.DataFrame):
+        frame = as_frame(real)
+        missing = frame[[name for name in frame.columns if str(name) in generated.columns]].isna().to_numpy()
+        return generated.mask(missing) if missing.any() else generated
+    missing = pd.isna(np.asarray(real))
+    return np.where(missing, np.nan, generated) if missing.any() else generated
 
 
 def _is_grey(x: Any) -> bool:

@@ -27,6 +27,7 @@ from cpvae.arguments import whole
 from cpvae.errors import InputError
 from cpvae.study.judge import Judge
 
+NEIGHBOURS = 5  # which neighbour makes the radius of a ball
 SHARE = 0.1  # of a class's share among real rows, from which on it counts as covered
 # Distances by scipy, from differences: scikit-learn's "euclidean", from products, is not the same number both ways.
 DISTANCE: dict[str, Any] = {"metric": "minkowski", "working_memory": 32}
@@ -183,7 +184,7 @@ class Neighbourhoods:
     coverage: np.ndarray
 
 
-def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = 5) -> Neighbourhoods:
+def neighbourhoods(real: np.ndarray, generated: np.ndarray, k: int = NEIGHBOURS) -> Neighbourhoods:
     """Measure precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020).
 
     Balls are closed, as in the former paper, so that duplicates are inside theirs. For independent rows of one
@@ -273,7 +274,7 @@ def quality(
     per_component: Sequence[Any] | None = None,
     weights: np.ndarray | None = None,
     *,
-    k: int = 5,
+    k: int = NEIGHBOURS,
     n_resamples: int = 100,
     seed: int = 0,
 ) -> dict[str, Any]:

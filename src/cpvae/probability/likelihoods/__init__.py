@@ -2,10 +2,11 @@
 
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.choice import LIKELIHOODS, NAMES, Choice, choose, make, make_like
+from cpvae.probability.likelihoods.choice import LIKELIHOODS, NAMES, Choice, by_schema, choose, make, make_like
 from cpvae.probability.likelihoods.columns import Columns
 from cpvae.probability.likelihoods.counts import Counts
 from cpvae.probability.likelihoods.gaussian import Gaussian
+from cpvae.probability.likelihoods.isotropic import Isotropic
 from cpvae.probability.likelihoods.levels import Levels
 from cpvae.probability.likelihoods.likelihood import NOISE, Cells, Form, Likelihood
 from cpvae.probability.likelihoods.mixed import MixedDistribution
@@ -21,9 +22,11 @@ __all__ = [
     "Counts",
     "Form",
     "Gaussian",
+    "Isotropic",
     "Levels",
     "Likelihood",
     "MixedDistribution",
+    "by_schema",
     "choose",
     "draw_bits",
     "held",

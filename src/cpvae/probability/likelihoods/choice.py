@@ -15,14 +15,26 @@ from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.likelihoods.columns import Columns
 from cpvae.probability.likelihoods.counts import Counts
 from cpvae.probability.likelihoods.gaussian import Gaussian
+from cpvae.probability.likelihoods.isotropic import Isotropic, shared_scale
 from cpvae.probability.likelihoods.levels import Levels, grid_of
 from cpvae.probability.likelihoods.likelihood import Form, Likelihood
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {kind.name: kind for kind in (Bernoulli, Levels, Gaussian, Counts, Columns)}
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    kind.name: kind for kind in (Bernoulli, Levels, Gaussian, Isotropic, Counts, Columns)
+}
 NAMES = tuple(LIKELIHOODS)
 WIDE = 100  # columns from which on a matrix may be of counts that have a depth
 MANY_ZEROS = 0.4  # of its values
 MOST_COUNTED = 256  # counts told apart; those above are one
+
+
+def by_schema(name: str) -> bool:
+    """Say whether a likelihood is made from the schema of a table; "auto" is not, before it is chosen.
+
+    >>> by_schema("columns"), by_schema("gaussian"), by_schema("auto")
+    (True, False, False)
+    """
+    return name in LIKELIHOODS and LIKELIHOODS[name].by_schema
 
 
 class Choice(NamedTuple):
@@ -67,6 +79,9 @@ def choose(x: np.ndarray, form: Form) -> Choice:
         return Choice(Gaussian.name, "signals: measurements with a spread for each channel")
     if _are_counts(rows):
         return Choice(Counts.name, f"whole numbers in {shape[0]:,} columns, mostly 0 and 1: counts that have a depth")
+    why = shared_scale(rows)
+    if why:
+        return Choice(Isotropic.name, why)
     return Choice(Gaussian.name, "numbers in columns: measurements, each column by its own spread")
 
 

@@ -19,6 +19,7 @@ from cpvae.data.columns import ON_A_LINE
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError
+from cpvae.probability.likelihoods import amounts
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.gaussian import Gaussian
 from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood
@@ -28,7 +29,9 @@ from cpvae.probability.likelihoods.mixed import MixedDistribution
 class Columns(Likelihood):
     """A density for each column of a table, independent given z and c; missing cells are marginalised out.
 
-    - numeric: ``N(x; d(z, c), sigma_j^2)`` in standardised units, sigma of each column learned;
+    - numeric and date: ``N(x; d(z, c), sigma_j^2)`` in standardised units, sigma of each column learned;
+    - amount: the same on a scale that is logarithmic for large values (`cpvae.probability.likelihoods.amounts`); its
+      mean is that of the scale, which is near the median of the amount;
     - categorical: ``softmax`` of one output for each level;
     - count: negative binomial with mean ``m_j exp(d(z, c))``, m_j the mean of the training rows, and variance
       ``mean + mean^2 / r_j``, the concentration r_j of each column learned. Its terms are as large as the count where
@@ -50,6 +53,7 @@ class Columns(Likelihood):
         "each column after its kind (normal, categorical, negative binomial), missing cells marginalised out; "
         "densities in the units of the data"
     )
+    by_schema = True
     far = Gaussian.far
     min_noise = Gaussian.min_noise
     most_log_mean = 30.0  # of a count, in units of m_j: beyond it sampling would leave the floating numbers
@@ -67,6 +71,12 @@ class Columns(Likelihood):
         self._place("gaps", np.array([column.missing > 0 for column in schema.columns]))
         for size in self.sizes:
             self._place(f"levels_{size}", levels == size)
+        units = [column.unit for column in schema.columns if column.kind in ON_A_LINE]
+        sizes = [unit for unit in units if unit is not None]
+        self.register_buffer("unit", torch.tensor(sizes, dtype=torch.float64) if sizes else None)
+        self.register_buffer("amount", None)
+        if sizes:  # their places are among the numeric ones
+            self._place("amount", np.array([unit is not None for unit in units]))
         n, m = len(self.numeric), len(self.count)
         self.mixed = n < len(kinds) or len(self.gaps) > 0
         double = torch.float64
@@ -76,6 +86,7 @@ class Columns(Likelihood):
         self.register_buffer("count_mean", torch.ones(m, dtype=double))
         self.register_buffer("log_count_loc", torch.zeros(m, dtype=double))
         self.register_buffer("log_count_scale", torch.ones(m, dtype=double))
+        self.learned = noise is None
         start = torch.full((n,), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         # A parameter without elements gets no gradient, and so is none to be learned.
         self.log_noise = nn.Parameter(start, requires_grad=noise is None and n > 0)
@@ -111,12 +122,17 @@ class Columns(Likelihood):
         distinct = np.unique(values)
         if not len(distinct):
             return
+        place = [] if self.amount is None else (self.amount == i).nonzero().flatten().tolist()
+        slope = 1.0  # of the scale of an amount, at its median
+        if place:
+            unit = float(self.unit[place[0]])
+            slope, values = 1 / math.hypot(unit, float(np.median(values))), np.arcsinh(values / unit)
         self.loc[i] = float(values.mean())
         if len(distinct) < 2:
             return
         self.scale[i] = float(values.std())
-        if self.log_noise.requires_grad:
-            step = float(np.diff(distinct).min() / values.std())
+        if self.learned:
+            step = float(np.diff(distinct).min() * slope / values.std())
             self.floor[i] = max(self.min_noise, step / math.sqrt(12))
 
     def _set_count(self, i: int, values: np.ndarray) -> None:
@@ -139,6 +155,8 @@ class Columns(Likelihood):
             raise InputError("a model of columns of several kinds without their schema; fit again")
         return cls(form.schema, form.noise)
 
+    amount: Tensor | None  # None without amounts
+    unit: Tensor
     numeric: Tensor
     count: Tensor
     gaps: Tensor
@@ -160,7 +178,8 @@ class Columns(Likelihood):
     @property
     def noise(self) -> Tensor:
         """sigma of each numeric column, in units of `scale`."""
-        return held(self.log_noise, self.floor.log().to(self.log_noise.dtype)).exp()
+        least = self.floor.log().to(self.log_noise.dtype)
+        return (held(self.log_noise, least) if self.learned else self.log_noise).exp()
 
     @property
     def concentration(self) -> Tensor:
@@ -169,13 +188,19 @@ class Columns(Likelihood):
 
     def to_model(self, x: Tensor) -> Tensor:
         wide = x.to(self.loc.dtype)
-        standard = (wide[..., self.numeric] - self.loc) / self.scale
+        numbers = wide[..., self.numeric]
+        if self.amount is not None:
+            numbers = numbers.index_copy(-1, self.amount, amounts.to_line(numbers[..., self.amount], self.unit))
+        standard = (numbers - self.loc) / self.scale
         y = wide.index_copy(-1, self.numeric, standard).to(self.log_noise.dtype)
         return y.masked_fill(y.isnan(), math.nan)  # one NaN for all, for its bits are part of a row's key
 
     def to_data(self, y: Tensor) -> Tensor:
         wide = y.to(self.loc.dtype)
-        return wide.index_copy(-1, self.numeric, self.loc + wide[..., self.numeric] * self.scale)
+        numbers = self.loc + wide[..., self.numeric] * self.scale
+        if self.amount is not None:
+            numbers = numbers.index_copy(-1, self.amount, amounts.from_line(numbers[..., self.amount], self.unit))
+        return wide.index_copy(-1, self.numeric, numbers)
 
     def inputs(self, y: Tensor) -> Tensor:
         missing = y.isnan()
@@ -221,14 +246,14 @@ class Columns(Likelihood):
             parts.append((place, Categorical(logits=one_each, validate_args=False)))
         return MixedDistribution([part for part in parts if len(part[0])], params.shape[:-1], params)
 
-    def log_abs_det(self) -> Tensor:
-        """Of a row without missing cells."""
-        return -self.scale.log().sum().to(self.log_noise.dtype)
-
     def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
         log_prob: Tensor = self(params).log_prob(y.unsqueeze(-2))
-        observed = (~y[..., self.numeric].isnan()).to(self.loc.dtype)
-        return log_prob - (observed @ self.scale.log()).unsqueeze(-1).to(log_prob.dtype)
+        standard = y[..., self.numeric].to(self.loc.dtype)
+        units = (~standard.isnan()).to(self.loc.dtype) @ -self.scale.log()
+        if self.amount is not None:
+            on_line = (self.loc + standard * self.scale)[..., self.amount]
+            units = units + amounts.log_slope(on_line, self.unit).nan_to_num(0.0).sum(-1)
+        return log_prob + units.unsqueeze(-1).to(log_prob.dtype)
 
 
 def _observed(values: np.ndarray) -> np.ndarray:

@@ -60,6 +60,7 @@ class Gaussian(Likelihood):
         self.scale: Tensor
         self.kept: Tensor | None
         self.rest: Tensor | None
+        self.learned = noise is None
         shape = () if n_noises == 1 else (n_noises,)
         log_noise = torch.full(shape, 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         self.log_noise = nn.Parameter(log_noise, requires_grad=noise is None)
@@ -109,7 +110,7 @@ class Gaussian(Likelihood):
     @property
     def noise(self) -> Tensor:
         """sigma, in units of `scale`, ``()`` or ``(n_noises,)``."""
-        return held(self.log_noise, math.log(self.min_noise)).exp()
+        return (held(self.log_noise, math.log(self.min_noise)) if self.learned else self.log_noise).exp()
 
     def to_model(self, x: Tensor) -> Tensor:
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.

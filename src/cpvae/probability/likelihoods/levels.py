@@ -182,6 +182,7 @@ class Levels(Likelihood):
         self.grid: Tensor
         self.loc: Tensor
         self.scale: Tensor
+        self.learned = noise is None
         start = torch.full((len(loc),), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         self.log_noise = nn.Parameter(start, requires_grad=noise is None)
 
@@ -213,7 +214,8 @@ class Levels(Likelihood):
     @property
     def noise(self) -> Tensor:
         """Standard deviation of the logistic at each position, in units of `scale`."""
-        return held(self.log_noise, (self.least / self.scale).log().to(self.log_noise.dtype)).exp()
+        least = (self.least / self.scale).log().to(self.log_noise.dtype)
+        return (held(self.log_noise, least) if self.learned else self.log_noise).exp()
 
     def _grid(self) -> Grid:
         low, step, top = self.grid.tolist()

@@ -83,6 +83,7 @@ class Likelihood(nn.Module, ABC):
         name: as on the command line.
         description: a line for reports.
         discrete: whether it gives rows a probability; otherwise a density, which moves with the units of the data.
+        by_schema: whether it is made from the schema of a table.
         mixed: whether columns are of several kinds, so that distances between rows say little and rows are clustered
             by latent classes of their `cells`.
         n_inputs: how many numbers the encoder gets for one row.
@@ -93,6 +94,7 @@ class Likelihood(nn.Module, ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     discrete: ClassVar[bool] = False
+    by_schema: ClassVar[bool] = False
     mixed: bool = False
     n_inputs: int
     n_outputs: int
