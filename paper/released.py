@@ -85,8 +85,8 @@ class ReleasedCPVAE(CPVAE):
 
     released: tuple[str, ...] = argument(anything, default=())
 
-    def _check_params(self) -> None:
-        super()._check_params()
+    def check_params(self) -> None:
+        super().check_params()
         if not isinstance(self.released, (tuple, list)):
             raise InputError(f"released={self.released!r}: expected some of {', '.join(self.RELEASED)}, in a tuple")
         for choice in self.released:

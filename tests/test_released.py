@@ -47,7 +47,7 @@ def test_choices_of_the_released_code():
 
 
 def test_a_fit_with_such_choices_is_opened_where_they_are_known(tmp_path):
-    x = load_digits().data[:60] / 16
+    x = np.random.RandomState(0).normal(size=(60, 5))
     model = ReleasedCPVAE(2, released=("fixed-prior",), **QUICK).fit(x, out=tmp_path / "run")
     with known():
         assert list(ESTIMATORS)[-1] == estimator_name("cpvae", {"released": ["fixed-prior"]}) == "cpvae-released"
@@ -60,7 +60,7 @@ def test_a_fit_with_such_choices_is_opened_where_they_are_known(tmp_path):
 
 
 def test_a_model_from_when_the_library_had_such_choices_is_opened_if_it_has_none(tmp_path):
-    x = load_digits().data[:60] / 16
+    x = np.random.RandomState(0).normal(size=(60, 5))
     model = CPVAE(2, **QUICK).fit(x, out=tmp_path / "run")
     path = tmp_path / "run" / "model.safetensors"
     config = read_json(tmp_path / "run" / "config.json", "", "")
