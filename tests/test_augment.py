@@ -17,7 +17,7 @@ DIGITS = torch.from_numpy(load_digits().data[:20].astype(np.float32))
 
 def of_numbers(affine: Affine, images: torch.Tensor, u: list[float], monkeypatch) -> np.ndarray:
     """Copies made with these numbers from -1 to 1 in place of random ones."""
-    monkeypatch.setattr(augment, "draw_rows", lambda size, draw: torch.tensor(u).expand(size))
+    monkeypatch.setattr(augment, "draw_rows", lambda size, draw: torch.tensor(u, dtype=images.dtype).expand(size))
     return affine(images).numpy()
 
 

@@ -167,7 +167,7 @@ def pipe_among_images(folder: Path) -> Path:
 BAD_DATA: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda d: d / "t.cvs", "did you mean 't.csv'?"),
     "unknown name": (lambda d: "digts", "did you mean 'digits'?"),
-    "nothing like it": (lambda d: "https://example.org/x", "no such file or folder; expected .npy"),
+    "nothing like it": (lambda d: "https://example.org/x", "no such file or folder; expected a table"),
     "empty file": (lambda d: text(d / "e.csv", ""), "an empty file"),
     "header only": (lambda d: text(d / "e.csv", "a,b,c\n"), "0 rows; at least 2"),
     "zero rows": (lambda d: npz(d / "e.npz", x=np.zeros((0, 3))), "0 rows; at least 2"),
@@ -702,7 +702,7 @@ def test_resume_with_something_else(shop):
     for arguments, expected in {
         ("im.npz",): "holds a run with another data (features: 3 there, 16 asked)",
         ("t.csv", "-k", 4): "n_components: 3 there, 4 asked",
-        ("t.csv", "--epochs", 7): "max_epochs: 1 there, 7 asked",
+        ("t.csv", "--epochs", 7): "holds a run that has finished, of 1 epochs, not 7 epochs",
         ("t.csv", "--model", "vae"): "model 'vae' has no option",
     }.items():
         assert expected in refused("fit", *arguments, "--out", "run", "--resume", "--quiet")

@@ -494,7 +494,7 @@ BAD = {
     ("--components", "0"): "components=0",
     ("--components", "97"): "t.npz: 96 rows to fit for 97 components; expected at least as many rows as components",
     ("--seeds", "0"): "seeds=0",
-    ("--seeds", "1000000000"): "seeds=1000000000: expected a whole number of at most 1000",
+    ("--seeds", "1000000000"): "fits: expected at most 10,000; ask for fewer seeds",
     ("--epochs", "0"): "max_epochs=0",
     ("--jobs", "0"): "--jobs",
     ("--split", "tset"): "has no split 'tset'",
@@ -545,9 +545,9 @@ def test_a_folder_with_other_runs(shop, seeds):
     told = refused("compare", "other.npz", *rest, *OPTIONS)
     assert "belongs to a comparison on 't.npz', not on 'other.npz'; give another --out" in told
     told = refused("compare", "t.npz", *rest, *OPTIONS, "--epochs", 3)
-    assert "holds a run with another params (max_epochs: 2 there, 3 asked)" in told
+    assert "holds a run that has finished, of 2 epochs, not 3 epochs" in told
     told = refused("compare", "t.npz", *rest, *OPTIONS[2:])
-    assert "holds a run with another params (max_epochs: 2 there, None asked)" in told
+    assert "holds a run that has finished, of 2 epochs, not" in told
     assert tree(shop) == before
     (shop / "other.npz").rename(shop / "t.npz")  # other rows in the same file
     before = tree(shop)

@@ -168,7 +168,7 @@ def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp
 
 
 def test_without_a_seed_all_take_that_of_the_first(together):
-    few = {**FIT, "max_epochs": 1, "random_state": None, "n_init": 2}
+    few = {**FIT, "max_epochs": 1, "random_state": None, "n_init": 2, "likelihood": "bernoulli"}
     fits = together(lambda: VampVAE(4, **few).fit(X).means_.tolist())
     assert fits[0] == fits[1]
 

@@ -19,6 +19,7 @@ from cpvae.fitting.settings import Settings
 from cpvae.probability.expectations import Exact, SumAndSample
 
 X = (load_digits().data[:600] / 16).astype(np.float32)
+X = X[:, X[:500].std(0) > 0]  # columns that vary
 
 
 def test_what_is_given_goes_before_the_preset():

@@ -263,7 +263,7 @@ def test_arrays_for_a_model_fitted_with_names_and_the_reverse(
 def test_bad_input(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"labels of shape \(3,\) for 180 rows: expected \(180,\)"):
         render(table_model, table[0], data_name="t", labels=[1, 2, 3])
-    with pytest.raises(InputError, match=r"rows of shape \(2,\): expected the 4 columns the model was fitted on"):
+    with pytest.raises(InputError, match=r"rows of 2 columns; expected 4, as the model was fitted on"):
         render(table_model, np.zeros((5, 2)), data_name="t")
     with pytest.raises(InputError, match="cannot write"):
         write_report(table_model, table[0], data_name="t", path="/proc/none/report.html")

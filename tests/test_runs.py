@@ -26,8 +26,8 @@ from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.codes import AutoencoderCode
 from cpvae.fitting.starts.start import RandomStart
 from cpvae.fitting.starts.task import Task
-from cpvae.probability.expectations import Exact
 from cpvae.probability.likelihoods import Bernoulli
+from cpvae.probability.objectives import Bound
 
 torch.set_num_threads(1)
 SMALL = {"latent_dim": 2, "hidden": (8,), "init": "kmeans", "batch_size": 20}
@@ -40,16 +40,16 @@ def stopped(monkeypatch):
 
     def stop(folder: Path, x=X, model=None, **arguments) -> None:
         model = model or CPVAE(2, max_epochs=6, **SMALL)
-        finish = loop._Run._finish_epoch
+        epoch = loop._Run._epoch
 
-        def killed(run) -> None:
-            finish(run)
-            if run.progress.epoch == 3:
-                run._save(run.folder / loop.CHECKPOINT)
+        def killed(run, asked_to_stop) -> None:
+            epoch(run, asked_to_stop)
+            if run.state.progress.epoch == 3:
+                run._save()
                 raise MemoryError("killed")
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop._Run, "_finish_epoch", killed)
+            patch.setattr(loop._Run, "_epoch", killed)
             with pytest.raises(MemoryError):
                 model.fit(x, out=folder, **arguments)
 
@@ -315,7 +315,7 @@ def test_what_a_run_has_finished_stays_finished_when_it_is_planned_anew(tmp_path
                 model=None,  # type: ignore[arg-type]
                 n_components=2,
                 maker=RandomStart(),
-                expectation=Exact(),
+                objective=Bound(),
                 settings=replace(settings, max_epochs=asked, warmup_epochs=asked // 2, start_epochs=asked // 2),
                 folder=tmp_path,
                 resume=True,

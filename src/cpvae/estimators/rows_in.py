@@ -73,7 +73,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             return self._encode(X, reset)
         if isinstance(X, SparseRows):
             return self._check_sparse(given, reset)
-        likelihood = self.likelihood if reset else self.likelihood_
+        likelihood = self.likelihood if reset else getattr(self, "likelihood_", self.likelihood)  # in a first fit none
         if isinstance(X, pd.DataFrame):
             _refuse_text(X, likelihood)
         least = 2 if reset else 1
@@ -205,11 +205,16 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         return Schema.infer(frame, asked)
     if likelihood != "auto" or given.kind not in ("table", "matrix"):
         return None
-    if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(given.flat)):
+    if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(_numbers(given.flat))):
         return None
     frame = as_frame(given.flat)
     _refuse_small(frame, 2)
     return Schema.infer(frame, None if given.kind == "table" else {EVERY: "numeric"})
+
+
+def _numbers(rows: Any) -> Any:
+    """Give the numbers of a matrix, which may be a data frame of many columns."""
+    return rows.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(rows, pd.DataFrame) else rows
 
 
 def _refuse_small(frame: pd.DataFrame, least: int) -> None:

@@ -41,7 +41,6 @@ from cpvae.probability.priors import component_prior
 from cpvae.probability.two_level import top_level
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
-LEARNED = 10  # epochs without a better validation bound after which a start ends
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 
 
@@ -150,7 +149,7 @@ class _Run:
     def _holds(self) -> bool:
         """Return whether the categories of a start hold in this epoch."""
         progress = self.state.progress
-        return self.state.start is not None and progress.epoch + progress.skipped < self.settings.start_epochs
+        return self.state.start is not None and progress.epoch < self.settings.start_epochs
 
     def _epoch(self, asked_to_stop: Callable[[], bool]) -> None:
         """Take the steps of an epoch that are left, then judge it."""
@@ -160,7 +159,7 @@ class _Run:
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
         kind = torch.int32 if len(self.rows) < 2**31 else torch.int64
         order = torch.randperm(len(self.rows), generator=generator, dtype=kind).to(self.rows.device)
-        if progress.epoch + progress.skipped == settings.start_epochs and progress.step == 0:
+        if progress.epoch == settings.start_epochs and progress.step == 0:
             self._end_start()
         while progress.step < self.n_steps:
             index = order[progress.step * settings.batch_size : (progress.step + 1) * settings.batch_size]
@@ -183,7 +182,7 @@ class _Run:
         """Take one step; return what was not finite, if that was looked at, in which case the weights stay."""
         progress = self.state.progress
         now = progress.epoch * self.n_steps + progress.step
-        self.now.fill_(now + progress.skipped * self.n_steps)
+        self.now.fill_(now)
         self.descent.set_rate(self.settings.learning_rate * self.rate(now))
         holds = self._holds()
         if len(index) == len(self.index) and self.world.size == 1:  # what processes exchange is not recorded
@@ -230,8 +229,8 @@ class _Run:
         """Validate, record, keep the weights if they are the best so far, decide whether to go on.
 
         The validation bound has its full KL weight from the first epoch on, so that epochs can be compared across the
-        warm-up: with few rows the best one may lie within it. Where it does not get better any more while a start
-        holds, the rest of the start is skipped, and as much of all that the objective has planned for these epochs.
+        warm-up: with few rows the best one may lie within it. A start holds
+        for its epochs whatever the bound says, because the prior does not know its categories before it ends.
         """
         state, progress, settings, objective = self.state, self.state.progress, self.settings, self.objective
         terms, counts = validate(self.model, self.valid, objective.expectation, self.world)
@@ -248,10 +247,8 @@ class _Run:
         if value > progress.best_bound or not objective.chosen:
             progress.best_bound, progress.best_epoch = value, record.epoch
             state.keep()
-        elif min(since, record.epoch + progress.skipped - settled) >= settings.patience:
+        elif min(since, record.epoch - settled) >= settings.patience:
             progress.stopped = EARLY
-        elif self._holds() and since >= LEARNED:
-            progress.skipped = settings.start_epochs - progress.epoch
         state.history.append(record)
         if self.folder is not None:
             append_line(self.folder / HISTORY, json.dumps(record.as_dict()))
@@ -273,7 +270,7 @@ class _Run:
             reconstruction=-log_px / n,
             kl_c=kl_c / n,
             kl_z=kl_z / n,
-            beta=float(self.objective.beta((progress.epoch + progress.skipped + 1) * self.n_steps)),
+            beta=float(self.objective.beta((progress.epoch + 1) * self.n_steps)),
             components_used=used,
             seconds=round(progress.seconds, 3),
             mutual_information=float(parts.mutual_information.mean()),
@@ -296,15 +293,10 @@ class _Run:
 
     @torch.no_grad()
     def _end_start(self) -> None:
-        """Set the prior to the moments of the posterior of each category's rows: the M-step of the start.
-
-        A start that ended because the bound did not get better any more ends with the weights of its best epoch.
-        """
+        """Set the prior to the moments of the posterior of each category's rows: the M-step of the start."""
         state, prior = self.state, component_prior(self.model.prior)
         if state.start is None:
             return
-        if state.progress.skipped:
-            self.model.load_state_dict(state.best)
         moments = None if prior is None else prior.moments()
         if prior is not None and moments is not None:
             self._add_rows(moments, state.start)

@@ -24,11 +24,7 @@ from cpvae.probability.models import VAE
 
 @dataclass
 class Progress:
-    """Where a run stands, besides weights and optimiser.
-
-    Attributes:
-        skipped: epochs of the start that were left out.
-    """
+    """Where a run stands, besides weights and optimiser."""
 
     epoch: int = 0
     step: int = 0
@@ -36,7 +32,6 @@ class Progress:
     best_epoch: int = 0
     seconds: float = 0.0
     start_seconds: float = 0.0
-    skipped: int = 0
     stopped: str = ""
 
 
@@ -124,7 +119,6 @@ class State:
         whole("epoch", found.epoch, 0, self.settings.max_epochs)
         whole("step", found.step, 0, self.settings.steps(self.n_rows))
         whole("best_epoch", found.best_epoch, 0, found.epoch)
-        whole("skipped", found.skipped, 0, self.settings.start_epochs)
         for name in ("seconds", "start_seconds"):
             between(name, getattr(found, name), 0.0, math.inf, lowest=True)
         if found.stopped:
