@@ -433,7 +433,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
         "stopped; what is finished is in my cmp. To go on, run the same command again"
     )
     states = {path.parent.name: json.loads(path.read_text())["status"] for path in Path("my cmp").glob("*/config.json")}
-    assert states == {"vae-seed0": "finished", "mog-k2-seed0": "running"}
+    assert states == {"vae-seed0": "finished", "mog-k2-seed0": "unfinished"}
     assert runs.saved(Path("my cmp", "mog-k2-seed0"))
     assert not Path("my cmp", RESULT).exists()
     first = models(Path("my cmp"))
