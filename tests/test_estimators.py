@@ -106,37 +106,6 @@ def test_full_covariances_are_learned_kept_and_sampled(kind, tmp_path):
     assert same.covariance_type == "full"
 
 
-def test_choices_of_the_released_code(tmp_path):
-    """Each does what its name says, and nothing is left of it by default."""
-    x = load_digits().images[:300] / 16
-    few = {**QUICK, "max_epochs": 3, "likelihood": "bernoulli"}
-    model = CPVAE(4, released=("fixed-prior", "elu-logits"), **few).fit(x)
-    prior = model.model_.prior
-    assert not prior.loc.requires_grad
-    np.testing.assert_array_equal(model.scales_, 1.0)  # also after a start, which sets those that are learned
-    free = CPVAE(4, **few).fit(x)
-    assert np.abs(free.scales_ - 1).max() > 0.05
-    y = torch.cat(list(model._observed(x)))
-    for fitted, bent in ((model, True), (free, False)):
-        posterior = fitted.model_.posterior
-        posterior.logits.weight.data.mul_(50)
-        spread = (lambda q: (q.max(1).values - q.min(1).values).max())(fitted.model_.encode(y).logits)
-        top = posterior.logits(posterior.encoder(y)).max(1).values
-        assert bool((spread <= top.max() + 1).all()) == bent
-    twice = CPVAE(4, released=("two-draws",), expectation="relaxed", **few).fit(x)
-    once = CPVAE(4, expectation="relaxed", **few).fit(x)
-    assert twice.history_[-1]["train_relaxed_not_a_bound"] != once.history_[-1]["train_relaxed_not_a_bound"]
-    for wrong, said in (
-        ({"released": ("fixed",)}, "did you mean 'fixed-prior'"),
-        ({"released": "fixed-prior"}, "in a tuple"),
-        ({"released": ("two-draws",)}, "expected 'relaxed'"),
-        ({"released": ("fixed-prior",), "covariance_type": "full"}, "expected 'diag'"),
-        ({"covariance_type": "tied"}, "covariance_type='tied'"),
-    ):
-        with pytest.raises(InputError, match=said):
-            CPVAE(4, **wrong).fit(x)
-
-
 @pytest.mark.parametrize("weights", ["uniform", "empirical", "learned"])
 def test_weights_of_categories(weights):
     x, _ = blobs()

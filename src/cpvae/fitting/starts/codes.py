@@ -119,7 +119,7 @@ class AutoencoderCode:
         )
         objective = Bound(beta=constant(self.beta))
         if task.augment is not None:
-            copies = Copies(task.augment.times(self.strength), drawn=False)
+            copies = Copies(task.augment.times(self.strength), drawn=likelihood.varies)
             objective = FromCopies(beta=constant(self.beta), copies=copies)
         train(model, rows, likelihood.fixed(task.valid), objective, settings, on_epoch=task.on_epoch)
         return lambda x: latent_means(model, likelihood.to_model(x))
