@@ -46,7 +46,14 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="Py
 torch.set_num_threads(1)
 X = (load_digits().data[:400] / 16).astype(np.float32)
 ROUNDING = 2e-6  # relative: sums in another order, through a few dozen steps of training
-FIT = {"latent_dim": 3, "hidden": (16,), "max_epochs": 6, "batch_size": 30, "random_state": 0}
+FIT = {
+    "latent_dim": 3,
+    "hidden": (16,),
+    "max_epochs": 6,
+    "batch_size": 30,
+    "random_state": 0,
+    "likelihood": "bernoulli",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +142,7 @@ def test_two_processes_train_as_one_does(together):
 
 
 def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp_path):
-    folder, few = tmp_path / "run", {**FIT, "init": "autoencoder", "max_epochs": 3, "likelihood": "bernoulli"}
+    folder, few = tmp_path / "run", {**FIT, "init": "autoencoder", "max_epochs": 3}
 
     def fit() -> list[Any]:
         written = []
@@ -167,7 +174,7 @@ def test_an_estimator_fits_as_one_process_does_and_is_written_once(together, tmp
 
 
 def test_without_a_seed_all_take_that_of_the_first(together):
-    few = {**FIT, "max_epochs": 1, "random_state": None, "n_init": 2, "likelihood": "bernoulli"}
+    few = {**FIT, "max_epochs": 1, "random_state": None, "n_init": 2}
     fits = together(lambda: VampVAE(4, **few).fit(X).means_.tolist())
     assert fits[0] == fits[1]
 
@@ -183,8 +190,9 @@ def test_a_stop_request_to_any_stops_all_and_one_process_resumes(start, tmp_path
             return f"stopped {stop}"
         return "finished"
 
-    children = start(fit)
+    children, until = start(fit), time.monotonic() + 60
     while not (folder / HISTORY).exists() or len((folder / HISTORY).read_text().splitlines()) < 2:
+        assert time.monotonic() < until
         time.sleep(0.002)
     os.kill(children[1], signal.SIGTERM)
     for child in children:
