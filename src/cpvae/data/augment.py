@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cpvae.nn.draws import draw_rows, uniform_
+from cpvae.nn.draws import draw_rows, normal_, uniform_
 
 
 class Augment(Protocol):
@@ -117,14 +117,14 @@ class Shift:
         _, time = self.shape
         x = x if x.is_floating_point() else x.float()
         signals = x.view(-1, *self.shape)
-        u = draw_rows(torch.Size([len(x), 2]), lambda size: 2 * torch.rand(size, device=x.device) - 1).to(x.dtype)
+        u = draw_rows(torch.Size([len(x), 2]), lambda size: uniform_(x.new_empty(size), -1.0, 1.0))
         moved = (u[:, :1] * self.shift * time).round().long()
         places = (torch.arange(time, device=x.device) + moved).clamp(0, time - 1)
         mean = signals.nanmean(2, keepdim=True)
         centred = signals - mean
         spread = centred.square().nanmean(2, keepdim=True).sqrt()
         copies = centred.gather(2, places.unsqueeze(1).expand_as(signals)) * torch.exp(u[:, 1:, None] * self.scale)
-        noise = draw_rows(signals.shape, lambda size: torch.randn(size, device=x.device)).to(x.dtype)
+        noise = draw_rows(signals.shape, lambda size: normal_(x.new_empty(size)))
         return (mean + copies + self.noise * spread * noise).flatten(1)
 
     def times(self, factor: float) -> Shift:
