@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from cpvae.data import augment
 from cpvae.data.augment import AUGMENTS, Affine, Shift
 from cpvae.fitting.devices.world import World
+from cpvae.nn.draws import seeded
 
 DIGITS = torch.from_numpy(load_digits().data[:20].astype(np.float32))
 
@@ -100,3 +101,14 @@ def test_copies_of_signals_keep_channels_apart_and_gaps():
     assert 8 <= int(copies[3].isnan().sum()) <= 12
     assert int(copies.isnan().sum()) == int(copies[3].isnan().sum())
     assert Shift((2, 30)).times(2.0) == Shift((2, 30), 0.1, 0.2, 0.1)
+
+
+@pytest.mark.parametrize("name", AUGMENTS)
+def test_copies_of_a_seed_are_the_same_whatever_torch_was_seeded_with(name):
+    make = AUGMENTS[name]((1, 8, 8) if name == "affine" else (1, 64))
+    copies = []
+    for other in (1, 2):
+        torch.manual_seed(other)
+        with seeded(0):
+            copies.append(make(DIGITS))
+    assert torch.equal(*copies)
