@@ -23,8 +23,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from cpvae import CPVAE, InputError, VampVAE
-from cpvae.cli import fit, program
+from cpvae.cli import program
 from cpvae.data.rows import Rows
+from cpvae.fitting import runs
 from cpvae.fitting.devices.rank import is_main
 from cpvae.fitting.devices.world import World, world
 from cpvae.fitting.loop import train
@@ -299,7 +300,7 @@ def test_other_commands_are_refused_by_several_processes(monkeypatch):
     with pytest.raises(InputError, match="2 processes for cpvae compare: expected cpvae fit"):
         program._refuse_several(["compare", "digits"])
     program._refuse_several(["fit", "digits"])
-    assert fit.resuming("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
+    assert runs.command("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
 
 
 def test_the_command_under_torchrun_prints_once_and_stops_with_its_state_saved(tmp_path):
