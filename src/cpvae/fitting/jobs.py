@@ -106,6 +106,7 @@ def run(
         KeyboardInterrupt: Ctrl-C or SIGTERM; jobs that were running are stopped.
 
     Examples:
+        >>> from functools import partial
         >>> jobs = [Job(f"power{i}", partial(pow, 2, i)) for i in range(3)]
         >>> [(done.name, done.result()) for done in run(jobs, n_jobs=1)]
         [('power0', 1), ('power1', 2), ('power2', 4)]
