@@ -28,7 +28,6 @@ from cpvae.study import figures
 from cpvae.study.held_out import hold_out, schema_of
 
 CANDIDATES = (1, 2, 5, 10, 20)
-MOST_SEEDS = 1000  # more is a slip of the finger
 RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
 RULE = (
     "Bounds are of rows that no fit saw. Chosen is the smallest number whose bound is worse than the best by no more "
@@ -173,7 +172,7 @@ def _numbers(estimator: Clusterer, components: Sequence[int], n_seeds: int) -> l
     """Sort the numbers of components to try, and refuse what cannot be tried."""
     if not clusters(estimator):
         raise InputError(f"{type(estimator).__name__} has no components to choose; expected CPVAE, MoGVAE or VampVAE")
-    whole("n_seeds", n_seeds, 1, MOST_SEEDS)
+    whole("n_seeds", n_seeds, 1)
     numbers = sorted({*components})
     if not numbers:
         raise InputError("components=[]: expected numbers of components to try, such as [2, 5, 10]")
