@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from cpvae import CPVAE, InputError
+from cpvae.data import schema
 from cpvae.data.loaders import load, shards
 from cpvae.study.inputs import rows_of
 
@@ -133,3 +134,17 @@ def test_files_that_cannot_be_used(folder, cache, monkeypatch):
     monkeypatch.setattr(shards, "cache", lambda: folder / "part-0.parquet" / "inside")
     with pytest.raises(InputError, match="expected room for 1,440 bytes"):
         load(folder)
+
+
+def test_a_table_on_the_disk_stays_there(folder, cache, monkeypatch):
+    """Its columns are told by some rows, and its numbers are read as they are."""
+    monkeypatch.setattr(schema, "MANY_ROWS", 30)
+    rows = rows_of(load(folder), "all")
+    found = schema.Schema.infer(rows)
+    assert [column.kind for column in found.columns] == ["numeric"] * 4
+    assert np.shares_memory(found.encode(rows), rows.to_numpy())
+    gap = rows.copy()
+    gap.iloc[70, 2] = np.nan
+    assert [column.missing for column in schema.Schema.infer(gap).columns] == [0, 0, 1, 0]
+    whole = pd.DataFrame({"flag": np.r_[np.zeros(89), 1.0], "step": np.r_[np.arange(89) % 2, 5], "x": X[:, 0]})
+    assert [column.kind for column in schema.Schema.infer(whole).columns] == ["categorical", "numeric", "numeric"]

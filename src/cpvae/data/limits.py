@@ -31,7 +31,7 @@ def first_beyond(values: Any, missing: bool = True) -> tuple[int, ...] | None:
     """
     if values.dtype.kind != "f" or not len(values):  # the largest 64-bit integer is 1.8e19
         return None
-    for start, block in _blocks(values):
+    for start, block in blocks(values):
         # a NaN makes both comparisons false
         if not block.size or (float(block.min()) >= -LARGEST and float(block.max()) <= LARGEST):
             continue
@@ -58,7 +58,7 @@ def first_missing(values: Any) -> tuple[int, ...] | None:
     """
     if values.dtype.kind != "f" or not len(values):
         return None
-    for start, block in _blocks(values):
+    for start, block in blocks(values):
         missing = np.isnan(block)
         if missing.any():
             within, *others = np.argwhere(missing)[0].tolist()
@@ -66,7 +66,7 @@ def first_missing(values: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _blocks(values: Any) -> Iterator[tuple[int, np.ndarray]]:
+def blocks(values: Any) -> Iterator[tuple[int, np.ndarray]]:
     """Give parts of rows, each with the place of its first row."""
     bytes_a_row = values.dtype.itemsize * int(np.prod(values.shape[1:]))
     step = max(1, BLOCK_BYTES // max(1, bytes_a_row))

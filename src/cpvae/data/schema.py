@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any, Self
@@ -24,11 +24,12 @@ from cpvae.data.cells import read_frame
 from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
-from cpvae.data.limits import first_beyond
+from cpvae.data.limits import blocks, first_beyond
 from cpvae.errors import FitWarning, InputError, nearest
 
 __all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
 
+MANY_ROWS = 200_000  # looked at of more, to tell numbers by
 WIDE = 100  # columns of one kind from which a table is a matrix
 EVERY = "*"  # in place of a name: all columns that are not named
 
@@ -95,14 +96,16 @@ class Schema:
             )
         kept = {name: given.get(name, given.get(EVERY)) for name in names}
         modelled = [i for i, name in enumerate(names) if kept[name] != IGNORE]
-        frame, notes = read_frame(frame.iloc[:, modelled])
+        whole = len(modelled) == len(names)  # a part would be a copy, in memory
+        frame, notes = read_frame(frame if whole else frame.iloc[:, modelled])
         found: dict[str, Column | LeftOut] = {name: LeftOut(name, kinds.ASKED) for name in names}
         faults = Faults()
         for i, name in enumerate(names[place] for place in modelled):
             with faults.collected():
-                found[name] = kinds.column_of(frame.iloc[:, i], name, kept[name])
+                found[name] = _column_of(frame.iloc[:, i], name, kept[name])
         faults.check()
         columns = tuple(column for column in found.values() if isinstance(column, Column))
+        columns = _with_gaps(columns, frame)
         left = tuple(column for column in found.values() if isinstance(column, LeftOut))
         if not columns:
             why = enumerated([f"{one.name!r} ({one.reason})" for one in left])
@@ -151,6 +154,11 @@ class Schema:
             return False
         bits = all(column.levels == (0, 1) for column in self.columns)
         return bits or all(column.kind in ("numeric", "amount", "count") for column in self.columns)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the numbers of a table are those in its cells, so that a table on the disk can stay there."""
+        return self.is_matrix or all(column.kind in ("numeric", "amount") for column in self.columns)
 
     def conform(self, frame: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
         """Give a table the columns of the fit, in their order, with no level that was not there.
@@ -207,10 +215,10 @@ class Schema:
 
     def _read(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
         """Read a table with the columns of the fit: its cells, their numbers, and what to say about them."""
-        if self.is_matrix and all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes):
+        if self.is_plain and all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes):
             matrix = frame.to_numpy(copy=False)
             check_numbers(matrix, self.names)
-            return frame, matrix, []
+            return frame, matrix, _told_empty(matrix)
         read, _ = read_frame(frame)
         matrix = np.full((len(frame), len(self.columns)), np.nan)
         faults, strange = Faults(), []
@@ -224,13 +232,7 @@ class Schema:
                     read.isetitem(j, cells.astype(object).mask(unknown).to_numpy())
         faults.check()
         said = [f"{enumerated(strange)}: not there in the fit, taken as missing"] if strange else []
-        empty = np.isnan(matrix).all(1)
-        if empty.any():
-            rows = "row has" if empty.sum() == 1 else "rows have"
-            said.append(
-                f"{empty.sum():,} {rows} no value in any column (first row {int(empty.argmax())}, counted from 0): "
-                "nothing is known of them"
-            )
+        said += _told_empty(matrix)
         return read, matrix, said
 
     def decode(self, matrix: np.ndarray) -> pd.DataFrame:
@@ -319,6 +321,38 @@ class Schema:
         if not columns or not set(schema.names) <= set(schema.given):
             raise InputError("a schema without columns, or with columns that are not in its table; fit again")
         return schema
+
+
+def _column_of(cells: pd.Series[Any], name: str, kind: str | Sequence[Level] | None) -> Column | LeftOut:
+    """Say what a column holds; of very many rows some are enough to tell a number by."""
+    if kind is None and len(cells) > MANY_ROWS and isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":
+        column = kinds.column_of(cells.iloc[:: len(cells) // MANY_ROWS], name)
+        if isinstance(column, Column) and column.kind in ("numeric", "amount"):
+            return column
+    return kinds.column_of(cells, name, kind)
+
+
+def _with_gaps(columns: tuple[Column, ...], frame: pd.DataFrame) -> tuple[Column, ...]:
+    """Count the missing cells of columns that only some rows were looked at of, in one pass over the table."""
+    if len(frame) <= MANY_ROWS:
+        return columns
+    missing = np.zeros(frame.shape[1], dtype=np.int64)
+    for start in range(0, len(frame), MANY_ROWS):
+        missing += frame.iloc[start : start + MANY_ROWS].isna().to_numpy().sum(0)
+    found = dict(zip(map(str, frame.columns), missing.tolist(), strict=True))
+    return tuple(replace(column, missing=found[column.name]) for column in columns)
+
+
+def _told_empty(matrix: np.ndarray) -> list[str]:
+    """Say how many rows have no value at all."""
+    if matrix.dtype.kind != "f":
+        return []
+    empty = np.concatenate([np.isnan(part).all(1) for _, part in blocks(matrix)])
+    if not empty.any():
+        return []
+    rows = "row has" if empty.sum() == 1 else "rows have"
+    first = f"first row {int(empty.argmax())}, counted from 0"
+    return [f"{empty.sum():,} {rows} no value in any column ({first}): nothing is known of them"]
 
 
 def _tell(said: list[str], strict: bool) -> None:

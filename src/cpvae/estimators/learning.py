@@ -18,6 +18,7 @@ from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import FitWarning, InputError
+from cpvae.estimators.rows_in import warn_of_left_out
 from cpvae.fitting import presets, restarts, runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
@@ -92,9 +93,7 @@ def prepare(
     """
     estimator.check_params()
     array = estimator._check_rows(X, reset=True)
-    left = estimator.schema_.without() if estimator.schema_ is not None else ""
-    if left:
-        warnings.warn(f"{left}; to model one, say in a schema what it holds", FitWarning, stacklevel=4)
+    warn_of_left_out(estimator.schema_)
     if len(array) < estimator.n_components:
         raise InputError(
             f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "

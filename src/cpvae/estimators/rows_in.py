@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from cpvae.data.limits import LARGEST, first_beyond, first_missing
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import InputError
+from cpvae.errors import FitWarning, InputError
 from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
@@ -125,7 +126,8 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         frame = as_frame(X, None if reset else self.schema_.given)
         _refuse_small(frame, 1 + reset)
         if reset:
-            kept = frame[[name for name in frame.columns if str(name) in set(self.schema_.names)]]
+            own = set(self.schema_.names)
+            kept = frame.iloc[:1, [i for i, name in enumerate(frame.columns) if str(name) in own]]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         matrix = self.schema_.encode(frame)
         if self.schema_.is_matrix and not by_schema(self.likelihood):
@@ -215,6 +217,13 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
 def _numbers(rows: Any) -> Any:
     """Give the numbers of a matrix, which may be a data frame of many columns."""
     return rows.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(rows, pd.DataFrame) else rows
+
+
+def warn_of_left_out(schema: Schema | None) -> None:
+    """Warn once of all columns that the rule left out."""
+    left = "" if schema is None else schema.without()
+    if left:
+        warnings.warn(f"{left}; to model one, say in a schema what it holds", FitWarning, stacklevel=5)
 
 
 def _refuse_small(frame: pd.DataFrame, least: int) -> None:

@@ -15,7 +15,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.rows_in import infer_schema
+from cpvae.estimators.rows_in import infer_schema, warn_of_left_out
 from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.study.evaluation import rows_at
 from cpvae.study.inputs import choose_split_for_fit
@@ -91,4 +91,6 @@ def schema_of(estimator: DeepMixture, parts: Sequence[Any]) -> Schema | None:
         if not asked and not any(first_missing(rows) for rows in flat):  # plain numbers, which may be many
             return None
         whole = np.concatenate(flat)
-    return infer_schema(as_rows(whole, estimator.kind), estimator.likelihood, estimator.schema)
+    schema = infer_schema(as_rows(whole, estimator.kind), estimator.likelihood, estimator.schema)
+    warn_of_left_out(schema)
+    return schema

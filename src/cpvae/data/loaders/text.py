@@ -20,6 +20,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ BLANKS = " "
 SAMPLE_LINES, SAMPLE_LETTERS = 1000, 2**18  # looked at to find the mark and the header
 CONTROLS = frozenset(map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)]))  # in no text
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SAID = re.compile(r'"?sep=(.)"?')
 MOST_LINE = 2**27  # letters: no line of a table is longer
 
 
@@ -56,6 +58,7 @@ class Form:
     names: tuple[str, ...] | None
     header: bool
     commas: bool
+    skip: int
     notes: tuple[str, ...]
 
 
@@ -81,6 +84,7 @@ def read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 header=0 if form.header else None,
                 names=list(form.names) if form.names is not None else None,
                 index_col=False,
+                skiprows=form.skip,
                 dtype=str if form.commas else None,
                 keep_default_na=False,
                 na_values=[""],
@@ -111,13 +115,16 @@ def find_form(path: Path) -> Form:
     encoding = _encoding(path)
     with opened(path, encoding) as file:
         sample = _sample(file)
+    said = _SAID.fullmatch(sample[0].strip()) if sample else None
+    if said:
+        sample = sample[1:]
     if not sample:
         raise input_error(f"{path}: an empty file; expected a header and rows of numbers")
-    mark = find_mark(sample)
+    mark = said[1] if said else find_mark(sample)
     rows = list(islice(split(iter(sample), mark), SAMPLE_LINES))
     named = _names_rows(rows)
     header = named or has_header(rows)
-    _check_lines(path, encoding, mark, named)
+    _check_lines(path, encoding, mark, named, bool(said))
     first = rows[0]
     if header:
         _check_repeats([name for name in first if name], path)
@@ -128,7 +135,7 @@ def find_form(path: Path) -> Form:
     if not header:
         last = f" to {str(len(first) - 1)!r}" if len(first) > 1 else ""
         notes.append(f"the first line holds data, so that the columns are called '0'{last}")
-    return Form(encoding, mark, names, header, _has_commas(rows), tuple(notes))
+    return Form(encoding, mark, names, header, _has_commas(rows), int(bool(said)), tuple(notes))
 
 
 def _encoding(path: Path) -> str:
@@ -278,16 +285,17 @@ def _has_commas(rows: Sequence[Sequence[str]]) -> bool:
     return any(ways_of(cell) == {"comma"} for row in rows[1:] for cell in row if "," in cell)
 
 
-def _check_lines(path: Path, encoding: str, mark: str, named: bool) -> None:
+def _check_lines(path: Path, encoding: str, mark: str, named: bool, skip: int) -> None:
     """Refuse lines of different lengths; pandas would pad short ones."""
     with opened(path, encoding) as file:
-        lines = (line.strip() for line in file) if mark == BLANKS else file
+        whole = islice(file, skip, None)
+        lines = (line.strip() for line in whole) if mark == BLANKS else whole
         reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
         first = next(cells for cells in reader if cells)
         for cells in reader:
             if cells and len(cells) != len(first) + named:
                 raise input_error(
-                    f"{path}: line {reader.line_num} has {len(cells)} cell{'s' * (len(cells) != 1)} and "
+                    f"{path}: line {reader.line_num + skip} has {len(cells)} cell{'s' * (len(cells) != 1)} and "
                     f"the first line {len(first)}; expected as many in every line, separated by "
                     f"{MARKS.get(mark, 'blanks')}; correct that line"
                 )

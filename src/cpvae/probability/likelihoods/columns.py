@@ -25,6 +25,8 @@ from cpvae.probability.likelihoods.gaussian import Gaussian
 from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood
 from cpvae.probability.likelihoods.mixed import MixedDistribution
 
+MANY_ROWS = 200_000  # of more, so many evenly spread ones give the units: they need not all be in memory
+
 
 class Columns(Likelihood):
     """A density for each column of a table, independent given z and c; missing cells are marginalised out.
@@ -107,6 +109,8 @@ class Columns(Likelihood):
         """
         assert form.schema is not None
         found = cls(form.schema, form.noise)
+        if len(rows) > MANY_ROWS:
+            rows = rows.some(np.linspace(0, len(rows) - 1, MANY_ROWS).astype(np.int64))
         train = torch.cat([part.cpu().double() for part in rows.chunks()]).numpy()
         other = [part.cpu().double().numpy() for part in valid.chunks()] if valid is not None else []
         for kind, setter in (("numeric", found._set_number), ("count", found._set_count)):
