@@ -107,6 +107,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/clusters.md",
         "docs/benchmarks.md",
         "docs/large.md",
+        "docs/tables.md",
         "CONTRIBUTING.md",
         "CITATION.cff",
         "LICENSE",
