@@ -434,18 +434,6 @@ def test_flat_pictures_of_a_size(tmp_path):
     np.testing.assert_array_equal(whole(tmp_path / "a.mat", kind="images", size=(9, 10))[0].x[:, 0], pictures[:, 0])
 
 
-def test_a_wide_file_of_numbers_is_a_matrix_by_either_door(tmp_path):
-    frame = pd.DataFrame(RNG.poisson(0.3, (20, 120)), columns=[f"gene{i}" for i in range(120)])
-    frame.assign(type=["u", "v"] * 10).to_csv(tmp_path / "a.csv", index=False)
-    split, data = whole(tmp_path / "a.csv", labels="type")
-    assert (data.kind, data.feature_names[0], split.x.shape) == ("matrix", "gene0", (20, 120))
-    assert "taken for a matrix" in data.notes[-1]
-    assert whole(tmp_path / "a.csv", labels="type", kind="table")[1].kind == "table"
-    assert whole(tmp_path / "a.csv")[1].kind == "table"
-    done("fit", tmp_path / "a.csv", "--labels", "type", "--out", tmp_path / "run", *SMALL)
-    assert '"kind": "matrix"' in (tmp_path / "run" / "config.json").read_text()
-
-
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 SMALL = ["-k", "2", "--epochs", "1", "--hidden", "8", "--latent-dim", "2", "--init", "kmeans", "--quiet"]

@@ -4,8 +4,7 @@ Both doors use this module, the estimators and the loaders, so that the same num
 either. A row is one of five kinds (`KINDS`):
 
 - "table": a data frame, each column after its kind (`cpvae.data.schema`).
-- "matrix": numbers in columns that are all of one kind. A data frame is one if it has `WIDE` columns or more and all
-  hold numbers: genes, words, the coordinates of an embedding.
+- "matrix": numbers in columns without names.
 - "counts": how often each of many things happened; only where it is said, by `kind` or by a file.
 - "images": ``(channels, height, width)``; where it is said, rows of ``height * width`` columns that are squares.
 - "signals": ``(channels, time)``.
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("table", "matrix", "counts", "images", "signals")
-WIDE = 100  # columns
 LEAST_SIDE, MOST_UNEQUAL = 8, 3.0  # of a picture
 MOST_SENSORS = 12  # with so few and a long second axis, the first is of channels
 CHANNELS_LAST = (1, 3, 4)  # sizes of a last axis that is of colours
@@ -324,7 +322,7 @@ def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
     if not isinstance(values, np.ndarray):
         if kind in ("images", "signals"):
             raise InputError(f"kind={kind!r} for a sparse matrix: expected an array")
-        return _perhaps_wide(given) if kind == "auto" else replace(given, kind=kind)
+        return replace(given, kind=given.kind if kind == "auto" else kind)
     if values.ndim > 4:
         raise InputError(
             f"rows of shape {values.shape[1:]}: expected (features,), (channels, time) or (channels, height, width)"
@@ -342,20 +340,6 @@ def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
         return replace(given, kind=kind, values=_as_signals(values))
     flat = values.reshape(len(values), -1) if values.ndim > 2 else values
     return replace(given, kind=kind, values=flat)
-
-
-def _perhaps_wide(given: Given) -> Given:
-    """A data frame of many columns of numbers is a matrix."""
-    if given.kind != "table" or given.values.shape[1] < WIDE or not len(given.values):
-        return given
-    if any(dtype.kind not in "biuf" for dtype in given.values.dtypes):
-        return given
-    return replace(given, kind="matrix", notes=(*given.notes, wide(given.values.shape[1])))
-
-
-def wide(n: int) -> str:
-    """The note about a table of `n` columns of numbers."""
-    return f"a table of {n:,} columns of numbers taken for a matrix; for columns of several kinds say kind='table'"
 
 
 def _guessed(given: Given) -> Given:

@@ -20,7 +20,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import FitWarning, InputError
-from cpvae.probability.likelihoods.choice import by_schema
+from cpvae.probability.likelihoods.choice import are_counts, by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
@@ -211,7 +211,17 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         return None
     frame = as_frame(given.flat)
     _refuse_small(frame, 2)
-    return Schema.infer(frame, None if given.kind == "table" else {EVERY: "numeric"})
+    if given.kind == "matrix":
+        return Schema.infer(frame, {EVERY: "numeric"})
+    found = Schema.infer(frame)
+    return Schema.infer(frame, dict.fromkeys(found.names, "count")) if _is_of_counts(found, frame) else found
+
+
+def _is_of_counts(schema: Schema, frame: pd.DataFrame) -> bool:
+    """Say whether the columns of a table are all counts, though some of them alone look like levels or measurements."""
+    columns = frame.iloc[:, [i for i, name in enumerate(schema.given) if name in set(schema.names)]]
+    plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in columns.dtypes)
+    return plain and not any(column.missing for column in schema.columns) and are_counts(Rows(columns.to_numpy()))
 
 
 def _numbers(rows: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.data.containers import WIDE, as_rows, wide
+from cpvae.data.containers import as_rows
 from cpvae.data.loaders import shards
 from cpvae.data.loaders.arrays import map_npy, read_npy, read_npz
 from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
@@ -116,7 +115,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
     """The rows as what they are asked to be, else as what their format says, else as what they look like."""
     kind = opened.kind if asked.kind == "auto" else asked.kind
     if kind == "table" and opened.kind == "table":
-        return opened if asked.kind == "table" else _perhaps_wide(opened)
+        return opened
     splits, notes = {}, [*opened.notes]
     shape: tuple[int, ...] | None = None
     for name, split in opened.splits.items():
@@ -134,14 +133,6 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
         splits[name] = Split(given.values, split.y, split.row_names)
     names = None if kind in ("images", "signals") else opened.names
     return Opened(splits, kind, names, tuple(notes), opened.labelled)
-
-
-def _perhaps_wide(opened: Opened) -> Opened:
-    """A table, or a matrix where it has many columns of numbers alone."""
-    x = next(iter(opened.splits.values())).x
-    if x.shape[1] < WIDE or as_rows(x).kind == "table":
-        return opened
-    return replace(opened, kind="matrix", notes=(*opened.notes, wide(x.shape[1])))
 
 
 def _flat_pictures(x: Any, asked: Asked) -> tuple[int, ...] | None:

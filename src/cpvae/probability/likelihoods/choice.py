@@ -77,7 +77,7 @@ def choose(x: np.ndarray, form: Form) -> Choice:
         return Choice(Gaussian.name, "pictures whose values are no levels: measurements with a spread for each channel")
     if len(shape) == 2:
         return Choice(Gaussian.name, "signals: measurements with a spread for each channel")
-    if _are_counts(rows):
+    if are_counts(rows):
         return Choice(Counts.name, f"whole numbers in {shape[0]:,} columns, mostly 0 and 1: counts that have a depth")
     why = shared_scale(rows)
     if why:
@@ -85,7 +85,7 @@ def choose(x: np.ndarray, form: Form) -> Choice:
     return Choice(Gaussian.name, "numbers in columns: measurements, each column by its own spread")
 
 
-def _are_counts(rows: Rows) -> bool:
+def are_counts(rows: Rows) -> bool:
     """Whether a matrix is of counts, as of genes in cells or of words in documents.
 
     It is wide, whole, of few values other than 0, and of these none is more frequent than 1. Pictures without a shape
