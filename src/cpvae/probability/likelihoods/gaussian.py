@@ -28,8 +28,8 @@ class Gaussian(Likelihood):
     A column that is constant in all rows of the fit is no part of the model: it is left out of the density, neither
     network sees it, and new rows have its value.
 
-    Missing values, NaN, such as those after the end of a signal, are left out of the density, which marginalises them;
-    the encoder sees the mean in their place.
+    Missing values, NaN, such as those after the end of a signal, are left out of the density, which marginalises them.
+    The encoder sees the mean of the row's other values of that channel in their place.
 
     Args:
         loc, scale: mean and standard deviation of the columns that vary, ``(F,)``.
@@ -132,7 +132,12 @@ class Gaussian(Likelihood):
         return y if self.gaps is None else y.masked_fill(y.isnan(), math.nan)
 
     def inputs(self, y: Tensor) -> Tensor:
-        return y if self.gaps is None else y.masked_fill(y.isnan(), 0.0)
+        if self.gaps is None:
+            return y
+        channels = y.unflatten(-1, (self.log_noise.numel(), -1))
+        mean = channels.nanmean(-1, keepdim=True)
+        mean = mean.masked_fill(mean.isnan(), 0.0)  # of a channel without any value
+        return torch.where(channels.isnan(), mean, channels).flatten(-2)
 
     def to_data(self, y: Tensor) -> Tensor:
         x = self.loc + y * self.scale
