@@ -63,10 +63,10 @@ def test_many_components_leave_none_without_rows():
 
 
 def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
-    assert choose(is_image=False) is STARTS["rows"]
-    assert choose(is_image=True) is STARTS["umap"]
+    assert choose(has_shape=False) is STARTS["rows"]
+    assert choose(has_shape=True) is STARTS["umap"]
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
-    assert choose(is_image=True) is STARTS["autoencoder"]
+    assert choose(has_shape=True) is STARTS["autoencoder"]
 
 
 def overlapping(n: int = 1500) -> tuple[np.ndarray, np.ndarray]:

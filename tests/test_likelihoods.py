@@ -473,3 +473,56 @@ def test_choice(x, shape, name, why):
     found = choose(x, Form(shape))
     assert found.name == name
     assert found.why.startswith(why)
+
+
+# ---------------------------------------------------------------- missing values of signals
+
+
+def signals(n: int = 60) -> np.ndarray:
+    """Two channels of six times, padded after an end of their own."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(n, 2, 6)) * [[1.0], [9.0]]
+    x[np.arange(6) >= random.integers(3, 7, n)[:, None, None].repeat(2, 1)] = np.nan
+    return x.reshape(n, 12)
+
+
+def test_missing_values_are_marginalised():
+    x = signals()
+    likelihood = make("gaussian", Rows(x), Form((2, 6))).double()
+    np.testing.assert_allclose(likelihood.scale[[0, 6]], np.nanstd(x.reshape(-1, 2, 6), axis=(0, 2)))
+    y, params = likelihood.to_model(torch.from_numpy(x)), torch.randn(60, 3, 12).double()
+    loc, scale, noise = (
+        v.numpy(force=True) for v in (likelihood.loc, likelihood.scale, likelihood(params[:, 0]).stddev)
+    )
+    each = stats.norm(loc + scale * params.numpy(), scale * noise[:, None]).logpdf(x[:, None])
+    np.testing.assert_allclose(likelihood.log_prob(params, y).numpy(force=True), np.nansum(each, -1), atol=1e-9)
+    seen, means = likelihood.inputs(y), y.view(60, 2, 6).nanmean(-1)
+    assert torch.equal(seen.view(60, 2, 6)[:, 1, 5], torch.where(y[:, 11].isnan(), means[:, 1], y[:, 11]))
+    assert torch.equal(seen[:, 0], y[:, 0])
+
+
+def test_the_gradient_of_what_is_missing_is_zero():
+    x = signals()
+    likelihood = make("gaussian", Rows(x), Form((2, 6)))
+    params = torch.zeros(60, 1, 12, requires_grad=True)
+    likelihood.log_prob(params, likelihood.to_model(torch.from_numpy(x))).sum().backward()
+    assert torch.equal(params.grad[:, 0].abs() > 0, ~torch.from_numpy(x).isnan())
+
+
+def test_gaps_travel_with_the_weights_and_are_refused_where_there_were_none():
+    x = signals()
+    likelihood = make("gaussian", Rows(x), Form((2, 6)))
+    with torch.device("meta"):
+        other = make_like("gaussian", likelihood.state_dict(), Form((2, 6)))
+    other.load_state_dict(likelihood.state_dict(), assign=True)
+    y = likelihood.to_model(torch.from_numpy(x))
+    assert torch.equal(other.log_prob(torch.zeros(60, 1, 12), y), likelihood.log_prob(torch.zeros(60, 1, 12), y))
+    empty = x.copy()
+    empty[7] = np.nan
+    with pytest.raises(
+        InputError, match=r"^row 7 \(counted from 0\) has no value at all; expected values; drop the row$"
+    ):
+        likelihood.check(Rows(empty))
+    whole = make("gaussian", Rows(np.nan_to_num(x)), Form((2, 6)))
+    with pytest.raises(InputError, match="has a missing value, and the rows of the fit had none; expected values"):
+        whole.check(Rows(x))

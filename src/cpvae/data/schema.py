@@ -115,13 +115,6 @@ class Schema:
             )
         return cls(columns, tuple(names), left, (*notes, *_ambiguous(frame, columns)))
 
-    @classmethod
-    def of_numbers(cls, frame: pd.DataFrame) -> Self:
-        """Take every column of a table for numbers, none left out: of signals a column is a time, whatever it holds."""
-        names = column_names(frame)
-        columns = [Column(name, "numeric", (), int(frame.iloc[:, i].isna().sum())) for i, name in enumerate(names)]
-        return cls(tuple(columns), tuple(names))
-
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the columns modelled."""

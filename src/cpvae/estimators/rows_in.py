@@ -87,7 +87,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         gap = _gap(array, X)
         if gap and given.kind == "images":
             raise InputError(f"{gap}, of images; expected a number in every pixel; fill it or drop the row")
-        if gap:
+        if gap and given.kind != "signals":
             raise _no_gap(gap, likelihood)
         _refuse_large(array)
         return array
@@ -199,8 +199,8 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
     Raises:
         InputError: what `Schema.infer` refuses; no table where a schema needs one.
     """
-    if given.kind == "signals":
-        return Schema.of_numbers(as_frame(given.flat)) if first_missing(given.flat) else None
+    if given.kind == "signals":  # what is missing there lies after the end of a signal, or in a gap of it
+        return None
     if by_schema(likelihood) or asked is not None:
         frame = as_frame(given.values)
         _refuse_small(frame, 2)

@@ -145,7 +145,8 @@ class CPVAE(Clusterer):
         return Consistent(bound.expectation, bound.beta, copies=Copies(augment), weight=self.consistency)
 
     def _start(self) -> Start:
-        return choose(self.image_shape_ is not None) if self.init == "auto" else STARTS[self.init]
+        has_shape = self.image_shape_ is not None or self.signal_shape_ is not None
+        return choose(has_shape) if self.init == "auto" else STARTS[self.init]
 
     def _augment(self) -> Augment | None:
         if self.augment == "none" or (self.augment == "auto" and self.image_shape_ is None):

@@ -100,14 +100,14 @@ STARTS: dict[str, Start] = {
 }
 
 
-def choose(is_image: bool) -> Start:
+def choose(has_shape: bool) -> Start:
     """Choose the start for a kind of data.
 
-    Images get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows".
+    Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
     """
-    if not is_image:
+    if not has_shape:
         return STARTS["rows"]
     return STARTS["umap" if importlib.util.find_spec("umap") else "autoencoder"]

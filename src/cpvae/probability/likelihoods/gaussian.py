@@ -28,12 +28,16 @@ class Gaussian(Likelihood):
     A column that is constant in all rows of the fit is no part of the model: it is left out of the density, neither
     network sees it, and new rows have its value.
 
+    Missing values, NaN, such as those after the end of a signal, are left out of the density, which marginalises them.
+    The encoder sees the mean of the row's other values of that channel in their place.
+
     Args:
         loc, scale: mean and standard deviation of the columns that vary, ``(F,)``.
         noise: sigma, in units of `scale`; None learns it.
         n_noises: how many sigmas there are, each of as many neighbouring columns.
         kept: the places of the columns that vary, ``(F,)``; None for all.
         rest: a row of the values of the columns that do not, ``(features,)``.
+        gaps: whether values may be missing.
     """
 
     name = "gaussian"
@@ -49,6 +53,7 @@ class Gaussian(Likelihood):
         n_noises: int = 1,
         kept: Tensor | None = None,
         rest: Tensor | None = None,
+        gaps: bool = False,
     ):
         super().__init__()
         self.n_inputs = self.n_outputs = len(loc)
@@ -56,10 +61,12 @@ class Gaussian(Likelihood):
         self.register_buffer("scale", scale)
         self.register_buffer("kept", kept)
         self.register_buffer("rest", rest)
+        self.register_buffer("gaps", torch.tensor(True) if gaps else None)
         self.loc: Tensor
         self.scale: Tensor
         self.kept: Tensor | None
         self.rest: Tensor | None
+        self.gaps: Tensor | None
         self.learned = noise is None
         shape = () if n_noises == 1 else (n_noises,)
         log_noise = torch.full(shape, 1.0 if noise is None else float(noise), dtype=torch.float32).log()
@@ -75,20 +82,21 @@ class Gaussian(Likelihood):
             InputError: no column varies.
         """
         units, n = cls._units(rows, form, valid), len(rows) + (0 if valid is None else len(valid))
+        gaps = any(bool(x.isnan().any()) for part in (rows, valid) if part is not None for x in part.chunks())
         if form.channels is None:
             places = varying(units, form, n)
             loc, scale = (torch.from_numpy(value[places]) for value in units)
             if len(places) == form.features:
-                return cls(loc, scale, form.noise).to(rows.device)
+                return cls(loc, scale, form.noise, gaps=gaps).to(rows.device)
             kept, rest = torch.from_numpy(places), torch.from_numpy(units.loc)
-            return cls(loc, scale, form.noise, kept=kept, rest=rest).to(rows.device)
+            return cls(loc, scale, form.noise, kept=kept, rest=rest, gaps=gaps).to(rows.device)
         if not units.scale.any():
             raise InputError(f"all values of all {n} rows are constant; expected values that vary; give other rows")
         # A channel that does not vary is held by a network of channels; it has the spread of the others.
         spread = np.where(units.scale > 0, units.scale, units.scale.max())
         size = form.features // form.channels
         loc, scale = (torch.from_numpy(value.repeat(size)) for value in (units.loc, spread))
-        return cls(loc, scale, form.noise, form.channels).to(rows.device)
+        return cls(loc, scale, form.noise, form.channels, gaps=gaps).to(rows.device)
 
     @classmethod
     def _units(cls, rows: Rows, form: Form, valid: Rows | None) -> Units:
@@ -100,12 +108,15 @@ class Gaussian(Likelihood):
         if not n_noises or n % n_noises or n > form.features:
             raise InputError(f"a Gaussian of {n} columns and {n_noises} noises for rows of {form.features}; fit again")
         double = torch.float64
-        kept, rest = torch.zeros(n, dtype=torch.int64), torch.zeros(form.features, dtype=double)
-        there = ("kept" in state, "rest" in state)
-        given = {
-            name: value for name, value, is_there in zip(("kept", "rest"), (kept, rest), there, strict=True) if is_there
-        }
-        return cls(torch.zeros(n, dtype=double), torch.ones(n, dtype=double), form.noise, n_noises, **given)
+        return cls(
+            torch.zeros(n, dtype=double),
+            torch.ones(n, dtype=double),
+            form.noise,
+            n_noises,
+            kept=torch.zeros(n, dtype=torch.int64) if "kept" in state else None,
+            rest=torch.zeros(form.features, dtype=double) if "rest" in state else None,
+            gaps="gaps" in state,
+        )
 
     @property
     def noise(self) -> Tensor:
@@ -116,7 +127,17 @@ class Gaussian(Likelihood):
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.
         x = x if self.kept is None else x[..., self.kept]
         wide = x if x.dtype == torch.float64 else x.to(self.loc.dtype)
-        return ((wide - self.loc) / self.scale).to(self.log_noise.dtype)
+        y = ((wide - self.loc) / self.scale).to(self.log_noise.dtype)
+        # One NaN for all, for its bits are part of a row's key.
+        return y if self.gaps is None else y.masked_fill(y.isnan(), math.nan)
+
+    def inputs(self, y: Tensor) -> Tensor:
+        if self.gaps is None:
+            return y
+        channels = y.unflatten(-1, (self.log_noise.numel(), -1))
+        mean = channels.nanmean(-1, keepdim=True)
+        mean = mean.masked_fill(mean.isnan(), 0.0)  # of a channel without any value
+        return torch.where(channels.isnan(), mean, channels).flatten(-2)
 
     def to_data(self, y: Tensor) -> Tensor:
         x = self.loc + y * self.scale
@@ -125,8 +146,17 @@ class Gaussian(Likelihood):
         return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, x)
 
     def check(self, rows: Rows) -> None:
+        position = 0
         for x in rows.chunks():
             distance = self.to_model(x).abs()
+            missing = distance.isnan()
+            bad = missing.all(1) if self.gaps is not None else missing.any(1)
+            if bool(bad.any()):
+                row = position + int(bad.int().argmax())
+                said = "a missing value, and the rows of the fit had none" if self.gaps is None else "no value at all"
+                raise InputError(f"row {row} (counted from 0) has {said}; expected values; drop the row")
+            position += len(x)
+            distance = distance.masked_fill(missing, 0.0)
             if not float(distance.max()) < self.far:
                 row, column = divmod(int(distance.argmax()), distance.shape[1])
                 column = column if self.kept is None else int(self.kept[column])
@@ -142,4 +172,14 @@ class Gaussian(Likelihood):
         return diagonal_normal(params, noise.expand_as(params))
 
     def log_abs_det(self) -> Tensor:
+        """Of a row without missing values."""
         return -self.scale.log().sum().to(self.log_noise.dtype)
+
+    def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
+        if self.gaps is None:
+            return super().log_prob(params, y)
+        missing = y.isnan().unsqueeze(-2)
+        each = self(params).base_dist.log_prob(y.masked_fill(y.isnan(), 0.0).unsqueeze(-2))
+        each = each - self.scale.log().to(each.dtype)
+        log_prob: Tensor = each.masked_fill(missing, 0.0).sum(-1)
+        return log_prob
