@@ -215,7 +215,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Raises:
             InputError: arguments or rows that cannot be used (a ValueError).
-            cpvae.fitting.records.Interrupted: Ctrl-C or SIGTERM.
+            cpvae.fitting.records.Interrupted: Ctrl-C or SIGTERM, a KeyboardInterrupt; without `out` nothing is kept.
         """
         if out is None:
             learning.fit(self, X, X_valid, reporter)

@@ -313,9 +313,11 @@ ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in MODELS}
 
 
 def load(path: str | Path) -> DeepMixture:
-    """Open a saved model, or the model of a finished run folder. Nothing in the file is executed.
+    """Open a saved model, or the model of a run folder. Nothing in the file is executed.
+
+    The model of a fit that was stopped comes with a warning that says how to go on.
 
     Raises:
-        InputError: not a saved model or a run, unfinished, of a newer version, damaged, or changed.
+        InputError: not a saved model or a run, a run without a model, of a newer version, damaged, or changed.
     """
     return files.load(path, ESTIMATORS.values())
