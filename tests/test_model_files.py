@@ -100,7 +100,7 @@ def test_whatever_a_header_says_there_is_one_line_or_a_model(models, tmp_path, n
     """Every key in turn, with values of other types and sizes."""
     values, meta = load_tensors(models[name])
     meta = {key: value for key, value in meta.items() if key not in ("format_version", "sha256", "versions")}
-    answered = 0
+    answered, told = 0, set()
     for place in places(meta):
         for value in ODD:
             header = copy.deepcopy(meta)
@@ -112,12 +112,13 @@ def test_whatever_a_header_says_there_is_one_line_or_a_model(models, tmp_path, n
             try:
                 model = load(tmp_path / "model")
             except InputError as error:
-                assert "\n" not in str(error)
-                continue
-            model.sample(2)
-            model.save(tmp_path / "again")
-            answered += 1
+                told.add(str(error))
+            else:
+                model.sample(2)
+                model.save(tmp_path / "again")
+                answered += 1
     assert answered > 20
+    assert not any("\n" in sentence for sentence in told)
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,21 @@ def test_a_stopped_fit_leaves_its_best_weights_marked_as_unfinished(tmp_path, n_
     assert not list(folder.rglob("checkpoint*"))
 
 
+def test_a_stopped_fit_without_a_folder_leaves_its_best_weights_too(tmp_path):
+    model = CPVAE(2, max_epochs=6, random_state=0, n_init=2, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, reporter=StopAt(4))
+    assert (model.stopped_, model.n_iter_) == ("interrupted", 4)
+    assert model.predict(X).shape == (120,)
+    model.save(tmp_path / "model")
+    with pytest.warns(
+        FitWarning, match=r"model holds a fit that has not finished: its weights so far, of epoch \d of the 4"
+    ):
+        load(tmp_path / "model")
+    with pytest.raises(KeyboardInterrupt):
+        CPVAE(2, max_epochs=6, **SMALL).fit(X, reporter=StopAt(0))
+
+
 @pytest.mark.parametrize("phase", ["finding a start", "clustering"])
 def test_a_fit_stopped_in_its_start_leaves_nothing(tmp_path, phase):
     images = np.random.RandomState(0).rand(60, 1, 8, 8)

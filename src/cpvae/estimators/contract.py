@@ -215,7 +215,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Raises:
             InputError: arguments or rows that cannot be used (a ValueError).
-            cpvae.fitting.records.Interrupted: Ctrl-C or SIGTERM, a KeyboardInterrupt; without `out` nothing is kept.
+            KeyboardInterrupt: Ctrl-C or SIGTERM. If an epoch had ended, the estimator has the best weights until then,
+                with ``stopped_`` "interrupted".
         """
         if out is None:
             learning.fit(self, X, X_valid, reporter)
