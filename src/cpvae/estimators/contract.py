@@ -176,6 +176,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         """Give the new module what it needs of the training rows."""
 
+    def _doubts(self, model: VAEModule, rows: Rows, seed: int) -> str:
+        """Say in a line what a user of the trained module should know; nothing, if all is well."""
+        return ""
+
     def check_params(self) -> None:
         """Refuse arguments that make no sense, all of them in one line."""
         params.check(self)
