@@ -441,3 +441,21 @@ def test_a_report_finds_the_data_of_the_fit_from_another_folder(place, monkeypat
     table(20).to_csv("t.csv", index=False)
     done("report", "../run")  # where it was then, nothing is: the words of the fit hold
     assert "Measured on 20 rows" in " ".join((place / "run" / "report.html").read_text().split())
+
+
+def test_a_fit_with_a_limit_of_minutes_leaves_weights_to_use_and_to_go_on_from(place):
+    options = [one if one != "1" or TINY[i - 1] != "--epochs" else "100000" for i, one in enumerate(TINY)]
+    limited = done("fit", "t.csv", "--out", "run", *options, "--patience", "100000", "--max-minutes", "0.05")
+    assert "stopped; the state is saved. To go on: cpvae fit t.csv --out run --resume" in limited.err
+    assert "Until then the weights so far can be used: cpvae report run" in limited.err
+    for command in (
+        ("cluster", "run", "t.csv", "--out", "l.csv"),
+        ("sample", "run", "--out", "s.csv"),
+        ("report", "run"),
+    ):
+        told = [line for line in done(*command).err.splitlines() if "not finished" in line]
+        assert len(told) == 1, command
+        assert told[0].startswith("warning: run holds a fit that has not finished: its weights so far, of epoch ")
+        assert told[0].endswith("; go on with: cpvae fit t.csv --out run --resume")
+    assert "planned anew" in done("fit", "t.csv", "--out", "run", "--resume", "--quiet", "--epochs", "3").err
+    assert "not finished" not in done("evaluate", "run", "t.csv").err

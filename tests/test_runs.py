@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cpvae import CPVAE, VAE, FitWarning, InputError, load
+from cpvae import CPVAE, VAE, FitWarning, InputError, VampHVAE, VampVAE, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
@@ -277,6 +277,21 @@ def test_a_stopped_fit_leaves_its_best_weights_marked_as_unfinished(tmp_path, n_
     assert not list(folder.rglob("checkpoint*"))
 
 
+def test_a_stopped_fit_without_a_folder_leaves_its_best_weights_too(tmp_path):
+    model = CPVAE(2, max_epochs=6, random_state=0, n_init=2, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, reporter=StopAt(4))
+    assert (model.stopped_, model.n_iter_) == ("interrupted", 4)
+    assert model.predict(X).shape == (120,)
+    model.save(tmp_path / "model")
+    with pytest.warns(
+        FitWarning, match=r"model holds a fit that has not finished: its weights so far, of epoch \d of the 4"
+    ):
+        load(tmp_path / "model")
+    with pytest.raises(KeyboardInterrupt):
+        CPVAE(2, max_epochs=6, **SMALL).fit(X, reporter=StopAt(0))
+
+
 @pytest.mark.parametrize("phase", ["finding a start", "clustering"])
 def test_a_fit_stopped_in_its_start_leaves_nothing(tmp_path, phase):
     images = np.random.RandomState(0).rand(60, 1, 8, 8)
@@ -383,3 +398,12 @@ def test_few_different_rows_do_not_bring_warnings_of_scikit_learn():
     for init in ("kmeans", "gmm", "rows"):
         with pytest.warns(FitWarning, match=r"categories are in use|copies|same"):
             CPVAE(9, max_epochs=1, random_state=0, **{**SMALL, "init": init}).fit(x)
+
+
+@pytest.mark.parametrize("model", [VampVAE, VampHVAE])
+def test_pseudo_inputs_that_are_still_training_rows_are_told(model):
+    few = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "random_state": 0}
+    with pytest.warns(FitWarning, match=r"4 of 4 pseudo-inputs are still training rows, which a saved model will hold"):
+        model(4, learning_rate=1e-7, **few).fit(X)
+    model(4, learning_rate=0.05, **few).fit(X)
+    model(4, learning_rate=1e-7, pseudo_inputs="random", **few).fit(X)

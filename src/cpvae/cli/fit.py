@@ -30,12 +30,17 @@ def fit(
     size: Size = None,
     layer: Layer = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so many minutes; the weights so far can be used and gone on with.", min=0.0),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fit a model to rows without labels, and leave it in a run folder."""
     from cpvae.cli.checks import check_inputs, check_out_folder
     from cpvae.fitting import runs
+    from cpvae.fitting.limits import OutOfTime
 
     read_as = reading(params.get("kind"), size, layer)
     check_inputs(data=data)
@@ -51,7 +56,7 @@ def fit(
         if resume:
             read_as = dict(runs.read_config(out)["about"].get("reading") or {}) | read_as
         found = load_data(data, labels, say, read_as)
-        run = fit_run(found, data, labels, model, params, out, resume, quiet, say)
+        run = fit_run(found, data, labels, model, params, out, resume, quiet, say, max_minutes=max_minutes)
     except KeyboardInterrupt as error:
         if runs.begun(out):
             say(f"stopped; the state is saved. To go on: {runs.command(data, labels, out)}")
@@ -59,7 +64,8 @@ def fit(
                 say(f"Until then the weights so far can be used: {shlex.join(['cpvae', 'report', str(out)])}")
         else:
             say("stopped before anything was trained; nothing was written")
-        raise typer.Exit(130) from error
+        enough = isinstance(error, OutOfTime) and (out / runs.MODEL).exists()
+        raise typer.Exit(0 if enough else 130) from error
     if not is_main():
         return
     if as_json:

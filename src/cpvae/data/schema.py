@@ -24,12 +24,13 @@ from cpvae.data.cells import read_frame
 from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
-from cpvae.data.limits import blocks, first_beyond
+from cpvae.data.limits import LARGEST, blocks, first_beyond
 from cpvae.errors import FitWarning, InputError, nearest
 
 __all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
 
 MANY_ROWS = 200_000  # looked at of more, to tell numbers by
+MOST_DECIMALS = 20  # that a file may say of a column
 WIDE = 100  # columns of one kind from which a table is a matrix
 EVERY = "*"  # in place of a name: all columns that are not named
 
@@ -302,6 +303,10 @@ class Schema:
                 unit=item.get("unit"),
                 format=str(item.get("format", "")),
             )
+            numbers = {"decimals": column.decimals, "least": column.least, "most": column.most, "unit": column.unit}
+            odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]
+            if odd:
+                raise InputError(f"column {column.name!r} has the {odd[0]} {numbers[odd[0]]!r:.40}; fit again")
             if column.kind not in KINDS:
                 check_given({column.name: column.kind})
             if (column.kind == "categorical") != (len(column.levels) > 1):
@@ -346,6 +351,15 @@ def _told_empty(matrix: np.ndarray) -> list[str]:
     rows = "row has" if empty.sum() == 1 else "rows have"
     first = f"first row {int(empty.argmax())}, counted from 0"
     return [f"{empty.sum():,} {rows} no value in any column ({first}): nothing is known of them"]
+
+
+def _is_number_or_none(value: Any, whole: bool) -> bool:
+    """Tell whether a value is a number that a column can have, or None."""
+    if value is None:
+        return True
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return False
+    return bool(abs(value) <= (MOST_DECIMALS if whole else LARGEST))
 
 
 def _tell(said: list[str], strict: bool) -> None:

@@ -176,6 +176,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         """Give the new module what it needs of the training rows."""
 
+    def _doubts(self, model: VAEModule, rows: Rows, seed: int) -> str:
+        """Say in a line what a user of the trained module should know; nothing, if all is well."""
+        return ""
+
     def check_params(self) -> None:
         """Refuse arguments that make no sense, all of them in one line."""
         params.check(self)
@@ -215,7 +219,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Raises:
             InputError: arguments or rows that cannot be used (a ValueError).
-            cpvae.fitting.records.Interrupted: Ctrl-C or SIGTERM.
+            KeyboardInterrupt: Ctrl-C or SIGTERM. If an epoch had ended, the estimator has the best weights until then,
+                with ``stopped_`` "interrupted".
         """
         if out is None:
             learning.fit(self, X, X_valid, reporter)

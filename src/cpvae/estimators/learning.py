@@ -23,8 +23,8 @@ from cpvae.fitting import presets, restarts, runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
-from cpvae.fitting.records import INTERRUPTED, Outcome
-from cpvae.fitting.restarts import Restart, run_all
+from cpvae.fitting.records import INTERRUPTED
+from cpvae.fitting.restarts import Fit, Restart, run_all
 from cpvae.nn.draws import lent, seeded
 from cpvae.probability import likelihoods
 from cpvae.probability.estimates import component_probabilities, components_used, row_counts
@@ -75,7 +75,7 @@ def fit(estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, reporte
 
     Raises:
         InputError: arguments or rows that cannot be used.
-        Interrupted: Ctrl-C or SIGTERM.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far, if an epoch had ended.
     """
     train(estimator, prepare(estimator, X, X_valid), reporter)
 
@@ -181,25 +181,23 @@ def train(
         resume: go on from checkpoints that are there.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM. If a checkpoint holds an epoch, the estimator has the best weights so far.
+        KeyboardInterrupt: Ctrl-C or SIGTERM. If an epoch had ended, the estimator has the best weights so far.
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
     for line in [*estimator._taken_for(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:
         reporter.say(line)
-    asked: list[Restart] = []
+    found: dict[int, Fit] = {}
     try:
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller works in
-            asked += [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
-            fits = run_all(asked, prepared.rows, prepared.valid, reporter)
+            asked = [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
+            run_all(asked, prepared.rows, prepared.valid, reporter, found)
     except KeyboardInterrupt:
-        if world().is_main:
-            found = [(i, fit) for i, restart in enumerate(asked) if (fit := restart.so_far()) is not None]
-            if found:
-                keep(estimator, prepared, dict(found), finished=False)
+        if found and world().is_main:
+            keep(estimator, prepared, found, finished=False)
         raise
     finally:
         reporter.close()
-    keep(estimator, prepared, dict(enumerate(fits)))
+    keep(estimator, prepared, found)
 
 
 def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | None, resume: bool) -> Restart:
@@ -225,9 +223,7 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
     )
 
 
-def keep(
-    estimator: DeepMixture, prepared: Prepared, fits: dict[int, tuple[VAE, Outcome]], finished: bool = True
-) -> None:
+def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finished: bool = True) -> None:
     """Give an estimator the best of its restarts, and say so if the categories collapsed.
 
     Args:
@@ -247,6 +243,9 @@ def keep(
     estimator.seed_ = prepared.seeds[best]
     counts = _aggregate(model, prepared.rows, finished)
     estimator._set_model(model)
+    doubts = estimator._doubts(model, prepared.rows, estimator.seed_)
+    if doubts:
+        warnings.warn(doubts, FitWarning, stacklevel=5)
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warnings.warn(

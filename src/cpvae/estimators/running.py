@@ -83,7 +83,7 @@ def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> No
     old, new = (runs.epochs(params) for params in (began, asked))
     warnings.warn(
         f"the run began with {old} and now has {new}: its learning rate is planned anew from here on, and it ends with "
-        "other weights than a fit that had this number from the start",
+        "other weights than a fit that had this number from the start; if it has made more epochs, they stay made",
         FitWarning,
         stacklevel=6,
     )

@@ -8,6 +8,7 @@ from typing import get_args
 
 import torch
 from sklearn.utils import check_random_state
+from torch import Tensor
 
 from cpvae.data.augment import AUGMENTS, Augment
 from cpvae.data.rows import Rows
@@ -26,6 +27,7 @@ from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
 
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
+SAME = 1e-3  # of a standard deviation, or of the range of ink: a pseudo-input so close to a row is that row
 COVARIANCES = ("diag", "full")
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
@@ -285,9 +287,27 @@ class VampVAE(Clusterer):
                     f"{len(rows)} training rows for {self.n_components} pseudo-inputs: expected at least as many; give "
                     "more rows, ask for fewer components, or say pseudo_inputs='random'"
                 )
-            chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
-            x = rows.take(torch.from_numpy(chosen).to(rows.device))
-            prior.set_pseudo_inputs(model.likelihood.inputs(model.likelihood.to_model(x)))
+            prior.set_pseudo_inputs(self._first_inputs(model, rows, seed))
+
+    def _first_inputs(self, model: VAEModule, rows: Rows, seed: int) -> Tensor:
+        """Draw training rows, as the encoder sees them: ``(K, n_inputs)``."""
+        chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
+        x = rows.take(torch.from_numpy(chosen).to(rows.device))
+        return model.likelihood.inputs(model.likelihood.to_model(x))
+
+    @torch.no_grad()
+    def _doubts(self, model: VAEModule, rows: Rows, seed: int) -> str:
+        prior = component_prior(model.prior)
+        if self.pseudo_inputs != "rows" or not isinstance(prior, Vamp):
+            return ""
+        moved = (prior.pseudo_inputs - self._first_inputs(model, rows, seed)).abs().amax(1)
+        same = int((moved < SAME).sum())
+        if not same:
+            return ""
+        return (
+            f"{same} of {self.n_components} pseudo-inputs are still training rows, which a saved model will hold; "
+            "train longer, or say pseudo_inputs='random' if the rows must not leave your hands"
+        )
 
 
 class VampHVAE(VampVAE):
@@ -314,9 +334,11 @@ ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in MODELS}
 
 
 def load(path: str | Path) -> DeepMixture:
-    """Open a saved model, or the model of a finished run folder. Nothing in the file is executed.
+    """Open a saved model, or the model of a run folder. Nothing in the file is executed.
+
+    The model of a fit that was stopped comes with a warning that says how to go on.
 
     Raises:
-        InputError: not a saved model or a run, unfinished, of a newer version, damaged, or changed.
+        InputError: not a saved model or a run, a run without a model, of a newer version, damaged, or changed.
     """
     return files.load(path, ESTIMATORS.values())

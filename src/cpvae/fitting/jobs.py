@@ -153,7 +153,7 @@ def check_number(n_fits: int) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A block in which torch, NumPy and scikit-learn use one thread; other blocks wait until it is left."""
+    """Have torch, NumPy and scikit-learn use one thread in the block; other such blocks wait until it is left."""
     with ALONE, threadpool_limits(1):
         before = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -194,7 +194,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _stops() -> Iterator[None]:
-    """A block in which SIGTERM stops as Ctrl-C does, where this thread may say so."""
+    """Have SIGTERM stop the block as Ctrl-C does, where this thread may say so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -211,7 +211,7 @@ def _stops() -> Iterator[None]:
 
 @contextmanager
 def _closed(ended: Generator[Any, None, None]) -> Iterator[Generator[Any, None, None]]:
-    """A block after which no more jobs are begun; joblib would warn of those that are left, which is what is wanted."""
+    """Begin no more jobs after the block; joblib would warn of those that are left, which are meant to be."""
     try:
         yield ended
     finally:

@@ -25,7 +25,7 @@ from cpvae.fitting.descent import Descent
 from cpvae.fitting.devices.capture import Captured
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.interrupts import stop_requests
-from cpvae.fitting.records import ALL_EPOCHS, EARLY, NOT_FINITE, EpochRecord, Interrupted, Outcome
+from cpvae.fitting.records import ALL_EPOCHS, EARLY, INTERRUPTED, NOT_FINITE, EpochRecord, Interrupted, Outcome
 from cpvae.fitting.runs import CHECKPOINT, HISTORY
 from cpvae.fitting.settings import SCHEDULES, Settings
 from cpvae.fitting.state import State
@@ -131,15 +131,14 @@ class _Run:
             last = progress.stopped or progress.epoch == settings.max_epochs
             if last or progress.epoch % settings.checkpoint_every == 0:
                 self._save()
+        return self._end(progress.stopped or ALL_EPOCHS)
+
+    def _end(self, why: str) -> Outcome:
+        """Give the model its best weights, and tell how training went."""
+        state, progress = self.state, self.state.progress
         self.model.load_state_dict(state.best)
         self.descent.release()
-        return Outcome(
-            state.history,
-            progress.stopped or ALL_EPOCHS,
-            progress.best_epoch,
-            -progress.best_bound,
-            progress.start_seconds,
-        )
+        return Outcome(state.history, why, progress.best_epoch, -progress.best_bound, progress.start_seconds)
 
     def _save(self) -> None:
         if self.folder is not None:
@@ -174,7 +173,7 @@ class _Run:
             if stop or time.perf_counter() - self.saved > SAVE_EVERY:
                 self._save()
             if stop:
-                raise Interrupted(self.folder)
+                raise Interrupted(self.folder, self._end(INTERRUPTED) if self.state.history else None)
         with self.descent.averaged():
             self._judge()
 

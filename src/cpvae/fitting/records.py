@@ -1,18 +1,26 @@
-"""What a fit leaves of each epoch and of its end."""
+"""Records that a fit leaves of each epoch and of its end."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 REASONS = ALL_EPOCHS, EARLY, NOT_FINITE = "max_epochs", "early_stopping", "not_finite"  # why training stopped
-
-
-INTERRUPTED = "interrupted"  # the same of a run that is still to be gone on with
+INTERRUPTED = "interrupted"  # the same of a run that is not finished
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was stopped by a signal, its state saved; the argument is the folder, or None without one."""
+    """A stop of training by a signal.
+
+    Attributes:
+        folder: where the state was saved, or None.
+        outcome: how training went until then, the model having its best weights; None if no epoch had ended.
+    """
+
+    def __init__(self, folder: Path | None = None, outcome: Outcome | None = None):
+        super().__init__(folder)
+        self.folder, self.outcome = folder, outcome
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from cpvae.fitting.starts.task import Start, Task
 from cpvae.probability.models import VAE
 from cpvae.probability.objectives import Bound
 
+Fit = tuple[VAE, Outcome]  # a trained model, and how it went
 TIMED = 3  # steps by which the time of a fit is estimated
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
@@ -64,7 +65,7 @@ class Restart:
     label: str = ""
     augment: Augment | None = None
 
-    def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> tuple[VAE, Outcome]:
+    def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> Fit:
         """Find a start, then train; give the model, and how it went."""
         start, seconds, settings, objective = None, 0.0, self.settings, self.objective
         going_on = self.resume and self.checkpoint is not None and self.checkpoint.exists()
@@ -76,7 +77,10 @@ class Restart:
             settings = replace(settings, **world().first(self._plan))
             objective = replace(objective, beta=settings.beta(len(rows)))  # a warm-up that is over stays over
         else:
-            start, seconds = self._find_start(rows, valid, reporter)
+            try:
+                start, seconds = self._find_start(rows, valid, reporter)
+            except Interrupted as stop:  # of what the start trains, which is not the fit
+                raise Interrupted(self.folder) from stop
         reporter.phase(f"fitting{self.label}", settings.max_epochs)
         outcome = train(
             self.model,
@@ -161,7 +165,7 @@ class Restart:
             )
         return new
 
-    def so_far(self) -> tuple[VAE, Outcome] | None:
+    def so_far(self) -> Fit | None:
         """Read the best weights of a run that was stopped from its checkpoint, and how it went until then.
 
         Returns:
@@ -183,58 +187,69 @@ class Restart:
             return self.model, Outcome(history, stopped, int(progress["best_epoch"]), -bound, seconds)
 
 
-def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter) -> list[tuple[VAE, Outcome]]:
-    """Train all restarts; give the model and the outcome of each, in order.
+def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter, found: dict[int, Fit]) -> None:
+    """Train all restarts.
 
     A single one has all threads. Of several, as many run at a time as there are cores, if they are long enough; where
     processes train together (`cpvae.fitting.devices.world`), one after the other.
 
+    Args:
+        found: is given the fit of each restart, by its number, as it ends. After a stop it holds what there is so far:
+            restarts that had ended, and the best weights of those that had not.
+
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; what has a folder can go on from there.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what has a folder can go on from there.
     """
-    if len(restarts) == 1 or world().size > 1:
-        return [restart.run(rows, valid, reporter) for restart in restarts]
     settings = restarts[0].settings
-    steps = settings.max_epochs * -(-len(rows) // settings.batch_size)
-    n_jobs = at_a_time(None, len(restarts), rows.device.type)
-    in_worker = multiprocessing.parent_process() is not None
-    if n_jobs == 1 or in_worker or steps < WORTH:
-        with one_thread():
-            return [restart.run(rows, valid, reporter) for restart in restarts]
-    return _side_by_side(restarts, rows, valid, reporter, n_jobs)
+    steps = settings.max_epochs * settings.steps(len(rows))
+    several = len(restarts) > 1 and world().size == 1
+    n_jobs = at_a_time(None, len(restarts), rows.device.type) if several else 1
+    try:
+        if n_jobs > 1 and steps >= WORTH and multiprocessing.parent_process() is None:
+            _side_by_side(restarts, rows, valid, reporter, n_jobs, found)
+        else:
+            with one_thread() if several else nullcontext():
+                for i, restart in enumerate(restarts):
+                    found[i] = restart.run(rows, valid, reporter)
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Interrupted) and stop.outcome is not None and len(found) < len(restarts):
+            found[len(found)] = restarts[len(found)].model, stop.outcome
+        for i, restart in enumerate(restarts):
+            so_far = None if i in found else restart.so_far()
+            if so_far is not None:
+                found[i] = so_far
+        raise
 
 
 def _side_by_side(
-    restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter, n_jobs: int
-) -> list[tuple[VAE, Outcome]]:
+    restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter, n_jobs: int, found: dict[int, Fit]
+) -> None:
     """Train restarts in processes, and show what they warn of."""
     each = ""
     if not isinstance(reporter, Silent):
         each = f"; each fits for about {duration(restarts[0].expected_seconds(rows, valid))}, after its start"
     reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time{each}", 0)
-    ended, began = 0, time.perf_counter()
+    began = time.perf_counter()
+    jobs = [Job(f"restart-{i}", partial(_run_apart, restart, rows, valid)) for i, restart in enumerate(restarts)]
+    numbers = {job.name: i for i, job in enumerate(jobs)}
 
-    def told(done: Done[tuple[VAE, Outcome]]) -> None:
-        nonlocal ended
-        ended += 1
+    def told(done: Done[Fit]) -> None:
         for message in done.warnings:
             warnings.warn(message, FitWarning, stacklevel=6)
-        history = done.result()[1].history
-        left = (len(restarts) - ended) * (time.perf_counter() - began) / ended
+        found[numbers[done.name]] = done.result()
+        history, left = done.result()[1].history, len(restarts) - len(found)
         words = [describe(history[-1])] if history else []
-        words += [f"about {duration(left)} to go"] if left else []
-        reporter.phase(f"{ended} of {len(restarts)} restarts done; {', '.join(words)}", 0)
+        words += [f"about {duration(left * (time.perf_counter() - began) / len(found))} to go"] if left else []
+        reporter.phase(f"{len(found)} of {len(restarts)} restarts done; {', '.join(words)}", 0)
 
-    jobs = [Job(f"restart-{i}", partial(_run_apart, restart, rows, valid)) for i, restart in enumerate(restarts)]
     advice = "fit with n_init=1, and other values of random_state one after the other"
     try:
-        done = run(jobs, n_jobs, told=told, what="a restart", advice=advice, backend="loky")
+        run(jobs, n_jobs, told=told, what="a restart", advice=advice, backend="loky")
     except KeyboardInterrupt as error:
         raise Interrupted(restarts[0].folder and restarts[0].folder.parent) from error
-    return [one.result() for one in done]
 
 
-def _run_apart(restart: Restart, rows: Rows, valid: Rows) -> tuple[VAE, Outcome]:
+def _run_apart(restart: Restart, rows: Rows, valid: Rows) -> Fit:
     """Train one restart in a process of its own.
 
     It has its folder for itself: should the process that asked for it be killed, this one goes on for a moment.

@@ -1,4 +1,4 @@
-"""The run folder: what a fit leaves on the disk.
+"""Run folders, which fits leave on the disk.
 
 ``config.json`` says what was asked, of which data, and how far it came; ``history.jsonl`` grows by a line an epoch;
 ``model.safetensors`` is the fitted model; ``metrics.json``, ``samples.png`` and ``report.html`` are made from it.
@@ -36,12 +36,12 @@ NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status
 
 
 def restart(folder: Path, i: int) -> Path:
-    """The folder of one of several restarts of a run, with a history and a checkpoint."""
+    """Name the folder of one of several restarts of a run, with a history and a checkpoint."""
     return folder / RESTARTS.replace("*", str(i))
 
 
 def versions() -> dict[str, str]:
-    """The software behind a number."""
+    """Name the software behind a number."""
     import numpy as np  # here, since a folder can be refused without them
     import sklearn
     import torch
@@ -56,7 +56,7 @@ def versions() -> dict[str, str]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run.
+    """Read the configuration of a run.
 
     Raises:
         InputError: the folder is missing, is not a run, or belongs to a newer version.
@@ -192,7 +192,7 @@ def unfinished(folder: Path) -> str:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """A folder for this process alone while it fits into it; made if it does not exist, and not left behind empty.
+    """Hold a folder for this process alone while the block lasts; make it if need be, and do not leave it behind empty.
 
     On a file system without locks nobody is kept out.
 
@@ -284,13 +284,13 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
 
 
 def note(folder: Path, **facts: Any) -> None:
-    """Add to the configuration of a run what became known while it ran."""
+    """Add facts to the configuration of a run that became known while it ran."""
     write_json(folder / CONFIG, {**read_config(folder), **facts})
 
 
 @contextmanager
 def warnings_noted(folder: Path) -> Iterator[None]:
-    """A block whose `FitWarning`s are kept with the run, for those who look at it later, and shown as ever."""
+    """Keep the `FitWarning`s of the block with the run, for those who look at it later, and show them as ever."""
     said: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", FitWarning)
@@ -311,7 +311,10 @@ def warnings_noted(folder: Path) -> Iterator[None]:
 
 
 def release(folder: Path) -> None:
-    """Give up the claim on a folder after a failure, unless there is something to go on with: a next try may begin."""
+    """Give up the claim on a folder after a failure, so that a next try may begin.
+
+    A run with something to go on with keeps its claim.
+    """
     if saved(folder):
         return
     for place in reversed([folder, *folder.glob(RESTARTS)]):
@@ -322,7 +325,7 @@ def release(folder: Path) -> None:
 
 
 def saved(folder: Path) -> bool:
-    """Whether a run has a state to go on from, or is at its end."""
+    """Tell whether a run has a state to go on from, or is at its end."""
     places = (folder, *folder.glob(RESTARTS))
     return any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL))
 

@@ -16,6 +16,7 @@ from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.devices.rank import is_main
+from cpvae.fitting.limits import stop_after
 from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
@@ -53,12 +54,17 @@ def fit_run(
     quiet: bool,
     say: Callable[[str], None] | None = None,
     about: dict[str, Any] | None = None,
+    max_minutes: float | None = None,
 ) -> Run:
     """Fit, and leave in the run folder the model, its metrics and a picture of samples.
 
     Unless `quiet`, `say` is told what the columns of a table were taken for. `about` is kept with the run. A resumed
-    run goes on with the options it began with; one that is given again must be the same. Of several processes the
-    first returns figures and words, the others nothing.
+    run goes on with the options it began with. One that is given again must be the same, but for the number of epochs.
+    Of several processes the first returns figures and words, the others nothing.
+
+    Raises:
+        InputError: as `cpvae.estimators.running.fit`.
+        cpvae.fitting.limits.OutOfTime: the fit took longer than `max_minutes`, and keeps what it has.
     """
     defaults: dict[str, Any] = {"random_state": 0}
     if resume:
@@ -71,7 +77,7 @@ def fit_run(
     if say is not None and not quiet:
         tell_notes(data, say)
     judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
-    with runs.warnings_noted(out) if is_main() else nullcontext():
+    with runs.warnings_noted(out) if is_main() else nullcontext(), stop_after(max_minutes and 60 * max_minutes):
         estimator.fit(
             rows,
             X_valid=rows_of(data, judged) if judged == "valid" else None,

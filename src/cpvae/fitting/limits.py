@@ -1,0 +1,53 @@
+"""A limit on the time of a fit."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The end of a block whose time was over."""
+
+
+@contextmanager
+def stop_after(seconds: float | None) -> Iterator[None]:
+    """Stop the block after so many seconds, as Ctrl-C stops it: a fit keeps its state and its best weights so far.
+
+    Args:
+        seconds: None sets no limit.
+
+    Raises:
+        OutOfTime: the limit was reached.
+
+    Examples:
+        >>> import time
+        >>> try:
+        ...     with stop_after(0.01):
+        ...         time.sleep(10)
+        ... except OutOfTime:
+        ...     print("stopped")
+        stopped
+    """
+    if seconds is None:
+        yield
+        return
+    over = threading.Event()
+
+    def stop() -> None:
+        over.set()
+        _thread.interrupt_main()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if over.is_set():
+            raise OutOfTime from error
+        raise
+    finally:
+        timer.cancel()
