@@ -238,7 +238,7 @@ class TwoLevelPrior(nn.Module):
 
 def component_prior(prior: nn.Module) -> ComponentPrior | None:
     """Find the prior with components in a model's prior: itself, its top level, or None."""
-    top = getattr(prior, "top", prior)
+    top: Any = getattr(prior, "top", prior)
     return top if getattr(top, "has_components", False) else None
 
 
