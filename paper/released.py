@@ -28,7 +28,6 @@ from cpvae.probability.moments import Moments
 from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.posteriors import ConditionalPosterior
 from cpvae.probability.priors import Conditional, Weights
-from cpvae.probability.two_level import reparametrise
 
 
 class FixedConditional(Conditional):
@@ -60,7 +59,7 @@ def two_draws(model: VAE, y: Tensor, expectation: Expectation, step: int | Tenso
     q, p = model.encode(y) if q is None else q, model.latent()
     seen, decoded = expectation(q.logits, step), expectation(q.logits, step)
     q_z = q.given(seen.c)
-    z = reparametrise(q_z)
+    z = q_z.at()
     log_px = model.likelihood.log_prob(model.decoder(z, decoded.c), y)
     return average(TermsGivenC(log_px, p.kl_given(q_z, z, seen.c)), seen, q, p)
 

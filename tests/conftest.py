@@ -11,11 +11,12 @@ import torch
 from scipy.special import log_expit, logsumexp
 from scipy.stats import multivariate_normal, norm
 from torch import Tensor, nn
+from torch.distributions import MixtureSameFamily
 
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import TermsGivenC, terms_given
-from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.likelihoods.gaussian import Gaussian
@@ -31,6 +32,12 @@ def _seeded() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
+
+
+def marginal(p: CategoricalNormal) -> MixtureSameFamily:
+    """The distribution of z alone, by torch."""
+    components = p.given(torch.arange(p.logits.shape[-1]))
+    return MixtureSameFamily(p.categorical, components, validate_args=False)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.distributions import Independent, StudentT, kl_divergence
 
+from conftest import marginal
 from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
 from cpvae.data.loaders import load as load_data
 from cpvae.data.rows import Rows
@@ -34,7 +35,7 @@ from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound
 from cpvae.probability.priors import PRIORS, Mixture, Vamp, component_prior
-from cpvae.probability.two_level import TwoLevel, reparametrise, top_level
+from cpvae.probability.two_level import TwoLevel
 from cpvae.study.evaluation import evaluate_model
 
 K = 3
@@ -134,7 +135,7 @@ def test_a_mixture_over_z_mixes_vectors_and_not_coordinates(name: str) -> None:
     assert isinstance(p, Marginal)
     z = torch.cat([p.mixture.loc[[0, 1]], 3 * torch.randn(20, 3).double()])
     z[0, 0] = p.mixture.loc[2, 0]
-    torch.testing.assert_close(p.log_prob_given(z[:, None], torch.zeros(1, 1))[:, 0], p.mixture.marginal().log_prob(z))
+    torch.testing.assert_close(p.log_prob_given(z[:, None], torch.zeros(1, 1))[:, 0], marginal(p.mixture).log_prob(z))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -144,7 +145,7 @@ def test_divergences_agree_with_their_monte_carlo_estimate(name: str) -> None:
     q, p = model.encode(every_row()[5:6].expand(n, 4)), model.latent()
     c = torch.zeros(1, 1, dtype=torch.int64)
     q_z = q.given(c)
-    z = reparametrise(q_z, torch.randn(n, 1, model.latent_dim).double())
+    z = q_z.at(torch.randn(n, 1, model.latent_dim).double())
     estimate = q_z.log_prob(z) - p.log_prob_given(z, c)
     used = p.kl_given(q_z, z, c)
     error = float((estimate - used).std() / math.sqrt(n))
@@ -252,7 +253,7 @@ def test_the_parts_of_equation_13_are_those_of_quadrature(name: str, monkeypatch
         given = q.given(torch.arange(K)[None]).base_dist
         log_q = torch.distributions.Normal(given.loc, given.scale).log_prob(z) + q.logits.unsqueeze(-1)
     else:
-        given = top_level(q.given(torch.zeros(1, 1).long())).base_dist
+        given = q.given(torch.zeros(1, 1).long()).top
         log_q = torch.distributions.Normal(given.loc, given.scale).log_prob(z) + log_p.log_softmax(0)
     joint = log_q.exp()  # q(k, z | x), (16, K, N)
     both, q_c_x = joint.mean(0), joint.sum(-1) * width

@@ -18,11 +18,12 @@ from torch.distributions import (
     kl_divergence,
 )
 
+from conftest import marginal
 from cpvae.fitting.schedules import constant, exponential
 from cpvae.probability import distributions
-from cpvae.probability.bounds import elbo, terms_given
+from cpvae.probability.bounds import TermsGivenC, average, elbo, terms_given
 from cpvae.probability.distributions import CategoricalFullNormal, CategoricalNormal, Continuous, diagonal_normal
-from cpvae.probability.expectations import Exact, Relaxed, StraightThrough, entropy
+from cpvae.probability.expectations import Exact, Joint, Relaxed, StraightThrough, entropy
 from cpvae.probability.priors import Conditional, StandardNormal
 
 
@@ -85,19 +86,13 @@ def test_eq_8(uniform, agree):
     z = q.given(c).sample()
     log_q = q.logits[c] + q.given(c).log_prob(z)
     log_p = p.logits[c] + p.given(c).log_prob(z)
-    agree((log_q - log_p)[:, 0], kl_divergence(q, p))
-    kl_c = kl_divergence(Categorical(logits=q.logits), Categorical(logits=p.logits))
+    every = torch.arange(3)[None]
+    given = TermsGivenC(torch.zeros(1, 3).double(), p.kl_given(q.given(every), q.loc[None], every))
+    terms = average(given, Exact()(q.logits[None]), Joint(q.logits[None], q.given), p)
+    agree((log_q - log_p)[:, 0], (terms.kl_c + terms.kl_z).item())
     kl_z = kl_divergence(Normal(q.loc, q.scale), Normal(p.loc, p.scale)).sum(-1)
-    torch.testing.assert_close(kl_divergence(q, p), kl_c + q.logits.exp() @ kl_z, rtol=0, atol=1e-12)
-
-
-def test_eq_8_for_a_batch():
-    logits, normals = torch.randn(6, 3).double(), random_normal(6, 3, 2).base_dist
-    batch, p = CategoricalNormal(logits, normals.loc, normals.scale), random_prior()
-    one_by_one = [
-        kl_divergence(CategoricalNormal(logits[i], normals.loc[i], normals.scale[i]), p) for i in range(len(logits))
-    ]
-    torch.testing.assert_close(kl_divergence(batch, p), torch.stack(one_by_one), rtol=0, atol=1e-12)
+    torch.testing.assert_close(terms.kl_c[0], kl_divergence(q.categorical, p.categorical), rtol=0, atol=1e-12)
+    torch.testing.assert_close(terms.kl_z[0], q.logits.exp() @ kl_z, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_categories", [1, 2, 10, 500])
@@ -187,7 +182,7 @@ def test_marginal_is_a_density(agree):
     p = random_prior()
     line = torch.linspace(-12, 12, 481, dtype=torch.float64)
     z = torch.cartesian_prod(line, line)
-    density = p.marginal().log_prob(z).exp()
+    density = marginal(p).log_prob(z).exp()
     area = float(line[1] - line[0]) ** 2
     assert float(density.sum()) * area == pytest.approx(1, abs=1e-8)
     draws = p.sample(Categorical(logits=p.logits).sample((100_000,)))
@@ -215,7 +210,7 @@ def test_empirical_weights_follow_the_aggregated_posterior():
 
 def test_continuous_without_a_closed_form_is_unbiased(agree):
     """A mixture has no registered divergence: log q - log p at the draws, against quadrature."""
-    mixture = random_prior(3, 1).marginal()
+    mixture = marginal(random_prior(3, 1))
     q = random_normal(1, 1, 1)
     z = q.sample((50_000,))[:, 0]
     many = diagonal_normal(q.base_dist.loc.expand(50_000, 1, 1), q.base_dist.scale.expand(50_000, 1, 1))
@@ -374,7 +369,8 @@ def test_full_covariance_of_all_pairs_is_that_of_each(monkeypatch):
     p, z = full(), torch.randn(7, 3)
     found = p.log_prob_pairs(z)
     assert found.dtype == torch.float64
-    torch.testing.assert_close(found, p.components().log_prob(z.double().unsqueeze(1)))
+    components = p.given(torch.arange(p.logits.shape[-1]))
+    torch.testing.assert_close(found, components.log_prob(z.double().unsqueeze(1)))
 
 
 def test_full_covariance_with_a_diagonal_factor_is_the_diagonal_one():

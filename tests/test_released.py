@@ -11,7 +11,12 @@ from cpvae import CPVAE, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import read_json, write_json
-from paper.released import ReleasedCPVAE, estimator_name, known
+from cpvae.fitting.schedules import constant
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.expectations import Relaxed
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
+from paper.released import ReleasedCPVAE, estimator_name, known, two_draws
 
 QUICK = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "init": "gmm", "random_state": 0}
 
@@ -44,6 +49,21 @@ def test_choices_of_the_released_code():
     ):
         with pytest.raises(InputError, match=said):
             ReleasedCPVAE(4, **wrong).fit(x)
+
+
+def test_of_two_relaxed_draws_the_decoder_sees_the_second():
+    model, seen, drawn = recipes.cpvae(Bernoulli(5), 4, 2, Dense((6,))), [], []
+
+    def expectation(logits, step):
+        drawn.append(Relaxed(constant(1.0))(logits))
+        return drawn[-1]
+
+    model.decoder.register_forward_pre_hook(lambda module, given: seen.append(given[1]))
+    terms = two_draws(model, torch.bernoulli(torch.rand(3, 5)), expectation)
+    assert terms.elbo.shape == (3,)
+    first, second = drawn
+    torch.testing.assert_close(seen, [second.c])
+    assert (first.c - second.c).abs().max() > 0.1
 
 
 def test_a_fit_with_such_choices_is_opened_where_they_are_known(tmp_path):

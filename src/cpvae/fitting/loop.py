@@ -38,7 +38,6 @@ from cpvae.probability.models import VAE
 from cpvae.probability.moments import Moments
 from cpvae.probability.objectives import Batch, Bound, Objective
 from cpvae.probability.priors import component_prior
-from cpvae.probability.two_level import top_level
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
@@ -310,6 +309,6 @@ class _Run:
             for y in batches(likelihood.draw_fixed(likelihood.to_model(x.to(self.device))), 1):
                 c = categories[position : position + len(y)]
                 position += len(y)
-                q = top_level(self.model.encode(y).given(c.unsqueeze(1))).base_dist
+                q = self.model.encode(y).given(c.unsqueeze(1)).top
                 moments.add(q.loc[:, 0], q.scale[:, 0], c)
         self.world.sum(*moments.sums)

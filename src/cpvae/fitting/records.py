@@ -1,4 +1,4 @@
-"""Records that a fit leaves of each epoch and of its end."""
+"""Records of each epoch and of the end of a fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of `history.jsonl`. Nats per row; bounds have their full KL weight whatever `beta` is.
+    """One line of `history.jsonl`: nats per row; bounds have their full KL weight whatever `beta` is.
 
     With a relaxed c the training rows have no bound: `train_negative_elbo` is None, and what would stand there is
     `train_relaxed_not_a_bound`. The last four are the parts of eq. (13) on some validation rows
@@ -48,7 +48,7 @@ class EpochRecord:
     marginal_entropy_c: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON holds it; the relaxed value only where there is one."""
+        """Give the record as JSON holds it; the relaxed value only where there is one."""
         values = asdict(self)
         if self.train_relaxed_not_a_bound is None:
             del values["train_relaxed_not_a_bound"]
@@ -57,7 +57,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its history, why it stopped, and the seconds that finding its start took."""
+    """The end of a run: its history, why it stopped, and the seconds that finding its start took."""
 
     history: list[EpochRecord]
     stopped: str

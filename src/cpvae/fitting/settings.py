@@ -1,4 +1,4 @@
-"""How to train: one record, and the schedules it names."""
+"""Settings of training: one record, and the schedules it names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # from the number of steps
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; what is trained on is the objective's matter (`cpvae.probability.objectives`).
+    """Settings of training. What is minimised is the objective's matter (`cpvae.probability.objectives`).
 
     Attributes:
         max_epochs: passes over the training rows at most.

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: all that a run needs to go on to the same bits."""
+"""The state of a run, as a checkpoint holds it: all that it needs to go on to the same bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cpvae.probability.models import VAE
 
 @dataclass
 class Progress:
-    """Where a run stands, besides weights and optimiser."""
+    """The place where a run stands, besides weights and optimiser."""
 
     epoch: int = 0
     step: int = 0

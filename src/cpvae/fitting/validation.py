@@ -47,8 +47,8 @@ def validate(
         categories = expectation(q.logits, 0) if expectation.is_exact else draw_categories(batch, q)
         terms = average(mean_terms(model, batch, q, p, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
-        mixed = model.n_categories > 1
-        counts.append(row_counts(q.logits if mixed else component_probabilities(model, batch, FEW_COMPONENT_DRAWS)))
+        found = component_probabilities(model, batch, FEW_COMPONENT_DRAWS) if p.is_marginal else q.logits
+        counts.append(row_counts(found))
     total, count = torch.stack(sums).sum(0) * counted, torch.stack(counts).sum(0) * counted
     world.sum(total, count)
     return Terms(*total / len(y)), count

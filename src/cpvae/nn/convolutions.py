@@ -76,7 +76,7 @@ class TransposedConv(nn.Module):
 
 
 def halved(size: tuple[int, int], layers: int) -> list[tuple[int, int]]:
-    """Height and width before and after each of so many layers.
+    """List height and width before and after each of so many layers.
 
     >>> halved((28, 27), 2)
     [(28, 27), (14, 14), (7, 7)]
@@ -155,7 +155,7 @@ class ConvDecoder(nn.Module):
 
 
 def as_image_shape(shape: Sequence[int] | None) -> tuple[int, int, int]:
-    """The shape itself, if it is that of images large enough for `Conv`.
+    """Return the shape itself, if it is that of images large enough for `Conv`.
 
     Raises:
         InputError: rows that are no images, or images below 8 x 8.
@@ -199,21 +199,21 @@ class Conv:
         as_image_shape(self.image_shape)
 
     def encoder(self, n_inputs: int) -> ConvEncoder:
-        """All layers."""
+        """Build all layers."""
         shape = self._shape(n_inputs)
         return ConvEncoder(shape, self._channels(shape), self.width)
 
     def branch(self, n_inputs: int) -> ConvEncoder:
-        """The same layers with half the channels."""
+        """Build the same layers with half the channels."""
         shape = self._shape(n_inputs)
         return ConvEncoder(shape, [max(1, n // 2) for n in self._channels(shape)], self.width)
 
     def between(self, n_inputs: int) -> GatedMLP:
-        """One gated linear layer: codes are no images."""
+        """Build one gated linear layer: codes are no images."""
         return GatedMLP(n_inputs, (self.width,))
 
     def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> ConvDecoder:
-        """The layers in reverse; the codes of several levels enter the first one together."""
+        """Build the layers in reverse; the codes of several levels enter the first one together."""
         shape = self._shape(n_outputs)
         return ConvDecoder(latent_dim * levels, self.width, self._channels(shape)[::-1], shape, n_categories)
 

@@ -1,4 +1,4 @@
-"""All random numbers of a fit and of what is sampled: drawn from a generator of one's own.
+"""All random numbers of fits and samples, drawn from generators of their own.
 
 Inside `seeded` every function here draws from generators that belong to the block, one for each device, so that fits
 and samples in several threads each have the numbers of their seed, and torch's own random state is left alone. Outside
@@ -66,7 +66,7 @@ def generator(device: torch.device) -> torch.Generator | None:
 
 @contextmanager
 def lent(device: torch.device = _CPU) -> Iterator[None]:
-    """Have torch's own generators, of the CPU and of `device`, go on where those of `seeded` stand, for the block.
+    """Let torch's own generators, of the CPU and of `device`, go on where those of `seeded` stand, for the block.
 
     After it they have their former state again. One thread at a time is in such a block.
     """

@@ -27,7 +27,7 @@ from cpvae.nn.products import linear
 
 
 def select(table: Tensor, c: Tensor) -> Tensor:
-    """Rows of `table` for categories given as indices, or their mixture for points of the simplex.
+    """Select rows of `table`, for categories given as indices, or mix them, for points of the simplex.
 
     Args:
         table: one row a category, shape ``(K, F)``.
@@ -51,7 +51,7 @@ def select(table: Tensor, c: Tensor) -> Tensor:
 
 
 class _OneHotRows(torch.autograd.Function):
-    """``c @ table`` where every point c is one-hot: rows looked up, and in their gradient added where they are from."""
+    """The product ``c @ table`` for one-hot points c: rows are looked up, gradients added to the rows."""
 
     @staticmethod
     def forward(ctx: Any, c: Tensor, table: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Linear(nn.Linear):
 
 
 class GatedLinear(nn.Module):
-    """``(W x + b) * sigmoid(V x + d)``; both halves come from one matrix product.
+    """A gated layer, ``(W x + b) * sigmoid(V x + d)``; both halves come from one matrix product.
 
     With ``n_categories > 0`` the input is ``[x, c]``. The columns of W and V that meet the one-hot category are a
     table of biases, so that a category costs a look-up and not a K-wide concatenation.
@@ -162,7 +162,7 @@ class GatedJoin(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to the parameters of the likelihood: z ``(..., latent_dim)``, c -> ``(..., n_outputs)``.
+    """Layers from latents to the parameters of the likelihood: z ``(..., latent_dim)``, c -> ``(..., n_outputs)``.
 
     With ``n_categories = 0`` the category is ignored: p(x | z).
 
@@ -182,23 +182,23 @@ class Decoder(nn.Module):
 
 
 class Network(Protocol):
-    """How encoders and decoders are built; recipes ask for the parts they need.
+    """A way to build encoders and decoders; recipes ask for the parts they need.
 
     Shapes: an encoder maps ``(..., n_inputs)`` to ``(..., encoder.out_features)``, a decoder z ``(..., latent_dim)``
     and c to ``(..., n_outputs)``.
     """
 
     def encoder(self, n_inputs: int) -> nn.Module:
-        """All hidden layers of an encoder."""
+        """Build all hidden layers of an encoder."""
 
     def branch(self, n_inputs: int) -> nn.Module:
-        """A lighter encoder, for the second sight of x in q(z1 | x, z2)."""
+        """Build a lighter encoder, for the second sight of x in q(z1 | x, z2)."""
 
     def between(self, n_inputs: int) -> nn.Module:
-        """The hidden layers of p(z1 | z2)."""
+        """Build the hidden layers of p(z1 | z2)."""
 
     def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> nn.Module:
-        """z and, with ``n_categories > 0``, c to the parameters of the likelihood; z holds `levels` codes."""
+        """Build the decoder of z, which holds `levels` codes, and of c, where ``n_categories > 0``."""
 
 
 @dataclass(frozen=True)
@@ -214,15 +214,15 @@ class Dense:
     decoder_hidden: Sequence[int] | None = None
 
     def encoder(self, n_inputs: int) -> GatedMLP:
-        """All hidden layers."""
+        """Build all hidden layers."""
         return GatedMLP(n_inputs, self.hidden)
 
     def branch(self, n_inputs: int) -> GatedMLP:
-        """The first hidden layer alone."""
+        """Build the first hidden layer alone."""
         return GatedMLP(n_inputs, self.hidden[:1])
 
     def between(self, n_inputs: int) -> GatedMLP:
-        """As in the encoder."""
+        """Build the same layers as in the encoder."""
         return GatedMLP(n_inputs, self.hidden)
 
     def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> Decoder:

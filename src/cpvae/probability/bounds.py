@@ -1,4 +1,4 @@
-"""Lower bounds on log p(x), and the terms they are made of. All per row, in nats.
+"""Lower bounds on log p(x), and the terms they are made of: all per row, in nats.
 
 With a one-hot category c and ``ELBO_c(x) = E_{q(z|x,c)} log p(x|z,c) - KL(q(z|x,c) || p(z|c))``:
 
@@ -27,7 +27,6 @@ from cpvae.nn.draws import normal_
 from cpvae.probability.distributions import Latent
 from cpvae.probability.expectations import Categories, Expectation, Joint
 from cpvae.probability.models import VAE
-from cpvae.probability.two_level import reparametrise
 
 
 class Terms(NamedTuple):
@@ -63,7 +62,7 @@ def terms_given(
     c: Tensor,
     noise: Tensor | None = None,
 ) -> TermsGivenC:
-    """log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
+    """Compute log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
 
     Args:
         y: rows in the model's units, drawn to bits if the likelihood asks for it, ``(B, F)``.
@@ -72,7 +71,7 @@ def terms_given(
         noise: standard normal, ``(B, 1, D)`` or ``(B, M, D)``; None draws it.
     """
     q_z = q.given(c)
-    z = reparametrise(q_z, noise)
+    z = q_z.at(noise)
     return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
 
 
@@ -85,13 +84,13 @@ class Draw(NamedTuple):
 
 
 def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Tensor) -> Draw:
-    """log p(x | z, c) and log p(z | c) - log q(z | x, c) at one draw of z.
+    """Compute log p(x | z, c) and log p(z | c) - log q(z | x, c) at one draw of z.
 
     Their sum is the logarithm of an importance weight: its mean is ELBO_c(x), the mean of its exponential p(x | c).
     Arguments as for `terms_given`.
     """
     q_z = q.given(c)
-    z = reparametrise(q_z, noise)
+    z = q_z.at(noise)
     log_px = model.likelihood.log_prob(model.decoder(z, c), y)
     return Draw(log_px, p.log_prob_given(z, c) - q_z.log_prob(z), z)
 
@@ -117,7 +116,7 @@ def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> 
 
 
 def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0, q: Joint | None = None) -> Terms:
-    """The terms of L for rows ``(B, F)``, with one fresh draw of z from their posterior: what training maximises.
+    """Compute the terms of L for rows ``(B, F)``, with one fresh draw of z from their posterior.
 
     With `cpvae.probability.expectations.Relaxed` the result is not a bound. `q` is the posterior where it is at hand.
     """
@@ -128,9 +127,9 @@ def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0
 
 
 def elbo_assigned(model: VAE, y: Tensor, c: Tensor, q: Joint | None = None) -> tuple[Terms, Tensor]:
-    """The terms of L for the posterior that puts each row into the category assigned to it, ``(B,)`` indices.
+    """Compute the terms of L for the posterior that puts each row into the category assigned to it, ``(B,)`` indices.
 
-    Also gives the cross-entropy ``- log q(c|x)``, ``(B,)``, by which q(c|x) learns the assignment.
+    Returns also the cross-entropy ``- log q(c|x)``, ``(B,)``, by which q(c|x) learns the assignment.
     """
     q, p = model.encode(y) if q is None else q, model.latent()
     c = c.unsqueeze(-1)
@@ -140,12 +139,12 @@ def elbo_assigned(model: VAE, y: Tensor, c: Tensor, q: Joint | None = None) -> t
 
 
 def unlikeliness(q: Joint, c: Tensor) -> Tensor:
-    """- log q(c | x) ``(B,)`` of the categories ``(B,)``, nats: by its gradient q(c | x) learns them."""
+    """Compute - log q(c | x) ``(B,)`` of the categories ``(B,)``, nats: by its gradient q(c | x) learns them."""
     return -q.logits.gather(-1, c.unsqueeze(-1))[:, 0]
 
 
 def inconsistency(q: Joint, copies: Joint) -> Tensor:
-    """KL(q(c | x) || q(c | copy)) ``(B,)``, nats, with the gradient of the copy's alone.
+    """Compute KL(q(c | x) || q(c | copy)) ``(B,)``, nats, with the gradient of the copy's alone.
 
     Invariance of categories under small deformations, as in Hu et al. (2017, IMSAT).
     """
@@ -154,7 +153,7 @@ def inconsistency(q: Joint, copies: Joint) -> Tensor:
 
 
 def elbo_tight(terms: TermsGivenC, p: Latent, c: Tensor | None = None) -> Tensor:
-    """L*(x) ``(B,)`` from the terms of all K categories ``(B, K)``, or from those of the categories `c` ``(B, M)``.
+    """Compute L*(x) ``(B,)`` from the terms of all K categories ``(B, K)``, or of the categories `c` ``(B, M)``.
 
     Over some of the categories the sum is smaller, hence still a lower bound.
     """
@@ -162,12 +161,12 @@ def elbo_tight(terms: TermsGivenC, p: Latent, c: Tensor | None = None) -> Tensor
 
 
 def category_posterior(terms: TermsGivenC, p: Latent, c: Tensor | None = None) -> Tensor:
-    """``softmax_c [log p(c) + ELBO_c(x)]`` over the categories that `terms` are of, as for `elbo_tight`."""
+    """Compute ``softmax_c [log p(c) + ELBO_c(x)]`` over the categories that `terms` are of, as for `elbo_tight`."""
     return (_log_weights(p, c) + terms.elbo).softmax(-1)
 
 
 def _log_weights(p: Latent, c: Tensor | None) -> Tensor:
-    """log p(c) of all categories, or of some."""
+    """Take log p(c) of all categories, or of some."""
     return p.logits if c is None else p.logits[c]
 
 
@@ -191,7 +190,7 @@ def allocate(weights: Tensor, n_samples: int) -> Tensor:
 
 
 def _rank(values: Tensor) -> Tensor:
-    """Place of each value in its row, the largest first; ties in order."""
+    """Rank each value in its row, the largest first; ties in order."""
     return torch.argsort(values, dim=-1, descending=True, stable=True).argsort(dim=-1)
 
 
@@ -202,7 +201,7 @@ def importance_weighted(
     noise: Callable[[int, int], Tensor] | None = None,
     chunk: int = 500,
 ) -> Tensor:
-    """Importance-weighted estimate of log p(x), a lower bound in expectation: ``(B,)``, float64, nats.
+    """Estimate log p(x) by importance weighting, a lower bound in expectation: ``(B,)``, float64, nats.
 
     The S draws are stratified over categories by ``0.9 q(c|x) + 0.1 / K`` (`allocate`), which is unbiased for p(x) from
     ``S = 2 K`` on and costs S decoders whatever K is. Weights are summed in float64, category by category, never

@@ -31,34 +31,56 @@ from torch.distributions import (
     Categorical,
     Distribution,
     Independent,
-    MixtureSameFamily,
     MultivariateNormal,
     Normal,
     kl_divergence,
-    register_kl,
 )
 from torch.nn import functional as F
 
-from cpvae.nn.draws import normal_, sample
+from cpvae.nn.draws import draw_rows, normal_, sample
 from cpvae.nn.layers import select
 
 OUTER_PRODUCTS = 2**23  # numbers held at a time in outer products of z with themselves, where no gradient is kept
 
 
-def diagonal_normal(loc: Tensor, scale: Tensor) -> Independent:
-    """N(loc, diag(scale^2)) over the last dimension; `scale` is a standard deviation."""
-    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+class DiagonalNormal(Independent):
+    """N(loc, diag(scale^2)) over the last dimension; `scale` is a standard deviation.
+
+    Args:
+        loc, scale: ``(*batch, D)``.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor):
+        super().__init__(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+        self.loc, self.scale = loc, scale
+
+    def at(self, noise: Tensor | None = None) -> Tensor:
+        """Draw with the gradient of loc and scale: at standard normal `noise` that broadcasts, or at fresh noise."""
+        if noise is None:
+            noise = draw_rows(self.loc.shape, lambda shape: normal_(self.loc.new_empty(shape)))
+        return self.loc + noise * self.scale
+
+    @property
+    def top(self) -> DiagonalNormal:
+        """The distribution of the top level: itself, the only one."""
+        return self
+
+
+def diagonal_normal(loc: Tensor, scale: Tensor) -> DiagonalNormal:
+    """Make N(loc, diag(scale^2)) over the last dimension."""
+    return DiagonalNormal(loc, scale)
 
 
 class Latent(Protocol):
-    """What a prior network returns, and all that the bounds ask of it.
+    """The distribution that a prior network returns, with all that the bounds ask of it.
 
-    Categories are latent variables of the model, on which encoder and decoder depend; components are what the prior
-    is made of. In CP-VAE they are the same; a mixture over z alone has K components and a single category.
+    A component is one of the Gaussians that a prior is made of. A category is a value of c that encoder and decoder
+    know. In CP-VAE the components are the categories; a mixture over z alone has K components and a single category.
 
     Attributes:
         logits: log p(c) of the categories, ``(K,)``, or ``(1,)`` of zero for a prior over z alone.
         mixture: the components, K Gaussians and their weights; None for a prior without.
+        is_marginal: whether the components are summed out, so that they are no categories.
         top: the prior of the top level, to which the components belong; the prior itself where there is one level.
     """
 
@@ -68,34 +90,38 @@ class Latent(Protocol):
     def mixture(self) -> CategoricalNormal | None: ...
 
     @property
+    def is_marginal(self) -> bool: ...
+
+    @property
     def top(self) -> Latent: ...
 
     def kl_given(self, q: Any, z: Tensor, c: Tensor) -> Tensor:
-        """KL(q(z | x, c) || p(z | c)), ``(B, M)``; z is a draw of q for where no closed form is known."""
+        """Compute KL(q(z | x, c) || p(z | c)), ``(B, M)``; z is a draw of q for where no closed form is known."""
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
-        """log p(z | c), ``(B, M)``."""
+        """Compute log p(z | c), ``(B, M)``."""
 
     def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
-        """The probability of each component given z and the category index, ``(B or 1, M, K)``."""
+        """Compute the probability of each component given z and the category index, ``(B or 1, M, K)``."""
 
     def sample(self, k: Tensor) -> Tensor:
-        """One z for each component index in k: ``(n,)`` -> ``(n, D)``."""
+        """Draw one z for each component index in k: ``(n,)`` -> ``(n, D)``."""
 
 
 class CategoricalNormal(Distribution):
-    """p(c) N(z; loc_c, diag(scale_c^2)), eqs. (4)-(5) of the paper.
+    """The joint p(c) N(z; loc_c, diag(scale_c^2)), eqs. (4)-(5) of the paper.
 
     Args:
         logits: unnormalised log p(c), ``(*batch, K)``.
         loc, scale: means and standard deviations of z for each category, ``(*batch, K, D)``.
 
     >>> p = CategoricalNormal(torch.zeros(2), torch.tensor([[0.0], [3.0]]), torch.ones(2, 1))
-    >>> p.marginal().log_prob(torch.tensor([1.5])).exp().item()  # doctest: +ELLIPSIS
-    0.1295...
+    >>> p.log_prob_given(torch.tensor([[[1.5]]]), torch.tensor([[0, 1]])).exp()
+    tensor([[0.1295, 0.1295]])
     """
 
     has_rsample = False
+    is_marginal = False
 
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor):
         self._begin(logits, loc)
@@ -107,23 +133,15 @@ class CategoricalNormal(Distribution):
         self.loc = loc
         super().__init__(logits.shape[:-1], loc.shape[-1:], validate_args=False)
 
-    def given(self, c: Tensor) -> Independent:
-        """p(z | c) for categories given as indices ``(..., M)`` or points of the simplex ``(..., M, K)``.
+    def given(self, c: Tensor) -> Any:
+        """Give p(z | c) for categories as indices ``(..., M)`` or points of the simplex ``(..., M, K)``.
 
         For a distribution without batch dimensions, as a prior is.
         """
         return diagonal_normal(select(self.loc, c), select(self.scale, c))
 
-    def components(self) -> Independent:
-        """All K Gaussians: batch shape ``(*batch, K)``, event shape ``(D,)``."""
-        return diagonal_normal(self.loc, self.scale)
-
-    def marginal(self) -> MixtureSameFamily:
-        """The distribution of z alone: a mixture of Gaussians."""
-        return MixtureSameFamily(self.categorical, self.components(), validate_args=False)
-
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
-        """KL(q(z | x, c) || p(z | c)) in closed form, ``(B, M)``; term B2 of eq. (8) before the sum over c.
+        """Compute KL(q(z | x, c) || p(z | c)) in closed form, ``(B, M)``; term B2 of eq. (8) before the sum over c.
 
         At a point of the simplex the prior's parameters are mixed as the posterior's are, so that the gradient along an
         edge moves both. (A mixture of the K divergences would compare the posterior for the drawn category with the
@@ -132,7 +150,7 @@ class CategoricalNormal(Distribution):
         return kl_divergence(q, self.given(c))
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
-        """log p(z | c), ``(B, M)``."""
+        """Compute log p(z | c), ``(B, M)``."""
         log_prob: Tensor = self.given(c).log_prob(z)
         return log_prob
 
@@ -147,20 +165,20 @@ class CategoricalNormal(Distribution):
         return self
 
     def log_prob_pairs(self, z: Tensor) -> Tensor:
-        """log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``."""
+        """Compute log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``."""
         return log_normal_pairs(z, self.loc, self.scale)
 
     def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
-        """One-hot: the category is the component, ``(B or 1, M, K)``."""
+        """Give one-hot rows, since the category is the component: ``(B or 1, M, K)``."""
         return F.one_hot(c, self.logits.shape[-1]).to(self.logits.dtype)
 
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]  # a draw of z needs its category
-        """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
+        """Draw one z for each category index in k: ``(n,)`` -> ``(n, D)``."""
         return sample(self.given(k), k.device)
 
 
 class CategoricalFullNormal(CategoricalNormal):
-    """p(c) N(z; loc_c, (A_c A_c')^-1): Gaussians with full covariances (footnote 3 of the paper).
+    """The joint p(c) N(z; loc_c, (A_c A_c')^-1), with full covariances (footnote 3 of the paper).
 
     Parametrised by the Cholesky factor of the precision, so that density and divergence take no solve.
 
@@ -186,21 +204,17 @@ class CategoricalFullNormal(CategoricalNormal):
         return torch.linalg.solve_triangular(self.factor, eye, upper=False).square().sum(-2).sqrt()
 
     def _at(self, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Means ``(..., M, D)`` and factors ``(..., M, D, D)`` of categories."""
+        """Select means ``(..., M, D)`` and factors ``(..., M, D, D)`` of categories."""
         dim = self.loc.shape[-1]
         return select(self.loc, c), select(self.factor.flatten(1), c).unflatten(-1, (dim, dim))
 
     def given(self, c: Tensor) -> Any:
-        """p(z | c), as there."""
+        """Give p(z | c) for categories as indices or points of the simplex."""
         loc, factor = self._at(c)
         return MultivariateNormal(loc, precision_matrix=factor @ factor.mT, validate_args=False)
 
-    def components(self) -> Any:
-        """All K Gaussians: batch shape ``(K,)``, event shape ``(D,)``."""
-        return MultivariateNormal(self.loc, precision_matrix=self.factor @ self.factor.mT, validate_args=False)
-
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
-        """KL(q(z | x, c) || p(z | c)) in closed form for a diagonal q, ``(B, M)``."""
+        """Compute KL(q(z | x, c) || p(z | c)) in closed form for a diagonal q, ``(B, M)``."""
         loc, factor = self._at(c)
         own = q.base_dist
         trace = (own.scale.square() * factor.square().sum(-1)).sum(-1)
@@ -209,14 +223,14 @@ class CategoricalFullNormal(CategoricalNormal):
         return 0.5 * (trace + whitened - loc.shape[-1]) - spread
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
-        """log p(z | c), ``(B, M)``."""
+        """Compute log p(z | c), ``(B, M)``."""
         loc, factor = self._at(c)
         whitened = _times(z - loc, factor).square().sum(-1)
         constant = 0.5 * z.shape[-1] * math.log(2 * math.pi)
         return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - 0.5 * whitened - constant
 
     def log_prob_pairs(self, z: Tensor) -> Tensor:
-        """log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``.
+        """Compute log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``.
 
         As in `log_normal_pairs` the square is expanded, in double precision: a product of the outer products z z' with
         the precisions, for some of the z at a time. Of many components that takes less time than differences.
@@ -232,25 +246,17 @@ class CategoricalFullNormal(CategoricalNormal):
         return z @ along.T - torch.cat(quadratic) - constant
 
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]
-        """One z for each category index in k: ``(n,)`` -> ``(n, D)``."""
+        """Draw one z for each category index in k: ``(n,)`` -> ``(n, D)``."""
         loc, factor = self._at(k)
         noise = normal_(torch.empty_like(loc)).unsqueeze(-1)
         return loc + torch.linalg.solve_triangular(factor.mT, noise, upper=True).squeeze(-1)
 
 
 def _times(difference: Tensor, factor: Tensor) -> Tensor:
-    """A' (z - loc): ``(B, M, D)`` and ``(B or 1, M, D, D)`` or without B -> ``(B, M, D)``."""
+    """Multiply A' (z - loc): ``(B, M, D)`` and ``(B or 1, M, D, D)`` or without B -> ``(B, M, D)``."""
     if factor.dim() == 4 and len(factor) == 1:  # the same categories for all rows: one product for each
         return torch.einsum("bmi,mij->bmj", difference, factor[0])
     return torch.einsum("...i,...ij->...j", difference, factor)
-
-
-@register_kl(CategoricalNormal, CategoricalNormal)
-def _kl_categorical_normal(q: CategoricalNormal, p: CategoricalNormal) -> Tensor:
-    """Eq. (8): KL(q(c) || p(c)) + sum_c q(c) KL(q(z | c) || p(z | c)), one number a batch entry."""
-    kl_c = kl_divergence(q.categorical, p.categorical)
-    kl_z = kl_divergence(q.components(), p.components())
-    return kl_c + (q.categorical.probs * kl_z).sum(-1)
 
 
 class Continuous:
@@ -261,6 +267,7 @@ class Continuous:
     """
 
     mixture: CategoricalNormal | None = None
+    is_marginal = False
 
     def __init__(self, distribution: Distribution):
         self.distribution = distribution
@@ -272,7 +279,7 @@ class Continuous:
         return self
 
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
-        """KL(q(z | x) || p(z)), ``(B, 1)``."""
+        """Compute KL(q(z | x) || p(z)), ``(B, 1)``."""
         try:
             return kl_divergence(q, self.distribution)
         except NotImplementedError:
@@ -283,21 +290,21 @@ class Continuous:
         return difference
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
-        """log p(z), ``(B, 1)``."""
+        """Compute log p(z), ``(B, 1)``."""
         log_prob: Tensor = self.distribution.log_prob(z)
         return log_prob
 
     def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
-        """Of the only component: ones, ``(B, 1, 1)``."""
+        """Give ones, for the only component: ``(B, 1, 1)``."""
         return torch.ones_like(z[..., :1])
 
     def sample(self, k: Tensor) -> Tensor:
-        """One z for each entry of k, which has a single value: ``(n,)`` -> ``(n, D)``."""
+        """Draw one z for each entry of k, which has a single value: ``(n,)`` -> ``(n, D)``."""
         return sample(self.distribution, k.device, k.shape)
 
 
 class Marginal(Continuous):
-    """The category of `mixture` summed out: a mixture of Gaussians over z alone, with components to draw from.
+    """A mixture of Gaussians over z alone: `mixture` with its category summed out.
 
     Its divergence has no closed form, so it is estimated at the draw. The log-sum-exp comes after the sum over
     dimensions: a mixture of vectors, not of coordinates.
@@ -309,35 +316,36 @@ class Marginal(Continuous):
     """
 
     mixture: CategoricalNormal
+    is_marginal = True
 
     def __init__(self, mixture: CategoricalNormal):
         self.mixture = mixture
         self.logits = mixture.loc.new_zeros(1)
 
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
-        """An estimate of KL(q(z | x) || p(z)) at the draw z, ``(B, 1)``."""
+        """Estimate KL(q(z | x) || p(z)) at the draw z, ``(B, 1)``."""
         return self._estimate(q, z, c)
 
     def log_joint(self, z: Tensor) -> Tensor:
-        """log p(k, z) for all components: ``(..., D)`` -> float64 ``(..., K)``."""
+        """Compute log p(k, z) for all components: ``(..., D)`` -> float64 ``(..., K)``."""
         mixture = self.mixture
         return mixture.log_prob_pairs(z.flatten(0, -2)).view(*z.shape[:-1], -1) + mixture.logits
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
-        """log p(z), ``(B, 1)``."""
+        """Compute log p(z), ``(B, 1)``."""
         return self.log_joint(z).logsumexp(-1).to(z.dtype)
 
     def responsibilities(self, z: Tensor, c: Tensor) -> Tensor:
-        """p(k | z), ``(B, 1, K)``."""
+        """Compute p(k | z), ``(B, 1, K)``."""
         return self.log_joint(z).softmax(-1).to(z.dtype)
 
     def sample(self, k: Tensor) -> Tensor:
-        """One z for each component index in k: ``(n,)`` -> ``(n, D)``."""
+        """Draw one z for each component index in k: ``(n,)`` -> ``(n, D)``."""
         return self.mixture.sample(k)
 
 
 def log_normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """log N(z_i; loc_j, diag(scale_j^2)) for all pairs, ``(n, D)`` and ``(K, D)`` -> float64 ``(n, K)``.
+    """Compute log N(z_i; loc_j, diag(scale_j^2)) for all pairs, ``(n, D)`` and ``(K, D)`` -> float64 ``(n, K)``.
 
     As matrix products, in double precision: the square is expanded, and in single precision a small scale would leave
     no digit of the difference.

@@ -1,4 +1,4 @@
-"""What a fitted model says of many rows: bounds, posteriors, the decomposition of eq. (13).
+"""Answers of a fitted model about many rows: bounds, posteriors, the decomposition of eq. (13).
 
 Everything here is a function of the row alone (`cpvae.data.noise`): the same row gets the same answer in any batch and
 any order. Rows are in the model's units, with their fixed observation (`cpvae.data.rows.Rows.fixed`).
@@ -26,7 +26,6 @@ from cpvae.probability.bounds import (
 from cpvae.probability.distributions import Latent, log_normal_pairs
 from cpvae.probability.expectations import Categories, Exact, Joint, entropy
 from cpvae.probability.models import VAE
-from cpvae.probability.two_level import top_level
 
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
 COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixture over z
@@ -38,12 +37,12 @@ DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
 
 def batches(y: Tensor, n_categories: int) -> Iterator[Tensor]:
-    """Slices of `y` so small that all categories of a slice fit in memory at once."""
+    """Cut `y` into slices so small that all categories of a slice fit in memory at once."""
     yield from y.split(max(1, DECODED_AT_ONCE // n_categories))
 
 
 def likeliest(q: Joint, n: int) -> tuple[Joint, Categories]:
-    """The n categories of each row that q(c | x) holds for likeliest, and the posterior over them; all if there are n.
+    """Find the n likeliest categories of each row under q(c | x), and the posterior over them; all if there are only n.
 
     The posterior cut to them and normalised is a posterior too, so what is computed with it is a bound.
     """
@@ -56,10 +55,11 @@ def likeliest(q: Joint, n: int) -> tuple[Joint, Categories]:
 
 
 def alike(model: VAE, y: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Rows ``(n, F)`` in parts that fit in memory: their indices, and at how many categories they are to be evaluated.
+    """Cut rows ``(n, F)`` into parts that fit in memory: their indices, and how many categories to evaluate for each.
 
-    At all of them up to 64. Of more, at the 64 likeliest where these have nearly all of q(c | x), as they do where
-    categories are found: the cost of a row does not grow with K then. Other rows are evaluated at all categories.
+    Up to 64 categories, all are evaluated. With more, the 64 likeliest are enough for rows where they have nearly all
+    of q(c | x), as they do where categories are found; the cost of such a row does not grow with K. Other rows are
+    evaluated at all categories.
     """
     k, index = model.n_categories, torch.arange(len(y), device=y.device)
     groups = [(index, k)]
@@ -95,17 +95,17 @@ class Evaluation:
 
     @classmethod
     def join(cls, parts: Sequence[Evaluation]) -> Evaluation:
-        """One evaluation after another."""
+        """Join evaluations, one after another."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 def row_noise(model: VAE, y: Tensor, n_samples: int, stream: int = 0) -> Tensor:
-    """The standard normal numbers of each row's draws of z, shared by its categories: ``(B, S, 1, D)``."""
+    """Make the standard normal numbers of each row's draws of z, shared by its categories: ``(B, S, 1, D)``."""
     return row_normal(row_keys(y), (n_samples, 1, model.latent_dim), stream).to(y.dtype)
 
 
 def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int, stream: int = 0) -> TermsGivenC:
-    """The parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
+    """Compute the parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
 
     KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
     importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
@@ -118,19 +118,19 @@ def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples:
 
 @torch.no_grad()
 def component_probabilities(model: VAE, y: Tensor, n_samples: int = COMPONENT_DRAWS, stream: int = 0) -> Tensor:
-    """The probability of each component of the prior for rows ``(n, F)`` under q(c, z | x): ``(n, K)``.
+    """Compute the probability of each component of the prior for rows ``(n, F)`` under q(c, z | x): ``(n, K)``.
 
     With categories that is q(c | x), without any draw. For a mixture over z alone it is ``E_{q(z|x)} p(k | z)``, the
-    mean over S draws of z: many, for with few of them the likeliest component and the entropy would be those of the
-    draws. They cost no decoder.
+    mean over S draws of z. There are many draws, since with few of them the likeliest component and the entropy would
+    be those of the draws; they cost no decoder.
     """
     p = model.latent()
-    if model.n_components == model.n_categories:
+    if not p.is_marginal:
         return torch.cat([model.encode(batch).logits.exp() for batch in batches(y, model.n_categories)])
     c = torch.zeros(1, 1, dtype=torch.int64, device=y.device)
     parts = []
     for batch in batches(y, n_samples):
-        q = top_level(model.encode(batch).given(c)).base_dist
+        q = model.encode(batch).given(c).top
         noise = row_normal(row_keys(batch), (n_samples, q.loc.shape[-1]), stream).to(batch.dtype)
         parts.append(p.top.responsibilities(q.loc + q.scale * noise, c).mean(1))
     return torch.cat(parts)
@@ -138,7 +138,7 @@ def component_probabilities(model: VAE, y: Tensor, n_samples: int = COMPONENT_DR
 
 @torch.no_grad()
 def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Evaluation:
-    """L, L* and the category posteriors of rows ``(n, F)``, categories summed exactly (of many see `alike`).
+    """Compute L, L* and the category posteriors of rows ``(n, F)``, categories summed exactly (for many see `alike`).
 
     Args:
         n_samples: draws of z behind each ELBO_c. L is unbiased for any number; L* is from above less biased with
@@ -157,24 +157,16 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Eval
         proba = torch.zeros_like(q_c).scatter_(
             -1, categories.c.expand_as(given.elbo), category_posterior(given, p, categories.c)
         )
-        if model.n_components != model.n_categories:
+        if p.is_marginal:
             proba = q_c = component_probabilities(model, batch, stream=stream)
-        parts.append(
-            (
-                *terms,
-                terms.elbo,
-                tight,
-                proba,
-                q_c,
-            )
-        )
+        parts.append((*terms, terms.elbo, tight, proba, q_c))
         places.append(rows)
     order = torch.cat(places).argsort()
     return Evaluation(*(torch.cat(column)[order].numpy(force=True) for column in zip(*parts, strict=True)))
 
 
 def draw_categories(y: Tensor, q: Joint) -> Categories:
-    """One draw from q(c | x) for each row, a function of the row: an unbiased estimate of the sum at large K."""
+    """Draw c from q(c | x) for each row, as a function of the row: an unbiased estimate of the sum at large K."""
     edges = q.logits.double().exp().cumsum(-1)
     u = row_uniform(row_keys(y), (1,), CATEGORY_STREAM) * edges[:, -1:]
     c = torch.searchsorted(edges, u).clamp_max(q.logits.shape[-1] - 1)
@@ -183,7 +175,7 @@ def draw_categories(y: Tensor, q: Joint) -> Categories:
 
 @torch.no_grad()
 def latent_means(model: VAE, y: Tensor) -> np.ndarray:
-    """Posterior mean of z, ``sum_c q(c|x) E_{q(z|x,c)} z``: ``(n, D)``."""
+    """Compute the posterior mean of z, ``sum_c q(c|x) E_{q(z|x,c)} z``: ``(n, D)``."""
     means, places = [], []
     for rows, n in alike(model, y):
         q, categories = likeliest(model.encode(y[rows]), n)
@@ -194,7 +186,7 @@ def latent_means(model: VAE, y: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def log_likelihood(model: VAE, y: Tensor, n_samples: int, seed: int = 0) -> np.ndarray:
-    """Importance-weighted log p(x) of each row, ``(n,)``, float64, nats (`importance_weighted`)."""
+    """Estimate log p(x) of each row by importance weighting, ``(n,)``, float64, nats (`importance_weighted`)."""
     chunk = min(500, n_samples)
 
     def one(batch: Tensor) -> Tensor:
@@ -209,18 +201,18 @@ def log_likelihood(model: VAE, y: Tensor, n_samples: int, seed: int = 0) -> np.n
 
 
 def row_counts(q_c: Tensor) -> Tensor:
-    """How many rows have each category as their likeliest: q(c | x) or its logits ``(n, K)`` -> int64 ``(K,)``."""
+    """Count the rows whose likeliest category each one is: q(c | x) or its logits ``(n, K)`` -> int64 ``(K,)``."""
     return torch.bincount(q_c.argmax(-1), minlength=q_c.shape[-1])
 
 
 def components_used(counts: Sequence[int] | np.ndarray) -> int:
-    """How many categories are the likeliest one of at least a tenth of an even share of the rows.
+    """Count the components that are the likeliest one of at least a tenth of an even share of the rows.
 
     Rows are counted, not probabilities averaged: where q(c | x) says nothing it is the same for all rows, and its mean
-    looks as if every category were in use.
+    looks as if every component were in use.
 
     Args:
-        counts: rows whose likeliest category it is, ``(K,)``.
+        counts: rows whose likeliest component each one is, ``(K,)``.
 
     >>> components_used([500, 490, 10, 0])
     2
@@ -258,7 +250,9 @@ class Decomposition:
 
 @torch.no_grad()
 def decompose(model: VAE, y: Tensor) -> Decomposition:
-    """Eq. (13) on n rows, the sum over c exact, one draw of z for each row and category; costs n^2 K D.
+    """Take eq. (13) apart on n rows, with an exact sum over c and one draw of z for each row and category.
+
+    It costs n^2 K D.
 
     The aggregated posteriors are those of these rows: q(z | c) = sum_i q(c | x_i) q(z | x_i, c) / sum_i q(c | x_i).
     """
@@ -269,7 +263,7 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
     kl, information, marginal = (torch.zeros_like(log_q_c_x[:, 0]) for _ in range(3))
     for k in range(n_categories):
         c = torch.full((1, 1), k, device=y.device)
-        given = top_level(q.given(c)).base_dist
+        given = q.given(c).top
         loc, scale = given.loc[:, 0].double(), given.scale[:, 0].double()
         z = loc + scale * row_noise(model, y, 1)[:, 0, 0, : loc.shape[-1]]
         log_pairs = log_normal_pairs(z, loc, scale)  # [i, j] = log q(z_i | x_j, c)
@@ -282,7 +276,7 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
         information += weight * (log_q_c_x[:, k] - log_q_c[k] + log_q_z_xc - log_q_z_c)
         marginal += weight * (log_q_z_c - log_p_z_c)
     log_p_c = p.logits.double()
-    if p.mixture is not None and model.n_components != n_categories:
+    if p.is_marginal and p.mixture is not None:
         # What was summed so far is KL(q(z) || p(z)): the share of the components is taken out of it.
         log_p_c = p.mixture.logits.double()
         log_q_c_x = component_probabilities(model, y).double().clamp_min(1e-300).log()
@@ -300,7 +294,7 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
 
 
 def information_c(q_c: np.ndarray) -> float:
-    """Mutual information of category and row, nats: q(c | x) ``(n, K)`` -> ``H(q(c)) - mean H(q(c | x))``.
+    """Compute the mutual information of category and row, nats: q(c | x) ``(n, K)`` -> ``H(q(c)) - mean H(q(c | x))``.
 
     >>> round(float(np.exp(information_c(np.eye(2)))), 6)
     2.0
@@ -309,7 +303,7 @@ def information_c(q_c: np.ndarray) -> float:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Standard error of the mean of independent values ``(n,)``."""
+    """Compute the standard error of the mean of independent values ``(n,)``."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
@@ -317,7 +311,7 @@ LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not 
 
 
 def in_use(shares: np.ndarray) -> np.ndarray:
-    """Which components have a tenth of an even share of the rows or more: ``(K,)`` numbers that add up to one.
+    """Say which components have a tenth of an even share of the rows or more: ``(K,)`` shares that add up to one.
 
     >>> in_use(np.array([0.5, 0.48, 0.02, 0.0])).tolist()
     [True, True, False, False]

@@ -15,7 +15,7 @@ from cpvae.nn.draws import draw_rows, exponential_, uniform_
 
 @dataclass(frozen=True)
 class Joint:
-    """q(c | x) q(z | x, c), eq. (6), for B rows.
+    """The posterior q(c | x) q(z | x, c), eq. (6), for B rows.
 
     Attributes:
         logits: of q(c | x), normalised, ``(B, K)``.
@@ -23,7 +23,7 @@ class Joint:
     """
 
     logits: Tensor
-    given: Callable[[Tensor], Any]  # Independent, or Chain for a code of two levels
+    given: Callable[[Tensor], Any]  # a DiagonalNormal, or a Chain for a code of two levels
 
 
 class Categories(NamedTuple):
@@ -37,7 +37,7 @@ class Categories(NamedTuple):
 
 
 class Expectation(Protocol):
-    """From the logits of q(c | x) ``(B, K)`` and the training step to `Categories`.
+    """A function from the logits of q(c | x) ``(B, K)`` and the training step to `Categories`.
 
     Attributes:
         is_exact: whether all categories are summed, so that the same logits always give the same.
@@ -128,13 +128,13 @@ class StraightThrough:
 
 @dataclass(frozen=True)
 class Relaxed(StraightThrough):
-    """One Gumbel-softmax draw. What is computed with it is not a bound on log p(x)."""
+    """One Gumbel-softmax draw; what is computed with it is not a bound on log p(x)."""
 
     hard: bool = False
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of categorical distributions: normalised logits ``(..., K)`` -> ``(...)``.
+    """Compute the entropy of categorical distributions in nats: normalised logits ``(..., K)`` -> ``(...)``.
 
     >>> round(entropy(torch.zeros(4).log_softmax(-1)).exp().item(), 4)
     4.0

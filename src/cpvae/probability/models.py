@@ -12,7 +12,7 @@ from cpvae.probability.likelihoods.likelihood import Likelihood
 
 
 class VAE(nn.Module):
-    """Every one-level model of the paper: only the prior (and whether the posterior has categories) changes.
+    """A model of the paper: only its prior, and whether its posterior has categories, differ from model to model.
 
     Args:
         posterior: inputs ``(B, n_inputs)`` -> `cpvae.probability.expectations.Joint`.
@@ -40,18 +40,18 @@ class VAE(nn.Module):
         self.n_components: int = getattr(prior, "n_components", 1)
 
     def encode(self, y: Tensor) -> Joint:
-        """q(c, z | x) of rows in the model's units, ``(B, F)``."""
+        """Compute q(c, z | x) of rows in the model's units, ``(B, F)``."""
         q: Joint = self.posterior(self.likelihood.inputs(y))
         return q
 
     def latent(self) -> Latent:
-        """p(c, z)."""
+        """Compute p(c, z)."""
         p: Latent = self.prior(self.posterior)
         return p
 
     @torch.no_grad()
     def sample(self, c: Tensor, mean: bool = False) -> Tensor:
-        """Ancestral sampling of one row for each component in `c`, indices ``(n,)``.
+        """Draw one row for each component in `c`, indices ``(n,)``, by ancestral sampling.
 
         Args:
             c: the component to draw z from.
@@ -66,7 +66,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, y: Tensor) -> Tensor:
-        """Mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)``, data's units."""
+        """Compute the mean of p(x | z, c) at the likeliest c and the mean of q(z | x, c): ``(B, F)``, data's units."""
         q = self.encode(y)
         c = q.logits.argmax(-1, keepdim=True)
         params = self.decoder(q.given(c).mean, c)[:, 0]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
 
 from cpvae.nn.layers import GatedLinear, Linear
-from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.distributions import DiagonalNormal
 from cpvae.probability.expectations import Joint
 from cpvae.probability.two_level import Chain
 
@@ -19,19 +18,19 @@ MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 5.0  # scales from 1e-3 to 148: what float3
 
 
 class NormalHead(nn.Module):
-    """Features ``(..., in_features)`` to a diagonal Gaussian with event shape ``(latent_dim,)``."""
+    """A layer from features ``(..., in_features)`` to a diagonal Gaussian with event shape ``(latent_dim,)``."""
 
     def __init__(self, in_features: int, latent_dim: int):
         super().__init__()
         self.linear = Linear(in_features, 2 * latent_dim)
 
-    def forward(self, features: Tensor) -> Independent:
+    def forward(self, features: Tensor) -> DiagonalNormal:
         loc, log_scale = self.linear(features).chunk(2, dim=-1)
-        return diagonal_normal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp())
+        return DiagonalNormal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp())
 
 
 class NormalPosterior(nn.Module):
-    """q(z | x): one Gaussian a row, as in a plain VAE (eq. 2).
+    """The posterior q(z | x): one Gaussian a row, as in a plain VAE (eq. 2).
 
     Args:
         encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
@@ -51,7 +50,7 @@ class NormalPosterior(nn.Module):
 
 
 class ConditionalPosterior(nn.Module):
-    """q(c | x) q(z | x, c), eq. (6) and Figure 2: a gated layer on the last hidden features joined with c.
+    """The posterior q(c | x) q(z | x, c), eq. (6) and Figure 2: a gated layer on the last features joined with c.
 
     Args:
         encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``.
@@ -89,13 +88,13 @@ class NormalNetwork(nn.Module):
         self.hidden = hidden
         self.head = NormalHead(hidden.out_features, latent_dim)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor) -> Independent:
-        q: Independent = self.head(self.hidden(x))
+    def forward(self, x: Tensor) -> DiagonalNormal:
+        q: DiagonalNormal = self.head(self.hidden(x))
         return q
 
 
 class TwoLevelPosterior(nn.Module):
-    """q(z2 | x) q(z1 | x, z2), the encoder of the two-level model of Tomczak and Welling (2018).
+    """The posterior q(z2 | x) q(z1 | x, z2), the encoder of the two-level model of Tomczak and Welling (2018).
 
     For z1 the row and z2 each go through a layer of their own, and the two are joined by a third.
 
@@ -117,11 +116,11 @@ class TwoLevelPosterior(nn.Module):
         self.head = NormalHead(width, latent_dim)
 
     def forward(self, y: Tensor) -> Joint:
-        def below(z2: Tensor) -> Independent:
+        def below(z2: Tensor) -> DiagonalNormal:
             h = self.branch(y).unsqueeze(-2)
             lifted = self.lift(z2)
             joined = torch.cat([h.expand_as(lifted), lifted], -1)
-            q: Independent = self.head(self.join(joined))
+            q: DiagonalNormal = self.head(self.join(joined))
             return q
 
         return Joint(logits=torch.zeros_like(y[:, :1]), given=lambda c: Chain(self.top(y.unsqueeze(-2)), below))

@@ -7,7 +7,7 @@ A prior is called with the posterior of its model (a VampPrior is made of it; th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +23,13 @@ from cpvae.probability.distributions import (
     diagonal_normal,
 )
 from cpvae.probability.moments import Moments
-from cpvae.probability.two_level import TwoLevel, top_level
+from cpvae.probability.two_level import TwoLevel
 
 Weights = Literal["uniform", "empirical", "learned"]
 
 
 class StandardNormal(nn.Module):
-    """p(z) = N(0, I), the prior of a plain VAE (Kingma and Welling, 2014)."""
+    """The prior p(z) = N(0, I) of a plain VAE (Kingma and Welling, 2014)."""
 
     def __init__(self, latent_dim: int):
         super().__init__()
@@ -43,12 +43,14 @@ class StandardNormal(nn.Module):
 
 
 class ComponentPrior(nn.Module):
-    """What priors with components share.
+    """A prior with components.
 
     Attributes:
         n_components: K.
         aggregated: q(c) of the training rows once they are known (eq. 14), ``(K,)``; what the paper samples c from.
     """
+
+    has_components = True
 
     def __init__(self, n_components: int):
         super().__init__()
@@ -93,7 +95,7 @@ class Conditional(ComponentPrior):
         return self.log_scale.exp()
 
     def components(self) -> CategoricalNormal:
-        """p(c) p(z | c)."""
+        """Compute p(c) p(z | c)."""
         return CategoricalNormal(self.logits, self.loc, self.scale)
 
     def forward(self, posterior: nn.Module) -> Latent:
@@ -128,7 +130,7 @@ class Conditional(ComponentPrior):
 
 
 class FullConditional(Conditional):
-    """The same with full covariances, by the Cholesky factors of the precisions (footnote 3 of the paper).
+    """The conditional prior with full covariances, by the Cholesky factors of the precisions (footnote 3 of the paper).
 
     `log_scale` is minus the logarithm of a factor's diagonal: the standard deviation of each coordinate given those
     before it. Covariances begin diagonal.
@@ -139,7 +141,7 @@ class FullConditional(Conditional):
         self.lower = nn.Parameter(zeros(n_components, latent_dim, latent_dim))
 
     def components(self) -> CategoricalFullNormal:
-        """p(c) p(z | c)."""
+        """Compute p(c) p(z | c)."""
         factor = self.lower.tril(-1) + torch.diag_embed((-self.log_scale).exp())
         return CategoricalFullNormal(self.logits, self.loc, factor)
 
@@ -164,14 +166,13 @@ class FullConditional(Conditional):
 
 
 class Mixture(Conditional):
-    """MG: the Gaussians of `Conditional` with the category summed out, a mixture over z alone.
+    """The prior of MG: the Gaussians of `Conditional` with the category summed out, a mixture over z alone.
 
     Encoder and decoder do not depend on the component. (The released code of the paper averages the logarithms of the
     Gaussians instead, which is no density.)
     """
 
-    # Means far apart would never be met by a code, and their components stay unused: no start puts rows into them, as
-    # in CP-VAE.
+    # A code would never meet means that lie far apart, and no start puts rows into their components, as in CP-VAE.
     spread = 0.3
 
     def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
@@ -183,11 +184,11 @@ class Mixture(Conditional):
 
 
 class FullMixture(Mixture, FullConditional):
-    """MG with full covariances: the Gaussians of `FullConditional` with the category summed out."""
+    """The prior of MG with full covariances: the Gaussians of `FullConditional` with the category summed out."""
 
 
 class Vamp(ComponentPrior):
-    """VampPrior (Tomczak and Welling, 2018): ``p(z) = 1/K sum_k q(z | u_k)`` with learned pseudo-inputs u_k.
+    """The VampPrior (Tomczak and Welling, 2018): ``p(z) = 1/K sum_k q(z | u_k)`` with learned pseudo-inputs u_k.
 
     The Gaussians come from the model's own encoder, through which gradients flow.
 
@@ -213,12 +214,12 @@ class Vamp(ComponentPrior):
 
     def forward(self, posterior: nn.Module) -> Latent:
         u = self.pseudo_inputs if self.limits is None else self.pseudo_inputs.clamp(*self.limits)
-        q = top_level(posterior(u).given(torch.zeros(1, 1, dtype=torch.int64, device=u.device))).base_dist
+        q = posterior(u).given(torch.zeros(1, 1, dtype=torch.int64, device=u.device)).top
         return Marginal(CategoricalNormal(self.logits, q.loc.squeeze(1), q.scale.squeeze(1)))
 
 
 class TwoLevelPrior(nn.Module):
-    """p(z2) p(z1 | z2): any prior on top, a network below it (HVAE of Tomczak and Welling, 2018).
+    """The prior p(z2) p(z1 | z2): any prior on top, a network below it (HVAE of Tomczak and Welling, 2018).
 
     Args:
         top: the prior of z2.
@@ -236,9 +237,9 @@ class TwoLevelPrior(nn.Module):
 
 
 def component_prior(prior: nn.Module) -> ComponentPrior | None:
-    """The prior with components in a model's prior: itself, its top level, or None."""
-    found = prior.top if isinstance(prior, TwoLevelPrior) else prior
-    return found if isinstance(found, ComponentPrior) else None
+    """Find the prior with components in a model's prior: itself, its top level, or None."""
+    top: Any = getattr(prior, "top", prior)
+    return top if getattr(top, "has_components", False) else None
 
 
 # Priors over z alone without components, by name: what a VAE or an HVAE can be given. Each is called with latent_dim.

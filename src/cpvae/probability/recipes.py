@@ -23,7 +23,7 @@ PAPER = Dense((300, 300))
 
 
 def vae(likelihood: Likelihood, latent_dim: int = 40, network: Network = PAPER) -> VAE:
-    """A plain VAE, eq. (2): standard normal prior."""
+    """Make a plain VAE, eq. (2), with the standard normal prior."""
     return one_level(likelihood, StandardNormal(latent_dim), latent_dim, network)
 
 
@@ -57,37 +57,37 @@ def mog(
     weights: Weights = "uniform",
     full_covariance: bool = False,
 ) -> VAE:
-    """MG: a VAE whose prior is a learned mixture of Gaussians."""
+    """Make MG, a VAE whose prior is a learned mixture of Gaussians."""
     prior = (FullMixture if full_covariance else Mixture)(n_components, latent_dim, weights)
     return one_level(likelihood, prior, latent_dim, network)
 
 
 def vamp(likelihood: Likelihood, n_components: int = 10, latent_dim: int = 40, network: Network = PAPER) -> VAE:
-    """VP: a VAE with a VampPrior (Tomczak and Welling, 2018)."""
+    """Make VP, a VAE with a VampPrior (Tomczak and Welling, 2018)."""
     prior = Vamp(n_components, likelihood.n_inputs, likelihood.limits)
     return one_level(likelihood, prior, latent_dim, network)
 
 
 def hvae(likelihood: Likelihood, latent_dim: int = 40, network: Network = PAPER) -> VAE:
-    """HVAE: two levels of `latent_dim` dimensions each, standard normal on top (Tomczak and Welling, 2018)."""
+    """Make HVAE: two levels of `latent_dim` dimensions each, standard normal on top (Tomczak and Welling, 2018)."""
     return two_level(likelihood, StandardNormal(latent_dim), latent_dim, network)
 
 
 def hvae_vamp(likelihood: Likelihood, n_components: int = 10, latent_dim: int = 40, network: Network = PAPER) -> VAE:
-    """HVP: the same with a VampPrior on top."""
+    """Make HVP: HVAE with a VampPrior on top."""
     prior = Vamp(n_components, likelihood.n_inputs, likelihood.limits)
     return two_level(likelihood, prior, latent_dim, network)
 
 
 def one_level(likelihood: Likelihood, prior: nn.Module, latent_dim: int, network: Network) -> VAE:
-    """A VAE with any prior over z alone."""
+    """Make a VAE with any prior over z alone."""
     posterior = NormalPosterior(network.encoder(likelihood.n_inputs), latent_dim)
     decoder = network.decoder(latent_dim, likelihood.n_outputs)
     return VAE(posterior, prior, decoder, likelihood, latent_dim)
 
 
 def two_level(likelihood: Likelihood, top: nn.Module, latent_dim: int, network: Network) -> VAE:
-    """A hierarchical VAE with any prior over z2 alone."""
+    """Make a hierarchical VAE with any prior over z2 alone."""
     n_inputs = likelihood.n_inputs
     posterior = TwoLevelPosterior(network.encoder(n_inputs), network.branch(n_inputs), latent_dim)
     below = NormalNetwork(network.between(latent_dim), latent_dim)

@@ -1,1 +1,1 @@
-"""What makes a step fast: processes, recorded steps, parameters as one vector, memory kept."""
+"""Ways to make a step fast: processes, recorded steps, parameters as one vector, memory kept."""

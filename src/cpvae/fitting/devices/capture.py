@@ -1,4 +1,7 @@
-"""A step of training without Python: recorded once as a CUDA graph and replayed; on other devices simply called."""
+"""Steps of training without Python: recorded once as a CUDA graph and replayed; on other devices simply called.
+
+Experimental: no test of the project has run it on a GPU.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the C library keeps the memory of freed tensors."""
+"""The C library, asked to keep the memory of freed tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the processes that `torchrun` started this is; asked before torch is loaded."""
+"""The place of this process among those that `torchrun` started; asked before torch is loaded."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 
 def n_processes() -> int:
-    """How many processes this one was started with."""
+    """Count the processes that this one was started with."""
     together = {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys()
     return int(os.environ["WORLD_SIZE"]) if together else 1
 
 
 def is_main() -> bool:
-    """Whether this process speaks and writes for all."""
+    """Say whether this process speaks and writes for all."""
     return n_processes() == 1 or os.environ["RANK"] == "0"

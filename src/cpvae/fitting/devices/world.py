@@ -49,17 +49,20 @@ class World:
         return self.rank == 0
 
     def part(self, n: int) -> slice:
-        """Which of n rows are for this process; none, where there are fewer rows than processes."""
+        """Say which of n rows are for this process; none, where there are fewer rows than processes."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
     def batch(self, n: int) -> tuple[slice, bool]:
-        """As `part`, and that these rows count. No network takes no rows: instead of none, the first, not to count."""
+        """Say which of n rows are for this process, and whether they count.
+
+        A process without rows gets row 0 and a flag that leaves it out of every sum: an empty batch cannot be run.
+        """
         part = self.part(n)
         return (part, True) if part.start < part.stop else (slice(0, 1), False)
 
     @contextmanager
     def sharing(self, n: int) -> Iterator[None]:
-        """A block in which `draw_rows` draws for a batch of n rows, and gives those of this process."""
+        """Have `draw_rows` draw for a batch of n rows and give those of this process, for the block."""
         token = SHARE.set(None if self.size == 1 else (self.batch(n)[0], n))
         try:
             yield
@@ -78,7 +81,7 @@ class World:
             tensor.detach().copy_(total.view_as(tensor))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag of any process is set; none goes on before all have asked."""
+        """Say whether the flag of any process is set; none goes on before all have asked."""
         if self.size == 1:
             return flag
         import torch
@@ -98,7 +101,7 @@ class World:
             _held(torch.distributed.broadcast, tensor.detach().view(-1).view(torch.uint8), 0)
 
     def first(self, function: Callable[[], T]) -> T:
-        """What `function()` gives in the first process, as JSON has it, once all are here; its errors are everybody's.
+        """Call a function in the first process and give its result to all, as JSON has it; its errors are everybody's.
 
         Raises:
             InputError: in the other processes whatever the first one raised.
@@ -144,7 +147,7 @@ class World:
 
 
 def _held(exchange: Callable[..., object], tensor: Tensor, *arguments: int) -> None:
-    """An exchange whose tensor is kept until the next one.
+    """Exchange a tensor, and keep it until the next exchange.
 
     Otherwise gloo's thread may be the last to hold it, and freeing what Python knows needs Python's lock, which at the
     end of the interpreter is no longer given: the process would abort.
@@ -155,7 +158,7 @@ def _held(exchange: Callable[..., object], tensor: Tensor, *arguments: int) -> N
 
 @cache
 def world() -> World:
-    """The processes that `torchrun` started with this one, connected at the first call; else this one alone."""
+    """Connect the processes that `torchrun` started with this one, at the first call; without it, this one is alone."""
     if n_processes() == 1:
         return World()
     import torch
