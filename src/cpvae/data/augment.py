@@ -132,4 +132,42 @@ class Shift:
         return Shift(self.shape, factor * self.shift, factor * self.scale, factor * self.noise)
 
 
-AUGMENTS: dict[str, type[Affine] | type[Shift]] = {"affine": Affine, "shift": Shift}  # made from the shape of a row
+@dataclass(frozen=True)
+class Roll:
+    """Signals that may begin anywhere: what goes out at the end comes in at the beginning, with scale and noise.
+
+    Args:
+        shape: of a signal, ``(channels, time)``.
+        scale, noise: as of `Shift`.
+
+    >>> signals = torch.randn(3, 2 * 50)
+    >>> copies = Roll((2, 50), 0, 0)(signals).view(3, 2, 50)
+    >>> torch.allclose(copies.sort(2).values, signals.view(3, 2, 50).sort(2).values, atol=1e-6)
+    True
+    """
+
+    kind: ClassVar[str] = "signals"
+    shape: tuple[int, ...]
+    scale: float = 0.1
+    noise: float = 0.05
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows ``(B, channels * time)``, of any numeric dtype, to copies of them, floating."""
+        _, time = self.shape
+        x = x if x.is_floating_point() else x.float()
+        signals = x.view(-1, *self.shape)
+        u = draw_rows(torch.Size([len(x), 1]), lambda size: uniform_(x.new_empty(size), 0.0, 1.0))
+        places = (torch.arange(time, device=x.device) + (u * time).long()) % time
+        rolled = signals.gather(2, places.unsqueeze(1).expand_as(signals)).flatten(1)
+        return Shift(self.shape, 0.0, self.scale, self.noise)(rolled)
+
+    def times(self, factor: float) -> Roll:
+        """The same with scale and noise so many times as wide."""
+        return Roll(self.shape, factor * self.scale, factor * self.noise)
+
+
+AUGMENTS: dict[str, type[Affine] | type[Shift] | type[Roll]] = {  # made from the shape of a row
+    "affine": Affine,
+    "shift": Shift,
+    "roll": Roll,
+}

@@ -176,6 +176,13 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         """Give the new module what it needs of the training rows."""
 
+    def _look_at(self, rows: Rows) -> None:
+        """Look at the training rows before anything depends on what they are like."""
+
+    def _seen(self) -> list[str]:
+        """Say what was seen in the training rows, a line each, and how to say otherwise."""
+        return []
+
     def _doubts(self, model: VAEModule, rows: Rows, seed: int) -> str:
         """Say in a line what a user of the trained module should know; nothing, if all is well."""
         return ""

@@ -121,6 +121,7 @@ def prepare(
         valid_array = estimator._check_rows(X_valid, reset=False)
         valid = Rows(valid_array, device=place)
     refuse_one_row(rows)
+    estimator._look_at(rows)
     choice = _choose(estimator, array)
     likelihood = likelihoods.make(choice.name, rows, estimator._form(), valid).to(place)
     _refuse_too_large(estimator, likelihood, place)
@@ -184,7 +185,7 @@ def train(
         KeyboardInterrupt: Ctrl-C or SIGTERM. If an epoch had ended, the estimator has the best weights so far.
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
-    for line in [*estimator._taken_for(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:
+    for line in [*estimator._taken_for(), *estimator._seen(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:
         reporter.say(line)
     found: dict[int, Fit] = {}
     try:
@@ -215,6 +216,7 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
         n_components=estimator.n_components,
         maker=estimator._start(),
         augment=estimator._augment(),
+        shape=estimator._form().shape,
         objective=estimator._objective(settings.beta(len(rows)), total),
         settings=settings,
         folder=folder if folder is None or alone else runs.restart(folder, i),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cpvae.data.augment import AUGMENTS, Augment
 from cpvae.data.rows import Rows
+from cpvae.data.signals import STATIONARY, share_of_time
 from cpvae.errors import InputError
 from cpvae.estimators import files
 from cpvae.estimators.contract import Clusterer, DeepMixture
@@ -66,9 +67,11 @@ class CPVAE(Clusterer):
             `cpvae.fitting.starts.start.STARTS`; "auto" goes by the kind of data (`cpvae.fitting.starts.start.choose`);
             "random" starts from nothing and mostly ends in few categories.
         augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
-            the image; "shift" makes copies of signals, moved in time and scaled, with noise; "none" makes none. "auto"
-            is "affine" for images of 16 pixels a side or more that have a start: smaller ones are blurred by it, and
-            categories that begin at random agree soonest by being one.
+            the image; "shift" makes copies of signals, moved in time and scaled, with noise; "roll" those of signals that
+            could have begun anywhere, moved around their end; "none" makes none. With a start, "auto" is "affine" for
+            images of 16 pixels a side or more, since smaller ones are blurred by it, and "roll" for signals of whose
+            variance time tells less than a fifth (`cpvae.data.signals.share_of_time`); categories that begin at random
+            agree soonest by being one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
             start makes use of them.
         n_init: restarts; the one with the best validation bound is kept.
@@ -147,14 +150,32 @@ class CPVAE(Clusterer):
         return Consistent(bound.expectation, bound.beta, copies=Copies(augment), weight=self.consistency)
 
     def _start(self) -> Start:
-        has_shape = self.image_shape_ is not None or self.signal_shape_ is not None
-        return choose(has_shape) if self.init == "auto" else STARTS[self.init]
+        return choose(self._form().shape, self._stationary) if self.init == "auto" else STARTS[self.init]
+
+    def _look_at(self, rows: Rows) -> None:
+        shape = self.signal_shape_
+        self._time_tells = 1.0 if shape is None else share_of_time(rows, shape)
+
+    @property
+    def _stationary(self) -> bool:
+        return self._time_tells < STATIONARY
+
+    def _seen(self) -> list[str]:
+        if not self._stationary or self._augment() is None:
+            return []
+        return [
+            f"signals that may begin anywhere: time tells {self._time_tells:.0%} of their variance; their categories "
+            "begin with their spectrum and do not depend on where a signal begins (augment='none', init='umap', or "
+            "--augment none, --init umap: they do)"
+        ]
 
     def _augment(self) -> Augment | None:
-        if self.augment == "none" or (self.augment == "auto" and self.image_shape_ is None):
+        auto = "affine" if self.image_shape_ is not None else "roll" if self._stationary else "none"
+        name = auto if self.augment == "auto" else self.augment
+        if name == "none":
             return None
         shape = self.image_shape_ or self.signal_shape_
-        maker = AUGMENTS["affine" if self.augment == "auto" else self.augment]
+        maker = AUGMENTS[name]
         if shape is None or maker.kind != self.kind_:
             expected = {"images": "(n, channels, height, width)", "signals": "(n, channels, time)"}[maker.kind]
             raise InputError(
@@ -162,7 +183,8 @@ class CPVAE(Clusterer):
                 "them, or leave augment at 'auto'"
             )
         alone = self.n_components == 1  # a single category is the same for all copies
-        if self.augment == "auto" and (alone or self.init == "random" or min(shape[1:]) < LEAST_SIDE):
+        small = self.image_shape_ is not None and min(shape[1:]) < LEAST_SIDE
+        if self.augment == "auto" and (alone or self.init == "random" or small):
             return None
         return maker(shape)
 

@@ -29,17 +29,24 @@ from cpvae.fitting.records import ALL_EPOCHS, EARLY, INTERRUPTED, NOT_FINITE, Ep
 from cpvae.fitting.runs import CHECKPOINT, HISTORY
 from cpvae.fitting.settings import SCHEDULES, Settings
 from cpvae.fitting.state import State
-from cpvae.fitting.validation import diagnosed, validate
+from cpvae.fitting.validation import diagnosed, few, validate
 from cpvae.nn.draws import seeded
 from cpvae.nn.products import reduced
 from cpvae.probability.bounds import Terms
-from cpvae.probability.estimates import batches, components_used, decompose
+from cpvae.probability.estimates import (
+    FEW_COMPONENT_DRAWS,
+    batches,
+    component_probabilities,
+    components_used,
+    decompose,
+)
 from cpvae.probability.models import VAE
 from cpvae.probability.moments import Moments
 from cpvae.probability.objectives import Batch, Bound, Objective
 from cpvae.probability.priors import component_prior
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
+KNOWN = 0.98  # share of rows, to whose category of the start the encoder gives the highest probability
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 
 
@@ -93,6 +100,7 @@ class _Run:
         on_epoch: Callable[[EpochRecord], None] | None,
     ):
         self.model, self.rows, self.valid, self.diagnosed = model, rows, valid, diagnosed(valid)
+        self.learning = few(len(rows)).to(rows.device)
         self.objective, self.settings, self.folder, self.on_epoch = objective, settings, folder, on_epoch
         self.varies = model.likelihood.varies
         self.n_steps = settings.steps(len(rows))
@@ -227,8 +235,8 @@ class _Run:
         """Validate, record, keep the weights if they are the best so far, decide whether to go on.
 
         The validation bound has its full KL weight from the first epoch on, so that epochs can be compared across the
-        warm-up: with few rows the best one may lie within it. A start holds
-        for its epochs whatever the bound says, because the prior does not know its categories before it ends.
+        warm-up: with few rows the best one may lie within it. But weights that know the categories of the start go
+        before weights that do not know them yet.
         """
         state, progress, settings, objective = self.state, self.state.progress, self.settings, self.objective
         terms, counts = validate(self.model, self.valid, objective.expectation, self.world)
@@ -242,8 +250,9 @@ class _Run:
         value = float(objective.value(terms))
         settled = max(settings.warmup_epochs, settings.start_epochs if state.start is not None else 0)
         since = record.epoch - progress.best_epoch
-        if value > progress.best_bound or not objective.chosen:
-            progress.best_bound, progress.best_epoch = value, record.epoch
+        knows = self._knows_start()
+        if (knows, value) > (progress.best_knows, progress.best_bound) or not objective.chosen:
+            progress.best_bound, progress.best_epoch, progress.best_knows = value, record.epoch, knows
             state.keep()
         elif min(since, record.epoch - settled) >= settings.patience:
             progress.stopped = EARLY
@@ -252,6 +261,16 @@ class _Run:
             append_line(self.folder / HISTORY, json.dumps(record.as_dict()))
         if self.on_epoch is not None:
             self.on_epoch(record)
+
+    @torch.no_grad()
+    def _knows_start(self) -> bool:
+        """Tell whether the encoder has learned the categories of the start, of some training rows; or there is none."""
+        start, likelihood = self.state.start, self.model.likelihood
+        if start is None or not self._holds():
+            return True
+        y = likelihood.draw_fixed(likelihood.to_model(self.rows.take(self.learning).to(self.device)))
+        found = component_probabilities(self.model, y, FEW_COMPONENT_DRAWS).argmax(-1)
+        return bool((found == start[self.learning]).double().mean() >= KNOWN)
 
     def _record(self, bound: float, used: int) -> EpochRecord:
         """Make the record of the epoch that has ended, from its sums and a validation bound."""

@@ -53,6 +53,7 @@ class Restart:
         label: told to the user.
         objective: what a step minimises.
         augment: makes copies of rows, for the start.
+        shape: of a row, for the start.
     """
 
     model: VAE
@@ -64,6 +65,7 @@ class Restart:
     resume: bool
     label: str = ""
     augment: Augment | None = None
+    shape: tuple[int, ...] | None = None
 
     def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> Fit:
         """Find a start, then train; give the model, and how it went."""
@@ -114,6 +116,7 @@ class Restart:
             likelihood=self.model.likelihood,
             n_components=self.n_components,
             seed=self.settings.seed,
+            shape=self.shape,
             augment=self.augment,
             precision=self.settings.precision,
             on_epoch=reporter.epoch,

@@ -24,12 +24,17 @@ from cpvae.probability.models import VAE
 
 @dataclass
 class Progress:
-    """The place where a run stands, besides weights and optimiser."""
+    """The place where a run stands, besides weights and optimiser.
+
+    Attributes:
+        best_knows: whether the best weights are of an encoder that knows the categories of the start.
+    """
 
     epoch: int = 0
     step: int = 0
     best_bound: float = -math.inf
     best_epoch: int = 0
+    best_knows: bool = False
     seconds: float = 0.0
     start_seconds: float = 0.0
     stopped: str = ""

@@ -21,10 +21,14 @@ from cpvae.probability.models import VAE
 DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
 
 
+def few(n: int) -> Tensor:
+    """Choose some of n rows to look at after every epoch, the same ones for the same number of rows."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
+
+
 def diagnosed(y: Tensor) -> Tensor:
-    """Choose the rows that eq. (13) is taken apart on, the same ones for the same number of rows."""
-    chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
-    return y[chosen.to(y.device)]
+    """Choose the rows that eq. (13) is taken apart on."""
+    return y[few(len(y)).to(y.device)]
 
 
 @torch.no_grad()

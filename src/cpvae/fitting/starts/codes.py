@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from cpvae.errors import InputError
 from cpvae.fitting.loop import train
 from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.schedules import constant
@@ -23,6 +25,15 @@ from cpvae.probability.objectives import Bound, Copies, FromCopies
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder where it rebuilds rows from themselves, and would come to know few by heart
 LEAST_STEPS = 200  # of the autoencoder, however short the fit
+
+
+def principal(points: Callable[[Tensor], Points], task: Task, latent_dim: int) -> Callable[[Tensor], Points]:
+    """Follow a code by its first principal components on the task's rows, where it has more dimensions than that."""
+    some = np.concatenate([points(x) for x in task.some(task.max_rows).chunks()])
+    if some.shape[1] <= latent_dim:
+        return points
+    pca = PCA(min(latent_dim, len(some)), random_state=task.seed).fit(some)
+    return lambda x: pca.transform(points(x))
 
 
 @dataclass(frozen=True)
@@ -40,11 +51,34 @@ class RowCode:
             points: Points = task.likelihood.inputs(task.likelihood.to_model(x)).numpy(force=True)
             return points
 
-        if task.rows.x.shape[1] <= self.latent_dim:
-            return inputs
-        some = np.concatenate([inputs(x) for x in task.some(task.max_rows).chunks()])
-        pca = PCA(min(self.latent_dim, len(some)), random_state=task.seed).fit(some)
-        return lambda x: pca.transform(inputs(x))
+        return principal(inputs, task, self.latent_dim)
+
+
+@dataclass(frozen=True)
+class SpectrumCode:
+    """Amplitudes of the frequencies of signals, as log(1 + amplitude), the first principal components.
+
+    They do not say where a signal begins. A channel is measured in its standard deviation; missing values have its mean.
+    """
+
+    latent_dim: int = 40
+
+    def epochs(self, task: Task) -> int:
+        """Train nothing."""
+        return 0
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        shape, likelihood = task.shape, task.likelihood
+        if shape is None or len(shape) != 2:
+            raise InputError("init='spectrum' for rows without time: expected signals (n, channels, time)")
+
+        def amplitudes(x: Tensor) -> Points:
+            signals = likelihood.to_model(x).nan_to_num(0.0).view(-1, *shape)
+            spectrum = torch.fft.rfft(signals, norm="ortho").abs()
+            points: Points = spectrum.log1p().flatten(1).numpy(force=True)
+            return points
+
+        return principal(amplitudes, task, self.latent_dim)
 
 
 @dataclass(frozen=True)

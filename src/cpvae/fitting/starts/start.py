@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cpvae.fitting.starts import latent_classes
 from cpvae.fitting.starts.clusterings import MANY, Clustering, gaussian_mixture, k_means, mixture_or_map, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
+from cpvae.fitting.starts.codes import AutoencoderCode, RowCode, SpectrumCode
 from cpvae.fitting.starts.task import Code, Start, Task
 
 
@@ -96,18 +96,23 @@ STARTS: dict[str, Start] = {
     "rows": ClusteredStart(RowCode(), mixture_or_map),
     "gmm": ClusteredStart(RowCode(), gaussian_mixture),
     "kmeans": ClusteredStart(RowCode(), k_means),
+    "spectrum": ClusteredStart(SpectrumCode(), umap_mixture),
     "random": RandomStart(),
 }
 
 
-def choose(has_shape: bool) -> Start:
+def choose(shape: tuple[int, ...], stationary: bool) -> Start:
     """Choose the start for a kind of data.
 
-    Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows".
+    Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows". Signals
+    that could have begun anywhere (`cpvae.data.signals`) get "spectrum".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
     """
-    if not has_shape:
+    if len(shape) == 1:
         return STARTS["rows"]
-    return STARTS["umap" if importlib.util.find_spec("umap") else "autoencoder"]
+    mapped = importlib.util.find_spec("umap") is not None
+    if stationary:
+        return STARTS["spectrum"] if mapped else ClusteredStart(SpectrumCode(), gaussian_mixture)
+    return STARTS["umap" if mapped else "autoencoder"]

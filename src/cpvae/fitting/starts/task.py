@@ -24,6 +24,7 @@ class Task:
     Attributes:
         rows, valid: of the fit.
         likelihood: of the model, for its units.
+        shape: of a row: ``(features,)``, ``(channels, time)`` or ``(channels, height, width)``; None is not known.
         augment: makes copies of rows that show the same thing, or None.
         precision: of the products of whatever is trained.
         on_epoch: told of each epoch of whatever is trained.
@@ -37,6 +38,7 @@ class Task:
     likelihood: Likelihood
     n_components: int
     seed: int
+    shape: tuple[int, ...] | None = None
     augment: Augment | None = None
     precision: str = "float32"
     on_epoch: Callable[[EpochRecord], None] | None = None

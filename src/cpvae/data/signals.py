@@ -1,0 +1,38 @@
+"""What signals are like, found without labels."""
+
+from __future__ import annotations
+
+import torch
+
+from cpvae.data.rows import Rows
+
+STATIONARY = 0.2  # of the variance at most, that the time of a value tells
+
+
+def share_of_time(rows: Rows, shape: tuple[int, ...]) -> float:
+    """Measure which share of the variance of signals the time of a value tells, the mean of the channels.
+
+    It is the share between times of an analysis of variance. Signals that all begin at the same event, a day at
+    midnight or a word at its first sound, have a large one. Cuttings of something that goes on, as steps or a heartbeat,
+    have a small one: a row could have begun anywhere (the process is stationary).
+
+    Args:
+        rows: ``(n, channels * time)``; missing values are left out; read in chunks.
+        shape: of a signal, ``(channels, time)``.
+
+    >>> time = torch.linspace(0, 6.28, 50)
+    >>> together = torch.sin(time + 0.1 * torch.randn(300, 1))
+    >>> anywhere = torch.sin(time + 6.28 * torch.rand(300, 1))
+    >>> [share_of_time(Rows(x.numpy()), (1, 50)) > STATIONARY for x in (together, anywhere)]
+    [True, False]
+    """
+    n, total, squares = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
+    for x in rows.chunks():
+        values = x.cpu().double().view(-1, *shape)
+        n += (~values.isnan()).sum(0)
+        total += values.nansum(0)
+        squares += values.square().nansum(0)
+    mean = total.sum(1, keepdim=True) / n.sum(1, keepdim=True)
+    between = (n * (total / n.clamp_min(1) - mean).square()).sum(1)
+    around = squares.sum(1) - n.sum(1) * mean.squeeze(1).square()
+    return float((between / around.clamp_min(1e-300)).clamp(0, 1).mean())
