@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cpvae import CPVAE, VAE, FitWarning, InputError, VampHVAE, VampVAE, load
+from cpvae import CPVAE, VAE, FitWarning, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
@@ -398,12 +398,3 @@ def test_few_different_rows_do_not_bring_warnings_of_scikit_learn():
     for init in ("kmeans", "gmm", "rows"):
         with pytest.warns(FitWarning, match=r"categories are in use|copies|same"):
             CPVAE(9, max_epochs=1, random_state=0, **{**SMALL, "init": init}).fit(x)
-
-
-@pytest.mark.parametrize("model", [VampVAE, VampHVAE])
-def test_pseudo_inputs_that_are_still_training_rows_are_told(model):
-    few = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "random_state": 0}
-    with pytest.warns(FitWarning, match=r"4 of 4 pseudo-inputs are still training rows, which a saved model will hold"):
-        model(4, learning_rate=1e-7, **few).fit(X)
-    model(4, learning_rate=0.05, **few).fit(X)
-    model(4, learning_rate=1e-7, pseudo_inputs="random", **few).fit(X)

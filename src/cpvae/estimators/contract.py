@@ -183,10 +183,6 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Say what was seen in the training rows, a line each, and how to say otherwise."""
         return []
 
-    def _doubts(self, model: VAEModule, rows: Rows, seed: int) -> str:
-        """Say in a line what a user of the trained module should know; nothing, if all is well."""
-        return ""
-
     def check_params(self) -> None:
         """Refuse arguments that make no sense, all of them in one line."""
         params.check(self)

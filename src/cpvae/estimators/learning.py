@@ -245,9 +245,6 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.seed_ = prepared.seeds[best]
     counts = _aggregate(model, prepared.rows, finished)
     estimator._set_model(model)
-    doubts = estimator._doubts(model, prepared.rows, estimator.seed_)
-    if doubts:
-        warnings.warn(doubts, FitWarning, stacklevel=5)
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warnings.warn(

@@ -8,7 +8,6 @@ from typing import get_args
 
 import torch
 from sklearn.utils import check_random_state
-from torch import Tensor
 
 from cpvae.data.augment import AUGMENTS, Augment
 from cpvae.data.rows import Rows
@@ -28,7 +27,6 @@ from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
 
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
-SAME = 1e-3  # of a standard deviation, or of the range of ink: a pseudo-input so close to a row is that row
 COVARIANCES = ("diag", "full")
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
@@ -309,27 +307,9 @@ class VampVAE(Clusterer):
                     f"{len(rows)} training rows for {self.n_components} pseudo-inputs: expected at least as many; give "
                     "more rows, ask for fewer components, or say pseudo_inputs='random'"
                 )
-            prior.set_pseudo_inputs(self._first_inputs(model, rows, seed))
-
-    def _first_inputs(self, model: VAEModule, rows: Rows, seed: int) -> Tensor:
-        """Draw training rows, as the encoder sees them: ``(K, n_inputs)``."""
-        chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
-        x = rows.take(torch.from_numpy(chosen).to(rows.device))
-        return model.likelihood.inputs(model.likelihood.to_model(x))
-
-    @torch.no_grad()
-    def _doubts(self, model: VAEModule, rows: Rows, seed: int) -> str:
-        prior = component_prior(model.prior)
-        if self.pseudo_inputs != "rows" or not isinstance(prior, Vamp):
-            return ""
-        moved = (prior.pseudo_inputs - self._first_inputs(model, rows, seed)).abs().amax(1)
-        same = int((moved < SAME).sum())
-        if not same:
-            return ""
-        return (
-            f"{same} of {self.n_components} pseudo-inputs are still training rows, which a saved model will hold; "
-            "train longer, or say pseudo_inputs='random' if the rows must not leave your hands"
-        )
+            chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
+            x = rows.take(torch.from_numpy(chosen).to(rows.device))
+            prior.set_pseudo_inputs(model.likelihood.inputs(model.likelihood.to_model(x)))
 
 
 class VampHVAE(VampVAE):

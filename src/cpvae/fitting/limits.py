@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def stop_after(seconds: float | None) -> Iterator[None]:
 
     def stop() -> None:
         over.set()
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep, too
 
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
