@@ -65,7 +65,7 @@ def start_alone(k: int, seed: int) -> Clusterer:
         cells = [likelihood.cells(likelihood.to_model(torch.from_numpy(rows))) for rows in x]
         tables = [latent_classes.table_of([part]) for part in cells]
         classes = latent_classes.fit(tables[0], k, np.random.RandomState(seed))
-        first, second = (latent_classes.log_joint(table, classes).argmax(1) for table in tables)
+        first, second = (classes.log_joint(table).argmax(1) for table in tables)
         return first, second
 
     return run

@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 from sklearn.datasets import load_digits
 
 from cpvae.data import augment
-from cpvae.data.augment import AUGMENTS, Affine, Shift
+from cpvae.data.augment import AUGMENTS, Affine, Roll, Shift
 from cpvae.fitting.devices.world import World
 from cpvae.nn.draws import seeded
 
@@ -89,6 +89,15 @@ def test_a_copy_of_a_signal_is_moved_and_scaled_whole(monkeypatch):
     expected = mean + (x[0] - mean) * np.exp(-0.1)
     torch.testing.assert_close(copy[:, :-2], expected[:, 2:])
     torch.testing.assert_close(copy[:, -2:], expected[:, -1:].expand(-1, 2))
+
+
+def test_a_rolled_copy_of_a_signal_has_all_of_it_in_its_order():
+    x = torch.randn(200, 2, 7, dtype=torch.float64)
+    copies = Roll((2, 7), scale=0.0, noise=0.0)(x.flatten(1)).view(200, 2, 7)
+    moved = [[torch.allclose(row.roll(-k, 1), copy) for k in range(7)] for row, copy in zip(x, copies, strict=True)]
+    assert all(sum(row) == 1 for row in moved)
+    assert np.bincount(np.argmax(moved, 1), minlength=7).min() > 10  # any place as often as another
+    assert Roll((2, 7)).times(2.0) == Roll((2, 7), 0.2, 0.1)
 
 
 def test_copies_of_signals_keep_channels_apart_and_gaps():

@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits, make_blobs, make_moons
 from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
+from cpvae.fitting import loop
 from cpvae.fitting.loop import train
 from cpvae.fitting.starts import codes, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
@@ -36,7 +37,7 @@ def task(x: np.ndarray, n_components: int, is_image: bool = False, **changes) ->
     return Task(rows, rows.at(np.arange(50)), likelihood, n_components, seed=0, **changes)
 
 
-@pytest.mark.parametrize("name", [name for name in STARTS if name != "random"])
+@pytest.mark.parametrize("name", [name for name in STARTS if name not in ("random", "spectrum")])
 def test_groups_far_apart_are_found(name):
     found = STARTS[name](task(BLOBS, 4))
     assert accuracy_hungarian(GROUPS, found.numpy()) == 1.0
@@ -56,6 +57,45 @@ def test_one_component_needs_no_start(name):
     assert STARTS[name].epochs(task(BLOBS, 1)) == 0
 
 
+def gaits(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuttings of three steady movements seen by two sensors, each beginning anywhere: ``(n, 2, 60)`` and the kinds."""
+    random = np.random.default_rng(0)
+    y, phase = random.integers(3, size=n), random.uniform(0, 2 * np.pi, (n, 1))
+    turns = np.linspace(0, 2 * np.pi, 60, endpoint=False) * np.array([2, 3, 5])[y][:, None]
+    x = np.stack([np.sin(turns + phase), np.cos(2 * turns + phase)], 1)
+    return x + 0.2 * random.normal(size=x.shape), y
+
+
+def test_signals_that_may_begin_anywhere_are_told_by_their_spectrum_and_keep_their_categories(monkeypatch):
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)  # a map takes longer
+    x, y = gaits(90)
+    model = CPVAE(3, latent_dim=3, hidden=(64,), max_epochs=80, random_state=0).fit(x)
+    assert model._stationary
+    assert "time tells" in model._seen()[0]
+    assert accuracy_hungarian(y, model.predict(x)) > 0.95
+    rolled = np.roll(x, 23, axis=2)
+    assert (model.predict(rolled) == model.predict(x)).mean() > 0.9
+
+
+def test_a_spectrum_is_of_signals():
+    with pytest.raises(InputError, match=r"init='spectrum' for rows taken for matrix: expected signals"):
+        CPVAE(2, init="spectrum").fit(BLOBS)
+
+
+def test_weights_that_know_the_start_go_before_others(monkeypatch):
+    """The bound of noise is the best in the first epochs: the start holds for 30, and is never known or always."""
+    x = np.random.default_rng(0).normal(size=(60, 100))
+    kwargs = {"latent_dim": 10, "hidden": (100,), "max_epochs": 60, "learning_rate": 0.01, "random_state": 0}
+    best = {}
+    for known in (2.0, 0.0):
+        monkeypatch.setattr(loop, "KNOWN", known)
+        model = CPVAE(2, init="kmeans", **kwargs).fit(x)
+        bounds = [record["valid_negative_elbo"] for record in model.history_]
+        best[known] = model.best_epoch_
+    assert best[0.0] == np.argmin(bounds) + 1 < 30
+    assert best[2.0] == np.argmin(bounds[29:]) + 30
+
+
 def test_many_components_leave_none_without_rows():
     for name in ("umap", "gmm", "kmeans"):
         found = STARTS[name](task(BLOBS, 50))
@@ -63,10 +103,12 @@ def test_many_components_leave_none_without_rows():
 
 
 def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
-    assert choose(has_shape=False) is STARTS["rows"]
-    assert choose(has_shape=True) is STARTS["umap"]
+    assert choose((5,), stationary=False) is STARTS["rows"]
+    assert choose((1, 8, 8), stationary=False) is choose((2, 50), stationary=False) is STARTS["umap"]
+    assert choose((2, 50), stationary=True) is STARTS["spectrum"]
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
-    assert choose(has_shape=True) is STARTS["autoencoder"]
+    assert choose((2, 50), stationary=False) is STARTS["autoencoder"]
+    assert choose((2, 50), stationary=True).clustering is gaussian_mixture
 
 
 def overlapping(n: int = 1500) -> tuple[np.ndarray, np.ndarray]:

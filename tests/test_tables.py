@@ -15,6 +15,7 @@ import torch
 from scipy import stats
 from scipy.special import log_softmax, logsumexp
 from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
 
 from conftest import LinearDecoder
@@ -446,8 +447,8 @@ def test_latent_classes_by_scipy():
     likelihood, schema, x = made(frame)
     rows = likelihood.to_model(x)
     table = latent_classes.table_of([likelihood.cells(rows)])
-    classes = latent_classes.estimate(table, np.eye(3)[y])
-    joint = latent_classes.log_joint(table, classes)
+    weights = np.eye(3)[y]
+    joint = latent_classes.estimate(table, weights, latent_classes.Diagonal.of(table, weights)).log_joint(table)
     expected = np.tile(np.log(np.bincount(y) / 300), (300, 1))
     counts = np.log1p(x[:, 7:].numpy())
     numbers = np.column_stack([rows[:, :4].numpy(), (counts - np.nanmean(counts, 0)) / np.nanstd(counts, 0)])
@@ -463,16 +464,50 @@ def test_latent_classes_by_scipy():
     np.testing.assert_allclose(joint, expected, atol=1e-6)
 
 
-def test_each_step_of_em_raises_the_likelihood(monkeypatch):
+def test_numbers_that_vary_together_by_scipy():
+    """The density of what is observed in each row is that of the marginal normal."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 4)) @ random.normal(size=(4, 4))
+    observed = (random.random((40, 4)) > 0.3).astype(float)
+    table = latent_classes.Table(x * observed, observed, np.zeros((40, 0)), [])
+    tied = latent_classes.Tied.of(table, np.eye(2)[random.integers(2, size=40)])
+    found = tied.log_density(table)
+    for row, there in enumerate(observed > 0):
+        for k in range(2):
+            covariance = tied.covariance[np.ix_(there, there)]
+            expected = (
+                stats.multivariate_normal(tied.mean[k, there], covariance).logpdf(x[row, there]) if any(there) else 0
+            )
+            assert found[row, k] == pytest.approx(expected, abs=1e-9)
+
+
+def test_groups_are_not_cut_along_what_all_of_them_share():
+    """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
+    random = np.random.default_rng(0)
+    y, size = random.integers(3, size=300), random.normal(size=300)
+    shape = np.array([[0, 0, 0], [4, -4, 0], [4, 0, -4]])[y]
+    frame = pd.DataFrame(shape + 1.5 * size[:, None] + 0.3 * random.normal(size=(300, 3)), columns=list("abc"))
+    frame["sex"] = np.where(size + 0.5 * random.normal(size=300) > 0, "f", "m")
+    frame.iloc[::20, 1] = np.nan
+    likelihood, _, x = made(frame)
+    table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x))])
+    classes = latent_classes.fit(table, 3, np.random.RandomState(0), n_init=10)
+    assert isinstance(classes.numbers, latent_classes.Tied)
+    assert adjusted_rand_score(y, classes.log_joint(table).argmax(1)) > 0.9
+
+
+@pytest.mark.parametrize("shape", [latent_classes.Diagonal, latent_classes.Tied])
+def test_each_step_of_em_raises_the_likelihood(shape, monkeypatch):
     """Without the constants that keep classes from shrinking, as theory has it."""
     monkeypatch.setattr(latent_classes, "ADDED_VARIANCE", 1e-9)
     monkeypatch.setattr(latent_classes, "PSEUDO_ROWS", 1e-12)
     likelihood, _, x = made(mixed(300))
     table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x))])
     weights = np.random.default_rng(0).dirichlet(np.ones(3), 300)
-    values = []
+    values, numbers = [], shape.of(table, weights)
     for _ in range(30):
-        joint = latent_classes.log_joint(table, latent_classes.estimate(table, weights))
+        classes = latent_classes.estimate(table, weights, numbers)
+        joint, numbers = classes.log_joint(table), classes.numbers
         values.append(float(logsumexp(joint, 1).sum()))
         weights = np.exp(joint - logsumexp(joint, 1, keepdims=True))
     assert (np.diff(values) > -1e-6).all()

@@ -12,9 +12,9 @@ STATIONARY = 0.2  # of the variance at most, that the time of a value tells
 def share_of_time(rows: Rows, shape: tuple[int, ...]) -> float:
     """Measure which share of the variance of signals the time of a value tells, the mean of the channels.
 
-    It is the share between times of an analysis of variance. Signals that all begin at the same event, a day at
-    midnight or a word at its first sound, have a large one. Cuttings of something that goes on, as steps or a heartbeat,
-    have a small one: a row could have begun anywhere (the process is stationary).
+    It is the share between times of an analysis of variance. Signals that all begin at the same event have a
+    large one: a day at midnight, a word at its first sound. Cuttings of something that goes on have a small one, steps
+    or a heartbeat: a row could have begun anywhere (the process is stationary).
 
     Args:
         rows: ``(n, channels * time)``; missing values are left out; read in chunks.

@@ -62,14 +62,14 @@ class CPVAE(Clusterer):
             a bound). "auto" is exact up to 4 components and sum-and-sample beyond.
         temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
         init: how categories get rows of their own before the bound decides, a name in
-            `cpvae.fitting.starts.start.STARTS`; "auto" goes by the kind of data (`cpvae.fitting.starts.start.choose`);
-            "random" starts from nothing and mostly ends in few categories.
+            `cpvae.fitting.starts.start.STARTS` ("spectrum" is for signals); "auto" goes by the kind of data
+            (`cpvae.fitting.starts.start.choose`); "random" starts from nothing and mostly ends in few categories.
         augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
-            the image; "shift" makes copies of signals, moved in time and scaled, with noise; "roll" those of signals that
-            could have begun anywhere, moved around their end; "none" makes none. With a start, "auto" is "affine" for
-            images of 16 pixels a side or more, since smaller ones are blurred by it, and "roll" for signals of whose
-            variance time tells less than a fifth (`cpvae.data.signals.share_of_time`); categories that begin at random
-            agree soonest by being one.
+            the image; "shift" makes copies of signals, moved in time and scaled, with noise; "roll" moves them
+            around their end, by any time; "none" makes none. With a start, "auto" is "affine" for images of 16 pixels
+            a side or more, since smaller ones are blurred by it, and "roll" for signals of whose variance time tells
+            less than a fifth (`cpvae.data.signals.share_of_time`). Categories that begin at random agree soonest by
+            being one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
             start makes use of them.
         n_init: restarts; the one with the best validation bound is kept.
@@ -148,7 +148,14 @@ class CPVAE(Clusterer):
         return Consistent(bound.expectation, bound.beta, copies=Copies(augment), weight=self.consistency)
 
     def _start(self) -> Start:
+        if self.init == "spectrum" and self.signal_shape_ is None:
+            raise InputError(
+                f"init='spectrum' for rows taken for {self.kind_}: expected signals (n, channels, time); reshape "
+                "them, or leave init at 'auto'"
+            )
         return choose(self._form().shape, self._stationary) if self.init == "auto" else STARTS[self.init]
+
+    _time_tells = 1.0  # of what was not looked at, nothing is changed
 
     def _look_at(self, rows: Rows) -> None:
         shape = self.signal_shape_

@@ -10,7 +10,6 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from cpvae.errors import InputError
 from cpvae.fitting.loop import train
 from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.schedules import constant
@@ -58,7 +57,7 @@ class RowCode:
 class SpectrumCode:
     """Amplitudes of the frequencies of signals, as log(1 + amplitude), the first principal components.
 
-    They do not say where a signal begins. A channel is measured in its standard deviation; missing values have its mean.
+    They do not say where a signal begins. Missing values have the mean of their channel.
     """
 
     latent_dim: int = 40
@@ -69,8 +68,7 @@ class SpectrumCode:
 
     def __call__(self, task: Task) -> Callable[[Tensor], Points]:
         shape, likelihood = task.shape, task.likelihood
-        if shape is None or len(shape) != 2:
-            raise InputError("init='spectrum' for rows without time: expected signals (n, channels, time)")
+        assert shape is not None, "signals"
 
         def amplitudes(x: Tensor) -> Points:
             signals = likelihood.to_model(x).nan_to_num(0.0).view(-1, *shape)

@@ -85,9 +85,8 @@ class ClusteredStart:
         if task.n_components > MANY:
             points = np.concatenate([table.numbers, table.levels], axis=1)
             return k_means(points[some], task.n_components, random)(points).astype(np.int64)
-        part = table._replace(**{name: getattr(table, name)[some] for name in ("numbers", "observed", "levels")})
-        found = latent_classes.fit(part, task.n_components, random)
-        return latent_classes.log_joint(table, found).argmax(1)
+        classes = latent_classes.fit(table.rows(some), task.n_components, random)
+        return classes.log_joint(table).argmax(1)
 
 
 STARTS: dict[str, Start] = {
