@@ -196,14 +196,20 @@ def stepmix(asked: Asked) -> Groups:
         blocks.append(make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit_transform(frame[numbers]))
         measurement["numbers"] = {"model": "gaussian_diag", "n_columns": len(numbers), "reg_covar": 1e-2}
     if levels:
-        codes = np.stack([pd.factorize(frame[name])[0].astype(float) for name in levels], axis=1)
-        blocks.append(np.where(codes < 0, np.nan, codes))
+        blocks.append(np.stack([codes(frame[name]) for name in levels], axis=1))
         measurement["levels"] = {"model": "categorical_nan", "n_columns": len(levels)}
     model = StepMix(
         asked.n_classes, measurement=measurement, n_init=3, random_state=asked.seed, progress_bar=0, verbose=0
     )
     rows = np.concatenate(blocks, axis=1)
     return np.asarray(model.fit(rows).predict(rows))
+
+
+def codes(column: pd.Series) -> np.ndarray:
+    """Number levels from the most frequent on, ``(n,)``, NaN where one is missing; the rarest are one level."""
+    place = {level: float(min(i, MOST_LEVELS - 1)) for i, level in enumerate(column.value_counts().index)}
+    numbers: np.ndarray = column.map(place).to_numpy(dtype=np.float64)
+    return numbers
 
 
 def tslearn(asked: Asked) -> Groups:

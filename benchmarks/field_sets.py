@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cpvae.data.loaders import Dataset, Split, data_root, load
+from cpvae.data.loaders import Dataset, Split, check, data_root, load
 from cpvae.data.loaders.records import NO_LABEL
+from cpvae.errors import InputError
 
 FOLDER = "field"
 DEVELOPMENT = (
@@ -55,14 +56,26 @@ class FieldSet:
         """ "development" or "confirmation"."""
         return "development" if self.name in DEVELOPMENT else "confirmation"
 
+    @property
+    def source(self) -> str:
+        """What `cpvae.datasets.load` is given."""
+        return str(data_root() / FOLDER / self.file) if self.file else self.name
+
+    def missing(self) -> str:
+        """Say in a line that the set is not there; nothing where it is."""
+        try:
+            check(self.source)
+        except InputError as error:
+            return str(error).split("; ")[0]
+        return ""
+
     def load(self) -> Dataset:
         """Read the set, all of its rows as one split called "all".
 
         Raises:
             InputError: as `cpvae.datasets.load`.
         """
-        source = str(data_root() / FOLDER / self.file) if self.file else self.name
-        data = load(source, labels=self.labels, **self.reading)
+        data = load(self.source, labels=self.labels, **self.reading)
         parts = list(data.splits.values())
         whole = parts[0]
         if len(parts) > 1:
