@@ -269,7 +269,7 @@ def _refused(found: Sequence[Verdict]) -> str:
 def _evidence(lines: Sequence[Line], source: str) -> str:
     """Say where the numbers are from."""
     commits = ", ".join(sorted({line["commit"] for line in lines if line["system"] in OWN}))
-    places = ", ".join(sorted({line["device"] for line in lines}))
+    places = "; ".join(sorted({line["device"] for line in lines if line["system"] in OWN}))
     return f"From [{Path(source).stem}]({source}); cpvae at {commits or '(none)'}, on {places or '(none)'}.\n"
 
 

@@ -27,6 +27,8 @@ from sklearn.neighbors import kneighbors_graph
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from cpvae.fitting.starts.clusterings import torch_threads_kept
+
 COMPONENTS = 50
 MOST_LEVELS = 20  # of a column that become columns; the rarest are one
 FEW_NUMBERS = 5  # up to which whole numbers are codes of levels
@@ -247,7 +249,7 @@ class Peer:
         return not self.fields or kind in self.fields
 
     def __call__(self, asked: Asked) -> Groups:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch_threads_kept():
             warnings.simplefilter("ignore")  # that a mixture has not converged, that a seed leaves UMAP one thread
             return self.run(asked)
 
