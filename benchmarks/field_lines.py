@@ -21,7 +21,7 @@ from cpvae.fitting.devices import device
 from cpvae.fitting.progress import Silent
 from cpvae.study import metrics
 from cpvae.study.evidence import evidence
-from cpvae.study.inputs import rows_of
+from cpvae.study.inputs import estimator_for, rows_of
 
 YARDSTICK = "k-means"
 PACKAGES = ("umap-learn", "igraph", "stepmix", "tslearn")  # behind peers
@@ -120,12 +120,8 @@ def own(given: FieldSet, seed: int, systems: Sequence[str], command: str) -> lis
     data, shared = begin(given, seed, command)
     whole, heard = data.splits["all"], Heard()
     rows, known = rows_of(data, "all"), labelled(whole.y, len(whole.x))
-    params: dict[str, Any] = {"n_components": given.n_classes, "random_state": seed}
-    if data.likelihood is not None:
-        params["likelihood"] = data.likelihood
-    if data.kind not in ("table", "images"):
-        params["kind"] = data.kind
-    model = (WithStart if "cpvae" in systems else StartAlone)(**params)
+    asked = estimator_for(data, "cpvae", {"n_components": given.n_classes, "random_state": seed})
+    model = (WithStart if "cpvae" in systems else StartAlone)(**asked.get_params())
     groups: np.ndarray | None = None
     began = time.perf_counter()
     try:

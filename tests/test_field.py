@@ -2,7 +2,6 @@
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,8 @@ def penguins(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     frame.to_csv(folder / "penguins.csv", index=False)
     monkeypatch.setenv("CPVAE_DATA", str(tmp_path))
-    monkeypatch.setattr(field_lines, "WithStart", partial(WithStart, **TINY))
+    whole = field_lines.estimator_for
+    monkeypatch.setattr(field_lines, "estimator_for", lambda data, name, params: whole(data, name, params | TINY))
     monkeypatch.setattr(field, "code_of", lambda *paths: "c0de")
     return tmp_path
 
