@@ -87,8 +87,6 @@ def measure(args: argparse.Namespace) -> None:
     make_folders(args.out.parent)
     check_writable(args.out)
     asked = to_run(sets, args.seed or SEEDS, systems, field_page.read(args.out), args.force)
-    words = [f"--set {name}" for name in args.set or ()] + [f"--seed {seed}" for seed in args.seed or ()]
-    command = " ".join(["python benchmarks/field.py", *words])
     codes = {system: code(system) for system in systems}
     print(f"{len(asked)} to run, {args.jobs} at a time; lines go to {args.out}", flush=True)
 
@@ -97,10 +95,7 @@ def measure(args: argparse.Namespace) -> None:
             append_line(args.out, json.dumps({**line, "code": codes[line["system"]], "warnings": done.warnings}))
             print(said(line), flush=True)
 
-    jobs = [
-        Job(f"{name}-{seed}-{'+'.join(some)}", partial(lines_of, name, seed, some, command))
-        for name, seed, some in asked
-    ]
+    jobs = [Job(f"{name}-{seed}-{'+'.join(some)}", partial(lines_of, name, seed, some)) for name, seed, some in asked]
     run(jobs, args.jobs, told=told, advice="run the same command with fewer --jobs to go on")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import shlex
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -76,14 +77,14 @@ def warm() -> None:
         peer(Asked(np.random.default_rng(0).random((60, 1, 8)), "signals", 2, 0))
 
 
-def begin(given: FieldSet, seed: int, command: str) -> tuple[Dataset, Line]:
+def begin(given: FieldSet, seed: int) -> tuple[Dataset, Line]:
     """Read a set, and say what all its lines share: what was run, on what, and what k-means takes for it here."""
     data = given.load()
     x = data.splits["all"].x
     asked = Asked(x, given.field, given.n_classes, seed)
     _, seconds = timed(lambda: PEERS[YARDSTICK](asked))
     place = str(device.find("auto"))
-    about = evidence(command, place)
+    about = evidence(None, place)
     shared = {
         "set": given.name,
         "seed": seed,
@@ -109,7 +110,7 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def own(given: FieldSet, seed: int, systems: Sequence[str], command: str) -> list[Line]:
+def own(given: FieldSet, seed: int, systems: Sequence[str]) -> list[Line]:
     """Fit CP-VAE, as `cpvae fit FILE --components K --seed SEED` does but to all rows; or find its start alone.
 
     One fit gives both lines. That of the start is about the rows that the fit learned from, and says how the fit does
@@ -117,7 +118,7 @@ def own(given: FieldSet, seed: int, systems: Sequence[str], command: str) -> lis
     """
     if given.field != "table":
         warm()
-    data, shared = begin(given, seed, command)
+    data, shared = begin(given, seed)
     whole, heard = data.splits["all"], Heard()
     rows, known = rows_of(data, "all"), labelled(whole.y, len(whole.x))
     asked = estimator_for(data, "cpvae", {"n_components": given.n_classes, "random_state": seed})
@@ -163,11 +164,11 @@ def _start(
     return line
 
 
-def peer(given: FieldSet, seed: int, system: str, command: str) -> list[Line]:
+def peer(given: FieldSet, seed: int, system: str) -> list[Line]:
     """Run a peer."""
     if PEERS[system].modules:
         warm()
-    data, shared = begin(given, seed, command)
+    data, shared = begin(given, seed)
     whole = data.splits["all"]
     asked = Asked(whole.x, given.field, given.n_classes, seed)
     groups, seconds = timed(lambda: PEERS[system](asked))
@@ -175,17 +176,19 @@ def peer(given: FieldSet, seed: int, system: str, command: str) -> list[Line]:
     return [{**shared, "system": system, **scores(whole.y, known, groups), "seconds": seconds}]
 
 
-def lines_of(name: str, seed: int, systems: Sequence[str], command: str) -> list[Line]:
+def lines_of(name: str, seed: int, systems: Sequence[str]) -> list[Line]:
     """Run systems on a set; one that fails has a line that says so."""
+    given, words = SETS[name], "".join(f" --system {shlex.quote(system)}" for system in systems)
+    command = {"command": f"python benchmarks/field.py --set {name} --seed {seed}{words}"}
     try:
-        given = SETS[name]
-        found = own(given, seed, systems, command) if systems[0] in OWN else peer(given, seed, systems[0], command)
+        found = own(given, seed, systems) if systems[0] in OWN else peer(given, seed, systems[0])
     except InputError as error:
         why = portable(str(error))
     except Exception as error:  # a crash of one is no reason to stop the others
         traceback.print_exc()
         why = portable(f"crashed: {type(error).__name__}: {error}")
     else:
-        return [{**line, "ratio": line["seconds"] / max(line["kmeans_seconds"], 1e-3)} for line in found]
+        ratios = [{"ratio": line["seconds"] / max(line["kmeans_seconds"], 1e-3)} for line in found]
+        return [{**line, **ratio, **command} for line, ratio in zip(found, ratios, strict=True)]
     shared = {"set": name, "seed": seed, "field": given.field, "half": given.half, "n_components": given.n_classes}
-    return [{**shared, "system": system, "refused": why, **evidence(command)} for system in systems]
+    return [{**shared, "system": system, "refused": why, **evidence(), **command} for system in systems]

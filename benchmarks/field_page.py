@@ -131,7 +131,8 @@ CP-VAE with its defaults beside what a person would use in its place, on sets th
 tables, signals, pictures. Every number on this page comes from one file of results.
 
 ```sh
-python benchmarks/field.py      # seeds 0, 1 and 2; what has a line from the same code is not run again
+pip install 'cpvae[benchmarks]'
+python benchmarks/field.py            # all sets, seeds 0, 1 and 2; what has a line from the same code is not run again
 python benchmarks/field.py --render   # this page, from the file
 ```
 
