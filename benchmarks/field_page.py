@@ -132,7 +132,7 @@ tables, signals, pictures. Every number on this page comes from one file of resu
 
 ```sh
 pip install 'cpvae[benchmarks]'
-python benchmarks/field.py            # all sets, seeds 0, 1 and 2; what has a line from the same code is not run again
+python benchmarks/field.py            # all sets, seeds 0, 1 and 2; what has a line is not run again
 python benchmarks/field.py --render   # this page, from the file
 ```
 
@@ -151,10 +151,10 @@ The protocol, with the rule of what is a win, was fixed before the runs:
 - Recipes were compared on the development half: {", ".join(DEVELOPMENT)}.
   The other sets are the confirmation half.
 
-Peers get rows as a person would encode them (`benchmarks/field_peers.py`). Their encoding of tables, and the settings of
-StepMix, were settled after a look at the peers' accuracy on penguins, dermatology, heart.h and soybean. CP-VAE gets what
-`cpvae.datasets.load` reads. The tools of a field are Leiden for cells and documents, StepMix for tables, and k-means by dynamic time warping
-(tslearn) for signals; they have a column of their own and decide nothing.
+Peers get rows as a person would encode them (`benchmarks/field_peers.py`). Their encoding of tables, and the settings
+of StepMix, were settled after a look at the peers' accuracy on penguins, dermatology, heart.h and soybean. CP-VAE gets
+what `cpvae.datasets.load` reads. The tools of a field are Leiden for cells and documents, StepMix for tables, and
+k-means by dynamic time warping (tslearn) for signals; they have a column of their own and decide nothing.
 """
 
 
