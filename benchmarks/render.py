@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import field_page
 import matplotlib.pyplot as plt
 
 from cpvae.study import markdown
@@ -392,6 +393,12 @@ def large(page: str) -> str:
     return between(page, memory().replace("{}/", "../results/"))
 
 
+def fielded(page: str) -> str:
+    """`docs/field.md`, all of it."""
+    name = "field.jsonl"
+    return field_page.page(field_page.read(ROOT / "results" / name), f"../results/{name}")
+
+
 PAGES = {
     "README.md": rendered,
     "docs/results.md": measured,
@@ -399,6 +406,7 @@ PAGES = {
     "docs/benchmarks.md": benchmarked,
     "docs/scaling.md": scaled,
     "docs/large.md": large,
+    "docs/field.md": fielded,
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,24 +31,43 @@ class Found(Exception):
 
 
 @dataclass(frozen=True)
-class Alone:
-    """A start after which nothing follows."""
+class Told:
+    """A start that tells its categories, and the rows ``(n,)`` that have them, before they are used."""
 
     start: Start
+    told: Callable[[np.ndarray, np.ndarray], None]
 
     def epochs(self, task: Asked) -> int:
         return self.start.epochs(task)
 
-    def __call__(self, task: Asked) -> None:
+    def __call__(self, task: Asked) -> torch.Tensor | None:
         categories = self.start(task)
-        raise Found(None if categories is None else categories.numpy())
+        if categories is not None:
+            index = task.rows.index
+            rows = np.arange(len(task.rows)) if index is None else index.numpy(force=True)
+            self.told(rows, categories.numpy(force=True).astype(np.int64))
+        return categories
 
 
-class StartAlone(CPVAE):
-    """CP-VAE whose fit ends with its start."""
+class WithStart(CPVAE):
+    """CP-VAE that keeps the categories of its start, and the training rows ``(n,)`` that have them."""
+
+    start_rows_: np.ndarray | None = None
+    start_categories_: np.ndarray | None = None
 
     def _start(self) -> Start:
-        return Alone(super()._start())
+        return Told(super()._start(), self._keep_start)
+
+    def _keep_start(self, rows: np.ndarray, categories: np.ndarray) -> None:
+        self.start_rows_, self.start_categories_ = rows, categories
+
+
+class StartAlone(WithStart):
+    """CP-VAE whose fit ends with its start."""
+
+    def _keep_start(self, rows: np.ndarray, categories: np.ndarray) -> None:
+        super()._keep_start(rows, categories)
+        raise Found(categories)
 
 
 def categories(given: Task, k: int, seed: int) -> np.ndarray:

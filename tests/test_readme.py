@@ -106,6 +106,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/reproduction.md",
         "docs/clusters.md",
         "docs/benchmarks.md",
+        "docs/field.md",
         "docs/large.md",
         "docs/tables.md",
         "CONTRIBUTING.md",

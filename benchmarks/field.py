@@ -1,0 +1,136 @@
+"""CP-VAE with its defaults on sets of the field, beside its own start and what a person would use in its place.
+
+    python benchmarks/field.py --set penguins --seed 0 --out results/field.jsonl
+    python benchmarks/field.py --render
+
+Each set (`field_sets.SETS`), seed and system leaves a line in a file of lines of JSON. What has a line from the same
+code is not run again, so a run that was stopped goes on where it was. The sets lie in the folder `field` below
+`CPVAE_DATA`. The page that `--render` writes (`field_page`) has the protocol, and the rule of what is a win. A system
+whose package is missing is left out, which is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import subprocess
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import field_page
+from field_lines import lines_of
+from field_page import OWN, SYSTEMS, Line
+from field_peers import PEERS
+from field_sets import SETS
+
+from cpvae.files import append_line, check_writable, make_folders, write_atomic
+from cpvae.fitting.jobs import Done, Job, run
+
+ROOT = Path(__file__).parents[1]
+PAGE, RESULTS = ROOT / "docs" / "field.md", ROOT / "results" / "field.jsonl"
+SEEDS = (0, 1, 2)
+OWN_CODE = ("src/cpvae", "benchmarks/field_sets.py")
+PEER_CODE = ("benchmarks/field_peers.py", "benchmarks/field_sets.py")
+
+
+@functools.cache
+def code_of(*paths: str) -> str:
+    """Name the last commit that changed these files, with "+" where they differ from it; empty without a checkout."""
+
+    def git(*words: str) -> str:
+        try:
+            done = subprocess.run(["git", *words, "--", *paths], cwd=ROOT, capture_output=True, text=True, check=False)
+        except OSError:  # no git
+            return ""
+        return done.stdout.strip()
+
+    name = git("log", "-1", "--format=%h")
+    return name + "+" * bool(name and git("status", "--porcelain", "--untracked-files=no"))
+
+
+def code(system: str) -> str:
+    """Name the code behind a line."""
+    return code_of(*(OWN_CODE if system in OWN else PEER_CODE))
+
+
+def to_run(
+    sets: Sequence[str], seeds: Sequence[int], systems: Sequence[str], lines: Sequence[Line], force: bool
+) -> list[tuple[str, int, tuple[str, ...]]]:
+    """List what has no line from the same code yet: set, seed, and the systems of one job.
+
+    Code with changes that are not committed has no name, so what it gave is run again.
+    """
+    there = {field_page.key(line) for line in lines if line.get("code") == code(line["system"])}
+    found = []
+    for seed in seeds:
+        for name in sets:
+            asked = [one for one in systems if one in OWN or PEERS[one].suits(SETS[name].field)]
+            left = [one for one in asked if force or code(one)[-1:] in ("", "+") or (name, seed, one) not in there]
+            both = tuple(one for one in left if one in OWN)
+            found += [(name, seed, both)] if both else []
+            found += [(name, seed, (one,)) for one in left if one not in OWN]
+    return found
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Run what is asked and has no line yet."""
+    systems, sets = list(args.system or SYSTEMS), list(args.set or SETS)
+    absent = {one: PEERS[one].missing() for one in systems if one not in OWN} | {
+        one: SETS[one].missing() for one in sets
+    }
+    for name, why in absent.items():
+        if why:
+            print(f"{name} left out: {why}", flush=True)
+    systems, sets = ([one for one in names if not absent.get(one)] for names in (systems, sets))
+    make_folders(args.out.parent)
+    check_writable(args.out)
+    asked = to_run(sets, args.seed or SEEDS, systems, field_page.read(args.out), args.force)
+    codes = {system: code(system) for system in systems}
+    print(f"{len(asked)} to run, {args.jobs} at a time; lines go to {args.out}", flush=True)
+
+    def told(done: Done[list[Line]]) -> None:
+        for line in done.result():
+            append_line(args.out, json.dumps({**line, "code": codes[line["system"]], "warnings": done.warnings}))
+            print(said(line), flush=True)
+
+    jobs = [Job(f"{name}-{seed}-{'+'.join(some)}", partial(lines_of, name, seed, some)) for name, seed, some in asked]
+    run(jobs, args.jobs, told=told, advice="run the same command with fewer --jobs to go on")
+
+
+def said(line: Line) -> str:
+    """A line in words, for the terminal."""
+    head = f"{line['set']:22} seed {line['seed']}  {line['system']:13}"
+    if "refused" in line:
+        return f"{head} refused: {line['refused']}"
+    names = ("accuracy", "ari", "nmi")
+    told = "  ".join(f"{name} {line[name]:.3f}" for name in names if line[name] is not None)
+    bound = f"  bound {line['held_out_bound']:.2f}  {line['likelihood']}" if "held_out_bound" in line else ""
+    fit = f"  fit on its rows {line['fit_accuracy']:.3f}" if line.get("fit_accuracy") is not None else ""
+    return f"{head} {told}  {line['seconds']:.1f} s, {line['ratio']:.0f} x k-means{bound}{fit}"
+
+
+def render(out: Path, page: Path) -> None:
+    """Write the page from the file of lines."""
+    write_atomic(page, field_page.page(field_page.read(out), f"../results/{out.name}"))
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", action="append", choices=list(SETS), help="one of the sets; may be repeated")
+    parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0, 1 and 2")
+    parser.add_argument("--system", action="append", choices=SYSTEMS, help="may be repeated; by default all")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--force", action="store_true", help="run again what has a line")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the file of lines")
+    parser.add_argument("--render", nargs="?", type=Path, const=PAGE, help="write the page from the file, run nothing")
+    args = parser.parse_args(words)
+    if args.render:
+        render(args.out, args.render)
+    else:
+        measure(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The field benchmark: a set is run and scored, what has a line is not run again, and the page puts losses first."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import field
+import field_lines
+import field_page
+import field_peers
+import field_sets
+from starts import Found, StartAlone, WithStart
+
+TINY = {"hidden": (8,), "latent_dim": 2, "max_epochs": 3}
+FAST = ("k-means", "GMM diag")
+
+
+@pytest.fixture
+def penguins(tmp_path, monkeypatch):
+    """A folder of the field with birds made up: three species, 60 rows, a column that numbers them, missing cells."""
+    random = np.random.default_rng(0)
+    species = np.repeat(["a", "b", "c"], 20)
+    frame = pd.DataFrame(
+        {
+            "rownames": np.arange(1, 61),
+            "species": species,
+            "island": np.where(species == "a", "east", "west"),
+            "bill": random.normal(size=60) + 6 * (species == "b") + 12 * (species == "c"),
+        }
+    )
+    frame.loc[[3, 30], "bill"] = np.nan
+    folder = tmp_path / "field" / "tables"
+    folder.mkdir(parents=True)
+    frame.to_csv(folder / "penguins.csv", index=False)
+    monkeypatch.setenv("CPVAE_DATA", str(tmp_path))
+    whole = field_lines.estimator_for
+    monkeypatch.setattr(field_lines, "estimator_for", lambda data, name, params: whole(data, name, params | TINY))
+    monkeypatch.setattr(field, "code_of", lambda *paths: "c0de")
+    return tmp_path
+
+
+def measure(out, *others, systems=("cpvae", "start", *FAST)):
+    words = ["--set", "penguins", "--seed", "0", "--out", str(out), *others]
+    field.main([*words, *(word for system in systems for word in ("--system", system))])
+
+
+def test_a_set_is_run_scored_and_rendered_and_not_run_again(penguins, capsys):
+    out = penguins / "field.jsonl"
+    measure(out)
+    lines = {line["system"]: line for line in field_page.read(out)}
+    assert set(lines) == {"cpvae", "start", *FAST}
+    own = lines["cpvae"]
+    assert (own["n_rows"], own["n_components"], own["n_judged"]) == (60, 3, 60)
+    assert own["likelihood"] == "columns"
+    assert "table" in own["why"]
+    assert np.isfinite(own["held_out_bound"])
+    assert own["ratio"] == own["seconds"] / max(own["kmeans_seconds"], 1e-3)
+    assert lines["k-means"]["accuracy"] > 0.9
+    assert lines["start"]["n_judged"] == 54  # the rows that the fit learned from
+    assert {"fit_accuracy", "fit_ari", "fit_nmi"} <= set(lines["start"])
+    assert all({"commit", "versions", "device", "command", "code"} <= set(line) for line in lines.values())
+
+    capsys.readouterr()
+    measure(out)
+    assert "0 to run" in capsys.readouterr().out
+    measure(out, "--force", systems=("k-means",))
+    assert len(out.read_text().splitlines()) == 5
+    assert len(field_page.read(out)) == 4  # of two lines of one thing the last
+
+    page = penguins / "field.md"
+    field.main(["--out", str(out), "--render", str(page)])
+    assert "| penguins |" in page.read_text()
+    assert "Without a verdict" in page.read_text()  # not all peers were run
+
+
+def test_what_fails_has_a_line_that_says_why_and_names_no_folder_of_this_machine(penguins):
+    path = penguins / "field" / "tables" / "penguins.csv"
+    path.write_text("species,x\na,1\na,1\nb,1\nb,1\nb,1\n")
+    measure(penguins / "field.jsonl", systems=("cpvae", "start"))
+    lines = field_page.read(penguins / "field.jsonl")
+    assert {line["system"] for line in lines} == {"cpvae", "start"}
+    assert all(line["refused"] and str(penguins) not in line["refused"] for line in lines)
+
+
+def test_an_absent_set_and_an_absent_package_are_left_out(penguins, monkeypatch, capsys):
+    absent = field_peers.Peer(field_peers.k_means, modules=(("no_such_module", "no-such-package"),))
+    monkeypatch.setitem(field_peers.PEERS, "UMAP+GMM", absent)
+    measure(penguins / "field.jsonl", "--set", "GunPoint", systems=("UMAP+GMM",))
+    said = capsys.readouterr().out
+    assert "UMAP+GMM left out: needs no-such-package: pip install no-such-package" in said
+    assert "GunPoint left out: " in said
+    assert "0 to run" in said
+
+
+def test_code_that_is_not_committed_is_run_again(monkeypatch):
+    lines = [{"set": "penguins", "seed": 0, "system": "k-means", "code": "c0de+"}]
+    monkeypatch.setattr(field, "code_of", lambda *paths: "c0de+")
+    assert field.to_run(["penguins"], [0], ["k-means"], lines, force=False) == [("penguins", 0, ("k-means",))]
+
+
+def test_the_start_alone_is_the_start_of_the_fit(penguins):
+    rows = pd.read_csv(penguins / "field" / "tables" / "penguins.csv").drop(columns=["rownames", "species"])
+    fitted = WithStart(3, random_state=0, **TINY).fit(rows)
+    alone = StartAlone(3, random_state=0, **TINY)
+    with pytest.raises(Found):
+        alone.fit(rows)
+    np.testing.assert_array_equal(fitted.start_categories_, alone.start_categories_)
+    np.testing.assert_array_equal(fitted.start_rows_, alone.start_rows_)
+
+
+def test_rows_without_a_label_are_left_out_of_scores():
+    y = np.array(["a", "a", "b", "(none)"])
+    known = field_sets.labelled(y, 4)
+    found = field_lines.scores(y, known, np.array([1, 1, 0, 0]))
+    assert (found["n_judged"], found["accuracy"]) == (3, 1.0)
+    assert field_lines.scores(None, field_sets.labelled(None, 4), np.zeros(4))["accuracy"] is None
+
+
+def made(name, system, accuracy, seed=0, **others):
+    """A line as a run would have left it."""
+    scores = {"accuracy": accuracy, "ari": accuracy, "nmi": accuracy, "n_judged": 10}
+    about = {"n_rows": 10, "n_columns": 2, "n_components": field_sets.SETS[name].n_classes}
+    where = {"commit": "c0de", "device": "cpu", "seconds": 2.0, "ratio": 20.0}
+    fit = {"likelihood": "columns", "why": "a table", "held_out_bound": -1.0} if system == "cpvae" else {}
+    return {"set": name, "seed": seed, "system": system, **scores, **about, **where, **fit, **others}
+
+
+def test_the_page_has_losses_first_and_medians_over_seeds():
+    own = {"penguins": (0.9, 0.5, 0.8), "ORL": (0.7, 0.7, 0.7), "heart.h": (0.805, 0.805, 0.805)}
+    lines = [made(name, "cpvae", value, seed) for name, values in own.items() for seed, value in enumerate(values)]
+    lines += [made(name, peer, 0.6) for name in own for peer in field_page.GENERAL]
+    lines += [made("heart.h", "UMAP+GMM", 0.81), made("penguins", "GMM full", 0.95), made("penguins", "StepMix", 0.99)]
+    lines += [made("ORL", "start", 0.75, fit_accuracy=0.7)]
+    lines = list({field_page.key(line): line for line in lines}.values())
+    verdicts = {one.name: one for one in field_page.verdicts(lines)}
+    assert {name: one.outcome for name, one in verdicts.items()} == {"penguins": "loss", "heart.h": "tie", "ORL": "win"}
+    assert verdicts["penguins"].difference == pytest.approx(0.8 - 0.95)  # StepMix has a column of its own
+    assert verdicts["ORL"].start_less_fit == pytest.approx(0.05)
+    text = field_page.page(lines, "../results/field.jsonl")
+    places = [text.index(f"| {name}, ") for name in ("penguins", "heart.h", "ORL")]
+    heads = [text.index(f"## {title}") for title in ("Losses", "Ties", "Wins")]
+    assert heads[0] < places[0] < heads[1] < places[1] < heads[2] < places[2]
+    assert "| all | 3 | 1 | 1 | 1 | 1 of 1 |" in text
+    assert "**0.800** (0.500 to 0.900; 3)" in text
+    assert "0.990 StepMix" in text
+
+
+def test_a_refused_fit_is_a_loss_and_a_refused_peer_is_none():
+    lines = [{"set": "heart.h", "seed": 0, "system": "cpvae", "refused": "a | b", "commit": "c0de", "device": "cpu"}]
+    lines += [made("heart.h", peer, 0.6) for peer in field_page.GENERAL[1:]]
+    lines += [{**lines[0], "system": field_page.GENERAL[0]}]
+    (one,) = field_page.verdicts(lines)
+    assert one.judged
+    assert (one.outcome, one.difference) == ("loss", -0.6)
+    assert "a &#124; b" in field_page.page(lines, "../results/field.jsonl")
+
+
+def test_the_rule_of_a_win():
+    assert [field_page.outcome(value, 0.9) for value in (0.911, 0.91, 0.9, 0.89, 0.889)] == [
+        "win",
+        "tie",
+        "tie",
+        "tie",
+        "loss",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["counts", "signals", "images"])
+def test_rows_become_points_without_gaps(kind):
+    random = np.random.default_rng(0)
+    x = {
+        "counts": random.poisson(1.0, (12, 30)),
+        "signals": random.normal(size=(12, 2, 9)),
+        "images": random.integers(0, 256, (12, 1, 6, 6)),
+    }[kind]
+    if kind == "signals":
+        x[0, :, 5:] = np.nan
+    points = field_peers.encode("cells" if kind == "counts" else kind, x, seed=0)
+    assert points.shape[0] == 12
+    assert np.isfinite(points).all()
+
+
+def test_every_set_is_in_one_half_and_the_lines_are_json():
+    assert set(field_sets.DEVELOPMENT) <= set(field_sets.SETS)
+    assert len(field_sets.SETS) == 22
+    assert json.loads(json.dumps(made("ORL", "cpvae", 0.5)))["set"] == "ORL"
