@@ -123,6 +123,7 @@ def prepare(
     refuse_one_row(rows)
     estimator._look_at(rows)
     choice = _choose(estimator, array)
+    estimator.likelihood_ = choice.name
     likelihood = likelihoods.make(choice.name, rows, estimator._form(), valid).to(place)
     _refuse_too_large(estimator, likelihood, place)
     return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds)

@@ -153,7 +153,9 @@ class CPVAE(Clusterer):
                 f"init='spectrum' for rows taken for {self.kind_}: expected signals (n, channels, time); reshape "
                 "them, or leave init at 'auto'"
             )
-        return choose(self._form().shape, self._stationary) if self.init == "auto" else STARTS[self.init]
+        if self.init != "auto":
+            return STARTS[self.init]
+        return choose(self._form().shape, self._stationary, counts=self.likelihood_ == "counts")
 
     _time_tells = 1.0  # of what was not looked at, nothing is changed
 

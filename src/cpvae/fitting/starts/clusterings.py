@@ -20,6 +20,7 @@ MANY = 20  # components beyond which a mixture would leave some empty, and k-mea
 MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
 TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
+UMAP_EPOCHS = 200  # what UMAP takes for more than 10,000 rows; for fewer it takes 500, which find the same groups
 NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 
 
@@ -86,6 +87,7 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
             n_neighbors=neighbours,
             n_components=min(10, points.shape[1]),
             min_dist=0.0,
+            n_epochs=UMAP_EPOCHS,
             random_state=random.randint(2**31 - 1),
             n_jobs=1,
         ).fit_transform(points)
