@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 
 from cpvae import CPVAE, InputError
+from cpvae.data.augment import Roll
 from cpvae.data.containers import as_rows
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
@@ -92,7 +93,7 @@ def test_signals_are_not_turned_like_pictures():
     model = CPVAE(2, **SMALL).fit(x)
     assert model.image_shape_ is None
     assert model.signal_shape_ == (32, 64)
-    assert model._augment() is None
+    assert model._augment() == Roll((32, 64))  # moved in time alone
     assert model.sample(3)[0].shape == (3, 32, 64)
     model.predict(np.abs(x[:1]).clip(0, 1))  # as signals, though these alone would pass for pictures
 
