@@ -154,9 +154,12 @@ def test_output_through_a_link_and_without_remains(place):
 def test_names_in_files_cannot_control_the_terminal(place):
     odd = "\x1b]0;owned\x07a\x9b2J\u202e"
     shown = "\\x1b]0;owned\\x07a\\x9b2J\\u202e"
-    pd.DataFrame({odd: range(30), "b": ["x", "y"] * 15}).to_csv("e.csv", index=False)
+    frame = pd.DataFrame({odd: range(30), f"{odd}b": np.arange(30) / 7, ":warning:": ["x", "y"] * 15})
+    frame.to_csv("e.csv", index=False)
     answer = done("fit", "e.csv", "--out", "run", *(option for option in TINY if option != "--quiet"))
-    assert shown in answer.err
+    assert f"{shown}b: numeric" in answer.err
+    assert f"'{shown}' (identifier)" in answer.err
+    assert ":warning:: categorical" in answer.err
     assert odd not in answer.err + answer.out
     np.savez("e.npz", **{odd: np.ones((3, 2)), "b": np.ones(3)})
     assert shown in refused("fit", "e.npz", "--out", "new", *TINY)
