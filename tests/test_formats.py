@@ -200,8 +200,11 @@ def test_sparse_npz(tmp_path):
     np.testing.assert_array_equal(split.x.toarray(), COUNTS)
     holed = sparse.csr_matrix(COUNTS)
     holed.data[-1] = np.nan
+    sparse.save_npz(tmp_path / "a.npz", holed)  # a missing cell is one, whatever holds it
+    assert np.isnan(whole(tmp_path / "a.npz")[0].x.toarray()).sum() == 1
+    holed.data[-1] = np.inf
     sparse.save_npz(tmp_path / "a.npz", holed)
-    assert "a sparse matrix, missing value (NaN) at index [5, " in refusal(tmp_path / "a.npz")
+    assert "a sparse matrix, infinity at index [5, " in refusal(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(("library", "name"), [("h5py", "a.h5"), ("anndata", "a.h5ad")])
@@ -448,6 +451,8 @@ def test_pictures_of_another_size_go_through_all_commands(tmp_path):
     assert pd.read_csv(out)["name"].tolist()[:2] == ["0.png", "1.png"]
     assert "resized to 9 x 9" in done("evaluate", run, tmp_path / "a", "--json").err
     done("report", run)
+    done("fit", tmp_path / "a", "--out", tmp_path / "wide", "--size", "8x10", *SMALL)
+    done("fit", tmp_path / "a", "--out", tmp_path / "wide", "--resume", "--quiet")
     said = call("fit", tmp_path / "a", "--out", tmp_path / "new", "--size", "big").err
     assert "--size 'big': expected pixels a side, such as 32" in said
 

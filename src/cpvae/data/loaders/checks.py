@@ -123,7 +123,7 @@ def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
 
     Raises:
         InputError: another number of dimensions, fewer than two rows, no features, a dtype that is not a number, an
-            infinity, an absolute value above 1e30, NaN in a table that has names, in images or in a sparse matrix.
+            infinity, an absolute value above 1e30, NaN in a table that has names or in images.
     """
     if not isinstance(x, np.ndarray):
         return _check_sparse(x, where)
@@ -145,7 +145,7 @@ def _check_sparse(x: Any, where: object) -> Any:
     rows = SparseRows(x)
     rows.data = numeric(rows.data, where)
     check_rows(len(rows), where)
-    found = first_beyond(rows.data, missing=False)
+    found = first_beyond(rows.data)
     if found is not None:
         at = found[0]
         row, column = int(np.searchsorted(rows.indptr, at, "right")) - 1, int(rows.indices[at])
