@@ -151,6 +151,13 @@ def test_records_and_dates_make_a_table():
     assert [column.kind for column in CPVAE(2, **SMALL).fit(days).schema_.columns] == ["date", "date"]
 
 
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame])
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e29])
+def test_numbers_of_any_size_can_be_fitted_and_scored(size, container):
+    x = container(size * np.random.default_rng(0).random((20, 3)))
+    assert np.isfinite(CPVAE(2, **SMALL).fit(x).score(x))
+
+
 def test_rows_turned_around():
     x = np.random.default_rng(0).normal(size=(20, 3))
     turned = x[::-1, ::-1]
