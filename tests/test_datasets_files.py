@@ -109,9 +109,9 @@ def test_shapes(shape, expected, tmp_path):
         (np.zeros((1, 3)), "1 row; at least 2 are needed"),
         (np.zeros((5, 0)), "an array of shape (5, 0), without values"),
         (np.zeros((5, 2), complex), "dtype complex128; expected real numbers"),
-        (np.array([["a", "b"], ["c", "d"]]), "dtype <U1; expected real numbers"),
-        (np.zeros((5, 2), "M8[s]"), "dtype datetime64[s]; expected real numbers"),
-        (np.zeros(5, [("a", "f4")]), "expected real numbers"),
+        (np.array(["a", "b"]), "dtype <U1; expected real numbers"),
+        (np.zeros((5, 2, 2), "M8[s]"), "dtype datetime64[s]; expected real numbers"),
+        (np.zeros((5, 2), [("a", "f4")]), "expected real numbers"),
         (np.array([[1, 2], [3, None]]), "an array of Python objects, which would have to be unpickled"),
     ],
 )

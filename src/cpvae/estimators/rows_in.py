@@ -218,6 +218,8 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         return Schema.infer(frame, asked)
     if likelihood != "auto" or given.kind not in ("table", "matrix"):
         return None
+    if given.kind == "matrix" and isinstance(given.flat, pd.DataFrame):
+        _refuse_text(given.flat, likelihood)
     if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(_numbers(given.flat))):
         return None
     frame = as_frame(given.flat)

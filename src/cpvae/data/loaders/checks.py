@@ -113,7 +113,8 @@ def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
     """Check that data have a legal shape, dtype and range.
 
     Args:
-        x: (n,), (n, features), (n, a, b) or four dimensions; or a sparse matrix.
+        x: (n,), (n, features), (n, a, b) or four dimensions; or a sparse matrix. Records, and text or dates in two
+            dimensions, are the cells of a table and come as they are.
         where: what the messages call it.
         names: names of the columns of a table.
 
@@ -127,6 +128,9 @@ def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
     """
     if not isinstance(x, np.ndarray):
         return _check_sparse(x, where)
+    if (x.dtype.names is not None and x.ndim == 1) or (x.dtype.kind in "USM" and x.ndim == 2):
+        check_rows(len(x), where)
+        return x  # records, text or dates: a table, whose columns are looked at one by one
     x = numeric(x, where)
     if not 1 <= x.ndim <= 4:
         raise input_error(

@@ -131,7 +131,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
         if given.kind == "images":
             check_values(given.values, path)
         splits[name] = Split(given.values, split.y, split.row_names)
-    names = None if kind in ("images", "signals") else opened.names
+    names = None if kind in ("images", "signals") else given.names or opened.names
     return Opened(splits, kind, names, tuple(notes), opened.labelled)
 
 
