@@ -119,6 +119,12 @@ def test_progress_is_plain_and_on_standard_error(place, monkeypatch):
     assert not re.search(r"[\x1b\r]", fit.err + fit.out)
 
 
+def test_a_backend_of_matplotlib_that_does_not_exist_is_not_asked_for(place, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "nope")
+    done("data", "list")
+    assert "MPLBACKEND" not in os.environ  # matplotlib, which is not imported yet, would refuse it
+
+
 def test_without_arguments_the_help_is_shown(place):
     for arguments in ((), ("data",)):
         answer = done(*arguments)

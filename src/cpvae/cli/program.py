@@ -56,6 +56,7 @@ def main() -> NoReturn:
     sys.unraisablehook = _insist
     warnings.showwarning = _show_warning
     keep_freed()
+    os.environ.pop("MPLBACKEND", None)  # figures have canvases of their own; matplotlib refuses a name it does not know
     arguments = sys.argv[1:]
     try:
         check_environment()
