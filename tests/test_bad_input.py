@@ -623,6 +623,22 @@ def test_links_in_a_run_folder_lead_to_no_file_of_ours(shop):
     assert (shop / "precious").read_text() == "mine"
 
 
+@pytest.mark.parametrize("elsewhere", ["empty", "nosuch", "t.csv"])
+def test_restarts_are_written_into_the_folder_of_the_run_and_nowhere_else(elsewhere, shop):
+    (shop / "empty").mkdir()
+    shutil.copytree("run", "begun")
+    for name in ("new", "begun"):
+        (shop / name).mkdir(exist_ok=True)
+        os.symlink(shop / elsewhere, shop / name / "restart-0")
+    before = tree(shop)
+    for name, *options in (("new", "--restarts", 2), ("begun", "--resume")):
+        message = refused("fit", "t.csv", "--out", name, *SMALL, *options)
+        assert f"{name} holds restart-0, which should be a folder and is a link or a file" in message
+    with pytest.raises(InputError, match="holds restart-0"):
+        CPVAE(3, **PLAIN).fit(table(), out="begun", resume=True)
+    assert tree(shop) == before
+
+
 def full_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """From now on there is no room for a file of that name."""
 
@@ -703,7 +719,8 @@ def test_resume_with_something_else(shop):
         ("im.npz",): "holds a run with another data (features: 3 there, 16 asked)",
         ("t.csv", "-k", 4): "n_components: 3 there, 4 asked",
         ("t.csv", "--epochs", 7): "holds a run that has finished, of 1 epochs, not 7 epochs",
-        ("t.csv", "--model", "vae"): "model 'vae' has no option",
+        ("t.csv", "--model", "vae"): "holds a run with another estimator (cpvae there, vae asked)",
+        ("t.csv", "--model", "vea"): "did you mean 'vae'?",
     }.items():
         assert expected in refused("fit", *arguments, "--out", "run", "--resume", "--quiet")
 
@@ -726,6 +743,10 @@ CONFIGS: dict[str, Callable[[dict[str, Any]], object]] = {
     "zero as version": config_with(format_version=0),
     "about": config_with(about=5),
     "source": config_with(about={"source": 5}),
+    "reading": config_with(about={"source": "t.csv", "reading": 5}),
+    "reading of text": config_with(about={"source": "t.csv", "reading": "x"}),
+    "unknown reading": config_with(about={"source": "t.csv", "reading": {"root": "/"}}),
+    "warnings": config_with(warnings=5),
     "params": config_with(params=[1]),
     "estimator": config_with(estimator=["CPVAE"]),
     "data": config_with(data=5),

@@ -119,6 +119,12 @@ def test_progress_is_plain_and_on_standard_error(place, monkeypatch):
     assert not re.search(r"[\x1b\r]", fit.err + fit.out)
 
 
+def test_a_backend_of_matplotlib_that_does_not_exist_is_not_asked_for(place, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "nope")
+    done("data", "list")
+    assert "MPLBACKEND" not in os.environ  # matplotlib, which is not imported yet, would refuse it
+
+
 def test_without_arguments_the_help_is_shown(place):
     for arguments in ((), ("data",)):
         answer = done(*arguments)
@@ -154,9 +160,12 @@ def test_output_through_a_link_and_without_remains(place):
 def test_names_in_files_cannot_control_the_terminal(place):
     odd = "\x1b]0;owned\x07a\x9b2J\u202e"
     shown = "\\x1b]0;owned\\x07a\\x9b2J\\u202e"
-    pd.DataFrame({odd: range(30), "b": ["x", "y"] * 15}).to_csv("e.csv", index=False)
+    frame = pd.DataFrame({odd: range(30), f"{odd}b": np.arange(30) / 7, ":warning:": ["x", "y"] * 15})
+    frame.to_csv("e.csv", index=False)
     answer = done("fit", "e.csv", "--out", "run", *(option for option in TINY if option != "--quiet"))
-    assert shown in answer.err
+    assert f"{shown}b: numeric" in answer.err
+    assert f"'{shown}' (identifier)" in answer.err
+    assert ":warning:: categorical" in answer.err
     assert odd not in answer.err + answer.out
     np.savez("e.npz", **{odd: np.ones((3, 2)), "b": np.ones(3)})
     assert shown in refused("fit", "e.npz", "--out", "new", *TINY)

@@ -401,9 +401,21 @@ def test_an_evaluation_left_by_another_fit_is_not_believed(shop):
     assert figures(json.loads(done(*AGAIN, "--json").out)) == figures(expected)
 
 
-def test_an_evaluation_that_is_damaged_is_made_again(shop):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: '{"protocol": {',
+        lambda kept: "[1]",
+        lambda kept: json.dumps({**kept, "values": [1]}),
+        lambda kept: json.dumps({**kept, "values": {}}),
+        lambda kept: json.dumps({**kept, "values": {**kept["values"], "negative_elbo": "x"}}),
+        lambda kept: json.dumps({**kept, "values": {f"{key}_": value for key, value in kept["values"].items()}}),
+    ],
+)
+def test_an_evaluation_that_is_damaged_is_made_again(damage, shop):
     expected = json.loads((shop / "printed").read_text())
-    (shop / "cmp" / "vae-seed0" / EVALUATION).write_text('{"protocol": {')
+    path = shop / "cmp" / "vae-seed0" / EVALUATION
+    path.write_text(damage(json.loads(path.read_text())))
     assert figures(json.loads(done(*AGAIN, "--json").out)) == figures(expected)
 
 

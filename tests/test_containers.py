@@ -145,6 +145,50 @@ def test_a_wide_table_of_counts_is_one_though_single_columns_look_like_levels():
         assert list(model.sample(2)[0].columns) == list(model.schema_.names)
 
 
+def test_records_and_dates_make_a_table():
+    given = as_rows(np.array([(1.5, "x"), (2.5, "y")], [("a", "f4"), ("b", "U1")]))
+    assert (given.kind, given.names) == ("table", ("a", "b"))
+    days = np.datetime64("2024-01-01") + np.random.default_rng(0).integers(0, 500, (20, 2))
+    assert [column.kind for column in CPVAE(2, **SMALL).fit(days).schema_.columns] == ["date", "date"]
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame])
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e29])
+def test_numbers_of_any_size_can_be_fitted_and_scored(size, container):
+    x = container(size * np.random.default_rng(0).random((20, 3)))
+    assert np.isfinite(CPVAE(2, **SMALL).fit(x).score(x))
+
+
+def test_rows_turned_around():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    turned = x[::-1, ::-1]
+    model = CPVAE(2, **SMALL).fit(turned)
+    np.testing.assert_array_equal(model.score_samples(turned), model.score_samples(turned.copy()))
+
+
+@pytest.mark.parametrize("container", [np.asarray, list, torch.tensor, sparse.csr_matrix])
+def test_what_is_no_number_is_named_with_its_place(container):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    model = CPVAE(2, **SMALL).fit(x)
+    x[3, 1] = np.inf
+    for refuse in (CPVAE(2, **SMALL).fit, model.predict):
+        with pytest.raises(
+            InputError, match=r"^infinity in column 1, row 3 \(counted from 0\): expected at most 1e\+30"
+        ):
+            refuse(container(x))
+    x[3, 1] = np.nan
+    with pytest.raises(InputError, match=r"^a missing cell in column 1, row 3 \(counted from 0\); expected numbers"):
+        model.predict(container(x))
+
+
+@pytest.mark.parametrize("container", [np.asarray, list, torch.tensor, sparse.csr_matrix, lambda x: x.astype(object)])
+def test_complex_numbers_are_refused_in_a_line(container):
+    x = 1j * np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(InputError, match=r"^(Complex data not supported: |cells of dtype )complex128") as error:
+        CPVAE(2, **SMALL).fit(container(x))
+    assert len(str(error.value)) < 250
+
+
 def test_text_makes_a_table():
     given = as_rows([[1.5, "red"], [None, "blue"]])
     assert given.kind == "table"

@@ -109,9 +109,9 @@ def test_shapes(shape, expected, tmp_path):
         (np.zeros((1, 3)), "1 row; at least 2 are needed"),
         (np.zeros((5, 0)), "an array of shape (5, 0), without values"),
         (np.zeros((5, 2), complex), "dtype complex128; expected real numbers"),
-        (np.array([["a", "b"], ["c", "d"]]), "dtype <U1; expected real numbers"),
-        (np.zeros((5, 2), "M8[s]"), "dtype datetime64[s]; expected real numbers"),
-        (np.zeros(5, [("a", "f4")]), "expected real numbers"),
+        (np.array(["a", "b"]), "dtype <U1; expected real numbers"),
+        (np.zeros((5, 2, 2), "M8[s]"), "dtype datetime64[s]; expected real numbers"),
+        (np.zeros((5, 2), [("a", "f4")]), "expected real numbers"),
         (np.array([[1, 2], [3, None]]), "an array of Python objects, which would have to be unpickled"),
     ],
 )
@@ -207,7 +207,7 @@ def test_whole_float_labels_are_integers():
         ("y.npy", np.zeros(4, complex), "labels are dtype complex128"),
         ("y.txt", "1\n2\n3\n", "labels of shape (3,)"),
         ("y.csv", "a,b\n1,2\n", "labels in several columns (a,b); expected one column"),
-        ("y.txt", b"\xff\xfe1\n", "in UTF-8"),
+        ("y.txt", b"1\x00\xff\n", "it holds characters that no text has"),
         ("y.json", "[1]", "not a file of labels; expected .npy, IDX, or .csv / .txt with one column"),
         ("y.npy", b"", "an empty file (0 bytes)"),
         ("z.npy", None, "no such file of labels; did you mean 'x.npy'?"),
@@ -222,6 +222,13 @@ def test_label_file_refused(name, content, message, tmp_path):
     text = refusal(path, labels=str(tmp_path / name))
     assert text.startswith(str(tmp_path / name))
     assert message in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_label_file_in_any_encoding_that_a_table_may_have(encoding, tmp_path):
+    path = saved(tmp_path / "x.npy", RNG.random((4, 2)))
+    (tmp_path / "y.txt").write_text("grün\nrot\ngrün\nrot\n", encoding=encoding)
+    assert load(path, labels=str(tmp_path / "y.txt")).splits["all"].y.tolist() == ["grün", "rot", "grün", "rot"]
 
 
 # -------------------------------------------------------------------- .npz

@@ -42,6 +42,7 @@ from cpvae.probability import recipes
 from cpvae.probability.expectations import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.objectives import Bound
+from test_cli import refused
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without torch.distributed")
 torch.set_num_threads(1)
@@ -301,6 +302,26 @@ def test_other_commands_are_refused_by_several_processes(monkeypatch):
         program._refuse_several(["compare", "digits"])
     program._refuse_several(["fit", "digits"])
     assert runs.command("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE='abc'"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE='0'"),
+        ({"WORLD_SIZE": "-1", "RANK": "x"}, "WORLD_SIZE='-1', RANK='x'"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK='2'"),
+        ({"WORLD_SIZE": "2", "MASTER_PORT": "none"}, "MASTER_PORT='none'"),
+        ({"WORLD_SIZE": "2", "LOCAL_RANK": "x"}, "LOCAL_RANK='x'"),
+    ],
+)
+def test_an_environment_that_names_no_processes_is_refused(told, said, monkeypatch, tmp_path):
+    for name, value in {"RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "29500", **told}.items():
+        monkeypatch.setenv(name, value)
+    message = refused("fit", "digits", "--out", tmp_path / "run")
+    assert message.startswith(f"{said} in the environment: expected the whole numbers that torchrun sets")
+    with pytest.raises(InputError, match="in the environment"):
+        world.__wrapped__()  # anew: it is asked once in a process
 
 
 def test_the_command_under_torchrun_prints_once_and_stops_with_its_state_saved(tmp_path):

@@ -267,10 +267,10 @@ def test_save_refuses_what_is_no_picture(tmp_path: Path) -> None:
 
 
 def test_svg_takes_colours_from_the_page_and_nothing_from_outside() -> None:
-    names = ["<script>alert(1)</script>", "a & b", "$x_{", "漢字"]
+    names = ["<script>alert(1)</script>", "a & b", "$x_{", "漢字", "\x1b[2J\x00\u202e"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        text = figures.svg(figures.profiles({"rows": np.random.RandomState(0).normal(size=(9, 4))}, names))
+        text = figures.svg(figures.profiles({"rows": np.random.RandomState(0).normal(size=(9, 5))}, names))
     assert text.startswith("<svg")
     assert "http" not in text
     assert "<script" not in text
@@ -278,6 +278,7 @@ def test_svg_takes_colours_from_the_page_and_nothing_from_outside() -> None:
     assert "a &amp; b" in text
     assert "$x_{" in text
     assert "漢字" in text
+    assert r"\x1b[2J\x00\u202e" in text
     assert "var(--ink)" in text
     assert figures.INK not in text
 

@@ -86,7 +86,7 @@ def test_mat_refused(tmp_path):
     savemat(tmp_path / "a.mat", {"A": np.eye(3), "B": np.eye(3)})
     assert "holds the arrays A, B; expected 'x'" in refusal(tmp_path / "a.mat")
     savemat(tmp_path / "a.mat", {"s": {"x": np.eye(3)}})
-    assert "'s' is of MATLAB's type struct; expected variables of numbers" in refusal(tmp_path / "a.mat")
+    assert "'s' is 1 x 1 of MATLAB's type struct; expected variables of numbers" in refusal(tmp_path / "a.mat")
     (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file, but not really" * 9)
     assert "cannot be read as a MATLAB file" in refusal(tmp_path / "a.mat")
 
@@ -200,8 +200,26 @@ def test_sparse_npz(tmp_path):
     np.testing.assert_array_equal(split.x.toarray(), COUNTS)
     holed = sparse.csr_matrix(COUNTS)
     holed.data[-1] = np.nan
+    sparse.save_npz(tmp_path / "a.npz", holed)  # a missing cell is one, whatever holds it
+    assert np.isnan(whole(tmp_path / "a.npz")[0].x.toarray()).sum() == 1
+    holed.data[-1] = np.inf
     sparse.save_npz(tmp_path / "a.npz", holed)
-    assert "a sparse matrix, missing value (NaN) at index [5, " in refusal(tmp_path / "a.npz")
+    assert "a sparse matrix, infinity at index [5, " in refusal(tmp_path / "a.npz")
+
+
+def test_records_text_and_dates_in_arrays_make_tables(tmp_path):
+    records = np.array([(k / 7, k % 3, "uv"[k % 2]) for k in range(9)], [("a", "f4"), ("b", "i4"), ("c", "U1")])
+    np.save(tmp_path / "a.npy", records)
+    split, data = whole(tmp_path / "a.npy")
+    assert (data.kind, data.feature_names, len(split.x)) == ("table", ("a", "b", "c"), 9)
+    text = np.array([["1.5", "u"], ["2.5", "v"], ["3.5", "u"]])
+    np.savez(tmp_path / "a.npz", x_train=text, x_test=text[:2])
+    data = load(tmp_path / "a.npz")
+    assert [split.x["0"].tolist() for split in data.splits.values()] == [[1.5, 2.5, 3.5], [1.5, 2.5]]
+    np.save(tmp_path / "b.npy", np.datetime64("2024-01-01") + np.arange(6).reshape(3, 2))
+    assert whole(tmp_path / "b.npy")[1].kind == "table"
+    said = call("fit", tmp_path / "a.npy", "--kind", "matrix", "--out", tmp_path / "run", *SMALL)
+    assert (said.code, said.err.partition(";")[0]) == (2, "error: column 'c' holds text")
 
 
 @pytest.mark.parametrize(("library", "name"), [("h5py", "a.h5"), ("anndata", "a.h5ad")])
@@ -448,6 +466,8 @@ def test_pictures_of_another_size_go_through_all_commands(tmp_path):
     assert pd.read_csv(out)["name"].tolist()[:2] == ["0.png", "1.png"]
     assert "resized to 9 x 9" in done("evaluate", run, tmp_path / "a", "--json").err
     done("report", run)
+    done("fit", tmp_path / "a", "--out", tmp_path / "wide", "--size", "8x10", *SMALL)
+    done("fit", tmp_path / "a", "--out", tmp_path / "wide", "--resume", "--quiet")
     said = call("fit", tmp_path / "a", "--out", tmp_path / "new", "--size", "big").err
     assert "--size 'big': expected pixels a side, such as 32" in said
 

@@ -13,6 +13,7 @@ from cpvae.data.cells import read_frame
 from cpvae.data.dates import find_format, from_days, to_days
 from cpvae.data.kinds import LeftOut, column_of
 from cpvae.data.schema import Column, Schema
+from cpvae.errors import InputError
 
 R = np.random.default_rng(0)
 N = 500
@@ -219,6 +220,20 @@ def test_dates_there_and_back():
         assert from_days(days, form).astype(object).where(written.notna(), None).astype(str).str.rstrip(
             ".0"
         ).tolist() == (written.where(written.notna(), None).astype(object).astype(str).str.rstrip(".0").tolist())
+
+
+def test_columns_that_have_the_type_of_dates_read_text_later():
+    """A fit to Parquet, and next month's rows as text."""
+    typed = Schema.infer(pd.DataFrame({"a": pd.date_range("2024-01-01", periods=9, freq="7h")}))
+    later = pd.DataFrame({"a": ["2024-02-29 06:00:00", "2024-03-01T00:00:00Z"]})
+    np.testing.assert_array_equal(typed.encode(later)[:, 0], [19782.25, 19783.0])
+    with pytest.raises(InputError, match=r"dates that cannot be read: column 'a' \(first 'soon' in row 0"):
+        typed.encode(pd.DataFrame({"a": ["soon"]}))
+
+
+def test_whole_numbers_that_differ_by_less_than_floating_point_numbers():
+    schema = Schema.infer(pd.DataFrame({"a": 2**62 + np.arange(9) % 5, "b": np.arange(9) / 7}))
+    assert schema.without().startswith("1 of 2 columns is left out: 'a' (it varies by less than floating-point numbers")
 
 
 def test_dates_of_either_order_are_told():

@@ -96,6 +96,15 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("name", ["numbers", "images", "table"])
+def test_weights_so_large_that_no_bound_is_finite(models, tmp_path, name):
+    enlarge = lambda t: [v.mul_(1e30) for v in t.values() if v.is_floating_point()]  # noqa: E731
+    model = load(changed(models[name], tmp_path / "model", tensors=enlarge))
+    rows = {"numbers": np.ones((3, 4)), "images": np.ones((3, 1, 4, 5)), "table": {"a": [1.5], "b": ["x"]}}[name]
+    with pytest.raises(InputError, match=r"^bounds of [13] of [13] rows are not finite"):
+        model.evaluate(pd.DataFrame(rows) if name == "table" else rows)
+
+
+@pytest.mark.parametrize("name", ["numbers", "images", "table"])
 def test_whatever_a_header_says_there_is_one_line_or_a_model(models, tmp_path, name):
     """Every key in turn, with values of other types and sizes."""
     values, meta = load_tensors(models[name])

@@ -584,7 +584,7 @@ def test_save_and_load(fitted, tmp_path):
 
 def test_a_schema_is_kept_and_its_ignored_columns_may_be_there_or_not(tmp_path):
     frame = mixed(80).assign(code=[f"row {i}" for i in range(80)])
-    with pytest.warns(FitWarning, match=r"1 of 11 columns are left out: 'code' \(identifier\); to model one, say in a"):
+    with pytest.warns(FitWarning, match=r"1 of 11 columns is left out: 'code' \(identifier\); to model one, say in a"):
         assert CPVAE(2, **QUICK).fit(frame).schema_.identifiers == ("code",)
     given = {"code": "ignore", "visits": "numeric"}
     model = clone(CPVAE(2, schema=given, **QUICK)).fit(frame)

@@ -258,14 +258,23 @@ def _unequal(parts: Sequence[Any]) -> str:
 def _from_array(x: Any) -> Given:
     if not isinstance(x, np.ndarray):
         return Given("matrix", _csr(x))
+    if x.dtype.names is not None and x.ndim == 1:  # records
+        import pandas as pd
+
+        return _from_frame(pd.DataFrame.from_records(x))
+    if x.dtype.kind in "mM" and x.ndim == 2:  # dates
+        return _from_objects(x)
     if x.dtype.kind in "OUS" and x.ndim == 2 and x.size:
         return _from_objects(x)
     return Given("matrix", x)
 
 
 def _from_objects(x: np.ndarray) -> Given:
-    """Python objects or text in two dimensions."""
+    """Python objects, text or dates in two dimensions."""
     import pandas as pd
+
+    if x.dtype.kind in "mM":
+        return _from_frame(pd.DataFrame({str(i): x[:, i] for i in range(x.shape[1])}))
 
     if x.dtype.kind == "S":
         x = np.char.decode(x, "utf-8", "replace")
@@ -293,6 +302,8 @@ def _cells(cells: Any) -> Any:
     observed = cells.notna()
     if cells.dtype.kind == "O" and isinstance(cells[observed].infer_objects().dtype, np.dtype):
         cells = cells.where(observed, None).infer_objects()
+    if cells.dtype.kind == "c":  # for the caller to refuse: pandas would leave the imaginary part out
+        return cells
     try:
         numbers = pd.to_numeric(cells, errors="coerce")
     except (TypeError, ValueError):  # cells that are no numbers and no text

@@ -164,7 +164,9 @@ def to_days(cells: Series, form: str) -> tuple[np.ndarray, np.ndarray]:
 def _read(cells: Series, form: str) -> Series:
     """Read text in its format; what is not in it may be an ISO date, as other programs write them."""
     text = cells.where(cells.isna(), cells.astype(str).str.strip())
-    found = pd.to_datetime(text, format=form, errors="coerce", utc=True) if form else pd.Series(pd.NaT, cells.index)
+    found = pd.Series(pd.NaT, cells.index, dtype="datetime64[us, UTC]")
+    if form:
+        found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
     left = found.isna() & cells.notna()
     if left.any():
         iso = pd.to_datetime(text[left], format="ISO8601", errors="coerce", utc=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Series = pd.Series[Any]
 
 IDENTIFIER, FREE_TEXT, CONSTANT, EMPTY, ASKED = "identifier", "free text", "single value", "no value", "ignored"
+UNRESOLVED = "it varies by less than floating-point numbers resolve; subtract a constant"
 
 MANY_LEVELS = 50  # of text always allowed; more may be up to a fifth of the rows
 MOST_DIFFERENT = 0.8  # share of rows whose text may differ
@@ -63,7 +64,7 @@ class LeftOut:
 
     Attributes:
         name: as in the table.
-        why: "identifier", "free text", "single value", "no value", or "ignored" where the user says so.
+        why: "identifier", "free text", "single value", "no value", `UNRESOLVED`, or "ignored" where the user says so.
         value: the single value, as text.
     """
 
@@ -128,6 +129,8 @@ def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = Non
     values = column.encode(cells)
     values = values[~np.isnan(values)]
     if values.min() == values.max():
+        if cells.dtype.kind in "iu" and cells.nunique() > 1:
+            return LeftOut(name, UNRESOLVED)
         return LeftOut(name, CONSTANT, as_text(column.seen(values).decode(values[:1]).iloc[0]))
     if kind == "amount":
         column = Column(name, kind, (), missing, unit=unit_of(values))

@@ -7,7 +7,7 @@ become floating numbers.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Rows:
                 # A file opened for reading only cannot be written through the tensor either; nothing here writes.
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
                 x = x.reshape(len(x), -1)
+                if min(x.strides) < 0:  # turned around, which torch cannot do
+                    x = x.copy()
                 self.x = torch.from_numpy(x).to(device)
         else:
             self.x = _Sparse(x, torch.empty(0, device=device).device)
@@ -79,6 +81,14 @@ class Rows:
     def some(self, i: np.ndarray) -> Rows:
         """The rows at the positions `i` ``(m,)``; the matrix is shared."""
         return self.at(i if self.index is None else self.index.numpy(force=True)[i])
+
+    def numbers(self, places: Sequence[int]) -> list[int]:
+        """Say which rows of the matrix lie at some places among these, counted from 0: a person knows those.
+
+        >>> Rows(np.zeros((5, 2)), np.array([1, 3, 4])).numbers([0, 2])
+        [1, 4]
+        """
+        return [int(i if self.index is None else self.index[i]) for i in places]
 
     def take(self, i: Tensor) -> Tensor:
         """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""

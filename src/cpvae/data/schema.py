@@ -264,8 +264,8 @@ class Schema:
         "2 of 3 columns are left out: 'b' (its only value is 3), 'c' (no value)"
         """
         left = [f"{one.name!r} ({one.reason})" for one in self.left_out if one.why != kinds.ASKED]
-        verb = "columns are" if len(self.given) > 1 else "column is"
-        return f"{len(left):,} of {len(self.given):,} {verb} left out: {enumerated(left)}" if left else ""
+        noun, verb = "column" + "s" * (len(self.given) > 1), "are" if len(left) > 1 else "is"
+        return f"{len(left):,} of {len(self.given):,} {noun} {verb} left out: {enumerated(left)}" if left else ""
 
     def as_given(self) -> dict[str, str | list[Level]]:
         """Say of each column what a fit to a part of the rows must know: its kind, or its levels.

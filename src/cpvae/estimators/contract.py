@@ -238,8 +238,18 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Bounds are for one fixed observation of each row. Where observations vary, as the pixels drawn from grey levels
         do, `proba` is the mean of the posteriors of `n_samples` of them.
+
+        Raises:
+            InputError: rows that the model does not take, or to which it gives a bound that is not finite.
         """
-        return Evaluation.join([self._evaluate(y, n_samples) for y in self._units(X)])
+        found = Evaluation.join([self._evaluate(y, n_samples) for y in self._units(X)])
+        broken = int((~np.isfinite(found.elbo)).sum())
+        if broken:
+            raise InputError(
+                f"bounds of {broken:,} of {len(found.elbo):,} rows are not finite, as of a model whose weights are too "
+                "large; expected numbers; fit again, or restore a copy of the model"
+            )
+        return found
 
     def _evaluate(self, y: Tensor, n_samples: int) -> Evaluation:
         likelihood = self.model_.likelihood

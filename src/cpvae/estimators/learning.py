@@ -93,7 +93,6 @@ def prepare(
     """
     estimator.check_params()
     array = estimator._check_rows(X, reset=True)
-    warn_of_left_out(estimator.schema_)
     if len(array) < estimator.n_components:
         raise InputError(
             f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "
@@ -107,13 +106,6 @@ def prepare(
         seeds = world().first(lambda: [int(seed) for seed in random.randint(2**31 - 1, size=estimator.n_init)])
     if X_valid is None:
         parts = split(len(array), estimator.validation_fraction, estimator.n_components, seeds[0])
-        if parts.overlap:
-            warnings.warn(
-                f"{len(array)} rows are too few to hold any out: the bound that chooses among epochs and restarts is "
-                "of the training rows and favours fits that know them by heart; give more rows, or X_valid",
-                FitWarning,
-                stacklevel=4,
-            )
         valid_array, rows = None, Rows(array, parts.train, place)
         valid = rows.at(parts.valid)
     else:
@@ -126,6 +118,14 @@ def prepare(
     estimator.likelihood_ = choice.name
     likelihood = likelihoods.make(choice.name, rows, estimator._form(), valid).to(place)
     _refuse_too_large(estimator, likelihood, place)
+    warn_of_left_out(estimator.schema_)
+    if parts is not None and parts.overlap:
+        warnings.warn(
+            f"{len(array)} rows are too few to hold any out: the bound that chooses among epochs and restarts is of "
+            "the training rows and favours fits that know them by heart; give more rows, or X_valid",
+            FitWarning,
+            stacklevel=4,
+        )
     return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds)
 
 

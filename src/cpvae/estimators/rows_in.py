@@ -61,6 +61,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         """
         given = as_rows(X, self.kind) if reset else as_rows(X, *self._known())
         X = given.flat
+        _refuse_complex(X)
         if reset:
             self.kind_, self.notes_, self.schema_ = given.kind, given.notes, None
             self.image_shape_ = given.shape if given.kind == "images" else None
@@ -74,13 +75,13 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             return self._encode(X, reset)
         if isinstance(X, SparseRows):
             return self._check_sparse(given, reset)
-        likelihood = self.likelihood if reset else getattr(self, "likelihood_", self.likelihood)  # in a first fit none
+        likelihood = self._asked_or_fitted(reset)
         if isinstance(X, pd.DataFrame):
             _refuse_text(X, likelihood)
         least = 2 if reset else 1
         try:
             array: np.ndarray = validate_data(
-                self, X, reset=reset, dtype="numeric", ensure_min_samples=least, ensure_all_finite="allow-nan"
+                self, X, reset=reset, dtype="numeric", ensure_min_samples=least, ensure_all_finite=False
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
@@ -89,8 +90,12 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"{gap}, of images; expected a number in every pixel; fill it or drop the row")
         if gap and given.kind != "signals":
             raise _no_gap(gap, likelihood)
-        _refuse_large(array)
+        _refuse_large(array, given)
         return array
+
+    def _asked_or_fitted(self, reset: bool) -> str:
+        """Name the likelihood asked for in a fit, and that of the fit later; in a first fit there is none yet."""
+        return self.likelihood if reset else getattr(self, "likelihood_", self.likelihood)
 
     def _known(self) -> tuple[str, tuple[int, ...] | None]:
         """Say what the rows of the fit were, and their shape: later rows are not guessed anew."""
@@ -100,7 +105,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     def _check_sparse(self, given: Given, reset: bool) -> Any:
         """Check a sparse matrix, which stays sparse, as scikit-learn checks an array."""
         try:
-            array = SparseRows(check_array(given.values, accept_sparse="csr", ensure_min_samples=2 if reset else 1))
+            sparse = check_array(
+                given.values, accept_sparse="csr", ensure_min_samples=2 if reset else 1, ensure_all_finite=False
+            )
+            array = SparseRows(sparse)
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
         names = None if given.names is None else np.array(given.names, dtype=object)
@@ -117,7 +125,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             )
         elif names is not None and not np.array_equal(names, getattr(self, "feature_names_in_", names)):
             raise InputError("columns of other names, or in another order, than those of the fit; give the same")
-        _refuse_large(array)
+        gap = _gap(array, given)
+        if gap:
+            raise _no_gap(gap, self._asked_or_fitted(reset))
+        _refuse_large(array, given)
         return array
 
     def _encode(self, X: Any, reset: bool) -> np.ndarray:
@@ -207,6 +218,8 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         return Schema.infer(frame, asked)
     if likelihood != "auto" or given.kind not in ("table", "matrix"):
         return None
+    if given.kind == "matrix" and isinstance(given.flat, pd.DataFrame):
+        _refuse_text(given.flat, likelihood)
     if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(_numbers(given.flat))):
         return None
     frame = as_frame(given.flat)
@@ -254,12 +267,12 @@ def _refuse_text(frame: pd.DataFrame, likelihood: str) -> None:
             raise _no_gap(f"column {str(frame.columns[i])!r} holds text", likelihood)
 
 
-def _gap(matrix: np.ndarray, rows: Any) -> str:
+def _gap(matrix: Any, rows: Any) -> str:
     """Say where a cell is missing first; "" where none is."""
     place = first_missing(matrix)
     if place is None:
         return ""
-    names = getattr(rows, "columns", None)
+    names = getattr(rows, "columns", getattr(rows, "names", None))
     column = place[1] if names is None else repr(str(names[place[1]]))
     return f"a missing cell in column {column}, row {place[0]} (counted from 0)"
 
@@ -287,10 +300,23 @@ def take(x: Any, index: np.ndarray) -> Any:
     return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
 
 
-def _refuse_large(array: Any) -> None:
-    """Refuse values that leave float32."""
-    found = first_beyond(array)
-    if found is not None:
+def _refuse_complex(rows: Any) -> None:
+    """Refuse complex numbers."""
+    if getattr(getattr(rows, "dtype", None), "kind", "") == "c":
         raise InputError(
-            f"a value of {float(array[found]):.3g}: expected at most {LARGEST:g}, what float32 holds; rescale the rows"
+            f"Complex data not supported: {rows.dtype}; expected real numbers; give real and imaginary parts as columns"
         )
+
+
+def _refuse_large(array: Any, given: Given) -> None:
+    """Refuse infinity, and values that leave float32."""
+    place = first_beyond(array)
+    if place is None:
+        return
+    column = place[1] if given.names is None else repr(given.names[place[1]])
+    value = float(array[place])
+    what = "infinity" if np.isinf(value) else f"a value of {value:.3g}"
+    raise InputError(
+        f"{what} in column {column}, row {place[0]} (counted from 0): expected at most {LARGEST:g}, what float32 "
+        "holds; rescale the rows, or drop this one"
+    )

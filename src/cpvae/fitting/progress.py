@@ -9,6 +9,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cpvae.errors import printable
 from cpvae.fitting.records import EpochRecord
 
 
@@ -83,8 +84,8 @@ class Terminal:
         self.began, self.done = 0.0, 0
 
     def say(self, text: str) -> None:
-        """Write a line."""
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        """Write a line, which cannot control the terminal whatever names it holds."""
+        self.console.print(printable(text), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def phase(self, title: str, n_epochs: int) -> None:
         """Announce a phase."""

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
+from cpvae.data.faults import enumerated
 from cpvae.errors import FitWarning, InputError
 from cpvae.files import FORMAT_VERSION, check_exists, check_version, check_writable, make_folders, read_json, write_json
 from cpvae.fitting.devices.rank import n_processes
@@ -33,6 +34,8 @@ RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
 GONE: dict[str, Any] = {"released": []}  # arguments of earlier versions, and their values when nobody gave them
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict, "versions": dict}
+OPTIONAL = {"warnings": list}
+READING = {"kind", "size", "layer"}  # what may be said about data before they are read
 
 
 def restart(folder: Path, i: int) -> Path:
@@ -64,13 +67,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     _check_is_run(folder)
     config = read_json(folder / CONFIG, "the configuration of a run", "give the folder that `cpvae fit` wrote")
     check_version(config, folder / CONFIG)
-    bad = [key for key, kind in NEEDED.items() if not isinstance(config.get(key), kind)]
-    if not bad:
-        about = config["about"]
-        bad = [f"about.{key}" for key in ("source", "labels") if not isinstance(about.get(key), (str, type(None)))]
-        bad += [] if isinstance(config["data"].get("rows"), int) else ["data.rows"]
-        seeds, expected = config["seeds"], config["params"].get("n_init", 1)
-        bad += [] if len(seeds) == expected and all(map(_is_seed, seeds)) else ["seeds"]
+    bad = _unusable(config)
     if bad:
         raise InputError(
             f"{folder / CONFIG} is damaged or was changed: it has no {' and no '.join(bad)} that can be used; "
@@ -78,6 +75,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     config["params"] = still_there(config["params"])
     return config
+
+
+def _unusable(config: dict[str, Any]) -> list[str]:
+    """Name the parts of a configuration that are absent or of another kind than what a fit writes."""
+    bad = [key for key, kind in NEEDED.items() if not isinstance(config.get(key), kind)]
+    bad += [key for key, kind in OPTIONAL.items() if not isinstance(config.get(key, kind()), kind)]
+    if bad:
+        return bad
+    about, seeds = config["about"], config["seeds"]
+    bad += [f"about.{key}" for key in ("source", "labels") if not isinstance(about.get(key), (str, type(None)))]
+    reading = about.get("reading", {})
+    bad += [] if isinstance(reading, dict) and reading.keys() <= READING else ["about.reading"]
+    bad += [] if isinstance(config["data"].get("rows"), int) else ["data.rows"]
+    right = len(seeds) == config["params"].get("n_init", 1) and all(map(_is_seed, seeds))
+    return bad if right else [*bad, "seeds"]
 
 
 def still_there(params: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +144,7 @@ def check_folder(folder: Path, resume: bool) -> None:
         InputError: it cannot be written; it holds a run and `resume` is false, or none and it is true; it holds files
             of others that a run would overwrite.
     """
+    _refuse_restarts_elsewhere(folder)
     if resume:
         read_config(folder)
         check_writable(folder / CONFIG)
@@ -151,6 +164,16 @@ def check_folder(folder: Path, resume: bool) -> None:
     check_writable(folder / CONFIG)
 
 
+def _refuse_restarts_elsewhere(folder: Path) -> None:
+    """Refuse restarts whose folders are links or files: a run writes into its own folder and nowhere else."""
+    odd = [place.name for place in sorted(folder.glob(RESTARTS)) if place.is_symlink() or not place.is_dir()]
+    if odd:
+        raise InputError(
+            f"{folder} holds {enumerated(odd)}, which should be a folder and is a link or a file; expected folders for "
+            "restarts, or none; remove it, or choose another folder"
+        )
+
+
 def check_results(folder: Path, names: Sequence[str], keys: set[str]) -> None:
     """Refuse a folder that holds files of others by the names of results.
 
@@ -160,8 +183,9 @@ def check_results(folder: Path, names: Sequence[str], keys: set[str]) -> None:
         keys: what that object holds.
 
     Raises:
-        InputError: a file by one of the names is there, and the first is no such object.
+        InputError: a file by one of the names is there, and the first is no such object; none can be written.
     """
+    check_writable(folder / names[0])
     there = [name for name in names if os.path.lexists(folder / name)]
     with suppress(InputError):
         if not there or keys <= read_json(folder / names[0], "a result", "").keys():
@@ -244,6 +268,7 @@ def begin(folder: Path, config: dict[str, Any], resume: bool, defaults: dict[str
             release(folder)
             raise
         return config
+    _refuse_restarts_elsewhere(folder)
     found = read_config(folder)
     check_same(folder, found, config, defaults)
     return found

@@ -154,7 +154,8 @@ def choose_components(
     pairs = [(k, seed + i) for i in range(n_seeds) for k in numbers]
     asked = [clone(estimator).set_params(n_components=k, random_state=s) for k, s in pairs]
     at_once = at_a_time(n_jobs, len(asked), str(estimator.device))
-    progress(f"{len(asked)} fits to {n_rows:,} rows, {at_once} at a time, judged by {n_held_out:,} others")
+    asked_for = f"{len(asked)} fit{'s' * (len(asked) > 1)} to {n_rows:,} rows"
+    progress(f"{asked_for}, {at_once} at a time, judged by {n_held_out:,} others")
     fits = _run_all(asked, rows, held, place, about, at_once, progress)
     choice = _chosen(numbers, fits, held)
     if place is not None:

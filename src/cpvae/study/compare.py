@@ -13,6 +13,8 @@ Models are judged by rows that no fit saw: the test rows of the data set, or a f
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -352,9 +354,9 @@ def run_entry(entry: Entry, common: Common) -> dict[str, Any]:
     folder = common.out / entry.name
     kept, resume = folder / EVALUATION, runs.begun(folder)
     if kept.exists() and resume and runs.read_config(folder)["status"] == runs.FINISHED:
-        with suppress(InputError):  # damaged: made again
+        with suppress(InputError):  # damaged or changed: made again
             before = read_json(kept, "the evaluation of a run", "delete it")
-            if before.get("protocol") == common.asked and isinstance(before.get("values"), dict):
+            if before == signed(common.asked, before.get("values")):
                 return dict(before["values"])
     data = common.data()
     params = entry.params(common.params)
@@ -369,8 +371,14 @@ def run_entry(entry: Entry, common: Common) -> dict[str, Any]:
         "seconds": figures["training_seconds"] + figures["start_seconds"],
         "warnings": runs.read_config(folder).get("warnings", []),
     }
-    write_json(kept, {"protocol": common.asked, "values": values})
+    write_json(kept, signed(common.asked, values))
     return values
+
+
+def signed(asked: dict[str, Any], values: Any) -> dict[str, Any]:
+    """Give what an evaluation holds: how it was made, the figures, and a checksum by which they are believed later."""
+    content = json.dumps([asked, values], sort_keys=True)
+    return {"protocol": asked, "values": values, "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
 
 def judged(folder: Path, data: Dataset, protocol: Protocol, judge: Judge | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.loaders import Dataset
+from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
@@ -70,7 +71,13 @@ def fit_run(
     if resume:
         began = runs.read_config(out)
         names = {cls.__name__: name for name, cls in ESTIMATORS.items()}
-        model_name = model_name or names.get(began["estimator"])
+        there = names.get(began["estimator"])
+        if model_name in ESTIMATORS and model_name != there:
+            raise InputError(
+                f"{out} holds a run with another estimator ({there} there, {model_name} asked); resume with what it "
+                "began with, or choose another folder"
+            )
+        model_name = model_name or there
         defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
     estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     rows = rows_of(data, choose_split_for_fit(data))

@@ -47,7 +47,7 @@ def load(
     *,
     labels: str | None = None,
     kind: str = "auto",
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, int] | list[int] | None = None,
     layer: str | None = None,
     root: Path | None = None,
 ) -> Dataset:
@@ -80,7 +80,7 @@ def load(
     Raises:
         InputError: for whatever cannot be used; one line that says what was given, expected and to be done.
     """
-    asked = Asked(labels, kind, size, layer)
+    asked = Asked(labels, kind, tuple(size) if isinstance(size, list) else size, layer)  # type: ignore[arg-type]
     _check_asked(asked)
     if isinstance(source, str) and source in NAMES:
         if labels is not None:

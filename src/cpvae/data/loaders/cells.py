@@ -43,7 +43,9 @@ def read_h5ad(path: Path, asked: Asked) -> Opened:
         if asked.layer == "raw" and "raw" in file:
             part = "raw/X"
         if part not in file:
-            raise input_error(f"{path}: no layer {asked.layer!r}{nearest(str(asked.layer), ['X', *layers])}")
+            known = [*(["X"] if "X" in file else []), *layers]
+            hint = nearest(asked.layer or "X", known) if known else "; expected cells x genes"
+            raise input_error(f"{path}: no layer {asked.layer or 'X'!r}{hint}")
         if hasattr(file[part], "size"):
             check_memory(file[part].size * file[part].dtype.itemsize, f"{path}[{part}]", "fewer cells")
         x = check_x(read_elem(file[part]), f"{path}[{part}]")

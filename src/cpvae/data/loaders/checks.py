@@ -113,7 +113,8 @@ def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
     """Check that data have a legal shape, dtype and range.
 
     Args:
-        x: (n,), (n, features), (n, a, b) or four dimensions; or a sparse matrix.
+        x: (n,), (n, features), (n, a, b) or four dimensions; or a sparse matrix. Records, and text or dates in two
+            dimensions, are the cells of a table and come as they are.
         where: what the messages call it.
         names: names of the columns of a table.
 
@@ -123,10 +124,13 @@ def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
 
     Raises:
         InputError: another number of dimensions, fewer than two rows, no features, a dtype that is not a number, an
-            infinity, an absolute value above 1e30, NaN in a table that has names, in images or in a sparse matrix.
+            infinity, an absolute value above 1e30, NaN in a table that has names or in images.
     """
     if not isinstance(x, np.ndarray):
         return _check_sparse(x, where)
+    if (x.dtype.names is not None and x.ndim == 1) or (x.dtype.kind in "USM" and x.ndim == 2):
+        check_rows(len(x), where)
+        return x  # records, text or dates: a table, whose columns are looked at one by one
     x = numeric(x, where)
     if not 1 <= x.ndim <= 4:
         raise input_error(
@@ -145,7 +149,7 @@ def _check_sparse(x: Any, where: object) -> Any:
     rows = SparseRows(x)
     rows.data = numeric(rows.data, where)
     check_rows(len(rows), where)
-    found = first_beyond(rows.data, missing=False)
+    found = first_beyond(rows.data)
     if found is not None:
         at = found[0]
         row, column = int(np.searchsorted(rows.indptr, at, "right")) - 1, int(rows.indices[at])

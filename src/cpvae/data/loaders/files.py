@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.containers import as_rows
-from cpvae.data.loaders import shards
+from cpvae.data.loaders import shards, text
 from cpvae.data.loaders.arrays import map_npy, read_npy, read_npz
 from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
 from cpvae.data.loaders.checks import check_labels, check_values, check_x, expanded, input_error, reading
@@ -131,7 +131,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
         if given.kind == "images":
             check_values(given.values, path)
         splits[name] = Split(given.values, split.y, split.row_names)
-    names = None if kind in ("images", "signals") else opened.names
+    names = None if kind in ("images", "signals") else given.names or opened.names
     return Opened(splits, kind, names, tuple(notes), opened.labelled)
 
 
@@ -172,8 +172,9 @@ def read_labels(path: Path, n: int) -> Array:
 
 
 def _text_labels(path: Path, n: int) -> Array:
-    with reading(path, "a file of labels, one in each line, in UTF-8"):
-        lines = path.read_text(encoding="utf-8-sig").strip().splitlines()
+    with reading(path, "a file of labels, one in each line"):
+        with text.opened(path, text.find_encoding(path)) as file:
+            lines = file.read().strip().splitlines()
         if lines and "," in lines[0]:
             raise input_error(f"{path}: labels in several columns ({lines[0][:60]}); expected one column")
         cells = [line.strip().strip('"') for line in lines]

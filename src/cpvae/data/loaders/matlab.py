@@ -37,9 +37,11 @@ def read_mat(path: Path, asked: Asked) -> Opened:
         if asked.labels in found:
             keys.append(str(asked.labels))
         if not keys and found:
-            name, (_, kind) = next(iter(found.items()))
+            name, (shape, kind) = next(iter(found.items()))
+            size = " x ".join(map(str, shape))
             raise input_error(
-                f"{path}: {name!r} is of MATLAB's type {kind}; expected variables of numbers; save them one by one"
+                f"{path}: {name!r} is {size} of MATLAB's type {kind}; expected variables of numbers; save them one by "
+                "one"
             )
 
         def member(name: str) -> Any:

@@ -112,7 +112,7 @@ def find_form(path: Path) -> Form:
     Raises:
         InputError: an empty file, no text, lines of different lengths, a repeated column.
     """
-    encoding = _encoding(path)
+    encoding = find_encoding(path)
     with opened(path, encoding) as file:
         sample = _sample(file)
     said = _SAID.fullmatch(sample[0].strip()) if sample else None
@@ -138,7 +138,7 @@ def find_form(path: Path) -> Form:
     return Form(encoding, mark, names, header, _has_commas(rows), int(bool(said)), tuple(notes))
 
 
-def _encoding(path: Path) -> str:
+def find_encoding(path: Path) -> str:
     """Find the encoding of a text, all of which is read."""
     with OPENERS[path.suffix.lower()](path) if path.suffix.lower() in OPENERS else path.open("rb") as file:
         start = file.read(4)

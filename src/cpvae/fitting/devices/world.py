@@ -25,7 +25,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 from cpvae.errors import InputError
-from cpvae.fitting.devices.rank import n_processes
+from cpvae.fitting.devices.rank import check_environment, n_processes
 from cpvae.nn.draws import SHARE
 
 T = TypeVar("T")
@@ -158,7 +158,12 @@ def _held(exchange: Callable[..., object], tensor: Tensor, *arguments: int) -> N
 
 @cache
 def world() -> World:
-    """Connect the processes that `torchrun` started with this one, at the first call; without it, this one is alone."""
+    """Connect the processes that `torchrun` started with this one, at the first call; without it, this one is alone.
+
+    Raises:
+        InputError: the environment does not say which of the processes this is.
+    """
+    check_environment()
     if n_processes() == 1:
         return World()
     import torch

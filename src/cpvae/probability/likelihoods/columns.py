@@ -134,9 +134,10 @@ class Columns(Likelihood):
         self.loc[i] = float(values.mean())
         if len(distinct) < 2:
             return
-        self.scale[i] = float(values.std())
+        scale = float(values.std()) or float(np.ptp(values))  # squares of the smallest numbers are zero
+        self.scale[i] = scale
         if self.learned:
-            step = float(np.diff(distinct).min() * slope / values.std())
+            step = float(np.diff(distinct).min() * slope / scale)
             self.floor[i] = max(self.min_noise, step / math.sqrt(12))
 
     def _set_count(self, i: int, values: np.ndarray) -> None:

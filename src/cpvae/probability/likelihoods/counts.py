@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, NegativeBinomial
 from torch.nn import functional as F
 
+from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.probability.likelihoods.bounded import held
@@ -152,6 +153,10 @@ class Counts(Likelihood):
             if part is not None:
                 refuse_no_counts(part, form)
         units, n = units_of(rows, form, valid), len(rows) + (0 if valid is None else len(valid))
+        kept = np.flatnonzero(units.scale > 0)
+        for part in (rows, valid):
+            if part is not None:
+                refuse_no_depth(part, kept)
         places = varying(units, form, n)
         found = cls(form.features, None if len(places) == form.features else torch.from_numpy(places))
         if found.rest is not None:
@@ -159,7 +164,6 @@ class Counts(Likelihood):
         found.to(rows.device)
         share = units.loc[places] + 0.5 / len(rows)  # a sort that only a validation row has is rare, not impossible
         found.log_share.copy_(torch.from_numpy(np.log(share / share.sum())))
-        found.check(rows)
         depths = torch.cat([found.to_model(x).sum(-1) for x in rows.chunks()]).double()
         found.depth.copy_(depths.median())
         found.log_depth.copy_(torch.stack([depths.log().mean(), depths.log().std(correction=0)]))
@@ -210,16 +214,8 @@ class Counts(Likelihood):
         return ((y * (self.depth / depth)).log1p() - self.loc) / self.scale
 
     def check(self, rows: Rows) -> None:
-        form, position = Form((rows.x.shape[1],)), 0
-        refuse_no_counts(rows, form)
-        for x in rows.chunks():
-            empty = (self.to_model(x).sum(-1) <= 0).nonzero().flatten().tolist()
-            if empty:
-                raise InputError(
-                    f"row {position + empty[0]} (counted from 0) has no counts in the columns of the model: a depth of "
-                    "zero; expected one or more; drop such rows"
-                )
-            position += len(x)
+        refuse_no_counts(rows, Form((rows.x.shape[1],)))
+        refuse_no_depth(rows, slice(None) if self.kept is None else self.kept.numpy(force=True))
 
     def forward(self, params: Tensor) -> CountsDistribution:
         return self._given(params, None)
@@ -244,9 +240,25 @@ def refuse_no_counts(rows: Rows, form: Form) -> None:
         if x.is_floating_point():
             wrong |= x != x.round()
         if bool(wrong.any()):
-            row, column = divmod(int(wrong.flatten().int().argmax()), x.shape[1])
+            place, column = divmod(int(wrong.flatten().int().argmax()), x.shape[1])
+            (row,) = rows.numbers([position + place])
             raise InputError(
-                f"{float(x[row, column]):g} in column {form.column(column)}, row {position + row} (counted from 0), is "
-                "no count; expected whole numbers of at least 0; give raw counts, or use likelihood 'gaussian'"
+                f"{float(x[place, column]):g} in column {form.column(column)}, row {row} (counted from 0), is no "
+                "count; expected whole numbers of at least 0; give raw counts, or use likelihood 'gaussian'"
             )
         position += len(x)
+
+
+def refuse_no_depth(rows: Rows, kept: np.ndarray | slice) -> None:
+    """Refuse rows that have no count in the columns that are kept.
+
+    Raises:
+        InputError: naming them.
+    """
+    empty = torch.cat([x[:, kept].sum(-1) <= 0 for x in rows.chunks()]).nonzero().flatten().tolist()
+    if empty:
+        raise InputError(
+            "no counts in the columns of the model, a depth of zero, in row "
+            f"{enumerated([str(number) for number in sorted(rows.numbers(empty))])} (counted from 0); expected one or "
+            "more; drop such rows"
+        )

@@ -152,18 +152,20 @@ class Gaussian(Likelihood):
             missing = distance.isnan()
             bad = missing.all(1) if self.gaps is not None else missing.any(1)
             if bool(bad.any()):
-                row = position + int(bad.int().argmax())
+                row = rows.numbers([position + int(bad.int().argmax())])[0]
                 said = "a missing value, and the rows of the fit had none" if self.gaps is None else "no value at all"
                 raise InputError(f"row {row} (counted from 0) has {said}; expected values; drop the row")
-            position += len(x)
             distance = distance.masked_fill(missing, 0.0)
             if not float(distance.max()) < self.far:
-                row, column = divmod(int(distance.argmax()), distance.shape[1])
+                at, column = divmod(int(distance.argmax()), distance.shape[1])
+                row = rows.numbers([position + at])[0]
                 column = column if self.kept is None else int(self.kept[column])
                 raise InputError(
-                    f"value {float(x[row, column]):g} in column {column}: more than {self.far:g} standard deviations "
-                    "from the rows of the fit; expected values like those; rescale it or drop the row"
+                    f"value {float(x[at, column]):g} in column {column}, row {row} (counted from 0): more than "
+                    f"{self.far:g} standard deviations from the rows of the fit; expected values like those; rescale "
+                    "it or drop the row"
                 )
+            position += len(x)
 
     def forward(self, params: Tensor) -> Independent:
         noise = self.noise

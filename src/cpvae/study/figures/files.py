@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from matplotlib.figure import Figure
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, printable
 from cpvae.files import PICTURES, write_atomic
 from cpvae.study.figures.style import FAINT, INK, PAPER, style
 
@@ -27,12 +27,17 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def _render(figure: Figure, kind: str, **options: Any) -> bytes:
-    """Draw the figure as a file, the same bytes each time: without a date, or the version that made it."""
+    """Draw the figure as a file, the same bytes each time: without a date, or the version that made it.
+
+    Names of columns and levels are text in an SVG. Characters in them that XML does not have are shown as escapes.
+    """
     unsaid = {"png": ("Software",), "svg": ("Date", "Creator", "Format", "Type"), "pdf": ("CreationDate",)}[kind]
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format=kind, metadata=dict.fromkeys(unsaid), **options)
-    return buffer.getvalue()
+    if kind != "svg":
+        return buffer.getvalue()
+    return "\n".join(map(printable, buffer.getvalue().decode().split("\n"))).encode()
 
 
 def svg(figure: Figure) -> str:
