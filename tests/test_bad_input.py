@@ -332,6 +332,7 @@ OPTIONS = [
     ("--components", 1.5, "valid integer"),
     ("--components", 31, "30 rows (n_samples=30) for n_components=31"),
     ("--components", 10**12, "expected a whole number of at most"),
+    ("--latent-dim", 10**7, "latent_dim=10000000: expected a whole number of at most 100000"),
     ("--epochs", 0, WHOLE),
     ("--epochs", "many", "not 'many'"),
     ("--learning-rate", "nan", "expected a number between 0 and 1"),

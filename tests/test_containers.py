@@ -159,6 +159,21 @@ def test_numbers_of_any_size_can_be_fitted_and_scored(size, container):
     assert np.isfinite(CPVAE(2, **SMALL).fit(x).score(x))
 
 
+def test_columns_by_name_and_names_of_several_types():
+    given = as_rows({"a": [1.5, 2.5], "b": ["x", "y"]})
+    assert (given.kind, given.names) == ("table", ("a", "b"))
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=[3, "a", None])
+    assert [*CPVAE(2, **SMALL).fit(frame).sample(2)[0].columns] == ["3", "a", "None"]
+    with pytest.raises(InputError, match=r"^a dict that is no table \(All arrays must be of the same length\)"):
+        as_rows({"a": [1.5, 2.5], "b": [1]})
+
+
+@pytest.mark.parametrize("rows", [None, "rows.csv", 3.0, {1, 2}, (row for row in IMAGES)], ids=type)
+def test_what_is_no_container_is_refused_in_a_line(rows):
+    with pytest.raises(InputError, match=r"^rows of type \w+: expected an array, a list of rows, a data frame"):
+        CPVAE(2, **SMALL).fit(rows)
+
+
 def test_rows_turned_around():
     x = np.random.default_rng(0).normal(size=(20, 3))
     turned = x[::-1, ::-1]

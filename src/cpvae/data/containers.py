@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,8 +79,8 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
 
     Args:
         x: an array, masked or not, of any dtype; a tensor on any device; nested lists, or a list of arrays, tensors or
-            PIL images; a data frame of pandas or polars, a pyarrow table, an xarray or AnnData object; a sparse matrix,
-            which stays sparse.
+            PIL images; columns by name; a data frame of pandas or polars, a pyarrow table, an xarray or AnnData object;
+            a sparse matrix, which stays sparse.
         kind: one of `KINDS`, or "auto" to decide as this module's docstring says.
         shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and
             flat ones of as many numbers take it.
@@ -89,7 +89,7 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
         The rows; images have their channels first, a mask became NaN.
 
     Raises:
-        InputError: rows of unequal lengths; a kind that does not go with the number of dimensions.
+        InputError: no rows at all; rows of unequal lengths; a kind that does not go with the number of dimensions.
 
     Examples:
         >>> as_rows([[1.0, None], [2.0, 3.0]]).values
@@ -132,7 +132,15 @@ def _opened(x: Any) -> Given:
         return _from_array(_unmasked(x))
     if isinstance(x, (list, tuple)):
         return _from_sequence(x)
-    return _from_array(x if isinstance(x, np.memmap) else np.asarray(x))  # a mapped file stays one
+    if isinstance(x, Mapping):
+        return _from_columns(x)
+    array = x if isinstance(x, np.memmap) else np.asarray(x)  # a mapped file stays one
+    if array.ndim == 0:
+        raise InputError(
+            f"rows of type {type(x).__name__}: expected an array, a list of rows, a data frame or a sparse matrix; a "
+            "file is read by cpvae.datasets.load"
+        )
+    return _from_array(array)
 
 
 def _to_pandas(x: Any, library: str) -> Any:
@@ -152,7 +160,22 @@ def _from_frame(frame: pd.DataFrame) -> Given:
     if frame.shape[1] and all(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
         sparse: Any = frame.sparse
         return Given("matrix", _csr(sparse.to_coo()), tuple(map(str, frame.columns)))
-    return Given("table", frame, tuple(map(str, frame.columns)))
+    names = tuple(map(str, frame.columns))
+    if len({type(name) for name in frame.columns}) > 1:  # scikit-learn takes names of one type
+        frame = frame.set_axis(list(names), axis=1)
+    return Given("table", frame, names)
+
+
+def _from_columns(columns: Mapping[Any, Any]) -> Given:
+    """Take the columns of a table by their names."""
+    import pandas as pd
+
+    try:
+        return _from_frame(pd.DataFrame(columns))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"a {type(columns).__name__} that is no table ({one_line(error)}); expected columns of one length"
+        ) from error
 
 
 def _from_tensor(x: Any) -> Any:

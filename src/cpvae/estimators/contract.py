@@ -59,6 +59,7 @@ __all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "tak
 
 NETWORKS = ("dense", "conv")
 COLLAPSED = learning.COLLAPSED
+MOST_DIMENSIONS = 100_000  # of z: each row of a batch has as many numbers for each category
 EVALUATION_DRAWS = 4  # of z behind each ELBO_c when rows are scored
 SAMPLED_AT_ONCE = 8192  # rows
 
@@ -120,7 +121,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     remedy: ClassVar[str] = "refit with n_init=5, or with fewer components"
     n_components = 1
 
-    latent_dim: int = argument(whole_from(1), default=40)
+    latent_dim: int = argument(whole_from(1, MOST_DIMENSIONS), default=40)
     network: str = argument(among(NETWORKS), default="dense")
     hidden: tuple[int, ...] = argument(widths, default=(300, 300))
     decoder_hidden: tuple[int, ...] | None = argument(optional(widths), default=None)
@@ -240,8 +241,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         do, `proba` is the mean of the posteriors of `n_samples` of them.
 
         Raises:
-            InputError: rows that the model does not take, or to which it gives a bound that is not finite.
+            InputError: fewer than one draw; rows that the model does not take, or to which it gives bounds that are not
+                finite.
         """
+        whole("n_samples", n_samples, 1)
         found = Evaluation.join([self._evaluate(y, n_samples) for y in self._units(X)])
         broken = int((~np.isfinite(found.elbo)).sum())
         if broken:
