@@ -106,6 +106,7 @@ def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(mon
     assert choose((5,), stationary=False) is STARTS["rows"]
     assert choose((1, 8, 8), stationary=False) is choose((2, 50), stationary=False) is STARTS["umap"]
     assert choose((2, 50), stationary=True) is STARTS["spectrum"]
+    assert choose((500,), by_neighbours=True) is STARTS["map"]
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
     assert choose((2, 50), stationary=False) is STARTS["autoencoder"]
     assert choose((2, 50), stationary=True).clustering is gaussian_mixture

@@ -155,7 +155,8 @@ class CPVAE(Clusterer):
             )
         if self.init != "auto":
             return STARTS[self.init]
-        return choose(self._form().shape, self._stationary, counts=self.likelihood_ == "counts")
+        by_neighbours = likelihoods.LIKELIHOODS[self.likelihood_].by_neighbours
+        return choose(self._form().shape, self._stationary, by_neighbours)
 
     _time_tells = 1.0  # of what was not looked at, nothing is changed
 

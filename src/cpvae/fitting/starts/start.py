@@ -101,19 +101,19 @@ STARTS: dict[str, Start] = {
 }
 
 
-def choose(shape: tuple[int, ...], stationary: bool = False, counts: bool = False) -> Start:
+def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool = False) -> Start:
     """Choose the start for a kind of data.
 
     Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows". Signals
-    that could have begun anywhere (`cpvae.data.signals`) get "spectrum", counts "map": cells and documents are grouped
-    by their neighbours, for the spread of a source goes with its depth.
+    that could have begun anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood wants rows
+    grouped `by_neighbours`, get "map".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
     """
     mapped = importlib.util.find_spec("umap") is not None
     if len(shape) == 1:
-        return STARTS["map" if counts and mapped else "rows"]
+        return STARTS["map" if by_neighbours and mapped else "rows"]
     if stationary:
         return STARTS["spectrum"] if mapped else ClusteredStart(SpectrumCode(), gaussian_mixture)
     return STARTS["umap" if mapped else "autoencoder"]

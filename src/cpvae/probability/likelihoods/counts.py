@@ -114,6 +114,7 @@ class Counts(Likelihood):
         "counts: negative binomials, each mean a share of the depth of the row, which the bound is conditional on"
     )
     discrete = True
+    by_neighbours = True
     log_concentration_range = (-7.0, 14.0)  # from nearly all zeros to a Poisson
 
     def __init__(self, features: int, kept: Tensor | None = None):
