@@ -105,8 +105,8 @@ def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool
     """Choose the start for a kind of data.
 
     Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows". Signals
-    that could have begun anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood wants rows
-    grouped `by_neighbours`, get "map".
+    that could have begun anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood asks for
+    groups `by_neighbours`, get "map".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
