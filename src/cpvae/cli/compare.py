@@ -24,6 +24,7 @@ TAKEN = (
 )
 
 
+# More than 60 lines: one for each option.
 @takes(*TAKEN)
 def compare(
     data: Data,

@@ -108,6 +108,7 @@ class Learned(RowsIn):
 
 
 @takes_arguments
+# More than 250 lines: half of them are the docstrings of what a user can ask.
 class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Learned, ABC):  # type: ignore[misc]
     """What all estimators share: rows in, a trained `cpvae.probability.models.VAE` behind, questions answered.
 

@@ -91,6 +91,7 @@ class Choice:
         }
 
 
+# More than 60 lines: arguments and their docstring are more than half of it.
 def choose_components(
     estimator: Clusterer,
     X: ArrayLike,

@@ -151,6 +151,7 @@ class Common:
         return {**asked, "data": self.digest, "judged_as": JUDGED_AS}
 
 
+# More than 60 lines: arguments and their docstring are half of it; the rest is the order of the work.
 def compare_models(
     source: str,
     models: Sequence[str],

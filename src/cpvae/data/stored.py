@@ -1,0 +1,49 @@
+"""Columns of a schema as a file holds them: whatever a file says is looked at before it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cpvae.data.columns import Column
+from cpvae.data.limits import LARGEST
+from cpvae.errors import InputError
+
+MOST_DECIMALS = 20  # of a column
+
+
+def stored_column(item: Mapping[str, Any]) -> Column:
+    """Make the column that a file describes; models saved by earlier versions say less of each.
+
+    Raises:
+        InputError: numbers that no column has, or a kind that does not go with them.
+    """
+    column = Column(
+        str(item["name"]),
+        str(item["kind"]),
+        tuple(item["levels"]),
+        int(item["missing"]),
+        decimals=item.get("decimals"),
+        least=item.get("least"),
+        most=item.get("most"),
+        unit=item.get("unit"),
+        format=str(item.get("format", "")),
+    )
+    numbers = {"decimals": column.decimals, "least": column.least, "most": column.most, "unit": column.unit}
+    odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]
+    if odd:
+        raise InputError(f"column {column.name!r} has the {odd[0]} {numbers[odd[0]]!r:.40}; fit again")
+    if (column.kind == "categorical") != (len(column.levels) > 1):
+        raise InputError(f"column {column.name!r} is {column.kind} with {len(column.levels)} levels; fit again")
+    if (column.kind == "amount") != (column.unit is not None):
+        raise InputError(f"column {column.name!r} is {column.kind} with the unit {column.unit}; fit again")
+    return column
+
+
+def _is_number_or_none(value: Any, whole: bool) -> bool:
+    """Tell whether a value is a number that a column can have, or None."""
+    if value is None:
+        return True
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return False
+    return bool(abs(value) <= (MOST_DECIMALS if whole else LARGEST))
