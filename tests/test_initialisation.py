@@ -232,13 +232,15 @@ def test_copies_are_for_images_alone():
 
 
 def test_copies_are_the_default_for_images_large_enough_that_have_a_start():
-    def asked(shape: tuple[int, ...] | None, **arguments) -> bool:
+    def asked(shape: tuple[int, ...] | None, likelihood: str = "bernoulli", **arguments) -> bool:
         model = CPVAE(2, **arguments)
-        model.image_shape_, model.kind_ = shape, "images"
+        model.image_shape_, model.kind_, model.likelihood_ = shape, "images", likelihood
         return model._augment() is not None
 
     assert asked((1, 28, 28))
     assert not asked((1, 8, 28))
+    assert asked((1, 8, 28), "levels")
+    assert not asked((1, 7, 28), "levels")
     assert not asked((1, 28, 28), init="random")
     assert not asked(None)
     assert asked((1, 8, 8), augment="affine", init="random")

@@ -82,7 +82,7 @@ OPTIONS: dict[str, Any] = {
         str | None,
         Option(
             help="Copies that have the category of their row: affine (of images), shift (of signals), none or auto.",
-            show_default="auto: affine for images from 16 pixels a side",
+            show_default="auto: affine for images, roll for signals that may begin anywhere",
         ),
     ],
     "consistency": Annotated[

@@ -26,7 +26,6 @@ from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
 
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
-LEAST_SIDE = 16  # pixels from which augment="auto" makes copies: of smaller images interpolation leaves too little
 COVARIANCES = ("diag", "full")
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
@@ -66,10 +65,10 @@ class CPVAE(Clusterer):
             (`cpvae.fitting.starts.start.choose`); "random" starts from nothing and mostly ends in few categories.
         augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
             the image; "shift" makes copies of signals, moved in time and scaled, with noise; "roll" moves them
-            around their end, by any time; "none" makes none. With a start, "auto" is "affine" for images of 16 pixels
-            a side or more, since smaller ones are blurred by it, and "roll" for signals of whose variance time tells
-            less than a fifth (`cpvae.data.signals.share_of_time`). Categories that begin at random agree soonest by
-            being one.
+            around their end, by any time; "none" makes none. With a start, "auto" is "affine" for images of 8 pixels
+            a side or more, of 16 where they are ink, which it blurs, and "roll" for signals of whose variance time
+            tells less than a fifth (`cpvae.data.signals.share_of_time`). Categories that begin at random agree
+            soonest by being one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
             start makes use of them.
         n_init: restarts; the one with the best validation bound is kept.
@@ -191,7 +190,7 @@ class CPVAE(Clusterer):
                 "them, or leave augment at 'auto'"
             )
         alone = self.n_components == 1  # a single category is the same for all copies
-        small = self.image_shape_ is not None and min(shape[1:]) < LEAST_SIDE
+        small = self.image_shape_ is not None and min(shape[1:]) < likelihoods.LIKELIHOODS[self.likelihood_].least_side
         if self.augment == "auto" and (alone or self.init == "random" or small):
             return None
         return maker(shape)

@@ -86,6 +86,8 @@ class Likelihood(nn.Module, ABC):
         by_schema: whether it is made from the schema of a table.
         mixed: whether columns are of several kinds, so that distances between rows say little and rows are clustered
             by latent classes of their `cells`.
+        least_side: pixels a side that pictures need so that turned and shifted copies of them show the same. More are
+            needed where ink is drawn from what interpolation blurred.
         by_neighbours: whether a start groups rows by their neighbours, since the spread of a group goes with something
             else, as that of counts does with their depth.
         n_inputs: how many numbers the encoder gets for one row.
@@ -97,6 +99,7 @@ class Likelihood(nn.Module, ABC):
     description: ClassVar[str]
     discrete: ClassVar[bool] = False
     by_schema: ClassVar[bool] = False
+    least_side: ClassVar[int] = 8
     by_neighbours: ClassVar[bool] = False
     mixed: bool = False
     n_inputs: int
