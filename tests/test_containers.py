@@ -54,7 +54,16 @@ def test_a_missing_cell_is_marginalised_whatever_holds_it(name):
     assert [column.missing for column in model.schema_.columns] == [0, 1, 0]
 
 
-@pytest.mark.parametrize("form", [np.asarray, list, torch.tensor, lambda x: x[:, None], lambda x: list(x[:, None])])
+def array_of_arrays(x: np.ndarray) -> np.ndarray:
+    cells = np.empty(len(x), dtype=object)
+    cells[:] = list(x)
+    return cells
+
+
+@pytest.mark.parametrize(
+    "form",
+    [np.asarray, list, torch.tensor, array_of_arrays, lambda x: x[:, None], lambda x: list(x[:, None])],
+)
 def test_images_in_any_container(form):
     given = as_rows(form(IMAGES))
     assert (given.kind, given.shape) == ("images", (1, 8, 8))

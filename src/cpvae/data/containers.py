@@ -285,6 +285,8 @@ def _from_array(x: Any) -> Given:
         import pandas as pd
 
         return _from_frame(pd.DataFrame.from_records(x))
+    if x.dtype.kind == "O" and x.ndim == 1 and len(x) and np.ndim(x[0]):  # an array of arrays
+        return _from_sequence(list(x))
     if x.dtype.kind in "mM" and x.ndim == 2:  # dates
         return _from_objects(x)
     if x.dtype.kind in "OUS" and x.ndim == 2 and x.size:
