@@ -113,6 +113,16 @@ def test_a_sort_without_counts_is_left_out():
     assert torch.equal(other.log_prob(params, y), likelihood.log_prob(params, y))
 
 
+@pytest.mark.parametrize("shape", [(20, 5), (4, 5, 5)])
+def test_counts_in_signals_and_pictures_are_of_as_many_sorts_as_values(shape):
+    x = cells()[0].reshape(-1, *shape)
+    model = CPVAE(2, likelihood="counts", latent_dim=2, hidden=(8,), max_epochs=1, init="random", random_state=0).fit(x)
+    assert model.model_.likelihood.n_outputs == 100
+    assert model.sample(2)[0].shape == (2, *shape)
+    flat = CPVAE(2, likelihood="counts", latent_dim=2, hidden=(8,), max_epochs=1, init="random", random_state=0)
+    assert flat.fit(x.reshape(-1, 100)).score(x.reshape(-1, 100)) == pytest.approx(model.score(x))
+
+
 def test_a_sort_that_a_validation_row_alone_has_is_possible():
     x = cells()[0]
     x[:, 7] = 0

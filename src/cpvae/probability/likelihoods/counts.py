@@ -16,6 +16,7 @@ rare in all rows stays small.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -150,6 +151,7 @@ class Counts(Likelihood):
         """
         if form.noise is not None:
             raise InputError(f"noise={form.noise!r} with likelihood 'counts': counts have none; leave it out")
+        form = replace(form, shape=(form.features,))  # each value is a sort of its own, also of a picture
         for part in (rows, valid):
             if part is not None:
                 refuse_no_counts(part, form)
