@@ -175,6 +175,11 @@ def test_rows_that_are_all_the_same_are_refused(value, shape):
 # -- learned state -----------------------------------------------------------------------------------------------------
 
 
+def test_a_single_row_to_train_on_is_refused():
+    with pytest.raises(InputError, match="a single row is left to train on: expected rows that differ; give more rows"):
+        VAE(latent_dim=2, max_epochs=1).fit([[1.0, 2.0], [3.0, 4.0]])
+
+
 def test_answers_of_a_fitted_model_do_not_change_with_its_arguments(tmp_path):
     """Arguments say how the next fit goes; what this one found is in attributes."""
     images = np.random.RandomState(0).rand(60, 1, 16, 16)

@@ -140,6 +140,8 @@ def refuse_one_row(rows: Rows) -> None:
         first = x[:1] if first is None else first
         if not bool(((x == first) | ((x != x) & (first != first))).all()):  # missing cells are NaN
             return
+    if len(rows) == 1:
+        raise InputError("a single row is left to train on: expected rows that differ; give more rows")
     raise InputError(
         f"every row is the same, all {len(rows)} training rows: expected rows that differ; give rows of several sources"
     )
