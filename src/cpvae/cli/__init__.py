@@ -1,4 +1,4 @@
-"""The command line, a module for each command: parse, call one function, print. Imports all, when a command runs."""
+"""The command line, one module for each command, which parses, calls one function and prints."""
 
 from cpvae.cli.program import main
 

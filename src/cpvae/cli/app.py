@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 app = typer.Typer(
-    help="Deep mixture models: fit them to unlabelled rows, ask which source a row came from, draw new rows from one.",
+    help="Fit deep mixture models to unlabelled rows, find the source of each row, and draw new rows from a source.",
     add_completion=False,
     pretty_exceptions_enable=False,
     epilog="Begin with: cpvae fit digits --out runs/digits",

@@ -1,4 +1,4 @@
-"""Checks of what a command is given, before anything heavy is imported or read: most slips are told within a second."""
+"""Checks of a command's arguments before heavy imports and reads, so that most mistakes are told within a second."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cpvae.fitting import runs
 
 
 def check_inputs(run: Path | None = None, data: str | None = None) -> None:
-    """Refuse a run that has no model, and data that are not there.
+    """Refuse a run without a model, and data that do not exist.
 
     Raises:
-        InputError: one of them.
+        InputError: the run has no model, or the data do not exist.
     """
     if run is not None:
         runs.model_of(run)
@@ -33,14 +33,14 @@ def check_out_file(
 
     Args:
         out: the file that the user named; a link is followed.
-        known: suffixes it may have.
-        run, data, labels: what the command reads.
+        known: suffixes that it may have.
+        run, data, labels: inputs of the command.
 
     Returns:
         The file to write.
 
     Raises:
-        InputError: another suffix; a place that cannot be written; one of the files that are read.
+        InputError: the suffix is unknown, the file cannot be written, or the command reads this file.
     """
     if out.suffix.lower() not in known:
         raise InputError(f"--out {out}: unknown kind {out.suffix!r}; use one of {', '.join(known)}")
@@ -71,7 +71,7 @@ def check_out_folder(out: Path, data: str) -> None:
     """Refuse an output folder that would become a part of the data.
 
     Raises:
-        InputError: it is the data, or lies in a folder of images.
+        InputError: the folder is the data, or lies in a folder of images.
     """
     if os.path.isdir(out) and _same(out, data):
         raise InputError(f"--out {out} is the data, {data}; give another folder")
@@ -79,7 +79,7 @@ def check_out_folder(out: Path, data: str) -> None:
 
 
 def _same(out: Path, given: str | Path) -> bool:
-    """Whether two paths are one file; names of data sets, columns and files that are not there are none."""
+    """Say whether two paths are one file; a name of a data set or column, or a path to nothing, is not a file."""
     try:
         return os.path.samefile(out, expanded(Path(given)))
     except (OSError, ValueError):
@@ -87,7 +87,7 @@ def _same(out: Path, given: str | Path) -> bool:
 
 
 def _refuse_among_images(out: Path, data: str | None) -> None:
-    """Refuse to put pictures among those that are data."""
+    """Refuse to write pictures into a folder of pictures that are data."""
     folder = None if data is None else expanded(Path(data))
     if folder is None or data in loaders.NAMES or not os.path.isdir(folder) or find(folder):
         return

@@ -18,11 +18,11 @@ def choose(
     components: Annotated[
         str, typer.Option("--components", "-k", help="Numbers of components to try, with commas.")
     ] = "1,2,5,10,20",
-    seeds: Annotated[int, typer.Option(help="Fits of each, with seeds 0, 1, ...")] = 1,
-    model: Annotated[str, typer.Option(help="cpvae, mog or vamp.")] = "cpvae",
+    seeds: Annotated[int, typer.Option(help="Number of fits for each number of components, with seeds 0, 1, ...")] = 1,
+    model: Annotated[str, typer.Option(help="Model: cpvae, mog or vamp.")] = "cpvae",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for runs and result.", callback=expand, show_default="runs/choose-DATA"),
+        typer.Option(help="Folder for the runs and the result.", callback=expand, show_default="runs/choose-DATA"),
     ] = None,
     *,
     params: dict[str, Any],
@@ -34,7 +34,7 @@ def choose(
 ) -> None:
     """Choose a number of components by the bound of held-out rows, without labels.
 
-    Test rows are left alone. Run it again to go on where it stopped.
+    Test rows are not used. Run the command again to continue where it stopped.
     """
     from cpvae.cli.checks import check_inputs, check_out_folder
     from cpvae.data.loaders import dataset_name

@@ -14,13 +14,13 @@ from cpvae.cli.output import put, say, two_columns
 def cluster(
     run: Run,
     data: Data,
-    out: Annotated[Path, typer.Option(help="A .csv file: row, category, probability.", callback=expand)],
+    out: Annotated[Path, typer.Option(help="A .csv file to write: row, category, probability.", callback=expand)],
     split: SplitName = None,
     labels: Labels = None,
     layer: Layer = None,
     strict: Strict = False,
 ) -> None:
-    """Say which category each row belongs to, and how sure that is."""
+    """Write the category of each row, and its probability."""
     from cpvae.cli.checks import check_inputs, check_out_file
 
     check_inputs(run, data)

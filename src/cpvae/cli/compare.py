@@ -29,33 +29,34 @@ TAKEN = (
 def compare(
     data: Data,
     models: Annotated[
-        str, typer.Option(help="Names with commas: cpvae vae mog vamp hvae hvae-vamp.")
+        str, typer.Option(help="Models, with commas: cpvae, vae, mog, vamp, hvae, hvae-vamp.")
     ] = "cpvae,vae,mog,vamp",
     components: Annotated[
-        str, typer.Option("--components", "-k", help="Categories, or parts of the prior; several with commas.")
+        str,
+        typer.Option("--components", "-k", help="Numbers of categories, or of components of the prior, with commas."),
     ] = "10",
-    seeds: Annotated[int, typer.Option(help="Fits of each, with seeds 0, 1, ...")] = 3,
+    seeds: Annotated[int, typer.Option(help="Number of fits of each model, with seeds 0, 1, ...")] = 3,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for runs and tables.", callback=expand, show_default="runs/compare-DATA"),
+        typer.Option(help="Folder for the runs and the tables.", callback=expand, show_default="runs/compare-DATA"),
     ] = None,
     *,
     params: dict[str, Any],
     split: SplitName = None,
-    importance_samples: Annotated[int, typer.Option(help="Behind each NLL.", min=1)] = 500,
-    importance_rows: Annotated[int, typer.Option(help="Rows at most for the NLL.", min=2)] = 1000,
+    importance_samples: Annotated[int, typer.Option(help="Samples for each NLL.", min=1)] = 500,
+    importance_rows: Annotated[int, typer.Option(help="Largest number of rows for the NLL.", min=2)] = 1000,
     jobs: Jobs = None,
     backend: Annotated[
-        str | None, typer.Option(help="Of joblib, by its name.", show_default="loky: processes here")
+        str | None, typer.Option(help="Name of the joblib backend.", show_default="loky: local processes")
     ] = None,
     labels: Labels = None,
     size: Size = None,
     layer: Layer = None,
     as_json: Json = False,
 ) -> None:
-    """Fit several models over components and seeds, judge them alike, and write one table.
+    """Fit several models with several numbers of components and seeds, judge all alike, and write one table.
 
-    Run it again to go on where it stopped, or to add models, components and seeds.
+    Run the command again to continue where it stopped, or to add models, components and seeds.
     """
     from cpvae.cli.checks import check_inputs, check_out_folder
     from cpvae.data.loaders import dataset_name

@@ -12,7 +12,7 @@ from cpvae.errors import InputError
 
 
 def data_list(as_json: Json = False) -> None:
-    """The named data sets, and which are here."""
+    """List the named data sets, and say which are on this machine."""
     from cpvae.data.loaders import data_root, status
 
     found = status()
@@ -33,7 +33,7 @@ def data_list(as_json: Json = False) -> None:
 
 
 def data_fetch(name: Annotated[str, typer.Argument(help="A name from `cpvae data list`.")]) -> None:
-    """Download a data set into the folder CPVAE_DATA, or the cache, and check it."""
+    """Download a data set into the folder CPVAE_DATA, or else the cache, and check it."""
     from cpvae.data.loaders import fetch
 
     for path in fetch(name, progress=say):
@@ -43,7 +43,7 @@ def data_fetch(name: Annotated[str, typer.Argument(help="A name from `cpvae data
 def data_verify(
     name: Annotated[str | None, typer.Argument(help="A name from `cpvae data list`.", show_default="all")] = None,
 ) -> None:
-    """Check the files that are here against their checksums."""
+    """Check downloaded files against their checksums."""
     from cpvae.data.loaders import NAMES, verify
 
     bad = []

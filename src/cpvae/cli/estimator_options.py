@@ -1,7 +1,7 @@
-"""Options of commands that are arguments of estimators, each written once.
+"""Command-line options for the arguments of estimators, each written once.
 
-A command takes some of them in place of its parameter `params`: the values that were given, by the names of the
-estimator's arguments. What is not given is left to the estimator.
+A command replaces its parameter `params` with some of these options. It then gets the values that the user gave, by the
+names of the estimator's arguments. The estimator's defaults hold for all others.
 """
 
 from __future__ import annotations
@@ -22,23 +22,29 @@ OPTIONS: dict[str, Any] = {
         int | None, Option("--components", "-k", help="Categories, or components of the prior.", show_default="10")
     ],
     "max_epochs": Annotated[
-        int | None, Option("--epochs", help="Passes over the rows at most.", show_default=PRESETS_OWN)
+        int | None, Option("--epochs", help="Largest number of passes over the rows.", show_default=PRESETS_OWN)
     ],
-    "random_state": Annotated[int | None, Option("--seed", help="Fixes everything.", show_default="0")],
+    "random_state": Annotated[int | None, Option("--seed", help="Seed of all random numbers.", show_default="0")],
     "n_init": Annotated[
-        int | None, Option("--restarts", help="Fits; the best validation bound is kept.", show_default="1")
+        int | None,
+        Option("--restarts", help="Number of fits; the one with the best validation bound is kept.", show_default="1"),
     ],
     "latent_dim": Annotated[int | None, Option(help="Dimensions of z.", show_default="40")],
-    "hidden": Annotated[str | None, Option(help="Widths of hidden layers.", show_default="300,300")],
+    "hidden": Annotated[
+        str | None, Option(help="Widths of the encoder's hidden layers, with commas.", show_default="300,300")
+    ],
     "kind": Annotated[
         str | None,
-        Option(help="What rows are: table, matrix, counts, images, signals or auto.", show_default="auto: said aloud"),
+        Option(
+            help="What rows are: table, matrix, counts, images, signals or auto.",
+            show_default="auto: the fit prints its choice",
+        ),
     ],
     "likelihood": Annotated[
         str | None,
         Option(
-            help="bernoulli (ink), levels (of pictures), gaussian (measurements), isotropic (embeddings, components), "
-            "counts (cells x genes), columns (of a table, each after its kind) or auto.",
+            help="Distribution of the values: bernoulli (ink), levels (pictures), gaussian (measurements), isotropic "
+            "(embeddings, principal components), counts (cells x genes), columns (tables) or auto.",
             show_default="auto",
         ),
     ],
@@ -46,58 +52,63 @@ OPTIONS: dict[str, Any] = {
         Path | None,
         Option(
             metavar="FILE.json",
-            help='What columns of a table hold: {"visits": "count", "city": "categorical", "size": "numeric", '
-            '"since": "date", "id": "ignore"}; "*" is for all others.',
-            show_default="inferred from their cells",
+            help='Kinds of the columns of a table: {"visits": "count", "city": "categorical", "size": "numeric", '
+            '"since": "date", "id": "ignore"}; "*" stands for all others.',
+            show_default="inferred from the cells",
             callback=expand,
         ),
     ],
     "noise": Annotated[
-        float | None, Option(help="Gaussian noise, in standard deviations of the columns.", show_default="learned")
+        float | None,
+        Option(help="Scale of Gaussian noise, in standard deviations of the columns.", show_default="learned"),
     ],
-    "weights": Annotated[str | None, Option(help="p(c): uniform, empirical or learned.", show_default="uniform")],
+    "weights": Annotated[
+        str | None, Option(help="Weights p(c): uniform, empirical or learned.", show_default="uniform")
+    ],
     "covariance_type": Annotated[
         str | None,
         Option(
             "--covariance",
-            help="Of p(z|c), also of mog: diag (the paper), or full, with better bounds.",
+            help="Covariance of p(z|c), or of the components of mog: diag (the paper), or full (better bounds).",
             show_default="diag",
         ),
     ],
     "expectation": Annotated[
         str | None,
         Option(
-            help="Over c: exact, sum-and-sample, straight-through, relaxed or auto.",
-            show_default="auto: by the number of components",
+            help="Sum over c in training: exact, sum-and-sample, straight-through, relaxed or auto.",
+            show_default="auto: depends on the number of components",
         ),
     ],
     "init": Annotated[
         str | None,
         Option(
-            help="How categories begin: umap, autoencoder, rows, gmm, kmeans, random or auto.",
-            show_default="auto: by the data",
+            help="Start, a clustering: umap, autoencoder, rows, map, spectrum, gmm, kmeans, random or auto.",
+            show_default="auto: depends on the data",
         ),
     ],
     "augment": Annotated[
         str | None,
         Option(
-            help="Copies that have the category of their row: affine (of images), shift (of signals), none or auto.",
+            help="Copies that keep the category of their row: affine (images), shift or roll (signals), none or auto.",
             show_default="auto: affine for images, roll for signals that may begin anywhere",
         ),
     ],
     "consistency": Annotated[
-        float | None, Option(help="Weight of the copies' agreement beside the bound.", show_default="20")
+        float | None, Option(help="Weight of the term that makes copies agree, beside the bound.", show_default="20")
     ],
-    "network": Annotated[str | None, Option(help="dense, or conv (convolutions, for images).", show_default="dense")],
-    "prior": Annotated[str | None, Option(help="Of vae and hvae.", show_default="normal")],
+    "network": Annotated[
+        str | None, Option(help="Kind of network: dense, or conv (convolutions, for images).", show_default="dense")
+    ],
+    "prior": Annotated[str | None, Option(help="Prior of vae and hvae.", show_default="normal")],
     "pseudo_inputs": Annotated[
-        str | None, Option(help="Of vamp and hvae-vamp, how they begin: rows or random.", show_default="rows")
+        str | None, Option(help="First pseudo-inputs of vamp and hvae-vamp: rows or random.", show_default="rows")
     ],
-    "preset": Annotated[str | None, Option(help="How to train: fast or paper.", show_default="fast")],
+    "preset": Annotated[str | None, Option(help="Settings of the training: fast or paper.", show_default="fast")],
     "batch_size": Annotated[
-        int | None, Option(help="Rows in a step.", show_default="the preset's: 100, or 200 of 20,000 rows on")
+        int | None, Option(help="Rows in a step.", show_default="the preset's: 100, or 200 from 20,000 rows on")
     ],
-    "learning_rate": Annotated[float | None, Option(help="Of Adam.", show_default=PRESETS_OWN)],
+    "learning_rate": Annotated[float | None, Option(help="Learning rate of Adam.", show_default=PRESETS_OWN)],
     "warmup_epochs": Annotated[
         int | None, Option(help="Epochs in which the KL terms grow to full weight.", show_default=PRESETS_OWN)
     ],
@@ -106,17 +117,18 @@ OPTIONS: dict[str, Any] = {
         Option(help="Stop after so many epochs without a better validation bound.", show_default="50"),
     ],
     "precision": Annotated[
-        str | None, Option(help="Of products in training: float32 or bfloat16.", show_default="float32")
+        str | None,
+        Option(help="Precision of matrix products in training: float32 or bfloat16.", show_default="float32"),
     ],
-    "device": Annotated[str | None, Option(help="cpu, cuda or auto.", show_default="auto")],
+    "device": Annotated[str | None, Option(help="Device: cpu, cuda or auto.", show_default="auto")],
 }
 
 
 def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make options of arguments of estimators, in place of the parameter `params` of a command.
+    """Replace the parameter `params` of a command with options for arguments of estimators.
 
     Args:
-        names: of the arguments, in the order of the help.
+        names: names of the arguments, in the order of the help.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -146,7 +158,7 @@ def read(given: dict[str, Any]) -> dict[str, Any]:
     """Make the arguments of an estimator from the options that were given: read widths and schema.
 
     Raises:
-        InputError: widths that are no numbers; a schema that cannot be read.
+        InputError: the widths are not numbers, or the schema cannot be read.
     """
     params = dict(given)
     if "hidden" in params:

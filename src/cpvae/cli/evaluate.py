@@ -15,15 +15,17 @@ def evaluate(
     data: Data,
     split: SplitName = None,
     importance_samples: Annotated[
-        int | None, typer.Option(help="Also estimate log p(x) with so many samples (papers: 5000).", min=1)
+        int | None, typer.Option(help="Also estimate log p(x) with this number of samples (papers: 5000).", min=1)
     ] = None,
-    rows: Annotated[int | None, typer.Option(help="Look at so many rows only, drawn with a fixed seed.", min=2)] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Use only this number of rows, drawn with a fixed seed.", min=2)
+    ] = None,
     labels: Labels = None,
     layer: Layer = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Measure bounds on the log-likelihood (nats a row), what the categories carry, and agreement with labels."""
+    """Measure bounds on the log-likelihood (nats a row), the use of categories, and agreement with labels."""
     from cpvae.cli.checks import check_inputs
 
     check_inputs(run, data)

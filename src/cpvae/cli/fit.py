@@ -22,22 +22,24 @@ def fit(
     out: Annotated[Path, typer.Option(help="Folder for the run: model, history, metrics, pictures.", callback=expand)],
     model: Annotated[
         str | None,
-        typer.Option(help="cpvae, or one it is compared with: vae mog vamp hvae hvae-vamp.", show_default="cpvae"),
+        typer.Option(help="Model: cpvae, vae, mog, vamp, hvae or hvae-vamp.", show_default="cpvae"),
     ] = None,
     *,
     params: dict[str, Any],
     labels: Labels = None,
     size: Size = None,
     layer: Layer = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")] = False,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Stop after so many minutes; the weights so far can be used and gone on with.", min=0.0),
+        typer.Option(
+            help="Stop after this number of minutes; the run can be used, and continued with --resume.", min=0.0
+        ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a model to rows without labels, and leave it in a run folder."""
+    """Fit a model to rows without labels, and write it to a run folder."""
     from cpvae.cli.checks import check_inputs, check_out_folder
     from cpvae.fitting import runs
     from cpvae.fitting.limits import OutOfTime

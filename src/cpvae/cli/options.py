@@ -15,11 +15,11 @@ DATA_HELP = (
     ".npy, .mat, .h5, .h5ad, .ts, .mtx, an IDX file, a folder of images, of Parquet files or with a matrix.mtx, or a "
     "pattern ('part-*.parquet', 'name_*.ts')."
 )
-LABELS_HELP = "Where labels are: a column of a table, or a file beside other data. Used to judge, never to fit."
+LABELS_HELP = "Place of the labels: a column of a table, or a file. Labels judge a fit and never influence it."
 
 
 def expand(path: Path | None) -> Path | None:
-    """`--out=~/x` in the user's home: not every shell sees to it."""
+    """Replace ~ by the user's home, as in `--out=~/x`: some shells do not."""
     from cpvae.data.loaders.checks import expanded
 
     return None if path is None else expanded(path)
@@ -31,27 +31,29 @@ Run = Annotated[
 ]
 Labels = Annotated[str | None, typer.Option(metavar="COLUMN|FILE", help=LABELS_HELP)]
 SplitName = Annotated[
-    str | None, typer.Option("--split", help="train, valid or test; by default test where there is one.")
+    str | None, typer.Option("--split", help="Split to use: train, valid or test.", show_default="test if there is one")
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="Refuse a table with other columns or levels than that of the fit, not only warn."),
+    typer.Option("--strict", help="Refuse a table whose columns or levels differ from the fit's, instead of warning."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 
 Size = Annotated[
     str | None,
-    typer.Option(help="Pixels a side of pictures, or HEIGHTxWIDTH.", show_default="their own, or the usual one"),
+    typer.Option(help="Size of pictures: pixels a side, or HEIGHTxWIDTH.", show_default="their most usual size"),
 ]
-Layer = Annotated[str | None, typer.Option(help="Of an .h5ad, in place of its X.", show_default="X")]
-Jobs = Annotated[int | None, typer.Option(help="Fits side by side.", show_default="one for each core", min=1)]
+Layer = Annotated[str | None, typer.Option(help="Layer of an .h5ad to read instead of X.", show_default="X")]
+Jobs = Annotated[
+    int | None, typer.Option(help="Number of fits that run in parallel.", show_default="one for each core", min=1)
+]
 
 
 def read_schema(path: Path) -> dict[str, Any]:
     """Read what `--schema` names: a JSON object of column names and kinds.
 
     Raises:
-        InputError: no such file, no JSON, or something else in it.
+        InputError: the file does not exist, is not JSON, or does not hold such an object.
     """
     from cpvae.data.schema import check_given
 
@@ -67,13 +69,13 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 
 def reading(kind: str | None, size: str | None, layer: str | None) -> dict[str, Any]:
-    """How data are to be read, from options: those that were given."""
+    """Collect the options that say how to read data, without those that were not given."""
     given = {"kind": kind, "size": None if size is None else _size(size), "layer": layer}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _size(text: str) -> int | tuple[int, int]:
-    """ "32" to 32, "24x32" to (24, 32)."""
+    """Read "32" as 32, and "24x32" as (24, 32)."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise InputError(f"--size {text!r}: expected pixels a side, such as 32, or HEIGHTxWIDTH, such as 24x32")
@@ -82,7 +84,7 @@ def _size(text: str) -> int | tuple[int, int]:
 
 
 def parse_numbers(option: str, text: str, such_as: str = "10,50") -> tuple[int, ...]:
-    """ "10,50" to (10, 50)."""
+    """Read "10,50" as (10, 50)."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:

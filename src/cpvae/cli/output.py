@@ -1,7 +1,7 @@
 """Printing: results on standard output, words for the user on standard error.
 
-What is printed cannot control the terminal, and is never lost to an encoding: characters that the terminal obeys, or
-that it lacks, are shown as escapes. Words for the user are a courtesy: a closed or full standard error stops no work.
+Printed text cannot control the terminal: control characters, and characters that its encoding lacks, are shown as
+escapes. Messages on standard error are a courtesy: if that stream is closed or full, the work continues.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cpvae.fitting.devices.rank import is_main
 
 
 def say(text: str) -> None:
-    """Print a line for the user on standard error; of several processes the first one speaks."""
+    """Print a line for the user on standard error; only the first of several processes does."""
     if is_main():
         print(printable(text), file=sys.stderr)  # noqa: T201
 
@@ -29,7 +29,7 @@ def put(text: str) -> None:
 
 
 def put_json(value: Any) -> None:
-    """Print one JSON object on standard output; a number that JSON does not have is null."""
+    """Print one JSON object on standard output; NaN and infinities become null."""
     finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
     put(json.dumps(finite, indent=2, allow_nan=False))
 
@@ -41,15 +41,15 @@ def two_columns(values: dict[str, Any]) -> str:
 
 
 def show(value: Any) -> str:
-    """A number with four decimals, anything else as it is."""
+    """Write a float with four decimals, and other values unchanged."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def prepare_streams() -> None:
-    """Make standard input, output and error streams that can be used, whatever the process was started with.
+    """Make standard input, output and error usable, whatever state the process was started in.
 
-    A stream that is closed goes nowhere: otherwise the next file that is opened would take its number, and what
-    libraries print would be written into it.
+    A closed stream is replaced by the null device. Otherwise the next file to be opened would take the stream's number,
+    and the output of libraries would be written into that file.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -65,7 +65,7 @@ def prepare_streams() -> None:
 
 
 class Courtesy(io.TextIOBase):
-    """Standard error whose failures stop nothing: from the first one on, what is written to it goes nowhere."""
+    """Standard error whose failures stop nothing: after the first failure, all output to it is dropped."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
@@ -99,7 +99,7 @@ class Courtesy(io.TextIOBase):
 
 
 def silence(stream: TextIO) -> None:
-    """Let what is still buffered, and all that follows, go nowhere."""
+    """Drop the buffered output of a stream, and all later output."""
     with suppress(OSError, ValueError):
         number = stream.fileno()
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -1,4 +1,4 @@
-"""The entry point: run a command, and turn what goes wrong into one line and an exit code."""
+"""The entry point: runs a command, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ for name, command in DATA_COMMANDS.items():
 def main() -> NoReturn:
     """Run a command and exit.
 
-    Exits with 0; 1 if `--verify` finds a difference or the reader of the results has left; 2 with a line for bad usage
-    or input; 130 by Ctrl-C.
+    The exit code is 0 for success, 1 if `--verify` finds a difference or the reader of a pipe has left, 2 with one line
+    for bad usage or input, and 130 after Ctrl-C.
     """
     prepare_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
@@ -88,7 +88,7 @@ def main() -> NoReturn:
 
 
 def _insist(lost: sys.UnraisableHookArgs) -> None:
-    """Give a Ctrl-C again that came where Python can raise nothing, such as in a callback of the garbage collector."""
+    """Repeat a Ctrl-C that arrived where Python cannot raise it, such as in a callback of the garbage collector."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
         again = threading.Timer(AGAIN_AFTER, interrupt_main)
         again.daemon = True
@@ -98,7 +98,7 @@ def _insist(lost: sys.UnraisableHookArgs) -> None:
 
 
 def _refuse_no_folder() -> None:
-    """Refuse to work in a folder that was deleted: libraries end the process there without a word of ours."""
+    """Refuse to work in a folder that was deleted: libraries would end the process there without a message."""
     try:
         os.getcwd()
     except OSError as error:
@@ -106,7 +106,7 @@ def _refuse_no_folder() -> None:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """An empty argument is a shell variable that was not set; as a path it would mean this folder."""
+    """Refuse an empty argument: it comes from an unset shell variable, and as a path it would mean this folder."""
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if argument == "" or (argument.startswith("--") and argument.endswith("=")):
             after = f" after {before!r}" if before and not argument else f" in {argument!r}" if argument else ""
@@ -114,7 +114,7 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 
 def _refuse_several(arguments: list[str]) -> None:
-    """What is no fit would be done by every process."""
+    """Refuse commands other than `fit` under torchrun, where every process would repeat them."""
     if n_processes() > 1 and "fit" not in arguments[:1]:
         given = f"{n_processes()} processes for cpvae {' '.join(arguments[:1])}"
         raise InputError(f"{given}: expected cpvae fit, which shares its work among them; leave torchrun out")

@@ -14,11 +14,11 @@ from cpvae.cli.output import say
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote.", callback=expand)],
     data: Annotated[
-        str | None, typer.Option(help="The rows to show, if not those it was fitted on. " + DATA_HELP)
+        str | None, typer.Option(help="The rows to show, by default the rows of the fit. " + DATA_HELP)
     ] = None,
     labels: Labels = None,
 ) -> None:
-    """Write RUN/report.html: one page on what was fitted, the categories, and what to watch out for."""
+    """Write RUN/report.html: one page on the fit, its categories, and what to be careful about."""
     from cpvae.cli.checks import check_inputs
 
     check_inputs(run, data)

@@ -22,26 +22,30 @@ CHECKOUT = Path(cpvae.__file__).resolve().parents[2]  # where src/ and paper/ st
 def reproduce(
     target: Annotated[
         str,
-        typer.Argument(metavar="TARGET", help="accuracy, table1, fig3 to fig9, ablation, or all."),
+        typer.Argument(metavar="TARGET", help="Part to reproduce: accuracy, table1, fig3 to fig9, ablation, or all."),
     ],
     row: Annotated[
         list[str] | None,
-        typer.Option("--row", "--recipe", help="Only this one; may be repeated.", show_default="all of the target"),
+        typer.Option(
+            "--row", "--recipe", help="Only this row; the option may be repeated.", show_default="all of the target"
+        ),
     ] = None,
     render: Annotated[
-        bool, typer.Option("--render", help="Only write tables and figures, from the results there are.")
+        bool, typer.Option("--render", help="Only write tables and figures, from the results that exist.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing and how long it takes.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only list the missing results, and how long they take.")
+    ] = False,
     verify: Annotated[
         int | None,
         typer.Option(
-            help="Only measure so many results again, chosen at random, and compare; exit 1 if one differs.", min=1
+            help="Only measure this number of random results again, and compare; exit 1 if one differs.", min=1
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Other seeds choose other results for --verify.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed by which --verify chooses results.", min=0)] = 0,
     budget: Annotated[
         float | None,
-        typer.Option(help="Minutes; the fits of most value that they hold.", show_default="no limit", min=0.1),
+        typer.Option(help="Minutes to spend, on the most valuable fits.", show_default="no limit", min=0.1),
     ] = None,
     experiments: Annotated[Path, typer.Option(help="Folder of the experiments.", callback=expand)] = Path(
         "experiments"
@@ -53,9 +57,9 @@ def reproduce(
     jobs: Jobs = None,
     as_json: Json = False,
 ) -> None:
-    """Reproduce the paper, or a part of it, from a checkout: fit what has no result yet, write tables and figures.
+    """Reproduce the paper, or a part of it, in a checkout: make missing results, write tables and figures.
 
-    The same command, run again, goes on where it was stopped.
+    Run the command again to continue where it stopped.
     """
     command = _command()
     asked = command.Asked(target, row or (), render, plan, verify, seed, budget, experiments, results, folder, jobs)
@@ -71,7 +75,7 @@ def reproduce(
 
 
 def _command() -> ModuleType:
-    """Import what does the work: `paper/` beside `src/`, which is not installed.
+    """Import the package `paper/` beside `src/`, which is not installed.
 
     Raises:
         InputError: this cpvae does not run from a checkout.

@@ -14,25 +14,27 @@ from cpvae.files import PICTURES, TABLES
 
 def sample(
     run: Run,
-    out: Annotated[Path, typer.Option(help="A picture (.png, .svg, .pdf) or rows (.npz, .csv).", callback=expand)],
-    n: Annotated[int, typer.Option("-n", "--number", help="How many rows.")] = 64,
+    out: Annotated[
+        Path, typer.Option(help="File to write: a picture (.png, .svg, .pdf) or rows (.npz, .csv).", callback=expand)
+    ],
+    n: Annotated[int, typer.Option("-n", "--number", help="Number of rows.")] = 64,
     component: Annotated[
         int | None, typer.Option(help="Draw all of them from this category.", show_default="any")
     ] = None,
     weights: Annotated[
         str,
         typer.Option(
-            help="Categories by their share of the training rows (aggregated) or by p(c) (prior); auto: aggregated for "
-            "cpvae, prior for the others."
+            help="Weights of the categories: aggregated (shares of the training rows), prior (p(c)), or auto: "
+            "aggregated for cpvae, prior for the others."
         ),
     ] = "auto",
     mean: Annotated[
         bool | None,
         typer.Option(
-            "--mean/--draw", help="The mean of p(x|z,c), or a draw from it.", show_default="mean for pictures"
+            "--mean/--draw", help="Write the mean of p(x|z,c), or a draw from it.", show_default="mean for pictures"
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Other seeds draw other rows.", show_default="of the fit")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="the fit's")] = None,
 ) -> None:
     """Draw new rows, from all categories or from one."""
     from cpvae.cli.checks import check_inputs, check_out_file

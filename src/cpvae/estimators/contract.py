@@ -1,8 +1,8 @@
-"""What all estimators share: scikit-learn's interface, and the questions that a fitted model answers.
+"""The interface that all estimators share: scikit-learn's methods, and the questions that a fitted model answers.
 
-Arguments are stored untouched and checked in `fit`; what is learned ends in an underscore, and answers depend on
-nothing else. Rows are ``(n, features)`` or ``(n, channels, height, width)``; densities are in nats and in the units of
-the rows given.
+Constructors store arguments unchanged, and `fit` checks them. Learned attributes end in an underscore, and answers
+depend on these attributes only. Rows are ``(n, features)``, ``(n, channels, height, width)`` or
+``(n, channels, time)``. Log-densities are in nats, for rows in their own units.
 """
 
 from __future__ import annotations
@@ -65,20 +65,21 @@ SAMPLED_AT_ONCE = 8192  # rows
 
 
 class Learned(RowsIn):
-    """The state that a fit leaves on an estimator, beside what its rows are (`RowsIn`).
+    """The state that a fit leaves on an estimator, besides the description of its rows (`RowsIn`).
 
     Attributes:
         model_: the torch module.
-        n_components_: categories, or components of the prior, of the model.
-        consistent_: whether q(c | x) was held to be the same for copies of a row, and so knows more than bounds do.
+        n_components_: number of categories, or of components of the prior.
+        consistent_: whether training made q(c | x) agree between a row and its copies; q(c | x) then tells categories
+            better than bounds do.
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of the Gaussians of the prior, ``(K, latent_dim)``.
         history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
         n_iter_, best_epoch_: epochs trained, and the one whose weights were kept.
         stopped_: why training ended.
-        seed_: of the restart that was kept.
-        start_seconds_: what finding the start took.
-        stability_: the mean adjusted Rand index of every two restarts' categories of validation rows, or None.
+        seed_: seed of the restart that was kept.
+        start_seconds_: seconds that the start took.
+        stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
     """
 
     model_: VAEModule
@@ -97,7 +98,7 @@ class Learned(RowsIn):
 
     @torch.no_grad()
     def _set_model(self, model: VAEModule) -> None:
-        """Take over a trained module, and what can be read from it."""
+        """Store a trained module, and the attributes that follow from it."""
         self.model_ = model.eval()
         self.n_components_ = model.n_components
         prior, mixture = component_prior(model.prior), model.latent().mixture
@@ -110,9 +111,9 @@ class Learned(RowsIn):
 @takes_arguments
 # More than 250 lines: half of them are the docstrings of what a user can ask.
 class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Learned, ABC):  # type: ignore[misc]
-    """What all estimators share: rows in, a trained `cpvae.probability.models.VAE` behind, questions answered.
+    """Base of all estimators: `fit` takes rows and trains a `cpvae.probability.models.VAE`, which the methods question.
 
-    A subclass says which module it trains (`_module`) and lists its own arguments.
+    A subclass makes the module that it trains (`_module`) and lists its own arguments.
     """
 
     name: ClassVar[str]
@@ -168,25 +169,25 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         return STARTS["random"]
 
     def _augment(self) -> Augment | None:
-        """Say what makes copies of rows that show the same thing."""
+        """Give the transformation that makes copies of rows, or None."""
         return None
 
     def _consistent(self) -> bool:
-        """Say whether a fit holds q(c | x) to be the same for copies of a row."""
+        """Say whether training makes q(c | x) agree between a row and its copies."""
         return False
 
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
-        """Give the new module what it needs of the training rows."""
+        """Set the parts of a new module that depend on the training rows."""
 
     def _look_at(self, rows: Rows) -> None:
-        """Look at the training rows before anything depends on what they are like."""
+        """Measure properties of the training rows that later choices depend on."""
 
     def _seen(self) -> list[str]:
-        """Say what was seen in the training rows, a line each, and how to say otherwise."""
+        """Say what was found in the training rows and how to override it, one line for each finding."""
         return []
 
     def check_params(self) -> None:
-        """Refuse arguments that make no sense, all of them in one line."""
+        """Refuse invalid arguments, and name all of them in one line."""
         params.check(self)
         if self.schema is not None and self.likelihood != "auto" and not likelihoods.by_schema(self.likelihood):
             raise InputError(
@@ -213,19 +214,19 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Args:
             X: rows, ``(n, features)``, ``(n, channels, height, width)`` or ``(n, channels, time)``, in any container
-                (`cpvae.data.containers`); a memory-mapped array is not read whole, a sparse matrix stays sparse. A data
-                frame with text, or rows with missing cells (NaN, None), are modelled column by column
-                (`cpvae.schema`); missing cells are marginalised out, never filled.
-            y: ignored; here for scikit-learn's pipelines.
-            X_valid: rows for the validation bound, by which weights and restarts are chosen; by default
+                (`cpvae.data.containers`). A memory-mapped array is not read whole, and a sparse matrix stays sparse. A
+                data frame with text, and rows with missing cells (NaN, None), are modelled column by column
+                (`cpvae.schema`). Missing cells are marginalised out, never filled in.
+            y: ignored; scikit-learn's pipelines pass it.
+            X_valid: rows for the validation bound, which chooses the weights and the restart; by default a share
                 `validation_fraction` of X, at most 10,000 rows.
-            out, resume, about: of a fit into a run folder, for which this calls `cpvae.estimators.running.fit`.
-            reporter: told of each epoch; by default a progress bar if `verbose`.
+            out, resume, about: arguments of `cpvae.estimators.running.fit`, which fits into a run folder.
+            reporter: object that is told of each epoch; by default a progress bar if `verbose`.
 
         Raises:
-            InputError: arguments or rows that cannot be used (a ValueError).
-            KeyboardInterrupt: Ctrl-C or SIGTERM. If an epoch had ended, the estimator has the best weights until then,
-                with ``stopped_`` "interrupted".
+            InputError: arguments or rows cannot be used (a ValueError).
+            KeyboardInterrupt: Ctrl-C or SIGTERM stopped the fit. If an epoch had ended, the estimator has the best
+                weights so far, and ``stopped_`` is "interrupted".
         """
         if out is None:
             learning.fit(self, X, X_valid, reporter)
@@ -238,12 +239,11 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def evaluate(self, X: ArrayLike, n_samples: int = EVALUATION_DRAWS) -> Evaluation:
         """Compute bounds, their parts and category posteriors of each row (`cpvae.probability.estimates.Evaluation`).
 
-        Bounds are for one fixed observation of each row. Where observations vary, as the pixels drawn from grey levels
-        do, `proba` is the mean of the posteriors of `n_samples` of them.
+        Bounds are in nats, for one fixed observation of each row. If observations vary, as pixels drawn from grey
+        levels do, `proba` is the mean of the posteriors of `n_samples` observations.
 
         Raises:
-            InputError: fewer than one draw; rows that the model does not take, or to which it gives bounds that are not
-                finite.
+            InputError: `n_samples` is below one, the model does not take these rows, or a bound is not finite.
         """
         whole("n_samples", n_samples, 1)
         found = Evaluation.join([self._evaluate(y, n_samples) for y in self._units(X)])
@@ -274,7 +274,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         return torch.stack(seen).mean(0).numpy(force=True)
 
     def decompose(self, X: ArrayLike) -> Decomposition:
-        """Compute the parts of eq. (13) for rows taken as the data distribution; costs the square of their number."""
+        """Compute the parts of eq. (13), with the rows as data distribution; the cost grows as their number squared."""
         return decompose(self.model_, torch.cat(list(self._observed(X))))
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -287,28 +287,27 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         return self.model_.latent_dim
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Compute L(x), eq. (7): a lower bound of log p(x) for each row, ``(n,)``, nats."""
+        """Compute L(x), eq. (7): a lower bound of log p(x) for each row, ``(n,)``, in nats."""
         return self.evaluate(X).elbo
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Compute the mean of `score_samples`, nats."""
+        """Compute the mean of `score_samples`, in nats."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
     def log_likelihood(self, X: ArrayLike, n_samples: int = 5000) -> np.ndarray:
-        """Estimate log p(x) of each row by importance weighting, ``(n,)``, nats (Burda et al., 2016).
+        """Estimate log p(x) of each row by importance weighting, ``(n,)``, in nats (Burda et al., 2016).
 
-        The estimate is a lower bound in expectation, tighter with more samples; 5,000 are what papers report.
+        The estimate is a lower bound in expectation. More samples make it tighter; papers use 5,000.
         """
         whole("n_samples", n_samples, 1)
         parts = [log_likelihood(self.model_, y, n_samples, self.seed_) for y in self._observed(X)]
         return np.concatenate(parts)
 
     def reconstruct(self, X: ArrayLike) -> Any:
-        """Compute the mean of p(x | z, c) at the likeliest category and its posterior mean of z; in the shape of X.
+        """Compute the mean of p(x | z, c), in the shape of X, at the likeliest c and the posterior mean of z given c.
 
-        With a schema the result is a data frame: of categories the most likely level, counts rounded. It has a value
-        in every cell, also where X has none: that is what the model would put there, and no bound or category makes
-        use of it.
+        With a schema the result is a data frame. A categorical column has its likeliest level, and counts are rounded.
+        Cells that are missing in X have the value that the model expects. No bound and no category uses such a value.
         """
         parts = [self.model_.reconstruct(y) for large in self._observed(X) for y in batches(large, 1)]
         return self._to_shape(torch.cat(parts))
@@ -325,19 +324,19 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Draw new rows by ancestral sampling (section 3.1 of the paper).
 
         Args:
-            n_samples: how many.
-            component: draw all of them from this one; by default a component is drawn for each row.
-            weights: by which weights: "prior" is p(c), the model's own; "aggregated" is q(c) of the training rows, eq.
-                (14), by which the paper samples CP-VAE. "auto" is "aggregated" for CP-VAE and "prior" for all others.
+            n_samples: number of rows.
+            component: the component of all rows; by default each row draws its own.
+            weights: weights of the components: "prior" is the model's p(c); "aggregated" is q(c) of the training rows,
+                eq. (14), which the paper uses for CP-VAE. "auto" is "aggregated" for CP-VAE and "prior" for all others.
             mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
-            random_state: by default the estimator's own, so that two calls give the same rows.
+            random_state: seed; by default the estimator's own, so that two calls give the same rows.
 
         Returns:
-            rows, in the shape and units of the training rows, with a schema a data frame of its columns and levels;
-            and the component of each, ``(n_samples,)``.
+            New rows in the shape and units of the training rows (with a schema: a data frame with its columns and
+            levels), and the component of each row, ``(n_samples,)``.
 
         Raises:
-            InputError: a component that does not exist; fewer than one row.
+            InputError: the component does not exist, or `n_samples` is below one.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)
@@ -374,9 +373,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one safetensors file with a JSON header; no pickle.
 
-        No training rows are written, with one exception: the pseudo-inputs of a VampPrior begin as training rows by
-        default and are part of the model. After a short fit, or with a small learning rate, they may still be those
-        rows. Fit with ``pseudo_inputs="random"`` if the file is to leave your hands.
+        The file holds no training rows, with one exception: the pseudo-inputs of a VampPrior begin as training rows by
+        default, and are part of the model. After a short fit, or with a small learning rate, they may still equal those
+        rows. Fit with ``pseudo_inputs="random"`` if you will share the file and the rows are private.
 
         Raises:
             InputError: the path cannot be written.
@@ -394,7 +393,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
 @takes_arguments
 class Clusterer(DeepMixture):
-    """A model whose prior has components: it says which of them a row came from."""
+    """A model whose prior has components; it says which component a row came from."""
 
     has_components = True
     n_components: int = argument(whole_from(1), default=10, kw_only=False)
@@ -402,9 +401,9 @@ class Clusterer(DeepMixture):
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Compute the probability of each component for each row, ``(n, K)``.
 
-        With categories that is ``softmax_c [log p(c) + ELBO_c(x)]``, or q(c | x) of a model fitted with copies of its
-        rows; for a mixture over z alone, the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels, the mean of it
-        over observations of the row (`evaluate`).
+        CP-VAE gives q(c | x) if it was fitted with copies of its rows, and ``softmax_c [log p(c) + ELBO_c(x)]``
+        otherwise. Models with a mixture over z alone give the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels
+        that pixels are drawn from, the answer is the mean over observations of the row (`evaluate`).
         """
         check_is_fitted(self)
         if self.consistent_:
@@ -421,13 +420,13 @@ class Clusterer(DeepMixture):
 
     @torch.no_grad()
     def overlaps(self, n_samples: int | None = None) -> np.ndarray:
-        """Measure how far every two components overlap in what they generate, ``(K, K)``.
+        """Measure how much the generated rows of each pair of components overlap, ``(K, K)``.
 
         See `cpvae.estimators.groups.overlaps`.
 
         Args:
-            n_samples: rows drawn from each component, the same ones at each call; by default 200, and fewer of each of
-                more than a hundred components.
+            n_samples: number of rows drawn from each component, the same rows at each call; by default 200, and fewer
+                if there are more than a hundred components.
         """
         check_is_fitted(self)
         n_samples = draws_each(self.n_components_) if n_samples is None else n_samples
@@ -440,13 +439,13 @@ class Clusterer(DeepMixture):
         return overlaps(proba)
 
     def groups(self, least: float = OVERLAP) -> np.ndarray:
-        """Find which components are one source, after a fit with more of them than there are sources.
+        """Find components that share a source, after a fit with more components than sources.
 
         Args:
-            least: the overlap from which two are joined, between 0 and 1.
+            least: overlap from which two components are joined, between 0 and 1.
 
         Returns:
-            A group for each component, integers ``(K,)``, the one of most rows first; -1 for components not in use.
+            The group of each component, integers ``(K,)``. Group 0 has the most rows; -1 marks components not in use.
         """
         check_is_fitted(self)
         between("least", least, 0.0, 1.0)
@@ -454,5 +453,5 @@ class Clusterer(DeepMixture):
 
 
 def clusters(model: DeepMixture) -> TypeGuard[Clusterer]:
-    """Say whether a model puts rows into categories, as it answers itself."""
+    """Say whether a model puts rows into categories."""
     return model.has_components

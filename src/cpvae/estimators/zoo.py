@@ -1,4 +1,4 @@
-"""scikit-learn estimators: the models of the paper with the words of `sklearn.mixture`."""
+"""scikit-learn estimators: the models of the paper with the method names of `sklearn.mixture`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed"
 class CPVAE(Clusterer):
     """A deep mixture model: a VAE with a category, a Gaussian code, and a prior p(z | c) learned from the data.
 
-    The model of Lavda, Gregorová and Kalousis, "Improving VAE generations of multimodal data through data-dependent
-    conditional priors" (2020). Fitted without labels, it says which source a row came from (`predict`,
-    `predict_proba`) and draws new rows from one chosen source (`sample`).
+    The model comes from "the paper": Lavda, Gregorová and Kalousis, "Improving VAE generations of multimodal data
+    through data-dependent conditional priors" (2020). It is fitted without labels. It then says which source a row came
+    from (`predict`, `predict_proba`), and draws new rows from one chosen source (`sample`).
 
     Args:
         n_components: K, the number of categories.
@@ -44,50 +44,53 @@ class CPVAE(Clusterer):
         network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
         hidden: widths of the encoder's hidden layers, in a dense network.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
-        kind: what rows are, one of `cpvae.data.containers.KINDS`, which has the rule of "auto".
-        likelihood: "bernoulli" (ink: black and white, or grey levels to draw it from), "levels" (of grey or colour
-            pictures), "gaussian" (measurements), "isotropic" (the same with one scale for all columns: embeddings,
-            components), "counts" (of things in samples of any size), "columns" (of a table, each after its kind), or
-            "auto" to decide from the data (`cpvae.probability.likelihoods.choice.choose`), which is said if `verbose`.
+        kind: what rows are, one of `cpvae.data.containers.KINDS`; "auto" follows the rule of that module.
+        likelihood: distribution of the values: "bernoulli" (ink: black and white, or drawn from grey levels), "levels"
+            (pictures in grey or colour), "gaussian" (measurements), "isotropic" (Gaussian with one scale for all
+            columns, for embeddings and principal components), "counts" (counts per row, such as genes in a cell),
+            "columns" (tables, each column by its kind), or "auto", which decides from the data
+            (`cpvae.probability.likelihoods.choice.choose`) and prints its choice if `verbose`.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns, from 0.001 to
             1,000; None learns it.
-        schema: what columns of a table hold, where that is not to be guessed (`cpvae.data.kinds`): name -> "numeric",
-            "amount", "count", "categorical", "date" or "ignore"; "*" is for all columns that are not named; columns
-            without names are "0", "1", ...
+        schema: kinds of the columns of a table: name -> "numeric", "amount", "count", "categorical", "date" or
+            "ignore". "*" stands for all columns that are not named; columns without names are called "0", "1", ... The
+            rule of `cpvae.data.kinds` decides for all other columns.
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
-        covariance_type: of p(z | c): "diag" (the paper) or "full" (its footnote 3).
-        expectation: how the sum over c is taken in training: "exact"; "sum-and-sample" (the two likeliest categories
-            and one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax; what it maximises is not
-            a bound). "auto" is exact up to 4 components and sum-and-sample beyond.
-        temperature: of the Gumbel-softmax, at the first step and at half of the training and after.
-        init: how categories get rows of their own before the bound decides, a name in
-            `cpvae.fitting.starts.start.STARTS` ("spectrum" is for signals); "auto" goes by the kind of data
-            (`cpvae.fitting.starts.start.choose`); "random" starts from nothing and mostly ends in few categories.
-        augment: "affine" makes copies of images, slightly turned, scaled and shifted, which should have the category of
-            the image; "shift" makes copies of signals, moved in time and scaled, with noise; "roll" moves them
-            around their end, by any time; "none" makes none. With a start, "auto" is "affine" for images of 8 pixels
-            a side or more, of 16 where they are ink, which it blurs, and "roll" for signals of whose variance time
-            tells less than a fifth (`cpvae.data.signals.share_of_time`). Categories that begin at random agree
-            soonest by being one.
-        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, where there are copies; with 0 only the
-            start makes use of them.
-        n_init: restarts; the one with the best validation bound is kept.
-        preset: "fast" or "paper", how to train (`cpvae.fitting.presets`); what is given of the next five goes before
-        it. max_epochs: passes over the rows at most.
-        batch_size, learning_rate: of Adam.
-        warmup_epochs: the weight of both KL terms grows from 0 to 1 over these.
+        covariance_type: form of the covariance of p(z | c): "diag" (the paper) or "full" (its footnote 3).
+        expectation: estimate of the sum over c in training: "exact"; "sum-and-sample" (the two likeliest categories and
+            one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax, whose objective is not a
+            bound). "auto" is "exact" up to 4 components, and "sum-and-sample" with more.
+        temperature: temperatures of the Gumbel-softmax: at the first step, and from half of the training on.
+        init: start, which gives each category rows of its own before the bound decides; a name in
+            `cpvae.fitting.starts.start.STARTS` ("spectrum" is for signals). "auto" depends on the kind of data
+            (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly ends in few categories.
+        augment: copies that should keep the category of their row: "affine" rotates, scales and shifts images slightly;
+            "shift" moves signals in time, scales them and adds noise; "roll" shifts signals circularly by any time;
+            "none" makes no copies. "auto" is "affine" for images of 8 pixels a side or more; it blurs ink, which needs
+            16. For signals "auto" is "roll" if time explains less than a fifth of their variance
+            (`cpvae.data.signals.share_of_time`). With `init="random"` it is "none", because categories that begin at
+            random agree most easily if there is only one.
+        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, if there are copies; with 0 only the start
+            uses the copies.
+        n_init: number of fits; the one with the best validation bound is kept.
+        preset: "fast" or "paper": settings of the training (`cpvae.fitting.presets`). Each of the next five arguments
+            replaces a value of the preset.
+        max_epochs: largest number of passes over the rows.
+        batch_size, learning_rate: rows in a step, and step size of Adam.
+        warmup_epochs: epochs in which the weight of both KL terms grows from 0 to 1.
         patience: epochs without a better validation bound after which training stops.
-        precision: of the matrix products in training, "float32" or "bfloat16" (faster where the hardware has it).
-        validation_fraction: share of the rows kept for the validation bound, when none are given.
+        precision: "float32" or "bfloat16" for matrix products in training (bfloat16 is faster on some hardware).
+        validation_fraction: share of the rows kept for the validation bound, if `fit` is given no `X_valid`.
         device: "auto", "cpu", "cuda", ...
-        random_state: fixes everything.
+        random_state: seed of all random numbers of a fit.
         verbose: 1 shows progress.
 
     Attributes:
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of p(z | c), ``(K, latent_dim)``.
-        schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None where rows are plain numbers.
-        stability_: the mean adjusted Rand index of every two restarts' categories of validation rows; None without any.
+        schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None if rows are plain numbers.
+        stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts; None if
+            there are no restarts.
         history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
         model_: the torch module.
 
@@ -203,7 +206,7 @@ class CPVAE(Clusterer):
 class VAE(DeepMixture):
     """A variational autoencoder with the standard normal prior (Kingma and Welling, 2014; eq. 2 of the paper).
 
-    Arguments are those of `CPVAE` that do not concern categories, and:
+    `VAE` takes all arguments of `CPVAE` that do not concern categories, and:
 
     Args:
         prior: p(z), a name in `cpvae.probability.priors.PRIORS`.
@@ -230,8 +233,8 @@ class VAE(DeepMixture):
 class HVAE(VAE):
     """A VAE with two levels of codes, `latent_dim` dimensions each (Tomczak and Welling, 2018).
 
-    ``p(z2) p(z1 | z2) p(x | z1, z2)`` with p(z2) standard normal. Arguments are those of `VAE`, where `prior` is that
-    of the top level; `transform` gives both levels, the top one first.
+    The model is ``p(z2) p(z1 | z2) p(x | z1, z2)`` with a standard normal p(z2). `HVAE` takes the arguments of `VAE`;
+    `prior` is the prior of the top level, z2. `transform` gives both levels, z2 first.
 
     Examples:
         >>> import numpy as np
@@ -250,9 +253,9 @@ class HVAE(VAE):
 class MoGVAE(Clusterer):
     """A VAE whose prior is a learned mixture of K Gaussians, MG in the paper.
 
-    Encoder and decoder know nothing of the component; `predict_proba` is its responsibility, ``E_{q(z|x)} p(k | z)``.
-    Arguments are those of `CPVAE` without what concerns the category of the encoder; `weights` are "uniform",
-    "learned" or "empirical", and `covariance_type` is that of the components, "diag" (the paper) or "full".
+    Encoder and decoder do not depend on the component. `predict_proba` gives responsibilities,
+    ``E_{q(z|x)} p(k | z)``. `MoGVAE` takes the arguments of `CPVAE`, except `expectation`, `temperature`, `init`,
+    `augment` and `consistency`. `weights` and `covariance_type` are the weights and covariances of the components.
 
     Examples:
         >>> import numpy as np
@@ -282,15 +285,15 @@ class MoGVAE(Clusterer):
 class VampVAE(Clusterer):
     """A VAE with a VampPrior, VP in the paper: ``p(z) = 1/K sum_k q(z | u_k)`` (Tomczak and Welling, 2018).
 
-    The K pseudo-inputs u_k are learned. They begin as training rows by default and are part of a saved model: after a
-    short fit, or with a small learning rate, they may still be those rows. With ``pseudo_inputs="random"`` no row is
-    in the file, for data that must not leave your hands. `predict_proba` is the responsibility of each pseudo-input,
-    ``E_{q(z|x)} p(k | z)``.
-    Arguments are those of `CPVAE` without what concerns its category, and:
+    The K pseudo-inputs u_k are learned. By default they begin as training rows. They are part of a saved model, so
+    after a short fit, or with a small learning rate, the file may still hold those rows. If your data must stay
+    private, use ``pseudo_inputs="random"``: the file then holds no row. `predict_proba` gives the responsibility of
+    each pseudo-input, ``E_{q(z|x)} p(k | z)``. `VampVAE` takes the arguments of `MoGVAE`, except `weights` and
+    `covariance_type`, and:
 
     Args:
-        pseudo_inputs: how they begin: "rows" are training rows drawn at random, "random" are numbers as its authors
-            draw them for binary images (`cpvae.probability.priors.Vamp`).
+        pseudo_inputs: first values of the pseudo-inputs: "rows" are training rows drawn at random; "random" are numbers
+            drawn as the authors of the VampPrior do for binary images (`cpvae.probability.priors.Vamp`).
 
     Examples:
         >>> import numpy as np
@@ -324,7 +327,7 @@ class VampVAE(Clusterer):
 class VampHVAE(VampVAE):
     """`HVAE` with a VampPrior on its top level, HVP in the paper (Tomczak and Welling, 2018).
 
-    Arguments are those of `VampVAE`; components are those of the top level.
+    `VampHVAE` takes the arguments of `VampVAE`. The components belong to the top level.
 
     Examples:
         >>> import numpy as np
@@ -347,9 +350,10 @@ ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in MODELS}
 def load(path: str | Path) -> DeepMixture:
     """Open a saved model, or the model of a run folder. Nothing in the file is executed.
 
-    The model of a fit that was stopped comes with a warning that says how to go on.
+    If the fit was stopped, a warning says how to resume it.
 
     Raises:
-        InputError: not a saved model or a run, a run without a model, of a newer version, damaged, or changed.
+        InputError: the path holds no saved model and no run, the run has no model, or the file is damaged, was changed,
+            or comes from a newer version.
     """
     return files.load(path, ESTIMATORS.values())
