@@ -1,9 +1,9 @@
-"""What the columns of a table hold, kept with a model: cells become numbers by it, and numbers become cells again.
+"""The schema of a table, stored with a model: it turns cells into numbers, and numbers into cells.
 
-`Schema.infer` looks at a table once, on all of its rows; what its columns are taken for is said in `cpvae.data.kinds`,
-and what the text in its cells says in `cpvae.data.cells`. Missing cells (None, NaN, pandas' NA, marks such as "NA")
-stay missing: nothing here fills them. In the matrix of numbers that `encode` makes a level is its position among the
-levels, a date the number of days since 1970, and a missing cell is NaN.
+`Schema.infer` looks once at all rows of a table. `cpvae.data.kinds` has the rule for columns, and `cpvae.data.cells`
+reads the text of cells. Missing cells (None, NaN, pandas' NA, marks such as "NA") stay missing: nothing here fills
+them. `encode` makes a matrix of numbers: a level becomes its position among the levels, a date becomes the number of
+days since 1970, and a missing cell becomes NaN.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Schema:
     """The columns of a table that are modelled, in order.
 
     Attributes:
-        columns: those modelled.
-        given: the names of all columns of the table, those left out included.
-        left_out: the columns that are not modelled, and why.
-        notes: what was taken for granted when the cells were read, a line each; not kept with a model.
+        columns: columns that are modelled.
+        given: names of all columns of the table, including columns that are left out.
+        left_out: columns that are not modelled, and why.
+        notes: assumptions made when the cells were read, one line each; not stored with a model.
 
     Examples:
         >>> frame = pd.DataFrame({"size": [1.5, 2.25, None, 0.5], "colour": ["red", "blue", "red", None]})
@@ -73,18 +73,18 @@ class Schema:
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, given: Given | None = None) -> Self:
-        """Look at a table: what is not given is guessed as `cpvae.data.kinds` says.
+        """Make the schema of a table: the rule of `cpvae.data.kinds` decides for all columns that are not given.
 
         Args:
             frame: ``n`` rows.
-            given: column name -> one of `KINDS`, "ignore", or the levels of a categorical column, of which some may be
-                absent from these rows; "date %d.%m.%Y" says how dates are written. The name "*" is for all columns
+            given: column name -> one of `KINDS`, "ignore", or the levels of a categorical column; some levels may be
+                absent from these rows. "date %d.%m.%Y" gives the format of dates. The name "*" stands for all columns
                 that are not named.
 
         Raises:
-            InputError: an unknown kind, a column that is not there, two of one name; numbers mixed with text; text,
-                fractions or infinities where `given` says otherwise; lists and other cells that are neither numbers nor
-                text; no column that is left to model. One message names all columns with the same fault.
+            InputError: a kind is unknown, a column does not exist, or two have one name; numbers are mixed with text;
+                text, fractions or infinities contradict `given`; cells are neither numbers nor text, such as lists; or
+                no column is left to model. One message names all columns with the same fault.
         """
         given = dict(given or {})
         check_given(given)
@@ -119,7 +119,7 @@ class Schema:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns modelled."""
+        """The names of the columns that are modelled."""
         return tuple(column.name for column in self.columns)
 
     @cached_property

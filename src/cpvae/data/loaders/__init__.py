@@ -1,4 +1,4 @@
-"""Data by name or by path, split into train, validation and test.
+"""Data sets by name or path, split into train, validation and test.
 
 >>> from cpvae import datasets
 >>> digits = datasets.load("digits")
@@ -56,29 +56,29 @@ def load(
     Args:
         source: a name, or a path:
 
-            - numbers: `.npy`, `.npz` (also of `scipy.sparse.save_npz`), `.mat`, `.h5`, IDX;
+            - numbers: `.npy`, `.npz` (also from `scipy.sparse.save_npz`), `.mat`, `.h5`, IDX;
             - a table: `.csv`, `.parquet`, a folder of Parquet files, or a pattern such as ``rows/part-*.parquet``;
-            - pictures: a folder of them, with a folder in it for each label or none;
+            - pictures: a folder of picture files, which may have a folder for each label;
             - signals: `.ts`, or a pattern such as ``BasicMotions_*.ts``;
-            - cells: `.h5ad`, `.h5` of Cell Ranger, `.mtx`, or a folder with a `matrix.mtx`.
+            - cells: `.h5ad`, `.h5` from Cell Ranger, `.mtx`, or a folder with a `matrix.mtx`.
 
-            A string equal to a name is the name; write `./mnist` for a file called mnist.
-        labels: for a table or an `.h5ad` the name of its label column; for `.npz`, `.mat` and `.h5` the name of an
-            array in it; for these and others the path of a file of labels (`.npy`, IDX, or `.csv` / `.txt` with one
-            column). Labels are never used to fit.
-        kind: what the rows are, one of `cpvae.data.containers.KINDS`; "auto" decides by format and values, and says so
-            in the notes of the data set.
-        size: of pictures in a folder, pixels a side or (height, width); they are resized to it.
-        layer: of an `.h5ad`, in place of its X.
-        root: folder of the named sets, by default `data_root()`. Absent files are downloaded into it.
+            A name comes before a path: write `./mnist` for a file called mnist.
+        labels: name of the label column of a table or an `.h5ad`; name of an array in an `.npz`, `.mat` or `.h5`; or,
+            for all formats, the path of a file of labels (`.npy`, IDX, or `.csv` / `.txt` with one column). No fit uses
+            labels.
+        kind: what the rows are, one of `cpvae.data.containers.KINDS`; "auto" decides by format and values, and the
+            notes of the data set tell the choice.
+        size: size to which pictures of a folder are resized: pixels a side, or (height, width).
+        layer: layer of an `.h5ad` to read instead of X.
+        root: folder of the named sets, by default `data_root()`. Missing files are downloaded into it.
 
     Returns:
         A `Dataset`. Tables and vectors are (n, features), images (n, channels, height, width), signals (n, channels,
-        time), each in the dtype of its file; tables with text or missing cells are data frames. A file that has no
-        splits comes as one split called "all".
+        time), in the dtype of the file. Tables with text or missing cells are data frames. A file without splits gives
+        one split called "all".
 
     Raises:
-        InputError: for whatever cannot be used; one line that says what was given, expected and to be done.
+        InputError: the data cannot be used; one line says what was given, what was expected and what to do.
     """
     asked = Asked(labels, kind, tuple(size) if isinstance(size, list) else size, layer)  # type: ignore[arg-type]
     _check_asked(asked)
@@ -93,7 +93,7 @@ def load(
 
 
 def check(source: str | os.PathLike[str]) -> None:
-    """Refuse what is neither a name nor a file or folder that is there; read nothing, and import nothing heavy.
+    """Refuse a source that is no name and no existing file or folder, without reading it or importing much.
 
     Raises:
         InputError: as `load` would.
@@ -103,7 +103,7 @@ def check(source: str | os.PathLike[str]) -> None:
 
 
 def dataset_name(source: str) -> str:
-    """Name folders after data: by the name of the set, or of its file without suffix.
+    """Give the name of a data set: its own name, or its file name without suffix.
 
     >>> dataset_name("digits"), dataset_name("/some/where/cells.csv")
     ('digits', 'cells')
@@ -118,7 +118,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
 
 
 def _check_asked(asked: Asked) -> None:
-    """Refuse a kind that is unknown and a size that is none."""
+    """Refuse an unknown kind, and an invalid size."""
     if asked.kind != "auto" and asked.kind not in KINDS:
         raise input_error(f"kind={asked.kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
     sides = asked.size if isinstance(asked.size, tuple) else (asked.size, asked.size)
