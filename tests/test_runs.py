@@ -366,7 +366,7 @@ def test_the_start_of_a_fit_of_default_length_is_whole():
             for epochs in (default, 2 * default, 2000):
                 assert start_epochs(n, epochs, copies=copies) == start_epochs(n, None, copies=copies)
     assert start_epochs(50_000, default_epochs(50_000)) == 40  # MNIST
-    assert start_epochs(1257, default_epochs(1257), side=8, copies=False) == 200  # digits
+    assert start_epochs(1257, default_epochs(1257), side=8, copies=False) == 120  # digits
 
 
 def test_a_short_fit_has_a_short_start():
