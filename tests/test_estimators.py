@@ -413,7 +413,7 @@ def test_a_device_of_torch_is_kept_by_its_name(tmp_path):
 def test_copies_are_not_made_for_a_single_category():
     for k, copies in ((1, False), (2, True)):
         model = CPVAE(k)
-        model.image_shape_, model.kind_ = (1, 28, 28), "images"
+        model.image_shape_, model.kind_, model.likelihood_ = (1, 28, 28), "images", "bernoulli"
         assert model._consistent() is copies
 
 

@@ -175,7 +175,7 @@ def test_a_code_of_copies_is_that_of_the_last_weights(monkeypatch):
         given = replace(task(digits[:60], 10, is_image=True, augment=augment), valid=noise)
         AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=300)(given)
     copies, rows = outcomes
-    assert copies.best_epoch == len(copies.history) == 500
+    assert copies.best_epoch == len(copies.history) == codes.MOST_EPOCHS
     assert rows.best_epoch < len(rows.history)
 
 
@@ -183,7 +183,7 @@ def test_without_consistency_only_the_start_uses_copies():
     shape = {"n_components": 2, "augment": "affine"}
     for consistency, expected in ((0.0, False), (20.0, True)):
         model = CPVAE(**shape, consistency=consistency)
-        model.image_shape_, model.kind_ = (1, 8, 8), "images"
+        model.image_shape_, model.kind_, model.likelihood_ = (1, 8, 8), "images", "bernoulli"
         model.check_params()
         assert model._augment() is not None
         assert model._consistent() is expected

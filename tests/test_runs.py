@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
 from cpvae.data.split import fingerprint, split
 from cpvae.fitting import loop
+from cpvae.fitting.limits import OutOfTime, stop_after
 from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.records import EpochRecord
 from cpvae.fitting.restarts import Restart
@@ -295,6 +297,17 @@ def test_a_stopped_fit_without_a_folder_leaves_its_best_weights_too(tmp_path):
         load(tmp_path / "model")
     with pytest.raises(KeyboardInterrupt):
         CPVAE(2, max_epochs=6, **SMALL).fit(X, reporter=StopAt(0))
+
+
+def test_a_limit_of_time_holds_in_a_job_that_ignores_ctrl_c():
+    """As a shell starts those in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(OutOfTime), stop_after(0.01):
+            time.sleep(10)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("phase", ["finding a start", "clustering"])

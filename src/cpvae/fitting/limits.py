@@ -34,6 +34,9 @@ def stop_after(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in a job that a shell runs in the background
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     over = threading.Event()
 
     def stop() -> None:
@@ -51,3 +54,5 @@ def stop_after(seconds: float | None) -> Iterator[None]:
         raise
     finally:
         timer.cancel()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
