@@ -57,6 +57,9 @@ def test_the_commands_of_the_readme_run(tmp_path):
 LEFT = (("runs/choice/choice.png",), ("new.csv",), ("runs/compare/comparison.html",), ("docs/reproduction.md",))
 
 
+FEWER = ("cpvae,vamp,mog --components 10 --seeds 2", "cpvae,vamp --components 10 --seeds 1")  # two fits for six
+
+
 @pytest.mark.parametrize(
     ("lines", "left"), list(zip(blocks("sh", USE), LEFT, strict=True)), ids=["choose", "table", "compare", "paper"]
 )
@@ -65,7 +68,7 @@ def test_the_commands_of_the_page_on_use_run(lines, left, tmp_path):
     (tmp_path / "kinds.json").write_text(kinds)
     for name in ("experiments", "results"):  # of a checkout
         (tmp_path / name).symlink_to(ROOT / name)
-    all_run(lines, tmp_path, *left)
+    all_run(lines.replace(*FEWER), tmp_path, *left)
 
 
 def test_the_readme_is_short_and_has_one_picture():
