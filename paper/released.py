@@ -20,7 +20,7 @@ from cpvae.arguments import one_of
 from cpvae.errors import InputError
 from cpvae.estimators.params import anything, argument, takes_arguments
 from cpvae.estimators.zoo import CPVAE, ESTIMATORS
-from cpvae.probability import likelihoods, recipes
+from cpvae.probability import likelihoods
 from cpvae.probability.bounds import Terms, TermsGivenC, average
 from cpvae.probability.expectations import Expectation, Joint
 from cpvae.probability.models import VAE
@@ -98,17 +98,12 @@ class ReleasedCPVAE(CPVAE):
         if "fixed-prior" in self.released and self.covariance_type == "full":
             raise InputError("released 'fixed-prior' with covariance_type='full': expected 'diag'; give it")
 
-    def _module(self, likelihood: likelihoods.Likelihood) -> VAE:
-        return recipes.cpvae(
-            likelihood,
-            self.n_components,
-            self.latent_dim,
-            self._network(),
-            self.weights,  # type: ignore[arg-type]
-            full_covariance=self.covariance_type == "full",
-            posterior=EluPosterior if "elu-logits" in self.released else ConditionalPosterior,
-            prior=FixedConditional if "fixed-prior" in self.released else None,
-        )
+    def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAE:
+        if "elu-logits" in self.released:
+            parts["posterior"] = EluPosterior
+        if "fixed-prior" in self.released:
+            parts["prior"] = FixedConditional
+        return super()._module(likelihood, **parts)
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
         found = super()._objective(beta, total_steps)

@@ -7,7 +7,7 @@ and has the code of a start's autoencoder rebuild the image from a copy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol, Self
 
 import torch
@@ -113,13 +113,11 @@ class Shift:
     noise: float = 0.05
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows ``(B, channels * time)``, of any numeric dtype, to copies of them, floating."""
-        _, time = self.shape
+        """Make copies of rows ``(B, channels * time)``, of any numeric dtype; they are floating."""
         x = x if x.is_floating_point() else x.float()
         signals = x.view(-1, *self.shape)
         u = draw_rows(torch.Size([len(x), 2]), lambda size: uniform_(x.new_empty(size), -1.0, 1.0))
-        moved = (u[:, :1] * self.shift * time).round().long()
-        places = (torch.arange(time, device=x.device) + moved).clamp(0, time - 1)
+        places = self.places(u[:, :1])
         mean = signals.nanmean(2, keepdim=True)
         centred = signals - mean
         spread = centred.square().nanmean(2, keepdim=True).sqrt()
@@ -127,43 +125,36 @@ class Shift:
         noise = draw_rows(signals.shape, lambda size: normal_(x.new_empty(size)))
         return (mean + copies + self.noise * spread * noise).flatten(1)
 
-    def times(self, factor: float) -> Shift:
-        """The same with all limits but the shape so many times as wide."""
-        return Shift(self.shape, factor * self.shift, factor * self.scale, factor * self.noise)
+    def places(self, u: Tensor) -> Tensor:
+        """Say which moment each of a copy is taken from, ``(B, time)``: numbers ``(B, 1)`` from -1 to 1 move it."""
+        time = self.shape[1]
+        return (torch.arange(time, device=u.device) + (u * self.shift * time).round().long()).clamp(0, time - 1)
+
+    def times(self, factor: float) -> Self:
+        """Make the same with all limits but the shape so many times as wide."""
+        return replace(self, shift=factor * self.shift, scale=factor * self.scale, noise=factor * self.noise)
 
 
 @dataclass(frozen=True)
-class Roll:
-    """Signals that may begin anywhere: what goes out at the end comes in at the beginning, with scale and noise.
-
-    Args:
-        shape: of a signal, ``(channels, time)``.
-        scale, noise: as of `Shift`.
+class Roll(Shift):
+    """Signals that may begin anywhere: as `Shift`, but what goes out at the end comes in at the beginning.
 
     >>> signals = torch.randn(3, 2 * 50)
-    >>> copies = Roll((2, 50), 0, 0)(signals).view(3, 2, 50)
+    >>> copies = Roll((2, 50), scale=0, noise=0)(signals).view(3, 2, 50)
     >>> torch.allclose(copies.sort(2).values, signals.view(3, 2, 50).sort(2).values, atol=1e-6)
     True
     """
 
-    kind: ClassVar[str] = "signals"
-    shape: tuple[int, ...]
-    scale: float = 0.1
-    noise: float = 0.05
+    shift: float = 0.5
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Rows ``(B, channels * time)``, of any numeric dtype, to copies of them, floating."""
-        _, time = self.shape
-        x = x if x.is_floating_point() else x.float()
-        signals = x.view(-1, *self.shape)
-        u = draw_rows(torch.Size([len(x), 1]), lambda size: uniform_(x.new_empty(size), 0.0, 1.0))
-        places = (torch.arange(time, device=x.device) + (u * time).long()) % time
-        rolled = signals.gather(2, places.unsqueeze(1).expand_as(signals)).flatten(1)
-        return Shift(self.shape, 0.0, self.scale, self.noise)(rolled)
+    def places(self, u: Tensor) -> Tensor:
+        """Say which moment each of a copy is taken from, ``(B, time)``: by half of the time to either side, around."""
+        time = self.shape[1]
+        return (torch.arange(time, device=u.device) + (u * self.shift * time).floor().long()) % time
 
-    def times(self, factor: float) -> Roll:
-        """The same with scale and noise so many times as wide."""
-        return Roll(self.shape, factor * self.scale, factor * self.noise)
+    def times(self, factor: float) -> Self:
+        """Make the same with scale and noise so many times as wide: any moment is as likely already."""
+        return replace(self, scale=factor * self.scale, noise=factor * self.noise)
 
 
 AUGMENTS: dict[str, type[Affine] | type[Shift] | type[Roll]] = {  # made from the shape of a row

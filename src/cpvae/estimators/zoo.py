@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from sklearn.utils import check_random_state
@@ -120,7 +120,7 @@ class CPVAE(Clusterer):
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
     consistency: float = argument(within(0.0, 1e6, True, True), default=20.0)
 
-    def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
+    def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
         return recipes.cpvae(
             likelihood,
             self.n_components,
@@ -128,6 +128,7 @@ class CPVAE(Clusterer):
             self._network(),
             self.weights,  # type: ignore[arg-type]
             full_covariance=self.covariance_type == "full",
+            **parts,
         )
 
     def _expectation(self, total_steps: int) -> Expectation:
