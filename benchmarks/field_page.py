@@ -60,7 +60,7 @@ def outcome(own: float, best: float) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the lines of one set say.
+    """A set as its lines of results tell of it.
 
     Attributes:
         name: of the set.
@@ -77,7 +77,7 @@ class Verdict:
 
     @property
     def judged(self) -> bool:
-        """Whether the set has labels, cpvae and all general peers were run on it, and one of these gave groups."""
+        """Tell whether the set has labels, cpvae and all general peers were run on it, and one of these gave groups."""
         run = all(name in self.lines for name in ("cpvae", *GENERAL))
         return run and self.median("cpvae", "accuracy") is not None and bool(self.peers)
 

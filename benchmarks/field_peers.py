@@ -1,4 +1,4 @@
-"""What a person would use in place of CP-VAE on the sets of `field_sets`: general clusterings, and each field's own.
+"""Peers of CP-VAE on the sets of `field_sets`: general clusterings, and the tool of each field.
 
 Rows are encoded as a person would. Counts are divided by the depth of their row, then come log(1 + x) and 50
 principal components. Columns of a table are scaled, levels become columns, missing cells are filled in. Pixels become

@@ -58,7 +58,7 @@ class FieldSet:
 
     @property
     def source(self) -> str:
-        """What `cpvae.datasets.load` is given."""
+        """The argument of `cpvae.datasets.load`."""
         return str(data_root() / FOLDER / self.file) if self.file else self.name
 
     def missing(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: operations by kind, and what is left for Python and autograd.
+"""The time of a training step, taken apart: operations by kind, and what is left for Python and autograd.
 
     python benchmarks/profile_step.py --out results/profile.json
 

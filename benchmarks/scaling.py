@@ -1,4 +1,4 @@
-"""What a fit and a question cost as each size grows, the others held: rows, features, K, latent dimension, draws S.
+"""The cost of a fit and of a question as one size grows: rows, features, K, latent dimension, draws S.
 
     python benchmarks/scaling.py --out results/scaling.json
 

@@ -1,4 +1,4 @@
-"""What CP-VAE begins with: the accuracy of its start alone, before the model is trained.
+"""The start of CP-VAE: its accuracy alone, before the model is trained.
 
     python benchmarks/starts.py --data mnist --out results/clusters/starts/mnist.json
 
@@ -71,7 +71,7 @@ class StartAlone(WithStart):
 
 
 def categories(given: Task, k: int, seed: int) -> np.ndarray:
-    """Of all rows of the fit."""
+    """Find the categories of the start, of all rows of the fit."""
     model = StartAlone(k, likelihood=given.likelihood, random_state=seed)
     try:
         model.fit(given.train, X_valid=given.train)  # no row is spared for validation

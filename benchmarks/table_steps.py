@@ -34,7 +34,7 @@ PLAIN = {"n_components", "max_epochs", "precision", "expectation", "consistency"
 
 
 def timed(row: Row) -> bool:
-    """Whether a row is fitted as the table's are but for its number of steps, and is not one of them trained longer."""
+    """Tell whether a row is fitted as those of the table but for its number of steps, and is none trained longer."""
     table = row.group == "table1" or row.params.get("covariance_type") == "full"
     return table and row.dataset == "mnist" and set(row.params) <= PLAIN and not row.name.endswith(LONG)
 

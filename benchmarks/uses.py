@@ -1,4 +1,4 @@
-"""What users do with models, timed beside pythae and loops written by hand, all of the same network, in one run.
+"""Uses of models, timed beside pythae and loops written by hand, all of the same network, in one run.
 
     python benchmarks/uses.py --out results/uses.json
 
@@ -110,7 +110,7 @@ def likelihoods(model: VAE, x: np.ndarray, n_samples: int) -> Contest:
 
 
 def categories(model: CPVAE, x: np.ndarray) -> Contest:
-    """Which category each row is of."""
+    """Find the category of each row."""
     module = model.model_
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What `cpvae reproduce` does once its options are read: plan, fit, measure again, write pages."""
+"""The work of `cpvae reproduce` once its options are read: plan, fit, measure again, write pages."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Asked:
 
 
 class Answer(NamedTuple):
-    """What the command prints as JSON, and whether all that was measured again is as it was."""
+    """Make the JSON that the command prints, and tell whether all that was measured again is as it was."""
 
     json: Any
     same: bool = True

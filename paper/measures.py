@@ -1,4 +1,4 @@
-"""What is measured of one fitted row: functions of a model and its data, each a part of a result file.
+"""Measures of one fitted row: functions of a model and its data, each a part of a result file.
 
 Test rows are looked at here, once for each finished fit, and nowhere else.
 """

@@ -1,4 +1,4 @@
-"""How long fits will take on this machine, and which to do first if there is not the time for all."""
+"""Plans: the time that fits will take on this machine, and the order in which to do them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is fitted: one TOML file a row, in a folder of `experiments/`, and the published numbers beside them.
+"""Rows of the experiments: one TOML file each, in a folder of `experiments/`, and the published numbers beside them.
 
     about = "what it is, in a line"
     dataset = "mnist"

@@ -1,4 +1,4 @@
-"""How many parameters each network has, beside what the model reaches: MNIST, K = 10 and 1."""
+"""Parameters of each network, beside the bound that its model reaches: MNIST, K = 10 and 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be reproduced, by name: the rows that a target needs, and their cells."""
+"""Targets that can be reproduced, by name: the rows that a target needs, and their cells."""
 
 from __future__ import annotations
 

@@ -50,12 +50,12 @@ class Judged(NamedTuple):
 
     @property
     def binary(self) -> bool:
-        """Whether the claim holds or does not, with nothing between."""
+        """Tell whether the claim holds or does not, with nothing between."""
         return self.claim.universal or self.of == 1
 
     @property
     def holds(self) -> bool:
-        """Whether all conditions hold."""
+        """Tell whether all conditions hold."""
         return self.held == self.of
 
     def status(self, yes: str, no: str) -> str:

@@ -1,4 +1,4 @@
-"""What can go wrong by the user's hand, and what is worth a warning.
+"""Errors that a user can mend, and warnings.
 
 Every message is one line: what was given, what was expected, what to do. It can be printed as it is and has a bounded
 length, whatever names of files, columns and keys it quotes.

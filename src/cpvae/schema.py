@@ -1,4 +1,4 @@
-"""What the columns of a table hold: the public door to `cpvae.data.schema`."""
+"""Columns of a table and their kinds: the public door to `cpvae.data.schema`."""
 
 from cpvae.data.schema import Column, Schema
 

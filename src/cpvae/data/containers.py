@@ -396,7 +396,7 @@ def _guessed(given: Given) -> Given:
 
 
 def _looks_like_images(x: np.ndarray) -> bool:
-    """Whether ``(n, a, b)`` are images rather than signals: the rule of this module's docstring."""
+    """Tell whether ``(n, a, b)`` are images rather than signals: the rule of this module's docstring."""
     a, b = x.shape[1:]
     if a == b:
         return True

@@ -1,4 +1,4 @@
-"""What a column of a table is taken for, where nobody says it: guesses, careful ones, each said aloud by a fit.
+"""Kinds of columns where nobody says them: careful guesses, each told by a fit.
 
 One rule for all doors: a file on the command line and the same file as a data frame give the same kinds, and a cell
 that is missing changes none. In this order:

@@ -135,13 +135,13 @@ class Schema:
 
     @cached_property
     def all_numeric(self) -> bool:
-        """Whether every column modelled is numeric, without missing cells, and none is left out."""
+        """Tell whether every column modelled is numeric, without missing cells, and none is left out."""
         plain = all(column.kind == "numeric" and not column.missing for column in self.columns)
         return plain and not self.ignored
 
     @cached_property
     def is_matrix(self) -> bool:
-        """Whether the columns are many and all of one kind, such as genes or pixels, and no cell is missing.
+        """Tell whether the columns are many and all of one kind, such as genes or pixels, and no cell is missing.
 
         Such a table is modelled as the matrix it is, not column by column.
         """
@@ -152,7 +152,7 @@ class Schema:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether the numbers of a table are those in its cells, so that a table on the disk can stay there."""
+        """Tell whether the numbers of a table are those in its cells, so that a table on the disk can stay there."""
         return self.is_matrix or all(column.kind in ("numeric", "amount") for column in self.columns)
 
     def conform(self, frame: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What signals are like, found without labels."""
+"""Properties of signals, found without labels."""
 
 from __future__ import annotations
 

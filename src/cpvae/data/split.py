@@ -1,4 +1,4 @@
-"""Which rows a fit learns from and which it is judged by, and by what a resumed fit knows that they are the same.
+"""The split of rows into those to learn from and those to judge by, and the mark by which a resumed fit knows them.
 
 A fit is planned in one order: the schema of its table first, then the split of its rows, then the seeds of its
 restarts. A run keeps all three, so that it goes on with the rows it began with, whatever `random_state` is.

@@ -1,4 +1,4 @@
-"""How an estimator learns from rows: rows and seeds prepared, restarts trained, the best one kept."""
+"""Learning from rows: rows and seeds prepared, restarts trained, the best one kept."""
 
 from __future__ import annotations
 

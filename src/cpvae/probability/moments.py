@@ -52,7 +52,7 @@ class Moments:
 
     @property
     def filled(self) -> Tensor:
-        """Which components have enough rows to have moments, ``(K,)``."""
+        """Find the components that have enough rows to have moments, ``(K,)``."""
         return self.count[:, 0] > 1
 
     @property

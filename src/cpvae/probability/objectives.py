@@ -1,4 +1,4 @@
-"""What a step of training minimises: objectives, called with a model, a batch and the number of the step.
+"""Objectives, which a step of training minimises: called with a model, a batch and the number of the step.
 
 An objective returns a loss for each row, and the terms of the bound that it is made of. It owns the weights of its
 parts: `beta` of the KL terms, and that of the consistency of copies. The training loop calls objectives and knows none.
@@ -108,12 +108,12 @@ class Bound:
 
     @property
     def is_bound(self) -> bool:
-        """Whether the terms are those of a bound; beta does not enter into them."""
+        """Tell whether the terms are those of a bound; beta does not enter into them."""
         return self.expectation.is_bound
 
     @property
     def held(self) -> Assigned:
-        """What is minimised instead while the categories of a start hold."""
+        """Give the objective that is minimised instead while the categories of a start hold."""
         return Assigned(self.beta)
 
 
@@ -132,7 +132,7 @@ class Consistent(Bound):
 
     @property
     def held(self) -> Assigned:
-        """What is minimised instead while the categories of a start hold."""
+        """Give the objective that is minimised instead while the categories of a start hold."""
         return Assigned(self.beta, self.copies)
 
 

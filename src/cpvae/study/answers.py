@@ -1,4 +1,4 @@
-"""What a fitted model answers, written to files."""
+"""Answers of a fitted model, written to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the data of a run are: what a run folder keeps about them, and how they are found again."""
+"""Places of the data of a run: kept in its folder, and found again."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ BYTES_AN_ENTRY = 64  # of a sparse matrix while it is read: row, column and valu
 
 
 def is_anndata(file: Any) -> bool:
-    """Whether an HDF5 file was written by AnnData."""
+    """Tell whether AnnData wrote an HDF5 file."""
     return "X" in file and "obs" in file and "var" in file
 
 
@@ -75,7 +75,7 @@ def _labels(column: Any, where: str) -> Array:
 
 
 def is_10x(file: Any) -> bool:
-    """Whether an HDF5 file was written by Cell Ranger, of any version."""
+    """Tell whether Cell Ranger, of any version, wrote an HDF5 file."""
     return _group(file) is not None
 
 
@@ -203,7 +203,7 @@ def _kind_note(x: Any, part: str) -> str:
 
 
 def _whole(x: Any) -> bool:
-    """Whether all numbers are whole and none is negative."""
+    """Tell whether all numbers are whole and none is negative."""
     values = x if isinstance(x, np.ndarray) else x.data
     return not values.size or bool(
         values.min() >= 0 and (values.dtype.kind in "biu" or (values == np.floor(values)).all())

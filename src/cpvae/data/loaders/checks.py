@@ -1,4 +1,4 @@
-"""What makes an array usable as data or as labels, and the one-line errors for what is not."""
+"""Checks of arrays that are to be data or labels, each with an error of one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which reader a path needs."""
+"""Readers of files, each for the paths that need it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _rows(splits: dict[str, Split]) -> str:
 
 
 def _opened(path: Path, asked: Asked) -> Opened:
-    """What the reader of the format finds."""
+    """Open a path by the reader of its format."""
     with reading(path, "file or folder"):
         series = _series(path)
         parts = [] if series else shards.find(path)

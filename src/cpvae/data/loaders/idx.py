@@ -21,7 +21,7 @@ DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: "
 
 
 def is_idx(path: Path) -> bool:
-    """Whether the first bytes, unpacked where they are gzip, are those of an IDX file."""
+    """Tell whether the first bytes, unpacked where they are gzip, are those of an IDX file."""
     try:
         with _open(path) as file:
             head = file.read(4)

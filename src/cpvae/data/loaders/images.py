@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a picture before its pixels are read.
+    """A picture before its pixels are read.
 
     Attributes:
         size: height and width, upright.
@@ -162,7 +162,7 @@ def _each(folder: Path, paths: Sequence[Path], read: Callable[[Path], T]) -> Ite
 
 
 def _read(path: Path, use: Callable[[Image, str], T]) -> T:
-    """What is made of the first picture in a file, upright."""
+    """Make the first picture of a file, upright."""
     from PIL import Image
 
     with reading(path, "an image"):
@@ -189,13 +189,13 @@ def _header(image: Image, where: str) -> Header:
 
 
 def _is_clear(image: Image) -> bool:
-    """Whether a picture says how opaque its parts are."""
+    """Tell whether a picture says how opaque its parts are."""
     return "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all pictures become: one size, one number of channels, one depth.
+    """The form that all pictures get: one size, one number of channels, one depth.
 
     Attributes:
         n: how many pictures.
@@ -213,16 +213,16 @@ class Plan:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one picture: ``(channels, height, width)``."""
+        """The shape of one picture: ``(channels, height, width)``."""
         return (3 if self.colour else 1, *self.size)
 
     @property
     def dtype(self) -> type[np.uint8 | np.uint16]:
-        """Of its levels."""
+        """The type of its levels."""
         return np.uint16 if self.deep else np.uint8
 
     def pixels(self, image: Image, where: str) -> Array:
-        """The levels of a picture, ``(1 or 3, height, width)``."""
+        """Read the levels of a picture, ``(1 or 3, height, width)``."""
         from PIL import Image as module
         from PIL import ImageOps
 

@@ -1,4 +1,4 @@
-"""What the functions of this package return."""
+"""Records that the functions of this package take and return."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person says about data before they are read; see `cpvae.datasets.load`."""
+    """Wishes of a person about data that are not read yet; see `cpvae.datasets.load`."""
 
     labels: str | None = None
     kind: str = "auto"
@@ -41,14 +41,14 @@ class Asked:
     layer: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What was said about the rows, without labels, as JSON holds it."""
+        """Give what was said about the rows, without labels, as JSON holds it."""
         given = {"kind": self.kind if self.kind != "auto" else None, "size": self.size, "layer": self.layer}
         return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What a reader of a format finds.
+    """A file as the reader of its format finds it.
 
     `kind`: what its rows are (`cpvae.data.containers.KINDS`), or "auto" where the format leaves that open.
     `names`: of the columns, or None. `notes`: what was taken for granted, a line each. `labelled`: whether the labels

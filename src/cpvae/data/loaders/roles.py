@@ -1,4 +1,4 @@
-"""Which of several named arrays in one file are rows, and which are labels."""
+"""Roles of several named arrays in one file: rows, and labels."""
 
 from __future__ import annotations
 

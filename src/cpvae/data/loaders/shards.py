@@ -127,7 +127,7 @@ def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...
 
 
 def cache() -> Path:
-    """Where large tables are kept as arrays; what is there may be removed at any time."""
+    """Name the folder where large tables are kept as arrays; it may be removed at any time."""
     import pooch
 
     return Path(pooch.os_cache("cpvae")) / "tables"

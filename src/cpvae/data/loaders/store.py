@@ -1,4 +1,4 @@
-"""Where the files of the named sets lie; fetching and checking them.
+"""The store of the named sets: its place; fetching and checking them.
 
 A folder that already holds the files is used as it is and never written to.
 """
@@ -140,7 +140,7 @@ def _present(entry: Entry, folder: Path) -> Variant | None:
 
 
 def _wanted(entry: Entry, folder: Path) -> Variant:
-    """What `fetch` should end with: the best that can be downloaded, or what is there and as good."""
+    """Choose the variant that `fetch` ends with: the best to download, or one that is there and as good."""
     for variant in entry.variants:
         if variant.downloadable or all(_locate(file, folder) for file in variant.files):
             return variant

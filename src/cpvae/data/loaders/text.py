@@ -46,7 +46,7 @@ MOST_LINE = 2**27  # letters: no line of a table is longer
 
 @dataclass(frozen=True)
 class Form:
-    """How a table is written in a text file.
+    """The way a table is written in a text file.
 
     Attributes: encoding: of its letters. mark: between cells. names: of the columns, where the first line is data or
         has no name for the first column; None to read them there. header: whether the first line is one. commas:

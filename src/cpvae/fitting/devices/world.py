@@ -45,7 +45,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files."""
+        """Tell whether this process writes files."""
         return self.rank == 0
 
     def part(self, n: int) -> slice:

@@ -74,7 +74,7 @@ class Numbers(Protocol):
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers were learned."""
+        """Count the numbers that were learned."""
 
     def log_density(self, table: Table) -> np.ndarray:
         """Compute the log-density of the numbers that are observed, ``(n, K)``, nats."""

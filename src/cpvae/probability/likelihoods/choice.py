@@ -86,7 +86,7 @@ def choose(x: np.ndarray, form: Form) -> Choice:
 
 
 def are_counts(rows: Rows) -> bool:
-    """Whether a matrix is of counts, as of genes in cells or of words in documents.
+    """Tell whether a matrix is of counts, as of genes in cells or of words in documents.
 
     It is wide, whole, of few values other than 0, and of these none is more frequent than 1. Pictures without a shape
     have the first three too, but their most frequent value other than 0 is near the top.

@@ -174,7 +174,7 @@ class Gaussian(Likelihood):
         return diagonal_normal(params, noise.expand_as(params))
 
     def log_abs_det(self) -> Tensor:
-        """Of a row without missing values."""
+        """Compute the log-determinant of the change of units, of a row without missing values."""
         return -self.scale.log().sum().to(self.log_noise.dtype)
 
     def log_prob(self, params: Tensor, y: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Grid(NamedTuple):
         return self.low + self.step * self.top
 
     def off(self, x: Tensor) -> Tensor:
-        """Which values are none of the levels, as `x`."""
+        """Find the values that are none of the levels, as `x`."""
         t = (x.double() - self.low) / self.step
         return ((t - t.round()).abs() > OFF) | (t < -OFF) | (t > self.top + OFF) | t.isnan()
 

@@ -30,7 +30,7 @@ NOISE = 1e-3, 1e3  # standard deviations of a column, between which a noise that
 
 @dataclass(frozen=True)
 class Form:
-    """What is known of rows beside their values.
+    """The form of rows: all that is known beside their values.
 
     Attributes:
         shape: of a row: ``(features,)``, ``(channels, time)`` of a signal or ``(channels, height, width)`` of a
@@ -49,12 +49,12 @@ class Form:
 
     @property
     def features(self) -> int:
-        """How many values a row has."""
+        """Count the values of a row."""
         return math.prod(self.shape)
 
     @property
     def channels(self) -> int | None:
-        """How many channels share the values of a signal or picture; None for columns."""
+        """Count the channels that share the values of a signal or picture; None for columns."""
         return self.shape[0] if len(self.shape) > 1 else None
 
     def column(self, i: int) -> str:
@@ -77,7 +77,7 @@ class Cells(NamedTuple):
 
 
 class Likelihood(nn.Module, ABC):
-    """What is known of x given the output of the decoder.
+    """A density of x given the output of the decoder.
 
     Attributes:
         name: as on the command line.
@@ -143,7 +143,7 @@ class Likelihood(nn.Module, ABC):
         """Rows in the units of the model to those of the data."""
 
     def inputs(self, y: Tensor) -> Tensor:
-        """What the encoder sees of rows in the units of the model: ``(..., F)`` -> ``(..., n_inputs)``."""
+        """Make the inputs of the encoder from rows in the units of the model: ``(..., F)`` -> ``(..., n_inputs)``."""
         return y
 
     def check(self, rows: Rows) -> None:
@@ -166,7 +166,7 @@ class Likelihood(nn.Module, ABC):
 
     @property
     def varies(self) -> bool:
-        """Whether observations of a row differ from draw to draw."""
+        """Tell whether observations of a row differ from draw to draw."""
         return False
 
     def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:

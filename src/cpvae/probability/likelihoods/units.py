@@ -26,7 +26,7 @@ class Units(NamedTuple):
 
 
 class _Moments:
-    """What chunks of rows have told so far of their columns, NaN left out."""
+    """Sums over the chunks of rows seen so far, for each column, NaN left out."""
 
     def __init__(self) -> None:
         self.scaler = StandardScaler()
