@@ -496,6 +496,20 @@ def test_groups_are_not_cut_along_what_all_of_them_share():
     assert adjusted_rand_score(y, classes.log_joint(table).argmax(1)) > 0.9
 
 
+def test_covariances_that_few_rows_only_seem_to_have_are_not_learned():
+    """Independent columns: a covariance would raise the likelihood of these rows, by less than its numbers cost."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 12)) + 4 * random.integers(2, size=(60, 1))
+    table = latent_classes.Table((x - x.mean(0)) / x.std(0), np.ones_like(x), np.zeros((60, 0)), [])
+    weights = np.eye(2)[(x.mean(1) > 2).astype(int)]
+    values = {}
+    for shape in (latent_classes.Diagonal, latent_classes.Tied):
+        values[shape], _ = latent_classes._em(table, weights, shape.of(table, weights), 100)
+    assert values[latent_classes.Tied] > values[latent_classes.Diagonal]
+    classes = latent_classes.fit(table, 2, np.random.RandomState(0), n_init=3)
+    assert isinstance(classes.numbers, latent_classes.Diagonal)
+
+
 @pytest.mark.parametrize("shape", [latent_classes.Diagonal, latent_classes.Tied])
 def test_each_step_of_em_raises_the_likelihood(shape, monkeypatch):
     """Without the constants that keep classes from shrinking, as theory has it."""
