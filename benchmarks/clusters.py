@@ -2,12 +2,13 @@
 
     python benchmarks/clusters.py --data iris --out results/clusters/other/iris.json
 
-Tables are standardised for the peers; of images the mixture gets 40 principal components. Accuracy is one-to-one. Where
-there are test rows it is theirs, the mapping learned on the rows of the fit; of small sets, and of characters drawn
-by twenty people each, it is that of the rows of the fit. Labels are used for nothing else. `--data`: `digits`,
-`digits-table` (their pixels as columns), `mnist-static` (10,000 of its rows), `mnist-pca16` (a table: 16 principal
-components of 10,000 images), `iris`, `wine`, `breast_cancer`, or an alphabet of Omniglot by name, its characters the
-classes.
+Peers get tables standardised. The mixture gets 40 principal components of images. Accuracy is one-to-one. It is
+measured on test rows where there are some, with the mapping learned on the rows of the fit. Small sets and alphabets
+have no test rows, so the rows of the fit are used. Labels serve nothing else.
+
+`--data` takes `digits`, `digits-table` (the same pixels as columns), `mnist-static` (10,000 of its rows), `mnist-pca16`
+(a table: 16 principal components of 10,000 images), `iris`, `wine`, `breast_cancer`, or the name of an alphabet of
+Omniglot, whose characters are the classes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ TABLES = {"iris": embedded.load_iris, "wine": embedded.load_wine, "breast_cancer
 
 
 class Task(NamedTuple):
-    """Rows and labels of the fit and of the test, which may be the same, and the likelihood that the data set names."""
+    """Rows and labels of the fit and of the test, which may be the same, and the likelihood that the set names."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -47,7 +48,7 @@ class Task(NamedTuple):
 
 
 def task(name: str, most: int | None = ROWS) -> Task:
-    """A data set by name; of images with many rows the first `most`, or all."""
+    """Load a data set by its name; sets of many images are cut to their first `most` rows."""
     if name in TABLES:
         x, y = TABLES[name](return_X_y=True)
         return Task(x, y, x, y)
@@ -75,7 +76,7 @@ def task(name: str, most: int | None = ROWS) -> Task:
 
 
 def peer(method: str, is_image: bool, k: int, seed: int) -> Pipeline:
-    """A pipeline of scikit-learn."""
+    """Make a pipeline of scikit-learn."""
     before = [] if is_image else [StandardScaler()]
     if method == "KMeans":
         return make_pipeline(*before, KMeans(k, n_init=10, random_state=seed))

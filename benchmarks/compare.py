@@ -3,8 +3,8 @@
     python benchmarks/compare.py digits --models cpvae,vae,mog,vamp,hvae,hvae-vamp --seeds 3
     python benchmarks/compare.py mnist --models cpvae,vae,mog,vamp,hvae,hvae-vamp --seeds 1 --epochs 30
 
-All arguments are those of `cpvae compare`; runs stay in ``runs/compare-DATA``, the table goes to
-``results/compare/DATA.json``. The pictures are those of the first seed: one line for each component, as in the paper's
+The arguments are those of `cpvae compare`. Runs stay in ``runs/compare-DATA``. The table goes to
+``results/compare/DATA.json``. Each picture shows rows of the first seed, one line for each component, as in the paper's
 Figure 7.
 """
 

@@ -1,12 +1,12 @@
-"""CP-VAE with its defaults on sets of the field, beside its own start and what a person would use in its place.
+"""CP-VAE with its defaults on sets of the field, beside its own start and the tools that a person would use instead.
 
     python benchmarks/field.py --set penguins --seed 0 --out results/field.jsonl
     python benchmarks/field.py --render
 
-Each set (`field_sets.SETS`), seed and system leaves a line in a file of lines of JSON. What has a line from the same
-code is not run again, so a run that was stopped goes on where it was. The sets lie in the folder `field` below
-`CPVAE_DATA`. The page that `--render` writes (`field_page`) has the protocol, and the rule of what is a win. A system
-whose package is missing is left out, which is said.
+Each set (`field_sets.SETS`), seed and system leaves a line in a file of JSON lines. A job with a line from the same
+code is not run again, so a stopped run continues where it was. The sets lie in the folder `field` below `CPVAE_DATA`.
+`--render` writes the page (`field_page`), with the protocol and the rule for a win. A system whose package is missing
+is left out, and a line on the terminal says so.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def code(system: str) -> str:
 def to_run(
     sets: Sequence[str], seeds: Sequence[int], systems: Sequence[str], lines: Sequence[Line], force: bool
 ) -> list[tuple[str, int, tuple[str, ...]]]:
-    """List what has no line from the same code yet: set, seed, and the systems of one job.
+    """List the jobs without a line from the same code: set, seed, and the systems of one job.
 
-    Code with changes that are not committed has no name, so what it gave is run again.
+    Code with uncommitted changes has no name, so its jobs are run again.
     """
     there = {field_page.key(line) for line in lines if line.get("code") == code(line["system"])}
     found = []
@@ -75,7 +75,7 @@ def to_run(
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Run what is asked and has no line yet."""
+    """Run the jobs that are asked for and have no line yet."""
     systems, sets = list(args.system or SYSTEMS), list(args.set or SETS)
     absent = {one: PEERS[one].missing() for one in systems if one not in OWN} | {
         one: SETS[one].missing() for one in sets
@@ -100,7 +100,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def said(line: Line) -> str:
-    """A line in words, for the terminal."""
+    """Print a line in words, for the terminal."""
     head = f"{line['set']:22} seed {line['seed']}  {line['system']:13}"
     if "refused" in line:
         return f"{head} refused: {line['refused']}"

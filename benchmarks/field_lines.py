@@ -1,4 +1,4 @@
-"""The lines of the field benchmark: one system on one set by one seed, scored by labels that it never saw."""
+"""The lines of the field benchmark: one system on one set with one seed, scored by labels that it never saw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = ("umap-learn", "igraph", "stepmix", "tslearn")  # behind peers
 
 
 class Heard(Silent):
-    """A listener to a fit that keeps what rows were taken for."""
+    """A listener to a fit that keeps the sentences about its rows."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -38,7 +38,7 @@ class Heard(Silent):
         self.said.append(text)
 
     def why(self, likelihood: str) -> str:
-        """The reason for the likelihood."""
+        """Find the reason for the likelihood."""
         start = f"likelihood {likelihood}: "
         return next((text.removeprefix(start) for text in self.said if text.startswith(start)), "")
 
@@ -71,14 +71,14 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 @functools.cache
 def warm() -> None:
-    """Have UMAP compiled once in this process, before anything is timed."""
+    """Compile UMAP once in this process, before anything is timed."""
     peer = PEERS["UMAP+GMM"]
     if not peer.missing():
         peer(Asked(np.random.default_rng(0).random((60, 1, 8)), "signals", 2, 0))
 
 
 def begin(given: FieldSet, seed: int) -> tuple[Dataset, Line]:
-    """Read a set, and say what all its lines share: what was run, on what, and what k-means takes for it here."""
+    """Read a set, and gather what all its lines share: the set, the machine, the code, and the seconds of k-means."""
     data = given.load()
     x = data.splits["all"].x
     asked = Asked(x, given.field, given.n_classes, seed)
@@ -111,10 +111,10 @@ def _packages() -> dict[str, str]:
 
 
 def own(given: FieldSet, seed: int, systems: Sequence[str]) -> list[Line]:
-    """Fit CP-VAE, as `cpvae fit FILE --components K --seed SEED` does but to all rows; or find its start alone.
+    """Fit CP-VAE to all rows, otherwise as `cpvae fit FILE --components K --seed SEED`; or find its start alone.
 
-    One fit gives both lines. That of the start is about the rows that the fit learned from, and says how the fit does
-    on the same.
+    One fit gives both lines. The line of the start covers the rows that the fit learned from. It also has the scores of
+    the fit on these rows.
     """
     if given.field != "table":
         warm()
@@ -177,14 +177,14 @@ def peer(given: FieldSet, seed: int, system: str) -> list[Line]:
 
 
 def lines_of(name: str, seed: int, systems: Sequence[str]) -> list[Line]:
-    """Run systems on a set; one that fails has a line that says so."""
+    """Run systems on a set; a system that fails gets a line that says so."""
     given, words = SETS[name], "".join(f" --system {shlex.quote(system)}" for system in systems)
     command = {"command": f"python benchmarks/field.py --set {name} --seed {seed}{words}"}
     try:
         found = own(given, seed, systems) if systems[0] in OWN else peer(given, seed, systems[0])
     except InputError as error:
         why = portable(str(error))
-    except Exception as error:  # a crash of one is no reason to stop the others
+    except Exception as error:  # one crash must not stop the other systems
         traceback.print_exc()
         why = portable(f"crashed: {type(error).__name__}: {error}")
     else:

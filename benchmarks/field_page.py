@@ -1,4 +1,4 @@
-"""The page of the field benchmark: its rule, and tables made from its lines alone."""
+"""The page of the field benchmark: its rules, and tables made from its lines alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from field_sets import DEVELOPMENT, SETS
 
 from cpvae.study import markdown
 
-TIE = 0.01  # of accuracy: within it, two systems are level
+TIE = 0.01  # two systems are level if their accuracies differ by no more
 OWN = ("cpvae", "start")
 SYSTEMS = (*OWN, *PEERS)
 OUTCOMES = ("loss", "tie", "win")
@@ -25,12 +25,12 @@ Line = dict[str, Any]
 
 
 def key(line: Line) -> tuple[str, int, str]:
-    """Tell what a line is of: set, seed, system."""
+    """Name what a line is about: set, seed, system."""
     return line["set"], line["seed"], line["system"]
 
 
 def read(path: Path) -> list[Line]:
-    """Read a file of lines: of those on the same set, seed and system the last; none where there is no file."""
+    """Read a file of lines. The last line on a set, seed and system counts; a missing file has no lines."""
     if not path.exists():
         return []
     lines = [json.loads(text) for text in path.read_text().splitlines() if text.strip()]
@@ -38,7 +38,7 @@ def read(path: Path) -> list[Line]:
 
 
 def figure_of(line: Line, figure: str) -> float | None:
-    """Take a figure of a line, or None; where cpvae was refused its accuracy is 0."""
+    """Look up a figure of a line, or None; the accuracy of cpvae is 0 if it was refused."""
     refused = figure == "accuracy" and line["system"] == "cpvae" and line.get("refused")
     return 0.0 if refused else line.get(figure)
 
@@ -60,51 +60,51 @@ def outcome(own: float, best: float) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A set as its lines of results tell of it.
+    """A set and its results.
 
     Attributes:
-        name: of the set.
-        lines: of each system, one for each seed.
+        name: name of the set.
+        lines: lines of each system, one for each seed.
     """
 
     name: str
     lines: dict[str, list[Line]]
 
     def median(self, system: str, figure: str) -> float | None:
-        """Take the median over seeds, or None; where cpvae was refused its accuracy is 0."""
+        """Take the median over seeds, or None; the accuracy of cpvae is 0 if it was refused."""
         known = [value for line in self.lines.get(system, []) if (value := figure_of(line, figure)) is not None]
         return statistics.median(known) if known else None
 
     @property
     def judged(self) -> bool:
-        """Tell whether the set has labels, cpvae and all general peers were run on it, and one of these gave groups."""
+        """Tell whether the set has labels, cpvae and all general peers have lines, and a peer found groups."""
         run = all(name in self.lines for name in ("cpvae", *GENERAL))
         return run and self.median("cpvae", "accuracy") is not None and bool(self.peers)
 
     @property
     def peers(self) -> dict[str, float]:
-        """The median accuracy of each general peer."""
+        """Look up the median accuracy of each general peer."""
         found = {name: self.median(name, "accuracy") for name in GENERAL}
         return {name: value for name, value in found.items() if value is not None}
 
     @property
     def best(self) -> str:
-        """The general peer with the best median accuracy: chosen by the labels, to cpvae's disadvantage."""
+        """Find the general peer with the best median accuracy: labels choose it, to cpvae's disadvantage."""
         return max(self.peers, key=lambda name: self.peers[name])
 
     @property
     def difference(self) -> float:
-        """The accuracy of cpvae less that of the best peer."""
+        """Work out the accuracy of cpvae less that of the best peer."""
         return (self.median("cpvae", "accuracy") or 0.0) - self.peers[self.best]
 
     @property
     def outcome(self) -> str:
-        """Win, tie or loss."""
+        """Call the set a win, a tie or a loss."""
         return outcome(self.median("cpvae", "accuracy") or 0.0, self.peers[self.best])
 
     @property
     def start_less_fit(self) -> float | None:
-        """The median over seeds of the start's accuracy less that of the fit, on the same rows."""
+        """Work out the start's accuracy less that of the fit, on the same rows: the median over seeds."""
         pairs = [(line.get("accuracy"), line.get("fit_accuracy")) for line in self.lines.get("start", [])]
         known = [start - fit for start, fit in pairs if start is not None and fit is not None]
         return statistics.median(known) if known else None
@@ -127,34 +127,36 @@ def verdicts(lines: Iterable[Line]) -> list[Verdict]:
 
 RULE = f"""# Sets of the field
 
-CP-VAE with its defaults beside what a person would use in its place, on sets that people bring: cells, documents,
-tables, signals, pictures. Every number on this page comes from one file of results.
+This page compares CP-VAE with its defaults to the tools that a person would use in its place. The sets are those that
+people bring: cells, documents, tables, signals, pictures. Every number on this page comes from one file of results.
 
 ```sh
 pip install 'cpvae[benchmarks]'
-python benchmarks/field.py            # all sets, seeds 0, 1 and 2; what has a line is not run again
+python benchmarks/field.py            # all sets, seeds 0, 1 and 2; a job that has a line is not run again
 python benchmarks/field.py --render   # this page, from the file
 ```
 
-The protocol, with the rule of what is a win, was fixed before the runs:
+The protocol was fixed before the runs. It includes the rule for a win:
 
-- All systems are told K, the number of classes, but for HDBSCAN and Leiden, which find a number. The rows and the seed
-  are all else that CP-VAE gets. That a row of a MATLAB file is a picture is said to the loader.
-- Labels score and do nothing else. Accuracy is one-to-one (Hungarian), over all rows that have a label.
-- The figure of a system is its median over seeds. A fit of CP-VAE that was refused or crashed has accuracy 0.
-- The best peer is the one of {", ".join(GENERAL)} with the best median. The labels choose it, set by set.
-- CP-VAE **wins** where it is more than {100 * TIE:.0f} point of accuracy above the best peer, and **loses** where it is
-  more than {100 * TIE:.0f} point below. In between it is a **tie**.
-- "Start less fit" compares the categories that a fit began with to those it ended with, on the rows that have both.
-- Seconds are those of one thread, fit and answer together, after UMAP was compiled. The ratio is to k-means on the same
-  rows in the same process.
+- Every system gets K, the number of classes. HDBSCAN and Leiden are the exceptions: they find a number themselves.
+- CP-VAE gets the rows, K and the seed, and nothing else. For MATLAB files, the loader is told that rows are pictures.
+- Labels are used for scores only. Accuracy is one-to-one (Hungarian), over all rows with a label.
+- Each number is the median over seeds. A fit of CP-VAE that was refused or crashed has accuracy 0.
+- The peers are {", ".join(GENERAL)}. The best peer has the best median. Labels choose it for each set.
+- CP-VAE **wins** if its accuracy is more than {100 * TIE:.0f} point above the best peer's. It **loses** if its accuracy
+  is more than {100 * TIE:.0f} point below. Otherwise the set is a **tie**.
+- "Start less fit" is the accuracy of the start minus the accuracy of the fit, on the rows that have both.
+- Seconds are those of one thread and include both fit and answer. UMAP was compiled before. The ratio is to the seconds
+  of k-means on the same rows in the same process.
 - Recipes were compared on the development half: {", ".join(DEVELOPMENT)}.
   The other sets are the confirmation half.
 
-Peers get rows as a person would encode them (`benchmarks/field_peers.py`). Their encoding of tables, and the settings
-of StepMix, were settled after a look at the peers' accuracy on penguins, dermatology, heart.h and soybean. CP-VAE gets
-what `cpvae.datasets.load` reads. The tools of a field are Leiden for cells and documents, StepMix for tables, and
-k-means by dynamic time warping (tslearn) for signals; they have a column of their own and decide nothing.
+CP-VAE gets the rows that `cpvae.datasets.load` reads. Peers get rows as a person would encode them
+(`benchmarks/field_peers.py`). Their encoding of tables and the settings of StepMix were chosen after a look at the
+peers' accuracy on penguins, dermatology, heart.h and soybean.
+
+The field's own tool is Leiden for cells and documents, StepMix for tables, and k-means by dynamic time warping
+(tslearn) for signals. These tools have their own column and do not decide wins.
 """
 
 
@@ -162,18 +164,23 @@ def page(lines: Sequence[Line], source: str) -> str:
     """Write the whole page.
 
     Args:
-        source: of the lines, as the page links to it.
+        lines: all lines.
+        source: address of their file, as the page links to it.
     """
     found = verdicts(lines)
     judged = [one for one in found if one.judged]
     parts = [RULE, _summary(judged)]
     left = [one.name for one in found if not one.judged]
-    parts += [f"Without a verdict, for want of labels or of a peer that was run: {', '.join(left)}.\n"] if left else []
+    parts += (
+        [f"These sets are without a verdict, because labels or the lines of a peer are missing: {', '.join(left)}.\n"]
+        if left
+        else []
+    )
     for name in OUTCOMES:
         own = sorted((one for one in judged if one.outcome == name), key=lambda one: one.difference)
         parts.append(f"## {TITLES[name]}\n\n{_contest(own) if own else 'None.' + chr(10)}")
     parts.append(f"## Every system\n\nMedian accuracy over seeds.\n\n{_systems(found)}")
-    parts.append(f"## What rows were taken for\n\n{_likelihoods(found)}")
+    parts.append(f"## Chosen likelihoods\n\n{_likelihoods(found)}")
     refused = _refused(found)
     parts += [f"## Refused\n\n{refused}"] if refused else []
     return "\n".join([*parts, _evidence(lines, source)])
@@ -252,12 +259,12 @@ def _likelihoods(found: Sequence[Verdict]) -> str:
             bound = one.median("cpvae", "held_out_bound")
             rows.append([one.name, fits[0]["likelihood"], fits[0]["why"], _number(bound, 2), _labels(fits[0])])
     head = ("set", "likelihood", "why", "bound on held-out rows, nats", "labelled rows")
-    note = "The held-out rows are the tenth that the fit keeps back, by which it chooses among epochs."
+    note = "The held-out rows are a tenth of the rows. A fit keeps them back and chooses among epochs by them."
     return f"{markdown.table(head, rows)}\n{note}\n"
 
 
 def _refused(found: Sequence[Verdict]) -> str:
-    """List what could not be run, and why."""
+    """List the jobs that were refused, and why."""
     rows = [
         [one.name, system, str(line["seed"]), markdown.plain(line["refused"])]
         for one in found
@@ -269,14 +276,14 @@ def _refused(found: Sequence[Verdict]) -> str:
 
 
 def _evidence(lines: Sequence[Line], source: str) -> str:
-    """Say where the numbers are from."""
+    """Name the source of the numbers."""
     commits = ", ".join(sorted({line["commit"] for line in lines if line["system"] in OWN}))
     places = "; ".join(sorted({line["device"] for line in lines if line["system"] in OWN}))
     return f"From [{Path(source).stem}]({source}); cpvae at {commits or '(none)'}, on {places or '(none)'}.\n"
 
 
 def _size(one: Verdict) -> str:
-    """The rows, columns and classes of a set."""
+    """Print the rows, columns and classes of a set."""
     line = next(line for lines in one.lines.values() for line in lines if "n_rows" in line)
     return f"{line['n_rows']:,} x {line['n_columns']:,}, {line['n_components']}"
 
@@ -286,7 +293,7 @@ def _labels(line: Line) -> str:
 
 
 def _spread(lines: Sequence[Line]) -> str:
-    """The median accuracy of some lines, their range and number."""
+    """Print the median accuracy of some lines, their range and number."""
     values = [value for line in lines if (value := figure_of(line, "accuracy")) is not None]
     return f"**{statistics.median(values):.3f}** ({min(values):.3f} to {max(values):.3f}; {len(values)})"
 

@@ -1,12 +1,14 @@
-"""Memory of a fit whose rows are more and more: what of it is the process's own, and what are pages of the file.
+"""Memory of a fit as its rows grow: the process's own, and pages of the file.
 
     python benchmarks/memory.py --out results/memory.json
 
-Each fit is a process of its own, `cpvae.datasets.load` and `CPVAE.fit` as the command line calls them, K=5, one epoch
-after a start without labels, on 20 float32 columns drawn from five Gaussians, from one `.npy` file and from a folder of
-Parquet files. Another process reads `/proc/PID/status` every few milliseconds: the peak of RssAnon is memory that the
-process needs, the peak of RssFile is pages of files, which Linux gives back when somebody else needs them. The
-files are removed afterwards. Linux only.
+Each fit is a process of its own. It calls `cpvae.datasets.load` and `CPVAE.fit` as the command line does, with K=5 and
+one epoch after the start. The rows have 20 float32 columns drawn from five Gaussians. They lie in one `.npy` file or in
+a folder of Parquet files, which are removed afterwards.
+
+Another process reads `/proc/PID/status` every few milliseconds. The peak of RssAnon is memory that the process needs.
+The peak of RssFile is pages of files, which Linux takes back when another process needs memory. This runs on Linux
+only.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ print(json.dumps({
 
 
 def write(folder: Path, n: int) -> dict[str, Path]:
-    """The same rows as one array and as Parquet files of 100,000 rows each, written a file at a time."""
+    """Write the same rows as one array and as Parquet files of 100,000 rows each, a file at a time."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -71,7 +73,7 @@ def write(folder: Path, n: int) -> dict[str, Path]:
 
 
 def peaks(source: Path, cache: Path) -> dict[str, Any]:
-    """One fit in a process of its own: the peaks of its memory in bytes, and what it says of itself."""
+    """Make one fit in a process of its own; return the peaks of its memory in bytes, and its own figures."""
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", CHILD, str(source), json.dumps(FIT)],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The other side of the benchmarks: the paper's network as one would write it by hand, and pythae's models of it."""
+"""The peers of the benchmarks: the paper's network written by hand, and pythae's models of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Plain(nn.Module):
 
 
 def pythae(components: int = 0) -> Any:
-    """pythae's VAE, or its VAMP with so many pseudo-inputs; None where it is not installed."""
+    """Make pythae's VAE, or its VAMP with so many pseudo-inputs; None where pythae is not installed."""
     try:
         from pythae.models import VAE, VAMP, VAEConfig, VAMPConfig
         from pythae.models.base.base_utils import ModelOutput

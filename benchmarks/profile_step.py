@@ -1,9 +1,10 @@
-"""The time of a training step, taken apart: operations by kind, and what is left for Python and autograd.
+"""The time of a training step by kind of operation, with the rest for Python and autograd.
 
     python benchmarks/profile_step.py --out results/profile.json
 
-One thread, MNIST, the paper's network, batch 100. Operations are timed by PyTorch's profiler, which slows what lies
-between them; so their own times are set against the wall time of steps without it, and the rest is Python's.
+The step is that of the paper's network on MNIST, with batches of 100 on one thread. PyTorch's profiler times the
+operations. It slows the code between them, so the times are compared with the wall time of steps without the profiler.
+The rest is Python's.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ KINDS = {
 
 
 def kind_of(operation: str) -> str:
-    """The kind of an operation by its name; `other operations` if none."""
+    """Find the kind of an operation by its name; `other operations` if none fits."""
     for kind, names in KINDS.items():
         if any(name in operation for name in names):
             return kind
@@ -52,7 +53,7 @@ def kind_of(operation: str) -> str:
 
 
 def shares(model: VAE, x: np.ndarray, expectation: Expectation) -> dict[str, float]:
-    """Milliseconds of a step by kind."""
+    """Measure the milliseconds of a step by kind."""
     rows, valid = Rows(x[: 100 * STEPS]), model.likelihood.fixed(Rows(x[:2]))
 
     def epoch() -> float:

@@ -2,7 +2,7 @@
 
     python benchmarks/record.py mnist --epochs 30 --run runs/mnist --out results/fits/mnist-cpvae-k10-seed0.json
 
-Runs `cpvae fit` (resuming if the run was interrupted) and `cpvae evaluate` on the test split, once.
+It runs `cpvae fit`, which resumes an interrupted run, and then `cpvae evaluate` on the test split, once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cpvae.study.evidence import evidence
 
 
 def cpvae(*arguments: str) -> str:
-    """Run the command line, progress shown; returns standard output."""
+    """Run the command line and show its progress; return standard output."""
     command = [sys.executable, "-m", "cpvae.cli", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -1,4 +1,4 @@
-"""Write the figures of the README and of the pages in `docs/` from the files in `results/`; nothing there is typed.
+"""Write the numbers of the README and of the pages in `docs/` from the files in `results/`; none is typed.
 
 python benchmarks/render.py
 """
@@ -67,7 +67,7 @@ def fits() -> str:
 
 
 def _file(path: Path) -> str:
-    """A link to a result file."""
+    """Link a result file."""
     return f"[{path.stem}]({{}}/{path.relative_to(ROOT / 'results').as_posix()})"
 
 
@@ -80,12 +80,12 @@ def step(*names: str) -> str:
         for name, ratio in result["ratio_to_plain"].items()
         if not names or name in names
     ]
-    said = f"Ratios of times in one run on {result['device']}: [step]({{}}/step.json). {result['note']}"
+    said = f"All times come from one run on {result['device']}: [step]({{}}/step.json). {result['note']}"
     return f"{markdown.table(head, rows)}\n{said}"
 
 
 def comparisons(*names: str) -> list[str]:
-    """The tables of `cpvae compare`, with where they come from."""
+    """List the tables of `cpvae compare`, each with its source."""
     lines = []
     for name in names:
         path = ROOT / "results" / "compare" / f"{name}.json"
@@ -99,7 +99,7 @@ def comparisons(*names: str) -> list[str]:
 
 
 def table1() -> list[str]:
-    """Table 1 of the paper: measured, and published in brackets."""
+    """Tabulate Table 1 of the paper: measured, and published in brackets."""
     bounds = published(ROOT / "experiments")["table1"]
     rows = [row for row in read_rows(ROOT / "experiments") if row.name in bounds]
     cells = list(table.cells(rows, ROOT / "results", bounds))
@@ -107,19 +107,19 @@ def table1() -> list[str]:
     larger, smaller = (sizes.parameters(row).encoder for row in rows if row.name in ("mnist-cpvae-k10", "mnist-vae"))
     return [
         table.overview(cells),
-        "Table 1 of the paper: measured, and the paper's figure in brackets. Every method has the same rows, preset "
-        f"and hidden layers, except that the encoder of CP has one more gated layer ({larger:,} parameters beside "
-        f"{smaller:,}). CP alone starts from a clustering. A step of CP takes {step:.1f} times that of VAE. "
-        "[The reproduction](reproduction.md) says how MG and VP stand with as many parameters and with as much time, "
-        "and holds likelihoods, the recipe and files. "
-        "± is the standard deviation over seeds; a figure without it is of one seed. The largest standard error of a "
-        f"figure over test rows: {table.errors(cells)}. "
+        "This is Table 1 of the paper. The first number is measured, and the number in brackets is the paper's. All "
+        "methods have the same rows, preset and hidden layers. CP's encoder has one more gated layer "
+        f"({larger:,} parameters beside {smaller:,}). Only CP starts from a clustering. A step of CP takes {step:.1f} "
+        "times as long as one of VAE. [The reproduction](reproduction.md) compares CP with MG and VP that have as many "
+        "parameters or as much time. It also has the likelihoods, the recipe and the files. "
+        "± is the standard deviation over seeds; a number without ± comes from one seed. The largest standard errors "
+        f"of a number over test rows are: {table.errors(cells)}. "
         "Omniglot is rebuilt: compare its methods with each other, not with the paper.",
     ]
 
 
 def between(text: str, content: str) -> str:
-    """The text with the content between its markers."""
+    """Put the content between the markers of the text."""
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
     return head + BEGIN + content + "\n" + END + tail
@@ -143,8 +143,8 @@ def mixed_tables() -> str:
                 ]
             )
     note = (
-        "The tables are drawn by `cpvae.datasets.make_table`. Latent classes are the start of CP-VAE by itself, "
-        "without a network. KMeans and GaussianMixture have missing cells filled in, levels as columns."
+        "`cpvae.datasets.make_table` draws the tables. Latent classes are CP-VAE's start alone, without a network. For "
+        "KMeans and GaussianMixture, missing cells were filled in and levels became columns."
     )
     head = ("mixed table, missing cells", "accuracy, test: mean and range", "seconds", "file")
     return f"{markdown.table(head, rows)}\n{note}" if rows else ""
@@ -160,32 +160,33 @@ def found() -> str:
         told.insert(1, scores(begun["runs"]))
         rows.append([title, f"{result['train']:,}", *told])
     note = (
-        "One seed where no range is given. Accuracy is on test rows where the set has some. Labels of iris, wine, "
-        "digits and mnist-pca16 served to make the rules of the start. Labelled validation rows of MNIST served to "
-        "choose the recipe."
+        "A number without a range comes from one seed. Accuracy is on test rows where the set has them. Labels of "
+        "iris, wine, digits and mnist-pca16 helped to make the rules of the start. Labels of validation rows of MNIST "
+        "helped to choose the recipe."
     )
     head = ("data", "rows", "CP-VAE", "its start alone", "k-means", "Gaussian mixture")
     return f"{markdown.table(head, rows)}\n{note}"
 
 
 def scores(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The mean accuracy of some fits, and its range where there are several."""
+    """Print the mean accuracy of some fits, and its range where there are several."""
     values = [run["accuracy"] for run in runs]
     spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
     return f"{sum(values) / len(values):.3f}{spread}"
 
 
 def rendered(readme: str) -> str:
-    """The README with its one table between the markers."""
+    """Put its one table between the markers of the README."""
     return between(readme, found())
 
 
 def measured(page: str) -> str:
-    """`docs/results.md` with its tables between the markers."""
+    """Put its tables between the markers of `docs/results.md`."""
     notes = (
-        "Nats a row, ± one standard error; L is eq. (7), L* the tight bound, NLL importance-weighted with S samples. "
-        "Accuracy is Hungarian, the mapping learned on training rows. One seed for each fit unless a range is given. "
-        "Labelled validation rows of MNIST served to choose the recipe of its start."
+        "Bounds are in nats per row, ± one standard error. L is eq. (7), L* is the tight bound, and NLL is "
+        "importance-weighted with S samples. Accuracy is Hungarian, with the mapping learned on training rows. A "
+        "number without a range comes from one seed. Labels of validation rows of MNIST helped to choose the recipe of "
+        "its start."
     )
     parts = [part.rstrip("\n") for part in (fits(), mixed_tables()) if part]
     others = [*table1(), step(*STEPS_SHOWN), *comparisons("digits")]
@@ -193,7 +194,7 @@ def measured(page: str) -> str:
 
 
 def compared(page: str) -> str:
-    """`docs/comparison.md` with its tables, and the pictures of each component between the markers."""
+    """Put its tables and the pictures of each component between the markers of `docs/comparison.md`."""
     parts = []
     for path in sorted((ROOT / "results" / "compare").glob("*.json")):
         result = read(path)
@@ -209,7 +210,7 @@ def compared(page: str) -> str:
 
 
 def result_of(name: str) -> dict[str, Any]:
-    """A result file by its name."""
+    """Read a result file by its name."""
     return read(ROOT / "results" / f"{name}.json")
 
 
@@ -219,8 +220,8 @@ def uses() -> str:
     rows = [
         [what, name, f"{ratio:.2f}"] for what, one in result["ratio_to_cpvae"].items() for name, ratio in one.items()
     ]
-    table = markdown.table(("job", "who", "time, as a multiple of cpvae's"), rows)
-    return f"{table}\nMedians in one run on {result['device']}: [uses]({{}}/uses.json)."
+    table = markdown.table(("job", "code", "time, as a multiple of cpvae's"), rows)
+    return f"{table}\nThe times are medians from one run on {result['device']}: [uses]({{}}/uses.json)."
 
 
 def profiles() -> str:
@@ -236,18 +237,18 @@ def profiles() -> str:
 
 
 def quality_curves() -> list[dict[str, Any]]:
-    """The runs of `benchmarks/time_to_quality.py`."""
+    """Read the runs of `benchmarks/time_to_quality.py`."""
     return [read(path) for path in sorted((ROOT / "results" / "time_to_quality").glob("*.json"))]
 
 
 def reached(curve: dict[str, list[float]], bound: float) -> float | None:
-    """Seconds at which a curve first stood at this bound or below; None if never."""
+    """Find the seconds after which a curve first has this bound or a lower one; None if it never has."""
     pairs = zip(curve["seconds"], curve["valid_negative_elbo"], strict=True)
     return next((seconds for seconds, value in pairs if value <= bound), None)
 
 
 def time_to_quality() -> str:
-    """Tabulate for each seed what the fast recipe ended with, and when the paper's was there."""
+    """Tabulate for each seed the last bound of the fast recipe, and the time that the paper's needs for it."""
     found = quality_curves()
     head = (
         "seed",
@@ -279,7 +280,7 @@ def time_to_quality() -> str:
 
 
 def draw_time_to_quality() -> None:
-    """docs/time_to_quality.png: bound against seconds, a line for each run."""
+    """Draw docs/time_to_quality.png: bound against seconds, a line for each run."""
     found = quality_curves()
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     colours = {"paper": "tab:orange", "fast": "tab:blue"}
@@ -311,13 +312,16 @@ def scaling() -> str:
         ]
         for name, line in result["lines"].items()
     ]
-    table = markdown.table(("what, as which size grows", "from, to", "cost grows", "exponent of the upper half"), rows)
-    how = "a single round" if result["rounds"] == 1 else f"medians of {result['rounds']} rounds"
-    return f"{table}\nOne thread, {how}: [scaling]({{}}/scaling.json).\n\n![cost against each size](scaling.png)"
+    table = markdown.table(
+        ("cost, and the size that grows", "from, to", "cost grows", "exponent of the upper half"), rows
+    )
+    how = "in a single round" if result["rounds"] == 1 else f"as medians of {result['rounds']} rounds"
+    said = f"The times were measured on one thread {how}: [scaling]({{}}/scaling.json)."
+    return f"{table}\n{said}\n\n![cost against each size](scaling.png)"
 
 
 def draw_scaling() -> None:
-    """docs/scaling.png: seconds against each size, doubly logarithmic, with a line of exponent one."""
+    """Draw docs/scaling.png: seconds against each size, doubly logarithmic, with a line of exponent one."""
     result = result_of("scaling")
     figure, grid = plt.subplots(2, 4, figsize=(13, 6), layout="constrained")
     for axes, (name, line) in zip(grid.flat, result["lines"].items(), strict=True):
@@ -340,11 +344,12 @@ def stacked() -> str:
         for name, one in result_of("stacked")["sizes"].items()
     ]
     table = markdown.table(("five restarts, one thread", "in turn, ms", "stacked, ms", "in turn / stacked"), rows)
-    return f"{table}\nGradients of five bounds of 100 rows, in turns: [stacked]({{}}/stacked.json)."
+    said = "Both sides computed, in turns, the gradients of five bounds of 100 rows"
+    return f"{table}\n{said}: [stacked]({{}}/stacked.json)."
 
 
 def benchmarked(page: str) -> str:
-    """`docs/benchmarks.md` with its tables between the markers."""
+    """Put its tables between the markers of `docs/benchmarks.md`."""
     sections = {
         "A step": step(),
         "What users do": uses(),
@@ -357,12 +362,12 @@ def benchmarked(page: str) -> str:
 
 
 def scaled(page: str) -> str:
-    """`docs/scaling.md` with its table between the markers."""
+    """Put its table between the markers of `docs/scaling.md`."""
     return between(page, scaling().replace("{}/", "../results/"))
 
 
 def memory() -> str:
-    """Tabulate what the process of each fit needed, and what were pages of files."""
+    """Tabulate the memory that the process of each fit needed, and the pages of files."""
     result = result_of("memory")
     head = ("rows", "from", "data", "the process's own, peak", "pages of files, peak", "seconds")
     rows = []
@@ -382,19 +387,19 @@ def memory() -> str:
     fit, peaks = result["fit"], [one["peak_anonymous_bytes"] / 1e6 for one in result["fits"]]
     said = (
         f"From {result['fits'][0]['rows']:,} rows to {result['fits'][-1]['rows']:,} the process's own memory stays "
-        f"between {min(peaks):.0f} and {max(peaks):.0f} MB. A row is "
-        f"{4 * fit['features']} bytes. K={fit['n_components']}, one epoch in batches of {fit['batch_size']:,} rows"
+        f"between {min(peaks):.0f} and {max(peaks):.0f} MB. A row has {4 * fit['features']} bytes. Each fit has "
+        f"K={fit['n_components']} and takes one epoch in batches of {fit['batch_size']:,} rows"
     )
-    return f"{markdown.table(head, rows)}\n{said}, {result['device']}: [memory]({{}}/memory.json)."
+    return f"{markdown.table(head, rows)}\n{said} on {result['device']}: [memory]({{}}/memory.json)."
 
 
 def large(page: str) -> str:
-    """`docs/large.md` with its table between the markers."""
+    """Put its table between the markers of `docs/large.md`."""
     return between(page, memory().replace("{}/", "../results/"))
 
 
 def fielded(page: str) -> str:
-    """`docs/field.md`, all of it."""
+    """Write the whole of `docs/field.md`."""
     name = "field.jsonl"
     return field_page.page(field_page.read(ROOT / "results" / name), f"../results/{name}")
 

@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py --out results/scaling.json
 
-Each line is one size varied over powers of two on data of noise (cost does not depend on what the bits say), one
-thread, medians. The exponent is the slope of log seconds on log size over the upper half of the sizes, where fixed
-costs have faded: 1 is proportional. `benchmarks/render.py` draws `docs/scaling.png` from the result.
+Each line varies one size over powers of two. The rows are noise, because cost does not depend on the bits. Each time is
+a median on one thread. The exponent is the slope of log seconds on log size over the upper half of the sizes, where
+fixed costs matter little: 1 is proportional. `benchmarks/render.py` draws `docs/scaling.png` from the result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Timed = Callable[[], float]  # seconds of one go
 
 
 def doubling(low: int, high: int) -> list[int]:
-    """low, 2 low, ... up to high."""
+    """List low, 2 low, ... up to high."""
     sizes = [low]
     while 2 * sizes[-1] <= high:
         sizes.append(2 * sizes[-1])
@@ -51,7 +51,7 @@ def timed(function: Callable[[], object]) -> float:
 
 
 def step(model: VAE, features: int, expectation: Expectation, rows: int = BATCH * 10) -> Timed:
-    """Seconds of an epoch, validation left out, over its steps."""
+    """Measure the seconds of an epoch without validation, divided by its steps."""
     x = (np.random.RandomState(0).rand(rows, features) < 0.2).astype(np.uint8)
     valid = model.likelihood.fixed(Rows(x[:2]))
     settings = Settings(max_epochs=1, batch_size=BATCH)
@@ -59,7 +59,7 @@ def step(model: VAE, features: int, expectation: Expectation, rows: int = BATCH 
 
 
 def of_steps(size: str, sizes: list[int], expectation: Expectation, few: int = 10) -> dict[int, Timed]:
-    """A training step as features, the latent dimension or K grow."""
+    """Make a training step for each size of features, latent dimension or K."""
     found = {}
     for n in sizes:
         chosen = {"features": FEATURES, "latent": LATENT, "components": few} | {size: n}
@@ -69,7 +69,7 @@ def of_steps(size: str, sizes: list[int], expectation: Expectation, few: int = 1
 
 
 def lines() -> Iterator[tuple[str, str, dict[int, Timed]]]:
-    """Name, unit of the size, and what to time at each size."""
+    """List each line: its name, the unit of its size, and the function to time at each size."""
     yield "step, K with the exact sum", "K", of_steps("components", doubling(2, 128), Exact())
     yield "step, K with sum-and-sample", "K", of_steps("components", doubling(4, 1024), SumAndSample())
     few = StraightThrough(constant(0.5))
@@ -106,7 +106,7 @@ def lines() -> Iterator[tuple[str, str, dict[int, Timed]]]:
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:
-    """Slope of log seconds on log size over the upper half of the sizes."""
+    """Fit the slope of log seconds on log size over the upper half of the sizes."""
     half = len(sizes) // 2
     return float(np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)[0])
 

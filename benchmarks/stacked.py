@@ -2,9 +2,9 @@
 
     python benchmarks/stacked.py --out results/stacked.json
 
-The stacked model is `torch.func.vmap` of the same bound over stacked weights, its products batched (`torch.bmm`); both
-sides compute five bounds of 100 rows and their gradients, in turns. (Random numbers are left out of both: a restart
-needs its own, which are not the batch's.) Where the ratio is above 1 stacking would win.
+The stacked model is `torch.func.vmap` of the same bound over stacked weights, with batched products (`torch.bmm`). Both
+sides compute five bounds of 100 rows and their gradients, in turns. Neither draws random numbers, because each restart
+needs its own and a batch shares them. A ratio above 1 means that stacking wins.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Bound(nn.Module):
 
 
 def sides(features: int, k: int, width: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Gradients of all restarts, in turn and stacked."""
+    """Make both sides: the gradients of all restarts, in turn and stacked."""
     likelihood, network = Bernoulli(features, drawn=False), Dense((width, width))
 
     def make() -> Bound:

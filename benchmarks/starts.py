@@ -2,8 +2,8 @@
 
     python benchmarks/starts.py --data mnist --out results/clusters/starts/mnist.json
 
-The start with the defaults, on all rows of the fit, of which the accuracy is, one-to-one; labels are used for nothing
-else. `--data`: all 50,000 training rows of `mnist`, or a set of `benchmarks/clusters.py`.
+The start has its defaults and sees all rows of the fit. Its one-to-one accuracy is measured on the same rows. Labels
+serve nothing else. `--data` takes `mnist` (all 50,000 training rows) or a set of `benchmarks/clusters.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cpvae.study.evidence import evidence
 
 
 class Found(Exception):
-    """A start was found: its categories."""
+    """The end of a fit that has found its start, with the categories."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class StartAlone(WithStart):
 
 
 def categories(given: Task, k: int, seed: int) -> np.ndarray:
-    """Find the categories of the start, of all rows of the fit."""
+    """Find the start's category of each row of the fit."""
     model = StartAlone(k, likelihood=given.likelihood, random_state=seed)
     try:
         model.fit(given.train, X_valid=given.train)  # no row is spared for validation

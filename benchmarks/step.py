@@ -2,14 +2,18 @@
 
     python benchmarks/step.py --out results/step.json
 
-All sides train the paper's network on rows of MNIST, batch 100, pixels drawn anew each step, Adam at the same learning
-rate, in turns: each round every contestant makes the same number of steps, and ratios are of medians over rounds. The
-others live in a process that has never seen this library, whose way with freed memory would make them faster. The
-plain loop is what one would write by hand: gated layers from two linear ones, `torch.bernoulli`, the closed-form KL,
-fused Adam. pythae (an optional extra, `pip install 'cpvae[benchmarks]'`) is given the same encoder and decoder and the
-same draw of the pixels; its own loop of Adam steps is what its trainer does. The limit is the time of the matrix
-products of the VAE's step alone, by `torch.mm` and by the product this library uses. Each side must end with a lower
-bound than it began with, or the benchmark stops.
+All sides train the paper's network on rows of MNIST, in batches of 100, with pixels drawn anew each step and Adam at
+the same learning rate. They take turns: in each round every contestant makes the same number of steps. Ratios are of
+medians over rounds.
+
+- The peers live in a process that has never seen this library. Its way with freed memory would make them faster.
+- The plain loop is written by hand: gated layers from two linear ones, `torch.bernoulli`, the closed-form KL, fused
+  Adam.
+- pythae (an optional extra, `pip install 'cpvae[benchmarks]'`) has the same encoder, decoder and draw of the pixels.
+  Its steps are those of its own trainer.
+- The limit is the time of the matrix products of the VAE's step alone, by `torch.mm` and by this library's product.
+
+Each side must end with a lower bound than it began with, or the benchmark stops.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ def batch(x: torch.Tensor) -> torch.Tensor:
 
 
 def by_hand(x: torch.Tensor, parameters: Any, loss_of: Loss) -> Round:
-    """Adam steps on a loss, the seconds of each."""
+    """Make Adam steps on a loss, and time each."""
     optimizer = torch.optim.Adam(parameters, lr=RATE, fused=True)
 
     def steps(n: int) -> tuple[float, float]:
@@ -78,7 +82,7 @@ def plain(x: torch.Tensor) -> Round:
 
 
 def peer(x: torch.Tensor, components: int = 0) -> Round | None:
-    """pythae's model of so many pseudo-inputs; None where it is not installed."""
+    """Make pythae's model with so many pseudo-inputs; None where pythae is not installed."""
     model = pythae(components)
     return None if model is None else by_hand(x, model.parameters(), lambda y: model({"data": y}).loss)
 
@@ -89,7 +93,7 @@ def ours(
     expectation: Expectation | None = None,
     precision: str = "float32",
 ) -> Round:
-    """The library's own loop, its validation not counted."""
+    """Run the library's own loop, without counting its validation."""
     likelihood = Bernoulli(784, 255.0)
     model = recipe(likelihood)
     valid = likelihood.fixed(Rows(x[:2].numpy()))
@@ -104,7 +108,7 @@ def ours(
 
 
 def limit(by: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Round:
-    """The matrix products of a VAE's step, forward and backward, and nothing else."""
+    """Run the matrix products of a VAE's step, forward and backward, and nothing else."""
     shapes = [(784, 600), (300, 600), (300, 80), (40, 600), (300, 600), (300, 784)]
     layers = [(torch.randn(BATCH, a), torch.randn(b, a), torch.randn(BATCH, b)) for a, b in shapes]
 
@@ -151,7 +155,7 @@ PREPARED: dict[str, Round] = {}
 
 
 def prepare(mine: bool, threads: int) -> None:
-    """In the process of one party: its contestants."""
+    """Make the contestants of one side, in its process."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     x = torch.from_numpy(np.asarray(load("mnist").splits["train"].x).reshape(-1, 784))

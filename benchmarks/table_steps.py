@@ -1,10 +1,10 @@
-"""One training step of each method of Table 1 as the table has it: MNIST, batch 200, products in bfloat16, one thread.
+"""One training step of each method of Table 1: MNIST, batches of 200, products in bfloat16, one thread.
 
     python benchmarks/table_steps.py --out results/table_steps.json
 
-In turns: each round every method makes the same number of steps, and medians over rounds are kept, all but the first
-round. The fits of the table ran beside other work, each at its own time, so the page of the reproduction takes the work
-of a fit from here: epochs times the time of a step.
+The methods take turns: in each round every method makes the same number of steps. The medians over rounds are kept,
+without the first round. The fits of the table ran beside other work, so their own times cannot be compared. The page of
+the reproduction takes the time of a fit from here: epochs times the time of a step.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PLAIN = {"n_components", "max_epochs", "precision", "expectation", "consistency"
 
 
 def timed(row: Row) -> bool:
-    """Tell whether a row is fitted as those of the table but for its number of steps, and is none trained longer."""
+    """Tell whether a row has the recipe of the table, and is not one that was trained longer."""
     table = row.group == "table1" or row.params.get("covariance_type") == "full"
     return table and row.dataset == "mnist" and set(row.params) <= PLAIN and not row.name.endswith(LONG)
 

@@ -2,10 +2,10 @@
 
     python benchmarks/tables.py --out results/tables/table.json
 
-Each seed draws other sources (`cpvae.datasets.make_table`). Peers need complete numbers: missing cells get the mean or
-the most frequent level of the training rows, levels become columns, everything is standardised. CP-VAE gets the table
-as it is, with its defaults but for the number of epochs. "latent classes" is the start of CP-VAE by itself. Accuracy is
-on 1,500 test rows, one-to-one, the mapping learned on the 3,000 training rows; labels are used for nothing else.
+Each seed draws other sources (`cpvae.datasets.make_table`). Peers need complete numbers. So missing cells get the mean
+or the most frequent level of the training rows, levels become columns, and everything is standardised. CP-VAE gets the
+table as it is, with all defaults except the number of epochs. "latent classes" is CP-VAE's start alone. Accuracy is
+one-to-one on 1,500 test rows, with the mapping learned on the 3,000 training rows. Labels serve nothing else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Clusterer = Callable[[pd.DataFrame, pd.DataFrame], tuple[np.ndarray, np.ndarray]
 
 
 def dense(schema: Schema, train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Imputed, one-hot and standardised, by the training rows."""
+    """Fill, one-hot encode and standardise, by the training rows."""
     matrices = schema.encode(train), schema.encode(test)
     for j, column in enumerate(schema.columns):
         known = matrices[0][:, j][~np.isnan(matrices[0][:, j])]

@@ -1,11 +1,11 @@
-"""Bound against seconds for the two presets, over seeds: how soon does one reach what the other ends with?
+"""Bound against seconds for the two presets, over seeds: how soon does one reach the last bound of the other?
 
     python benchmarks/time_to_quality.py mnist --preset paper --seed 0 --run runs/curves --out results/time_to_quality
 
-Fits with the options given, one thread, and keeps the curve: after each epoch the seconds of this thread's processor
-time (which other work on the machine does not change) and the validation bound. The bound on test rows is evaluated
-once, for the kept weights, with --test. A run that was stopped leaves the curve so far, says so, and goes on with the
-same command.
+It fits on one thread with the options given, and keeps the curve: the validation bound after each epoch, and the
+seconds of this thread's processor time, which other work on the machine does not change. With --test, the bound on test
+rows is evaluated once, for the kept weights. A stopped run leaves its curve so far and says so. The same command
+continues it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cpvae.study.evidence import evidence
 
 
 class Clock(Terminal):
-    """Notes the processor time at each epoch, in a file, so that a resumed run goes on counting."""
+    """A file with the processor time at each epoch, so that a resumed run goes on counting."""
 
     def __init__(self, path: Path):
         super().__init__()

@@ -2,15 +2,16 @@
 
     python benchmarks/uses.py --out results/uses.json
 
-- an epoch: all training rows of MNIST once, as `fit` passes over them (validation included), against pythae's trainer
-  with its data loader (pixels drawn once, since it draws none) and a plain loop;
-- sampling: 10,000 new rows;
-- an importance-weighted likelihood: 50 rows, S = 1,000 draws each;
-- categories: `predict_proba` of a CP-VAE with K = 10 for 2,000 grey rows (four observations of each, four draws of z
-  behind the first), against a loop over categories that computes the K bounds at one draw of one observation.
+- An epoch passes once over all training rows of MNIST, as `fit` does, with validation. The peers are a plain loop and
+  pythae's trainer with its data loader; its pixels are drawn once, because it draws none.
+- Sampling draws 10,000 new rows.
+- An importance-weighted likelihood has 50 rows with S = 1,000 draws each.
+- Categories are `predict_proba` of a CP-VAE with K = 10 for 2,000 grey rows, with four observations of each and four
+  draws of z behind the first. The peer is a loop over categories that computes the K bounds at one draw of one
+  observation.
 
-In turns, in one process (so that the memory which this library has the C library keep is kept for all sides), medians
-over rounds.
+All sides take turns in one process, so the setting of this library that keeps freed memory serves all of them. Times
+are medians over rounds.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ Contest = dict[str, Callable[[], object]]
 
 
 def epochs(x: np.ndarray) -> Contest:
-    """One pass over the rows."""
+    """Time one pass over the rows."""
     likelihood = Bernoulli(784, 255.0)
     model, plain = recipes.vae(likelihood), Plain()
     valid = likelihood.fixed(Rows(x[:1000]))
@@ -82,7 +83,7 @@ def epochs(x: np.ndarray) -> Contest:
 
 
 def sampling(model: VAE) -> Contest:
-    """10,000 rows."""
+    """Time 10,000 new rows."""
     plain = Plain()
 
     @torch.no_grad()
@@ -100,7 +101,7 @@ def sampling(model: VAE) -> Contest:
 
 
 def likelihoods(model: VAE, x: np.ndarray, n_samples: int) -> Contest:
-    """Importance-weighted, row by row."""
+    """Time importance-weighted likelihoods, row by row."""
     contest: Contest = {"cpvae": lambda: model.log_likelihood(x, n_samples).mean()}
     peer = pythae()
     if peer is not None:
@@ -110,7 +111,7 @@ def likelihoods(model: VAE, x: np.ndarray, n_samples: int) -> Contest:
 
 
 def categories(model: CPVAE, x: np.ndarray) -> Contest:
-    """Find the category of each row."""
+    """Time the category of each row."""
     module = model.model_
 
     @torch.no_grad()

@@ -18,11 +18,12 @@ PAGE = Path("docs", "clusters.md")
 OTHERS = Path("clusters", "other")  # in the folder of results
 STARTS = Path("clusters", "starts")
 RESTORE = "restore it from the checkout"
-# Data whose labels served to make the rules of the start, or to choose its recipe.
+# Data whose labels helped to make the rules of the start, or to choose its recipe.
 CHOSEN_BY, MARK = ("iris", "wine", "digits", "digits-table", "mnist-pca16", "mnist-static"), " †"
 NOTE = (
-    "† Labels were used in making the start: those of iris, wine, digits and mnist-pca16 for its rules on few rows and "
-    "on tables, those of validation rows of MNIST for its recipe. The figures on these sets are not of unseen data."
+    "† Labels of this set helped to make the start, so its numbers are not those of an unseen set. Labels of iris, "
+    "wine, digits and mnist-pca16 helped to make the rules for few rows and for tables. Labels of validation rows of "
+    "MNIST helped to choose the recipe."
 )
 
 
@@ -80,7 +81,7 @@ def _line(label: str, cell: dict[str, Any]) -> list[str]:
 
 
 def _groups(cell: dict[str, Any]) -> str:
-    """Print how many categories are in use, how many groups they form, and with what accuracy where that is fewer."""
+    """Print the numbers of categories in use and of groups, and accuracies where there are fewer groups."""
     text = f"{cell['components_used']:.0f}"
     found = cell["component_groups"]
     if not found:
@@ -95,8 +96,8 @@ def _groups(cell: dict[str, Any]) -> str:
 def others(results: Path) -> str:
     """Write other data as Markdown, beside scikit-learn's KMeans and mixture (`benchmarks/clusters.py`).
 
-    What CP-VAE begins with stands beside them where it was measured (`benchmarks/starts.py`). Without results the
-    text is empty.
+    The start of CP-VAE stands beside them where it was measured (`benchmarks/starts.py`). Without results the text is
+    empty.
     """
     paths = sorted((results / OTHERS).glob("*.json"))
     found = [read_json(path, "a result", RESTORE) for path in paths]
@@ -104,7 +105,7 @@ def others(results: Path) -> str:
         return ""
     methods = list(dict.fromkeys(one["method"] for one in found[0]["runs"]))
     begun = {path.stem: read_json(path, "a result", RESTORE) for path in sorted((results / STARTS).glob("*.json"))}
-    head = ["data", "rows", "K", *methods, "seeds", "judged on", "CP-VAE's start alone, rows of the fit", ""]
+    head = ["data", "rows", "K", *methods, "seeds", "judged on", "CP-VAE's start alone, rows of the fit", "file"]
     lines = []
     for one, path in zip(found, paths, strict=True):
         accuracy = {m: [run["accuracy"] for run in one["runs"] if run["method"] == m] for m in methods}
@@ -150,15 +151,18 @@ def sources(rows: Sequence[Row], results: Path) -> str:
             counts = (str(test[key]) for key in ("components_used", "component_groups"))
             lines.append([f"{row.about}, K = {row.components}", *counts, f"[file]({ROOT_OF_PAGES}/results/{file})"])
     head = (
-        "Groups in the paper's synthetic data, which have two sources. A category is in use if it is the likeliest of "
-        "enough rows: a tenth of an even share.\n\n"
+        "The next table counts groups in the paper's synthetic data, which have two sources. A category is in use if "
+        "it is the likeliest of enough rows: at least a tenth of an even share.\n\n"
     )
     return head + markdown.table(["", "in use", "groups", ""], lines) if lines else ""
 
 
 def body(rows: Sequence[Row], synthetic: Sequence[Row], results: Path) -> str:
     """Write all tables of the page: clusters of MNIST, of other data, of the synthetic data."""
-    note = "Other data, with the defaults at the commit that each file names. Accuracy: mean (worst to best).\n\n"
+    note = (
+        "The next table has other data, fitted with the defaults at the commit that each file names. Accuracy: mean "
+        "(worst to best).\n\n"
+    )
     other = others(results)
     parts = [table(rows, results), note + other if other else "", sources(synthetic, results)]
     return "\n".join(part for part in parts if part)

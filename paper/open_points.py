@@ -1,4 +1,4 @@
-"""The figures of what stays open: descriptions, not tests of anything."""
+"""The figures of the part "What stays open": they describe, and test nothing."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def agreement(row: Row, folder: Path, results: Path) -> None:
     seeds = [seed for seed in range(row.seeds) if row.result(results, seed).exists()]
     paths = [folder / row.group / row.run(seed) / CATEGORIES for seed in seeds]
     if len(seeds) < 2 or not all(path.exists() for path in paths):
-        return  # of seeds fitted elsewhere the result file is known, their categories are not
+        return  # seeds fitted elsewhere have result files, but no categories here
     known = {seed: np.load(path) for seed, path in zip(seeds, paths, strict=True)}
     pairs = [metrics.ari(a, b) for a, b in itertools.combinations(known.values(), 2)]
     write_json(

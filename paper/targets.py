@@ -14,7 +14,7 @@ TARGETS = {
     "accuracy": "clusters of MNIST without labels, seed by seed",
     "table1": "bounds and likelihoods of all methods",
     "fig3": "densities of the synthetic data",
-    "fig4": "what becomes of categories there are too many of",
+    "fig4": "CP-VAE with more categories than sources",
     "fig5": "reconstructions with and without a learned prior",
     "fig6": "new rows with and without a learned prior",
     "fig7": "new rows of each category",

@@ -26,7 +26,10 @@ from paper.running import RowSeed, reproduce
 FILE = "verification.json"
 NO_FIGURES = {"command", "commit", "fit_commit", "versions", "device", "seconds", "gigaflops", "warnings"}
 NO_FIGURES |= {"row", "recipe", "dataset", "model", "seed", "params", "stopped", "picture", "history"}
-NO_FIGURES |= {"frechet_distance_se", "purity_se"}  # by resampling: another order of the draws, another figure
+NO_FIGURES |= {
+    "frechet_distance_se",
+    "purity_se",
+}  # found by resampling: another order of the draws gives another figure
 SAME = 1e-4  # relative to a figure, or to 1 for those below it; counts have to be equal
 
 
@@ -169,6 +172,6 @@ def _difference(a: Any, b: Any) -> float:
     """Measure a difference relative to the first figure, at least 1; infinite for counts or text that are not equal."""
     if a == b:
         return 0.0
-    if not (isinstance(a, float) and isinstance(b, int | float)):  # counts, words, what was not to be had
+    if not (isinstance(a, float) and isinstance(b, int | float)):  # counts, words, missing figures
         return math.inf
     return abs(a - b) / max(1.0, abs(a))

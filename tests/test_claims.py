@@ -138,7 +138,7 @@ def test_a_bound_ahead_by_little_is_level_and_a_star_says_one_seed():
     of = known(mnist_cpvae_k10=88.0, mnist_vae=88.3, mnist_mog_k10=87.0)
     of.cells["mnist-vae"]["seeds"] = [0]
     ahead, told = bounds.beside(of, "mnist-cpvae-k10", {"VAE": "mnist-vae", "MG": "mnist-mog-k10"})
-    assert (ahead, told) == (False, "CP 88.00, VAE 88.30*: level, the margin is 0.35, MG 87.00: ahead of CP")
+    assert (ahead, told) == (False, "CP 88.00, VAE 88.30* (level: the margin is 0.35), MG 87.00 (ahead of CP)")
     of.cells["mnist-vae"]["measured"] = 88.4
     assert bounds.beside(of, "mnist-cpvae-k10", {"VAE": "mnist-vae"})[0]
 
@@ -152,7 +152,7 @@ def test_to_be_the_best_is_to_be_ahead_of_all():
     of.cells.update({"mnist-cpvae-k10": cell(measured=85.0), bounds.PAPERS: cell(measured=86.0)})
     assert held(bounds.best_at_ten, of) == [True]
     assert "CP 85.00" in bounds.best_at_ten(of).evidence
-    for bound, word in ((85.3, "HVAE 85.30: level"), (84.0, "HVAE 84.00: ahead of CP")):
+    for bound, word in ((85.3, "HVAE 85.30 (level"), (84.0, "HVAE 84.00 (ahead of CP")):
         of.cells["mnist-hvae"]["measured"] = bound
         verdict = bounds.best_at_ten(of)
         assert (verdict.held, word in verdict.evidence) == ([False], True)
@@ -173,7 +173,7 @@ def test_cp_is_judged_without_its_start_too():
     assert held(bounds.below_vae_and_mg, of) == [True] * 4 + [False, True]
     of.cells[bounds.UNSTARTED]["measured"] = 89.0  # the paper has no start
     verdict = bounds.below_vae_and_mg(of)
-    assert "without the start: CP 89.00, VAE 100.00, MG 88.50: ahead of CP" in verdict.evidence
+    assert "without the start: CP 89.00, VAE 100.00, MG 88.50 (ahead of CP)" in verdict.evidence
     assert verdict.held[-1] is False
 
 
@@ -229,7 +229,7 @@ def test_a_stronger_decoder_is_better_by_more_than_chance():
 def test_rivals_with_as_many_parameters_are_judged_one_by_one():
     of = known(mnist_cpvae_k10=87.0, mnist_vae_deep=88.0, mnist_mog_k10_deep=87.2, mnist_vamp_k10_deep=88.0)
     verdict = rivals.below_with_as_many_parameters(of)
-    assert (verdict.held, "MG 87.20: level" in verdict.evidence) == ([True, False, True], True)
+    assert (verdict.held, "MG 87.20 (level" in verdict.evidence) == ([True, False, True], True)
     for name in ("mnist-vae-deep", "mnist-mog-k10-deep"):
         of.cells[name][DISTANCE] = 23.0
     verdict = rivals.generates_better_with_as_many_parameters(of)
@@ -248,7 +248,7 @@ def timed() -> Known:
 
 
 def test_rivals_with_the_same_time_are_judged_for_each_number_that_has_them(timed):
-    told = ", ".join(f"{method} 88.00 with 100% of its time" for method in ("VAE", "MG", "VP"))
+    told = ", ".join(f"{method} 88.00 with 100% of CP's time" for method in ("VAE", "MG", "VP"))
     lacking = "; ".join(f"no result of mnist-mog-k{k}-long yet" for k in (150, 500))
     verdict = rivals.below_with_the_same_time(timed)
     assert verdict == Verdict([True], f"K=10: CP 87.00, {told} (seed 0); {lacking}")
@@ -256,9 +256,9 @@ def test_rivals_with_the_same_time_are_judged_for_each_number_that_has_them(time
         name = f"mnist-{model}-k150-long"
         timed.cells[name] = cell(name, measured=bound, epochs=240.0)
     verdict = rivals.below_with_the_same_time(timed)
-    assert (verdict.held, "VP 87.30 with 200% of its time: level" in verdict.evidence) == ([True, False], True)
+    assert (verdict.held, "VP 87.30 with 200% of CP's time (level" in verdict.evidence) == ([True, False], True)
     timed.cells["mnist-mog-k150-long"]["epochs"] = 100.0
-    said = "no result of mnist-mog-k150-long with the time of mnist-cpvae-k150, of which it had 83%, yet"
+    said = "no result of mnist-mog-k150-long with at least 95% of the time of mnist-cpvae-k150 (it had 83%) yet"
     assert said in rivals.below_with_the_same_time(timed).evidence
 
 
@@ -283,7 +283,7 @@ def test_rows_generated_with_the_same_time(timed):
 def test_full_covariances_have_a_rival_of_their_kind(timed):
     timed.cells["mnist-full-covariance"] = cell(measured=87.5)
     verdict = rivals.full_below_with_the_same_time(timed)
-    assert (verdict.held, "VP 88.00 with 300% of its time" in verdict.evidence) == ([True], True)
+    assert (verdict.held, "VP 88.00 with 300% of CP's time" in verdict.evidence) == ([True], True)
     assert verdict.evidence.endswith("no result of mnist-mog-k10-full yet")
     # a rival that had too little time, or none that is known, does not hide the rest
     for few in ({"epochs": 100.0}, {"epochs": 130.0, "step": None}):
@@ -292,7 +292,7 @@ def test_full_covariances_have_a_rival_of_their_kind(timed):
         assert (verdict.held, "no result of mnist-mog-k10-full " in verdict.evidence) == ([True], True)
     timed.cells["mnist-mog-k10-full"] = cell("mnist-mog-k10-full", measured=87.4, epochs=130.0)
     verdict = rivals.full_below_with_the_same_time(timed)
-    assert "MG with full covariances 87.40 with 108% of its time: level" in verdict.evidence
+    assert "MG with full covariances 87.40 with 108% of CP's time (level" in verdict.evidence
     assert verdict.held == [False]
 
 
@@ -415,7 +415,7 @@ def test_others_fail_where_they_are_a_tenth_worse_and_miss_digits(generated):
     generated.cells["mnist-cpvae-k10"] = cell(coverage=0.9, frechet_distance=18.0)
     verdict = generations.others_fail_at_ten(generated)
     assert all(verdict.held)
-    assert "coverage 3 of 3, in Fréchet 3, without all digits 3" in verdict.evidence
+    assert "3 of 3 are a tenth worse in coverage, 3 of 3 in Fréchet; 3 of 3 miss a digit" in verdict.evidence
 
 
 def test_vamp_improves_by_more_than_the_chance_of_seeds_and_rows(generated):

@@ -1,7 +1,7 @@
 """Claims of the paper, and of this project, each judged by a rule on result files.
 
-A rule is written before its runs. A claim about all cases holds or does not; another says how many of its conditions
-hold. A claim whose runs are missing stays open.
+Each rule is written before its runs. A claim about all cases either holds or fails. For any other claim, the page
+prints how many of its conditions hold. A claim whose runs are missing stays open.
 
 - `known`: the results that rules look at, and by how much two of them may differ by chance;
 - `claim`: a claim, its conditions, its status;

@@ -13,7 +13,7 @@ UNSTARTED = "mnist-no-start"  # the row of Table 1 without a start
 
 
 def tell(known: Known, name: str, value: float | None = None, digits: int = 2, key: str = BOUND) -> str:
-    """Print a figure of a row, with a star where it is of one seed."""
+    """Print a figure of a row; a star marks a figure from one seed."""
     value = known.figure(name, key) if value is None else value
     return f"{value:.{digits}f}{'*' if known.n_seeds(name) == 1 else ''}"
 
@@ -38,34 +38,34 @@ def beside(
     for method, row in others.items():
         lead, margin = values[row] - values[cp], known.margin(cp, row)
         ahead.append(lead > margin)
-        word = "" if ahead[-1] else f": level, the margin is {margin:.2f}" if lead > -margin else ": ahead of CP"
+        word = "" if ahead[-1] else f" (level: the margin is {margin:.2f})" if lead > -margin else " (ahead of CP)"
         told.append(f"{method} {tell(known, row, values[row])}{(more or {}).get(method, '')}{word}")
     return all(ahead), f"CP {tell(known, cp, values[cp])}, {', '.join(told)}"
 
 
 def below_vae_and_mg(known: Known) -> Verdict:
-    """-L of CP is below that of VAE and of MG in each of the five columns, and at K = 10 without its start as well."""
+    """Check that CP has a lower -L than VAE and MG in each of the five columns, and at K = 10 without its start too."""
     rows = {f"{data} K={k}": (f"{data}-cpvae-k{k}", data, k) for data, sizes in SIZES.items() for k in sizes}
     held, told = [], []
     for where, (name, data, k) in (rows | {"mnist K=10 without the start": (UNSTARTED, "mnist", 10)}).items():
         ahead, text = beside(known, name, {"VAE": f"{data}-vae", "MG": f"{data}-mog-k{k}"})
         held.append(ahead)
         told.append(f"{where}: {text}")
-    return Verdict(held, f"{'; '.join(told)}; by the paper's text, its preset included: CP {tell(known, PAPERS)}")
+    return Verdict(held, f"{'; '.join(told)}; CP by the paper's text, with its preset: {tell(known, PAPERS)}")
 
 
 def best_at_ten(known: Known) -> Verdict:
-    """-L of CP at K = 10 on MNIST is below that of all others."""
+    """Check that CP has the lowest -L of all methods at K = 10 on MNIST."""
     rows = ("mnist-vae", "mnist-mog-k10", "mnist-vamp-k10", "mnist-hvae", "mnist-hvae-vamp-k10")
     others = {
         METHODS[name.removeprefix("mnist-").removesuffix("-k10")]: known.better_start(name, BOUND) for name in rows
     }
     held, told = beside(known, "mnist-cpvae-k10", others)
-    return Verdict([held], f"{told}; by the paper's text CP {tell(known, PAPERS)}")
+    return Verdict([held], f"{told}; CP by the paper's text: {tell(known, PAPERS)}")
 
 
 def vamp_otherwise(known: Known) -> Verdict:
-    """In the other columns HVP has the lowest -L of all, and VP a lower one than CP, both by more than chance."""
+    """Check that in all other columns HVP has the lowest -L, and VP a lower one than CP, by more than chance."""
     held, told = [], []
     for data, k in (("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500)):
         rows = {
@@ -84,7 +84,7 @@ def vamp_otherwise(known: Known) -> Verdict:
 
 
 def _as_published(rows: Sequence[str], known: Known) -> Verdict:
-    """Compare the valid -L of each row with the published figure: the same is within half a nat."""
+    """Compare the valid -L of each row with the published figure: within half a nat they count as the same."""
     held, told = [], []
     for name in rows:
         value, published = known.figure(name), float(known.published["table1"][name])
@@ -95,18 +95,18 @@ def _as_published(rows: Sequence[str], known: Known) -> Verdict:
 
 
 def published_bounds(known: Known) -> Verdict:
-    """The valid -L of CP on MNIST is the published figure, within half a nat."""
+    """Check that the valid -L of CP on MNIST is the published one, within half a nat."""
     return _as_published(names("cpvae", "mnist"), known)
 
 
 def published_bounds_of_others(known: Known) -> Verdict:
-    """The same of the other methods on MNIST."""
+    """Check that the valid -L of each other method on MNIST is the published one, within half a nat."""
     of_sizes = (name for model in ("mog", "vamp", "hvae-vamp") for name in names(model, "mnist"))
     return _as_published(["mnist-vae", *of_sizes, "mnist-hvae"], known)
 
 
 def no_worse_with_size(known: Known) -> Verdict:
-    """-L of CP on MNIST at 150 and at 500 categories is not above that at 10."""
+    """Check that -L of CP on MNIST is not higher with 150 and 500 categories than with 10."""
     rows = names("cpvae", "mnist")
     values = [known.figure(name) for name in rows]
     published = ", ".join(f"{known.published['table1'][name]:.2f}" for name in rows)
@@ -115,13 +115,13 @@ def no_worse_with_size(known: Known) -> Verdict:
 
 
 def stronger_decoder(known: Known) -> Verdict:
-    """With convolutions -L of CP is below that with the paper's network, trained longer, and below that of VAE."""
+    """Check that CP with convolutions has a lower -L than VAE with them, and than CP without them, trained longer."""
     cp, plain, vae = "mnist-cpvae-k10-conv", f"mnist-cpvae-k10{LONG}", "mnist-vae-conv"
     held = [known.figure(other) - known.figure(cp) > known.margin(cp, other) for other in (plain, vae)]
     minutes = known.figure(cp, "seconds") / 60
     text = (
-        f"K=10 with convolutions {tell(known, cp)} (NLL {known.figure(cp, 'negative_log_likelihood'):.2f}, "
-        f"{minutes:.0f} minutes of a thread), with the paper's network trained longer {tell(known, plain)}; VAE with "
-        f"convolutions {tell(known, vae)}"
+        f"CP at K=10 with convolutions {tell(known, cp)} (NLL {known.figure(cp, 'negative_log_likelihood'):.2f}, "
+        f"{minutes:.0f} minutes of a thread); CP with the paper's network, trained longer, {tell(known, plain)}; VAE "
+        f"with convolutions {tell(known, vae)}"
     )
     return Verdict(held, text)

@@ -22,9 +22,9 @@ class Claim(NamedTuple):
 
     Attributes:
         text: the claim in a sentence.
-        where: where the paper makes it or shows it.
-        rule: what judges it.
-        universal: whether it speaks of all cases, so that one exception is enough to refute it.
+        where: the place in the paper.
+        rule: the function that judges it.
+        universal: whether it speaks of all cases, so that one exception refutes it.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Claim(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A claim with how it stands.
+    """A claim and its verdict.
 
     Attributes:
         claim: the claim.

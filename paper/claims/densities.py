@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from paper.claims.claim import Verdict
 from paper.claims.known import Known
-from paper.rows import RANDOM
+from paper.rows import METHODS, RANDOM
 
-STARTS = {"": "", " without a start": RANDOM}  # words in print, and how such rows' names end
-CLOSE = 0.03  # total variation below which a density counts as recovered; that of as many true rows is about 0.012
+STARTS = {"": "", " without a start": RANDOM}  # words in print, and the ends of the names of such rows
+CLOSE = 0.03  # total variation below which a density counts as recovered; a sample of true rows has about 0.012
 DEAD = 15  # of 150 categories: a tenth
 
 
@@ -18,37 +18,39 @@ def _variation(known: Known, name: str, weights: str = "") -> float:
 
 
 def both_modes(known: Known) -> Verdict:
-    """CP's density is within 0.03 of the true one: 2 and 150 categories, with and without a start."""
+    """Check that CP's density is within 0.03 of the true one, with 2 and 150 categories, with and without a start."""
     rows = {f"K={k}{how}": f"synthetic-cpvae-k{k}{end}" for k in (2, 150) for how, end in STARTS.items()}
     values = {told: _variation(known, name) for told, name in rows.items()}
-    told = ", ".join(f"{how}: {value:.3f}" for how, value in values.items())
+    told = ", ".join(f"{how} {value:.3f}" for how, value in values.items())
     chance = known.density("synthetic-cpvae-k2", "total_variation_of_true_rows")
-    text = f"total variation, {told}; of as many true rows: {chance:.3f}"
+    text = f"total variation: {told}; a sample of as many true rows has {chance:.3f}"
     return Verdict([value < CLOSE for value in values.values()], text)
 
 
 def vae_too(known: Known) -> Verdict:
-    """VAE's density is within 0.03 of the true one."""
+    """Check that VAE's density is within 0.03 of the true one."""
     value = _variation(known, "synthetic-vae")
-    return Verdict([value < CLOSE], f"total variation {value:.3f}; recovered is below {CLOSE}")
+    return Verdict([value < CLOSE], f"total variation {value:.3f}; a value below {CLOSE} counts as recovered")
 
 
 def others_struggle(known: Known) -> Verdict:
-    """With 2 components MG and VP are further than CP from the true density, and nearer with 150 than with 2."""
+    """Check that with 2 components MG and VP are further from the true density than CP is, and than with 150."""
     held, told = [], []
     cp = _variation(known, "synthetic-cpvae-k2")
     for model in ("mog", "vamp"):
         few, many = (_variation(known, f"synthetic-{model}-k{k}") for k in (2, 150))
         held += [few > cp and few > CLOSE, many < few]
-        told.append(f"{model}: {few:.3f} with 2, {many:.3f} with 150")
-    return Verdict(held, f"CP with 2: {cp:.3f}; {'; '.join(told)}")
+        told.append(f"{METHODS[model]} {few:.3f} with 2, {many:.3f} with 150")
+    return Verdict(held, f"total variation: CP {cp:.3f} with 2 components; {'; '.join(told)}")
 
 
 def excess_ignored(known: Known) -> Verdict:
-    """A tenth or more of 150 categories are dead, the density is the true one with c from q(c), a worse one uniform.
+    """Check that excess categories die, and that they spoil the density only if c is uniform.
 
-    A worse density with c uniform counts only where categories are dead: shares that are uneven make it worse as well.
-    Judged without a start, as the paper has it, and with the clustering start, which gives every category rows.
+    Three conditions are judged. At least a tenth of 150 categories are dead. The density with c from q(c) is the true
+    one. The density with uniform c is worse. The third counts only if categories are dead, because uneven shares make
+    that density worse too. One fit has no start, like the paper's. The other has the clustering start, which gives rows
+    to every category.
     """
     held, told = [], []
     for how, end in STARTS.items():
@@ -58,7 +60,7 @@ def excess_ignored(known: Known) -> Verdict:
         likeliest = known.density(name, "test", "components_used")
         held += [dead >= DEAD, weighed < CLOSE, dead > 0 and uniform > weighed + CLOSE / 2]
         told.append(
-            f"150 categories{how}: {dead} dead (a share of q(c) below a tenth of an even one), {likeliest} the "
-            f"likeliest of many a row, total variation {weighed:.3f} with q(c), {uniform:.3f} uniform"
+            f"150 categories{how}: {dead} dead, {likeliest} in use, total variation {weighed:.3f} with c from q(c), "
+            f"{uniform:.3f} with uniform c"
         )
-    return Verdict(held, "; ".join(told))
+    return Verdict(held, "; ".join([*told, "a dead category has less than a tenth of an even share of q(c)"]))

@@ -1,4 +1,4 @@
-"""The results that rules look at, and by how much two of them may differ by chance."""
+"""The results that rules read, and the margin within which two of them may differ by chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paper.rows import RANDOM
 BOUND, DISTANCE, COVERAGE, PURITY = "measured", "frechet_distance", "coverage", "purity"
 SIZES = {"mnist": (10, 150, 500), "omniglot": (50, 500)}
 SAME = 0.5  # nats within which ours and a published bound count as the same: two standard errors over test rows
-CHANCE = 2 * math.sqrt(2)  # standard deviations over seeds: two of the difference of two fits
+CHANCE = 2 * math.sqrt(2)  # two standard deviations of the difference of two fits, in standard deviations over seeds
 
 
 class Missing(KeyError):
@@ -34,7 +34,7 @@ class Known:
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def get(self, name: str, key: str) -> Any:
-        """Look up what a cell has under a key.
+        """Look up the value that a cell has under a key.
 
         Raises:
             Missing: the row has no result, or its result does not have the figure.
@@ -55,7 +55,7 @@ class Known:
         return float(self.get(name, key))
 
     def density(self, name: str, *path: str) -> Any:
-        """Look up what a result of the synthetic data has under these keys.
+        """Look up the value that a result of the synthetic data has under these keys.
 
         Raises:
             Missing: there is no such result or figure.
@@ -74,11 +74,11 @@ class Known:
         return len(self.get(name, "seeds"))
 
     def margin(self, one: str, other: str, key: str = BOUND) -> float:
-        """Work out by how much the figures of two rows may differ by chance.
+        """Work out the margin within which the figures of two rows may differ by chance.
 
-        This is twice the standard deviation of the difference of two single fits, from the pooled spread of the two
-        rows over their seeds. A row with one seed counts with the spread of the same model on the same data; if that
-        has single seeds alone, with the spread of all models on these data.
+        The margin is twice the standard deviation of the difference of two single fits. It comes from the pooled spread
+        of the two rows over their seeds. A row with one seed takes the spread of the same model on the same data. If
+        that model has single seeds only, the row takes the spread of all models on these data.
 
         Raises:
             Missing: no row of these data has several seeds.
@@ -86,7 +86,7 @@ class Known:
         return CHANCE * _pooled([spread for name in (one, other) for spread in self._spreads(name, key)])
 
     def _spreads(self, name: str, key: str) -> list[tuple[float, int]]:
-        """List the standard deviations that speak for a row, each with its degrees of freedom."""
+        """List the standard deviations that stand for a row, each with its degrees of freedom."""
         data, model = self.get(name, "dataset"), self.get(name, "model")
         own = _spread(self.cells[name], key)
         of_data = {other: cell for other, cell in self.cells.items() if cell.get("dataset") == data}
@@ -98,13 +98,13 @@ class Known:
         raise Missing(f"a second seed of {name}")
 
     def better_start(self, name: str, key: str) -> str:
-        """Choose between a row and the same with its authors' start, if that was fitted: the lower figure counts."""
+        """Choose the row with the lower figure: the row itself, or its twin with the authors' start, if it has one."""
         begun = [name + RANDOM] if name + RANDOM in self.cells else []
         return min((name, *begun), key=lambda one: self.figure(one, key))
 
 
 def _spread(cell: Mapping[str, Any], key: str) -> tuple[float, int] | None:
-    """Standard deviation over the seeds of a cell, and its degrees of freedom; None for a single seed."""
+    """Look up the standard deviation over the seeds of a cell and its degrees of freedom; None for a single seed."""
     sd = cell.get("spread", {}).get(key)
     return None if sd is None else (float(sd), len(cell["seeds"]) - 1)
 

@@ -1,4 +1,4 @@
-"""Rules on CP beside VAE, MG and VP that are given more: its number of parameters, its time, its epochs."""
+"""Rules on CP beside VAE, MG and VP with as many parameters, as much time, or as many epochs."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from paper.claims.known import DISTANCE, SIZES, Known, Missing
 from paper.rows import DEEP, FULL, LONG
 from paper.table import of_same_seeds
 
-ENOUGH = 0.95  # of another method's time, from which on a fit counts as given the same
+ENOUGH = 0.95  # share of CP's time from which on a rival counts as having as much time
 CP = "mnist-cpvae-k10"
 AS_LARGE = {"VAE": f"mnist-vae{DEEP}", "MG": f"mnist-mog-k10{DEEP}", "VP": f"mnist-vamp-k10{DEEP}"}
 
 
 def below_with_as_many_parameters(known: Known) -> Verdict:
-    """VAE, MG and VP with one more gated layer in the encoder have a higher -L than CP at K = 10."""
+    """Check that VAE, MG and VP with one more gated layer in the encoder have a higher -L than CP at K = 10."""
     found = [beside(known, CP, {method: row}) for method, row in AS_LARGE.items()]
     return Verdict([held for held, _ in found], beside(known, CP, AS_LARGE)[1])
 
 
 def generates_better_with_as_many_parameters(known: Known) -> Verdict:
-    """VAE, MG and VP with one more gated layer in the encoder have a Fréchet distance a tenth above that of CP."""
+    """Check that VAE, MG and VP with one more gated layer in the encoder have a Fréchet a tenth above CP's."""
     return Verdict(*_further(known, CP, AS_LARGE))
 
 
 def _further(known: Known, cp: str, others: Mapping[str, str]) -> tuple[list[bool], str]:
-    """Say of each method whether its Fréchet distance is a tenth above that of CP, and print all of them."""
+    """Say for each method whether its Fréchet distance is a tenth above CP's, and print all distances."""
     own = known.figure(cp, DISTANCE)
     told = ", ".join(f"{method} {tell(known, row, digits=1, key=DISTANCE)}" for method, row in others.items())
     held = [known.figure(row, DISTANCE) > 1.1 * own for row in others.values()]
@@ -35,7 +35,7 @@ def _further(known: Known, cp: str, others: Mapping[str, str]) -> tuple[list[boo
 
 
 def _sizes_with_runs(judged: Callable[[int], tuple[bool, str]]) -> Verdict:
-    """Judge each number of categories on MNIST that has the runs, and name the runs that are missing."""
+    """Judge each number of categories on MNIST that has its runs, and name the runs that are missing."""
     held, told, left = [], [], []
     for k in SIZES["mnist"]:
         try:
@@ -56,13 +56,13 @@ def _longer(k: int) -> dict[str, str]:
 
 
 def _shares_of_time(known: Known, name: str, rows: Mapping[str, str], least: float) -> dict[str, float]:
-    """Work out which share of the time of a row of CP each method had.
+    """Work out the time of each method as a share of the time of a row of CP.
 
-    Time is epochs times the time of a step, measured for all in one run; the start is as long as it was beside the
-    training that followed.
+    The time of a training is its epochs times the time of a step. The steps of all methods were timed in one run. The
+    time of a start is added, as the share of the training time that it took in the fit.
 
     Raises:
-        Missing: a share is below `least`: a fit with enough time is still to be run.
+        Missing: a share is below `least`, so a fit with enough time has to be run.
     """
 
     def time(row: str) -> float:
@@ -71,14 +71,14 @@ def _shares_of_time(known: Known, name: str, rows: Mapping[str, str], least: flo
     shares = {method: time(row) / time(name) for method, row in rows.items()}
     for method, share in shares.items():
         if share < least:
-            raise Missing(f"{rows[method]} with the time of {name}, of which it had {share:.0%},")
+            raise Missing(f"{rows[method]} with at least {least:.0%} of the time of {name} (it had {share:.0%})")
     return shares
 
 
 def _beside_longer(
     known: Known, name: str, k: int, least: float = 0.0, more: Mapping[str, str] | None = None
 ) -> tuple[bool, str]:
-    """Compare a row of CP with VAE, MG and VP trained longer, and with `more`, by the seeds that all have."""
+    """Compare a row of CP with VAE, MG and VP trained longer, and with `more`, over the seeds that all have."""
     others = _longer(k) | dict(more or {})
     shares = _shares_of_time(known, name, others, least)
     rows = [name, *others.values()]
@@ -86,18 +86,18 @@ def _beside_longer(
     if same is None:
         raise Missing(f"{name} with the seeds of the others")
     bounds, seeds = same
-    times = {method: f" with {share:.0%} of its time" for method, share in shares.items()}
+    times = {method: f" with {share:.0%} of CP's time" for method, share in shares.items()}
     held, told = beside(known, name, others, dict(zip(rows, bounds, strict=True)), times)
     return held, f"{told} (seed {', '.join(map(str, seeds))})"
 
 
 def below_with_the_same_time(known: Known) -> Verdict:
-    """VAE, MG and VP given the time of CP as in the table have a higher -L, for each K that was."""
+    """Check that VAE, MG and VP with as much time as CP in the table have a higher -L, for each K with such runs."""
     return _sizes_with_runs(lambda k: _beside_longer(known, f"mnist-cpvae-k{k}", k, ENOUGH))
 
 
 def generates_better_with_the_same_time(known: Known) -> Verdict:
-    """VAE, MG and VP given the time of CP as in the table have a Fréchet distance a tenth above its, for each K."""
+    """Check that VAE, MG and VP with as much time as CP in the table have a Fréchet a tenth above CP's, for each K."""
 
     def judged(k: int) -> tuple[bool, str]:
         name = f"mnist-cpvae-k{k}"
@@ -109,11 +109,16 @@ def generates_better_with_the_same_time(known: Known) -> Verdict:
 
 
 def full_below_with_the_same_time(known: Known) -> Verdict:
-    """The same with the time of CP with full covariances, before MG with full ones as well where there is one."""
+    """Check the bounds of rivals with as much time as CP with full covariances.
+
+    MG with full covariances is a rival too, where it was fitted.
+    """
     lacking = []
 
     def judged(k: int) -> tuple[bool, str]:
-        name = "mnist-full-covariance" if k == 10 else f"mnist-cpvae-k{k}-covariance"  # that of 10 is in the ablation
+        name = (
+            "mnist-full-covariance" if k == 10 else f"mnist-cpvae-k{k}-covariance"
+        )  # the row of K = 10 belongs to the ablation
         found = _beside_longer(known, name, k, ENOUGH)
         more = {"MG with full covariances": f"mnist-mog-k{k}{FULL}"}
         try:
@@ -127,5 +132,5 @@ def full_below_with_the_same_time(known: Known) -> Verdict:
 
 
 def below_trained_longer(known: Known) -> Verdict:
-    """-L of CP on MNIST is below that of VAE, MG and VP, all trained for about as many epochs, for each K that was."""
+    """Check that CP has a lower -L on MNIST than VAE, MG and VP, all trained for about three times the epochs."""
     return _sizes_with_runs(lambda k: _beside_longer(known, f"mnist-cpvae-k{k}{LONG}", k))

@@ -16,19 +16,19 @@ from cpvae.fitting import runs
 from cpvae.study import markdown
 
 PROTOCOL = (
-    "Mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* the tight bound, NLL "
-    "importance-weighted, all in nats a row. Accuracy is Hungarian, its mapping learned on the training rows. Purity,"
-    " classes, coverage and Fréchet distance are what a classifier, trained on labels and never seen by the models, "
-    "says of rows that they generate. Purity: of rows drawn from one component, the share of its most frequent class,"
-    " mean over components; read it beside classes, the number of classes among rows drawn from the whole model "
-    "(components by their share of the training rows for CP-VAE, by the prior for the others, as their papers do). "
-    "Coverage: the share of real rows with a generated one nearby. Fréchet: the distance of their features from those"
-    " of as many real rows. Seconds are of training and, for CP-VAE, of finding its start, one fit of several side by"
-    " side, each on one thread."
+    "Each number is the mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* is the "
+    "tight bound, and NLL is importance-weighted. All three are in nats per row. Accuracy is Hungarian, with the "
+    "mapping learned on the training rows. A classifier, the judge, looks at rows that the models generate. It was "
+    "trained on labels, and the models never see it. Purity: the share of the most frequent class among rows of one "
+    "component, averaged over components. Classes: the number of classes among rows of the whole model. For CP-VAE, "
+    "components are drawn by their share of the training rows; for the others, by the prior, as in their papers. "
+    "Purity means little where classes are few. Coverage: the share of real rows with a generated row nearby. Fréchet: "
+    "the distance of the features of generated rows from those of as many real rows. Seconds include training and "
+    "CP-VAE's start. Several fits ran side by side, each on one thread."
 )
 OF_MEANS = (
-    " Columns that say means are of mean images, E[x | z, c], without the noise of a draw from p(x | z, c); those that "
-    "say drawn are of draws."
+    " Columns with the word means are measured on mean images, E[x | z, c], without the noise of a draw from "
+    "p(x | z, c). Columns with the word drawn are measured on such draws."
 )
 
 
@@ -126,21 +126,21 @@ def as_markdown(comparison: dict[str, Any], link: Callable[[str], str] | None = 
 
 
 def footnote(comparison: dict[str, Any]) -> str:
-    """Say in a paragraph which rows the figures are of, and what they are."""
-    protocol, first = comparison["protocol"], comparison["runs"][0]
+    """Say in a paragraph which rows were measured, and what each column means."""
+    first = comparison["runs"][0]
     text = f"{first['n']:,} rows of the split {comparison['split']!r}"
     held = comparison.get("held_out")
     if held is not None:
         text += f", drawn at random from the {held['of']:,} rows to fit and held out of all fits"
     elif comparison.get("fitted_on"):
         text += ", from which the models learned"
-    text += f". {protocol['text']}"
+    text += f". {PROTOCOL}"
     if first.get("judged_means"):
         text += OF_MEANS
-    text += f" NLL with S={protocol['importance_samples']:,} on {first['importance_rows']:,} rows."
+    text += f" NLL has S={comparison['protocol']['importance_samples']:,} samples on {first['importance_rows']:,} rows."
     accuracy = comparison["judge_accuracy"]
     if accuracy is not None:
-        text += f" The judge is right on {accuracy:.1%} of the {first['judged_rows']:,} real rows it is shown."
+        text += f" The judge is right on {accuracy:.1%} of the {first['judged_rows']:,} real rows that it sees."
     return text
 
 
