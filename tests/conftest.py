@@ -1,4 +1,4 @@
-"""What the tests of law share: small models in float64 whose answers are known by other means."""
+"""Fixtures that tests share: small models in float64 whose answers are known by other means."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a shel
 
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
-    """Each test starts from the same random state, whatever ran before it."""
+    """Start each test from the same random state, whatever ran before it."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
 
 
 def marginal(p: CategoricalNormal) -> MixtureSameFamily:
-    """The distribution of z alone, by torch."""
+    """Make the distribution of z alone, by torch."""
     components = p.given(torch.arange(p.logits.shape[-1]))
     return MixtureSameFamily(p.categorical, components, validate_args=False)
 
 
 @pytest.fixture(scope="session")
 def agree() -> Callable[..., None]:
-    """A check that the mean of independent values along dimension 0 is the expected one, within 5 standard errors."""
+    """Check that the mean of independent values along dimension 0 is as expected, within 5 standard errors."""
 
     def check(values: Tensor | np.ndarray, expected: Tensor | np.ndarray | float, sigmas: float = 5.0) -> None:
         values = np.asarray(values, dtype=np.float64)
@@ -61,7 +61,7 @@ def agree() -> Callable[..., None]:
 
 
 class LinearDecoder(nn.Module):
-    """A_c z + b_c."""
+    """The map A_c z + b_c."""
 
     def __init__(self, a: Tensor, b: Tensor):
         super().__init__()
@@ -75,7 +75,7 @@ class LinearDecoder(nn.Module):
 
 
 class BayesPosterior(nn.Module):
-    """q(c | x) and q(z | x, c) by Bayes' rule, from textbook formulas, not from the package."""
+    """The posterior q(c | x) q(z | x, c) by Bayes' rule, from textbook formulas, not from the package."""
 
     def __init__(self, prior: Conditional, decoder: LinearDecoder, likelihood: Gaussian):
         super().__init__()
@@ -116,7 +116,7 @@ class Solved:
         return self.model.likelihood.to_model(self.x)
 
     def log_joint(self, x: Tensor) -> np.ndarray:
-        """log p(x, c), ``(n, K)``."""
+        """Compute log p(x, c), ``(n, K)``."""
         parts = []
         for loc, covariance in zip(self.loc, self.covariance, strict=True):
             spread = np.sqrt(np.diag(covariance))  # columns on one scale: the factorisation keeps its digits
@@ -130,7 +130,7 @@ class Solved:
 
 @pytest.fixture
 def solve() -> Callable[..., Solved]:
-    """Makes a `Solved`: x = loc + scale * (A_c z + b_c + noise), z ~ N(mu_c, s_c^2)."""
+    """Make a `Solved`: x = loc + scale * (A_c z + b_c + noise), z ~ N(mu_c, s_c^2)."""
 
     def make(
         n_components: int = 3,
@@ -174,7 +174,7 @@ class Pixels:
     y: Tensor
 
     def log_joint(self) -> np.ndarray:
-        """log p(x, c), ``(16, K)``, by quadrature and scipy's densities."""
+        """Compute log p(x, c), ``(16, K)``, by quadrature and scipy's densities."""
         model, prior = self.model, self.model.prior
         steps = torch.linspace(-12, 12, 4001, dtype=torch.float64)
         columns = []
@@ -194,12 +194,12 @@ class Pixels:
         return logsumexp(self.log_joint(), -1)
 
     def noises(self) -> tuple[list[Tensor], np.ndarray]:
-        """Nodes and weights of Gauss-Hermite quadrature, to put in place of draws."""
+        """Make nodes and weights of Gauss-Hermite quadrature, which replace draws."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(80)
         return [torch.tensor([[[node]]]).double() for node in nodes], weights / weights.sum()
 
     def terms(self, c: Tensor | None = None) -> TermsGivenC:
-        """The terms of ELBO_c with the expectation over z exact."""
+        """Compute the terms of ELBO_c with the exact expectation over z."""
         model = self.model
         nodes, weights = self.noises()
         with torch.no_grad():
@@ -212,13 +212,13 @@ class Pixels:
 
 
 def all_rows(features: int) -> Tensor:
-    """Every row of binary pixels, ``(2^features, features)``."""
+    """List every row of binary pixels, ``(2^features, features)``."""
     return torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * features)
 
 
 @pytest.fixture
 def pixels() -> Callable[..., Pixels]:
-    """Makes a `Pixels`: ``kind`` is "uniform" or "learned" for a CP-VAE with that p(c), or "vae".
+    """Make a `Pixels`; ``kind`` is "uniform" or "learned" for a CP-VAE with that p(c), or "vae".
 
     With ``wide`` q(z | x, c) is wider than p(z | c), so that importance weights have a small variance, which can be
     estimated from draws.

@@ -17,13 +17,13 @@ DIGITS = torch.from_numpy(load_digits().data[:20].astype(np.float32))
 
 
 def of_numbers(affine: Affine, images: torch.Tensor, u: list[float], monkeypatch) -> np.ndarray:
-    """Copies made with these numbers from -1 to 1 in place of random ones."""
+    """Make copies with these numbers from -1 to 1 in place of random ones."""
     monkeypatch.setattr(augment, "draw_rows", lambda size, draw: torch.tensor(u, dtype=images.dtype).expand(size))
     return affine(images).numpy()
 
 
 def about_the_centre(image: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """By SciPy: the value at a place (x, y) from the centre, in half sides, comes from ``matrix place + shift``."""
+    """Deform an image by SciPy: its value at (x, y), from the centre in half sides, is that at ``matrix (x, y) + shift``."""
     height, width = image.shape
     y, x = np.meshgrid((2 * np.arange(height) + 1) / height - 1, (2 * np.arange(width) + 1) / width - 1, indexing="ij")
     from_x, from_y = np.einsum("ij,jn->in", matrix, np.stack([x.ravel(), y.ravel()])) + shift[:, None]

@@ -1,4 +1,4 @@
-"""What a user may give by mistake: exit 2, one line, no traceback, nothing overwritten; from Python a ValueError."""
+"""Mistakes of users: exit 2, one line, no traceback, nothing overwritten; from Python a ValueError."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ X = table().to_numpy()
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data, and finished runs of them: `run` of a table, `images`, `vae` without categories, `labelled`."""
+    """Make data and finished runs: `run` of a table, `images`, `vae` without categories, `labelled`."""
     folder = tmp_path_factory.mktemp("made")
     frame = table()
     frame.to_csv(folder / "t.csv", index=False)
@@ -83,7 +83,7 @@ def test_a_report_on_other_rows_does_not_take_the_labels_of_the_fit(tmp_path, mo
 
 @pytest.fixture
 def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of all that to work in, with results that must not change; the test fails if anything of it does."""
+    """Copy `made` into a folder to work in; the test fails if any of its results changes."""
     folder = tmp_path / "shop"
     shutil.copytree(made, folder)
     for name in ("old.csv", "old.png", "old.npz"):
@@ -97,7 +97,7 @@ def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def same(message: str, action: Callable[[], object]) -> None:
-    """From Python a ValueError that says the same."""
+    """Check that Python raises a ValueError with the same sentence."""
     with pytest.raises(ValueError, match=r"\S") as caught:
         action()
     assert isinstance(caught.value, InputError)
@@ -105,7 +105,7 @@ def same(message: str, action: Callable[[], object]) -> None:
 
 
 def claims_nothing(shop: Path, name: str = "new") -> None:
-    """A fit that failed leaves no folder that would stand in the way of the next."""
+    """Check that a failed fit leaves no folder that would stop the next one."""
     assert not (shop / name).exists()
 
 
@@ -124,7 +124,7 @@ def with_value(value: Any) -> pd.DataFrame:
 
 
 def cut(path: Path, write: Callable[[Path], object]) -> Path:
-    """What `write` writes, without its second half."""
+    """Keep the first half of the file that `write` writes."""
     write(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     return path
@@ -641,7 +641,7 @@ def test_restarts_are_written_into_the_folder_of_the_run_and_nowhere_else(elsewh
 
 
 def full_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """From now on there is no room for a file of that name."""
+    """Refuse from now on to write a file of that name, as a full disk does."""
 
     def fail_for(function: Callable[..., Any]) -> Callable[..., Any]:
         def replacement(file: int, *rest: object) -> Any:
@@ -784,7 +784,7 @@ def test_config_that_cannot_be_used(case, shop):
 
 
 def parts(content: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """The header of a safetensors file, ours inside it, and the tensors."""
+    """Take a safetensors file apart: its header, our header inside it, and the tensors."""
     size = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + size])
     return header, json.loads(header["__metadata__"]["cpvae"]), content[8 + size :]
@@ -797,7 +797,7 @@ def joined(header: dict[str, Any], ours: object, tensors: bytes) -> bytes:
 
 
 def with_header(change: Callable[[dict[str, Any]], object], signed: bool) -> Callable[[bytes], bytes]:
-    """A file with another header; `signed` by somebody who knows how the checksum is made."""
+    """Write the file with another header; `signed` gives it a valid checksum."""
 
     def make(content: bytes) -> bytes:
         header, ours, tensors = parts(content)
@@ -902,7 +902,7 @@ def test_checkpoint_that_cannot_be_used(shop, monkeypatch):
 
 
 def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """A copy with a few bytes turned over, cut out, put in or written twice."""
+    """Copy bytes with a few of them changed, cut out, put in or written twice."""
     data = bytearray(content)
     for _ in range(int(random.integers(1, 4))):
         at, n = int(random.integers(len(data))), int(random.integers(1, 9))
@@ -937,7 +937,7 @@ def test_mutated_models(shop):
 
 
 def complaint(action: Callable[[], object]) -> str:
-    """What is said, or nothing; any other exception fails the test."""
+    """Return the error's sentence, or an empty one; any other exception fails the test."""
     try:
         action()
     except InputError as error:

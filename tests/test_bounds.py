@@ -48,8 +48,11 @@ def solved(request, solve):
 
 
 def exact_terms(model, y):
-    """The terms of ELBO_c without noise: log p(x | z, c) is a sum of squares of single coordinates of z, and of those
-    z = loc + scale and z = loc - scale have the mean that the Gaussian has."""
+    """Compute the terms of ELBO_c without noise.
+
+    log p(x | z, c) is a sum of squares of single coordinates of z. Its mean over z = loc + scale and z = loc - scale is
+    its mean under the Gaussian.
+    """
     q, p = model.encode(y), model.latent()
     c = torch.arange(p.logits.shape[-1])[None]
     both = [terms_given(model, y, q, p, c, torch.full((1, 1, model.latent_dim), sign).double()) for sign in (1.0, -1.0)]

@@ -1,4 +1,4 @@
-"""How many components: the rule against numbers made up for it, and fits that are chosen, kept and gone on with."""
+"""The number of components: the rule on invented numbers, and fits that are chosen, kept and resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLOBS, _ = make_blobs(500, 2, centers=[[-6, 0], [6, 0], [0, 8]], cluster_std=0.7
 
 
 class Told(CPVAE):
-    """Says what it is told to, at once."""
+    """A model whose fit ends at once, with given values."""
 
     def fit(self, X, y=None, **others):
         return self

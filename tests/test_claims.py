@@ -1,4 +1,4 @@
-"""Claims: what a rule asks for, how a claim stands, by how much two rows may differ by chance."""
+"""Claims: the conditions of a rule, the verdict on a claim, the margin of chance between two rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARGIN = CHANCE * SD  # 0.354 nats
 
 
 def cell(name: str = "mnist-cpvae-k10", **values: Any) -> dict[str, Any]:
-    """The cell of a row with three seeds and a small spread."""
+    """Make the cell of a row with three seeds and a small spread."""
     data, model, *_ = name.split("-")
     bound = values.get("measured", 100.0)
     return {
@@ -46,7 +46,7 @@ def cell(name: str = "mnist-cpvae-k10", **values: Any) -> dict[str, Any]:
 
 
 def known(published: dict[str, Any] | None = None, **by_bound: float) -> Known:
-    """Rows by their names with _ for -, each with a bound."""
+    """Make rows, each with a bound; names have _ for -."""
     names = {name.replace("_", "-"): value for name, value in by_bound.items()}
     return Known({name: cell(name, measured=value) for name, value in names.items()}, {}, published or {})
 
@@ -238,7 +238,7 @@ def test_rivals_with_as_many_parameters_are_judged_one_by_one():
 
 @pytest.fixture
 def timed() -> Known:
-    """CP at K = 10, whose step takes two of VAE's and whose start half of the training, beside longer rivals."""
+    """Make CP at K = 10 beside longer rivals: its step takes two of VAE's, its start half the training."""
     of = known(**{f"mnist_cpvae_k{k}": 87.0 for k in (10, 150, 500)})
     of.cells["mnist-cpvae-k10"] |= {"step": 2.0, "start_share": 0.5}
     for name in ("mnist-vae-long", "mnist-mog-k10-long", "mnist-vamp-k10-long"):

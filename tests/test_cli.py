@@ -1,4 +1,4 @@
-"""The command line: what goes to standard output and what to standard error, exit codes, going on after Ctrl-C."""
+"""The command line: standard output and standard error, exit codes, resuming after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TINY = ("-k", "3", "--init", "random", *SMALL)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -41,7 +41,7 @@ class Answer:
 
 
 def call(*arguments: object) -> Answer:
-    """`cpvae` with these arguments, in this process; anything but SystemExit fails the test."""
+    """Run `cpvae` with these arguments in this process; any exception but SystemExit fails the test."""
     out, err = io.StringIO(), io.StringIO()
     before = sys.argv, signal.getsignal(signal.SIGTERM)
     sys.argv = ["cpvae", *map(str, arguments)]
@@ -57,14 +57,14 @@ def call(*arguments: object) -> Answer:
 
 
 def done(*arguments: object) -> Answer:
-    """The same, and it went well."""
+    """Run the command, and check that it succeeds."""
     answer = call(*arguments)
     assert answer.code == 0, answer.err
     return answer
 
 
 def refused(*arguments: object) -> str:
-    """The same, and it was refused as bad input: what the one line says."""
+    """Run the command, check that it is refused as bad input, and return its one line."""
     answer = call(*arguments)
     assert answer.code == 2, answer
     assert answer.out == ""
@@ -76,7 +76,7 @@ def refused(*arguments: object) -> str:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file and folder below, with what is in it."""
+    """List every file and folder below a folder, with its content."""
     return {
         str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "other"
         for path in sorted(folder.rglob("*"))
@@ -89,7 +89,7 @@ def table(n: int = 30) -> pd.DataFrame:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with a table."""
+    """Make a folder to work in, with one table."""
     monkeypatch.chdir(tmp_path)
     table().to_csv("t.csv", index=False)
     return tmp_path
@@ -270,7 +270,7 @@ for words in (["fit", "none.npy", "--out", "r"], ["fit", "t.csv", "--out", "t.cs
 
 
 def stopping(after: int) -> Callable[..., str]:
-    """In place of a step of training: as if Ctrl-C had been pressed in one of them."""
+    """Replace a step of training by one in which Ctrl-C is pressed."""
     step, count = loop._Run._step, [0]
 
     def replacement(self, index):

@@ -1,4 +1,4 @@
-"""`cpvae compare`: its table against the files behind it, going on, independence of what runs beside, bad input."""
+"""`cpvae compare`: its table against its files, resuming, jobs that do not depend on each other, bad input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PARAMS = {"max_epochs": 2, "hidden": (8,), "latent_dim": 2}
 
 
 def rows(n: int = 120) -> tuple[np.ndarray, np.ndarray]:
-    """Three groups of rows in four columns, and the group of each."""
+    """Draw three groups of rows in four columns, and the group of each row."""
     random = np.random.RandomState(0)
     labels = np.arange(n) % 3
     return (random.normal(size=(3, 4))[labels] * 4 + random.normal(size=(n, 4))).astype("f4"), labels
@@ -54,18 +54,18 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 
 def models(out: Path) -> dict[str, tuple[int, bytes]]:
-    """The fitted models in a comparison: when they were written, and their bytes."""
+    """List the fitted models of a comparison: the time of writing and the bytes of each."""
     return {path.parent.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.glob(f"*/{runs.MODEL}")}
 
 
 def figures(comparison: dict[str, Any]) -> list[Any]:
-    """All that does not depend on the clock."""
+    """Take the figures that do not depend on the clock."""
     return [{key: value for key, value in run.items() if key != "seconds"} for run in comparison["runs"]]
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with labelled rows."""
+    """Make a folder to work in, with labelled rows."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "t.npz")
     return tmp_path
@@ -73,7 +73,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A comparison of VAE and CP-VAE with two seeds, and what `--json` printed of it."""
+    """Compare VAE and CP-VAE with two seeds, and keep the output of `--json`."""
     folder = tmp_path_factory.mktemp("made")
     write(folder / "t.npz")
     with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +85,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it; times of writing are kept."""
+    """Copy the comparison with its times of writing."""
     subprocess.run(["cp", "-rp", str(made), str(tmp_path / "shop")], check=True)
     monkeypatch.chdir(tmp_path / "shop")
     return tmp_path / "shop"
@@ -267,7 +267,7 @@ def test_models_components_and_seeds_multiply():
 
 
 def customers(n: int = 60) -> pd.DataFrame:
-    """A labelled table as people have it: numbers, a count, a flag, text, a rare level, an empty cell."""
+    """Make a labelled table as people have it: numbers, a count, a flag, text, a rare level, an empty cell."""
     random = np.random.RandomState(0)
     kind = np.arange(n) % 2
     city = np.array(["north", "south"], object)[kind]

@@ -1,4 +1,4 @@
-"""Rows from whatever holds them, and what one row is taken for."""
+"""Rows from containers of all kinds, and the meaning of a single row."""
 
 from __future__ import annotations
 

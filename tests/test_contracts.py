@@ -55,7 +55,7 @@ OVER_Z = ["mog", "mog-full", "vamp", "hvae-vamp"]
 
 
 def tiny(name: str, d: int = 1) -> VAEModule:
-    """A random model of four binary pixels, in double precision, its components apart."""
+    """Make a random model of four binary pixels in double precision, with components far apart."""
     torch.manual_seed(1)
     model = MODELS[name](d).double()
     for parameter in model.parameters():
@@ -67,7 +67,7 @@ def tiny(name: str, d: int = 1) -> VAEModule:
 
 
 def widen(model: VAEModule) -> VAEModule:
-    """A posterior wider than the prior, so that importance weights have a variance that draws can show."""
+    """Make the posterior wider than the prior, so that importance weights vary."""
     posterior = model.posterior
     heads = [posterior.head, posterior.top.head] if hasattr(posterior, "top") else [posterior.head]
     for head in heads:
@@ -82,14 +82,14 @@ def every_row() -> Tensor:
 
 
 def grid(model: VAEModule, half: float = 30.0, n: int = 601) -> tuple[Tensor, float]:
-    """Points ``(1, N, D)`` of the latent space and the volume each stands for."""
+    """Make points ``(1, N, D)`` of the latent space, and the volume that each stands for."""
     steps = torch.linspace(-half, half, n, dtype=torch.float64)
     axes = [steps] * model.latent_dim
     return torch.cartesian_prod(*axes).reshape(1, -1, model.latent_dim), float(steps[1] - steps[0]) ** len(axes)
 
 
 def densities(p: Latent, points: Tensor) -> Tensor:
-    """log p(k, z) of all components on a grid, ``(K, N)``; from the log-density and the responsibilities alone."""
+    """Compute log p(k, z) on a grid, ``(K, N)``, from the log-density and the responsibilities alone."""
     if p.logits.shape[-1] > 1:
         c = torch.arange(p.logits.shape[-1])
         return torch.stack([p.logits[k] + p.log_prob_given(points, k.expand(1, points.shape[1]))[0] for k in c])
@@ -183,12 +183,12 @@ def test_gradients_of_a_vamp_prior_reach_the_encoder() -> None:
 
 
 def fresh(keys: Tensor, shape: tuple[int, ...], stream: int = 0) -> Tensor:
-    """In place of noise that is a function of the row."""
+    """Draw fresh noise in place of noise that is a function of the row."""
     return torch.randn(len(keys), *shape, dtype=torch.float64)
 
 
 def exact_log_p(model: VAEModule, y: Tensor) -> np.ndarray:
-    """log p(x) of rows by quadrature over z, ``(n,)``."""
+    """Compute log p(x) of rows by quadrature over z, ``(n,)``."""
     points, volume = grid(model, 25.0, 401 if model.latent_dim > 1 else 4001)
     p = model.latent()
     parts = []
@@ -455,7 +455,7 @@ def test_categories_of_a_mixture_over_z_are_the_responsibilities_of_its_componen
 
 
 def guide() -> list[str]:
-    """The example of the contributor's guide: a class, and its line in the registry."""
+    """Run the example of the contributor's guide: a class, and its line in the registry."""
     text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 

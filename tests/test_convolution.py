@@ -1,4 +1,4 @@
-"""Convolutions against SciPy's, and what every network owes the recipes."""
+"""Convolutions against SciPy's, and the rules that every network has to follow."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from cpvae.study.metrics import accuracy_hungarian
 
 
 def cells(n: int = 120, genes: int = 100, depth: float = 150.0) -> tuple[np.ndarray, np.ndarray]:
-    """Two types of cells that differ in a fifth of the genes, of depths that differ tenfold."""
+    """Draw two types of cells that differ in a fifth of the genes, with depths that differ tenfold."""
     random = np.random.default_rng(0)
     y = random.integers(0, 2, n)
     shares = random.dirichlet(np.ones(genes), 2) + 0.3 / genes

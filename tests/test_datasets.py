@@ -1,4 +1,4 @@
-"""Named sets: what they hold, where they come from, what is said when they cannot be had."""
+"""Named sets: their rows, their sources, and the errors when they cannot be fetched."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def digest(array: np.ndarray) -> str:
 
 @pytest.fixture
 def data() -> Path:
-    """The folder with the real files."""
+    """Find the folder with the real files."""
     folder = os.environ.get("CPVAE_DATA", "")
     if not folder or not Path(folder, "mnist").is_dir():
         pytest.skip("NOT TESTED: set CPVAE_DATA to a folder that holds mnist, mnist_static and omniglot")
@@ -240,7 +240,7 @@ def served(tmp_path) -> Iterator[Served]:
 
 @pytest.fixture
 def small_mnist(served, monkeypatch) -> dict[str, bytes]:
-    """REGISTRY["mnist"] with tiny files: a mirror that has nothing first, then one that serves them."""
+    """Replace REGISTRY["mnist"] by tiny files: first an empty mirror, then one that serves them."""
     rng = np.random.default_rng(0)
     arrays = {
         "train-images-idx3-ubyte.gz": rng.integers(0, 256, (10_003, 2, 2), np.uint8),

@@ -26,7 +26,7 @@ RNG = np.random.default_rng(0)
 
 
 def only(source: str | Path, **arguments: Any) -> Split:
-    """The one split of a file."""
+    """Load a file that has one split."""
     loaded = load(source, **arguments)
     assert list(loaded.splits) == ["all"]
     assert loaded.likelihood is None
@@ -35,7 +35,7 @@ def only(source: str | Path, **arguments: Any) -> Split:
 
 
 def refusal(source: object, **arguments: Any) -> str:
-    """What is said about a source that cannot be used: always one line."""
+    """Return the error about a source that cannot be used, and check that it is one line."""
     with pytest.raises(InputError) as caught:
         load(source, **arguments)  # type: ignore[arg-type]
     message = str(caught.value)
@@ -749,7 +749,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 
 def damage(content: bytes, trial: int, rng: np.random.Generator) -> bytes:
-    """The first so many bytes, or up to three bits turned over."""
+    """Damage bytes: cut them off, or flip up to three bits."""
     if trial % 2:
         return content[: int(rng.integers(len(content)))]
     flipped = np.frombuffer(content, np.uint8).copy()
@@ -759,7 +759,7 @@ def damage(content: bytes, trial: int, rng: np.random.Generator) -> bytes:
 
 
 def complaint(source: Path, labels: str | None) -> str | None:
-    """What `load` says. Any other exception fails the test, and so does a warning."""
+    """Return the error of `load`. Any other exception fails the test, and so does a warning."""
     try:
         load(source, labels=labels)
     except InputError as error:

@@ -65,7 +65,7 @@ def _short_start(monkeypatch):
 
 @pytest.fixture
 def start(tmp_path) -> Callable[..., list[int]]:
-    """Forks processes that run a function together; what each returns is left as JSON in `tmp_path`."""
+    """Fork processes that run a function together, and keep their results as JSON in `tmp_path`."""
 
     def make(function: Callable[[], Any], size: int = 2) -> list[int]:
         with socket.socket() as free:
@@ -96,7 +96,7 @@ def start(tmp_path) -> Callable[..., list[int]]:
 
 @pytest.fixture
 def together(start, tmp_path) -> Callable[..., list[Any]]:
-    """What the processes of `start` return."""
+    """Return the results of the processes of `start`."""
 
     def run(function: Callable[[], Any], size: int = 2) -> list[Any]:
         for child in start(function, size):
@@ -109,7 +109,7 @@ def together(start, tmp_path) -> Callable[..., list[Any]]:
 
 
 def trained(expectation: Expectation, settings: Settings) -> dict[str, Any]:
-    """301 rows in batches of 50: the last has a single row, so that one of two processes has none."""
+    """Train on 301 rows in batches of 50: the last batch has one row, so one of two processes has none."""
     torch.manual_seed(0)
     model = recipes.cpvae(Bernoulli(64), n_components=4, latent_dim=3, network=Dense((16,)))
     first = torch.from_numpy(np.arange(301) % 4)

@@ -1,4 +1,4 @@
-"""Random numbers come from generators of one's own: threads do not share them, and torch's own state is left alone."""
+"""Random numbers from own generators: threads do not share them, and torch's own state does not change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def table(n: int = 60) -> pd.DataFrame:
 
 
 def numbers() -> list[float]:
-    """One draw by each function."""
+    """Draw once by each function."""
     drawn = [
         draws.normal_(torch.empty(1)),
         draws.uniform_(torch.empty(1)),
@@ -109,7 +109,7 @@ class Wide(torch.nn.Module):
 
 
 def fitted(which: str) -> tuple[float, np.ndarray]:
-    """The bound and some new rows of a small model: ink, a table with counts, full covariances, a user's prior."""
+    """Fit a small model, and return its bound and some new rows: ink, counts, full covariances, a user's prior."""
     x = np.random.RandomState(0).normal(size=(60, 3))
     if which == "table":
         model, rows = CPVAE(2, **SMALL), table()

@@ -35,7 +35,7 @@ QUICK = {"latent_dim": 3, "hidden": (32,), "max_epochs": 15, "batch_size": 25, "
 
 
 def blobs(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Three sources in four columns of very different units."""
+    """Draw three sources in four columns of very different units."""
     random = np.random.RandomState(0)
     labels = random.randint(3, size=n)
     centres = np.array([[0, 0, 0, 0], [4, 4, 0, -4], [-4, 4, 4, 0]])

@@ -1,4 +1,4 @@
-"""The field benchmark: a set is run and scored, what has a line is not run again, and the page puts losses first."""
+"""The field benchmark: sets are run and scored, jobs with a line are not run again, losses stand first."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ FAST = ("k-means", "GMM diag")
 
 @pytest.fixture
 def penguins(tmp_path, monkeypatch):
-    """A folder of the field with birds made up: three species, 60 rows, a column that numbers them, missing cells."""
+    """Write a field folder with invented birds: three species, 60 rows, row numbers, missing cells."""
     random = np.random.default_rng(0)
     species = np.repeat(["a", "b", "c"], 20)
     frame = pd.DataFrame(
@@ -123,7 +123,7 @@ def test_rows_without_a_label_are_left_out_of_scores():
 
 
 def made(name, system, accuracy, seed=0, **others):
-    """A line as a run would have left it."""
+    """Make a line as a run leaves it."""
     scores = {"accuracy": accuracy, "ari": accuracy, "nmi": accuracy, "n_judged": 10}
     about = {"n_rows": 10, "n_columns": 2, "n_components": field_sets.SETS[name].n_classes}
     where = {"commit": "c0de", "device": "cpu", "seconds": 2.0, "ratio": 20.0}

@@ -1,4 +1,4 @@
-"""Figures hold the data they were given, and are written as asked."""
+"""Figures: they hold the given data, and are written as asked."""
 
 from __future__ import annotations
 

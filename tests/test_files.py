@@ -1,4 +1,4 @@
-"""Files: modes, links, folders, encodings; what is read."""
+"""Files: modes, links, folders, encodings, reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters in one vector train as they do apart."""
+"""Parameters in one vector, which train like separate ones."""
 
 from __future__ import annotations
 

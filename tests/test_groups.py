@@ -52,7 +52,7 @@ def test_chains_are_one_group_and_the_largest_is_the_first():
 
 @pytest.fixture(scope="module")
 def many() -> CPVAE:
-    """Two sources, eight categories."""
+    """Make two sources with eight categories."""
     x, _ = make_synthetic(2000, random_state=0)
     return CPVAE(8, latent_dim=4, hidden=(32,), max_epochs=40, batch_size=50, random_state=0).fit(x)
 

@@ -41,7 +41,7 @@ def small(weights: str = "uniform", n_components: int = 3, latent_dim: int = 2) 
 
 
 def bits(n: int) -> torch.Tensor:
-    """Different rows of six pixels and a few equal ones."""
+    """Make different rows of six pixels and a few equal ones."""
     return torch.bernoulli(torch.rand(n, 6)).double()
 
 
@@ -200,7 +200,7 @@ def model(request) -> VAE:
 
 
 def parts_of(model: VAE, y: torch.Tensor):
-    """q(c | x), q(z | x, c) of all rows as torch's own distributions, and p."""
+    """Compute q(c | x) and q(z | x, c) of all rows as torch's own distributions, and p."""
     q, p = model.encode(y), model.latent()
     k = model.posterior.n_categories
     normal = q.given(torch.arange(k)[None]).base_dist
@@ -307,7 +307,7 @@ def test_mutual_information_of_a_blind_posterior_is_zero():
 
 
 class LearnedNormal(nn.Module):
-    """p(z): one Gaussian without categories."""
+    """A prior p(z): one Gaussian without categories."""
 
     n_components = 1
 
@@ -320,7 +320,7 @@ class LearnedNormal(nn.Module):
 
 
 class Joined(nn.Module):
-    """The encoder and the layer after it, of a single category: one encoder."""
+    """An encoder made of the encoder and the layer after it, for a single category."""
 
     def __init__(self, encoder: nn.Module, join: GatedLinear):
         super().__init__()
@@ -332,7 +332,7 @@ class Joined(nn.Module):
 
 
 def without_category(layer: GatedLinear) -> GatedLinear:
-    """The same layer with the row of its only category folded into the bias."""
+    """Fold the row of the only category into the bias of a layer."""
     n, width = layer.weight.shape
     plain = GatedLinear(width, n // 2).double()
     plain.weight.data, plain.bias.data = layer.weight.data, layer.bias.data + layer.table.data[0]
@@ -341,7 +341,7 @@ def without_category(layer: GatedLinear) -> GatedLinear:
 
 @pytest.fixture(params=["learned prior", "standard normal"])
 def twins(request) -> tuple[VAE, VAE]:
-    """A CP-VAE with K = 1, and the VAE with the same weights."""
+    """Make a CP-VAE with K = 1, and the VAE with the same weights."""
     conditional = small(n_components=1)
     if request.param == "standard normal":
         conditional.prior.set_components(torch.zeros(1, 2), torch.ones(1, 2))

@@ -1,4 +1,4 @@
-"""Starts: what they find in data whose groups are known, and what they cost where they must not."""
+"""Starts: the groups that they find where groups are known, and their limits of cost."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_one_component_needs_no_start(name):
 
 
 def gaits(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cuttings of three steady movements seen by two sensors, each beginning anywhere: ``(n, 2, 60)`` and the kinds."""
+    """Cut windows from three steady movements seen by two sensors: ``(n, 2, 60)`` and the kinds."""
     random = np.random.default_rng(0)
     y, phase = random.integers(3, size=n), random.uniform(0, 2 * np.pi, (n, 1))
     turns = np.linspace(0, 2 * np.pi, 60, endpoint=False) * np.array([2, 3, 5])[y][:, None]
@@ -113,7 +113,7 @@ def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(mon
 
 
 def overlapping(n: int = 1500) -> tuple[np.ndarray, np.ndarray]:
-    """Three Gaussians of different spread that overlap, so that neighbours say little."""
+    """Draw three Gaussians of different spread that overlap, so that neighbours say little."""
     random = np.random.RandomState(0)
     y = random.randint(0, 3, n)
     loc, scale = np.array([[0.0, 0.0], [2.2, 0.0], [0.0, 2.5]]), np.array([[1.0, 0.3], [0.4, 1.0], [0.7, 0.7]])

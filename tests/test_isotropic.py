@@ -1,4 +1,4 @@
-"""One scale for all columns, and by what rows are known that want it."""
+"""One scale for all columns, and the rule that chooses it."""
 
 from __future__ import annotations
 

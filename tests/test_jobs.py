@@ -90,7 +90,7 @@ def test_a_stop_ends_all_of_them_without_complaints(tmp_path):
 
 
 def state(number: int) -> str:
-    """What Linux says of a process: Z of one that has ended and is not yet cleared away."""
+    """Read the state that Linux gives a process: Z for one that ended and is not yet cleared away."""
     try:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

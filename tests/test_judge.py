@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 
 def blobs(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Three sources in three columns of very different units, one far from zero, and a constant column."""
+    """Draw three sources in three columns of very different units, one far from zero, and a constant column."""
     random = np.random.RandomState(0)
     y = random.randint(3, size=n)
     centres = np.array([[0, 0, 0], [4, 4, 0], [-4, 4, 4]])

@@ -1,4 +1,4 @@
-"""What columns are taken for: one rule for all doors, and cells as people write them."""
+"""Kinds of columns: one rule for all inputs, and cells as people write them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N = 500
 
 
 def kind_of(cells: object, name: str = "a") -> str:
-    """The kind, or why a column is left out."""
+    """Return the kind of a column, or why it is left out."""
     frame, _ = read_frame(pd.DataFrame({name: cells}))
     found = column_of(frame[name], name)
     return found.kind if isinstance(found, Column) else found.why

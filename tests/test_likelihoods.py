@@ -479,7 +479,7 @@ def test_choice(x, shape, name, why):
 
 
 def signals(n: int = 60) -> np.ndarray:
-    """Two channels of six times, padded after an end of their own."""
+    """Make signals of two channels and six times, each padded after its own end."""
     random = np.random.default_rng(0)
     x = random.normal(size=(n, 2, 6)) * [[1.0], [9.0]]
     x[np.arange(6) >= random.integers(3, 7, n)[:, None, None].repeat(2, 1)] = np.nan

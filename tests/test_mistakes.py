@@ -119,7 +119,7 @@ def test_5_divergence_of_one_gaussian(loc, scale):
 
 
 def still_model() -> tuple:
-    """A model without noise: the decoder does not look at z, so that the bound of each row is one number."""
+    """Make a model whose decoder ignores z, so that the bound of each row is one number."""
     torch.manual_seed(3)
     model = recipes.cpvae(Bernoulli(6, drawn=False), 3, 2, Dense((5,)))
     model.decoder.hidden.first.weight.data.zero_()
@@ -162,7 +162,7 @@ def test_7_every_row_trains(batch_size):
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """A checkpoint and its rows, written and read back with pickle out of order."""
+    """Write a checkpoint and its rows, and read them back without pickle."""
 
     def refuse(*arguments, **keywords):
         raise AssertionError("pickle was used")

@@ -26,7 +26,7 @@ SMALL = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "init": "kmeans", "ra
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """A small model of each kind of rows, in a run folder."""
+    """Fit a small model of each kind of rows, each in a run folder."""
     random, folder = np.random.RandomState(0), tmp_path_factory.mktemp("models")
     rows: dict[str, Any] = {
         "numbers": random.normal(size=(40, 4)),
@@ -39,7 +39,7 @@ def models(tmp_path_factory) -> dict[str, Path]:
 
 
 def changed(path: Path, place: Path, *, header=None, tensors=None) -> Path:
-    """A copy of a model with another header or other tensors, and a checksum that fits."""
+    """Copy a model with another header or other tensors, and a valid checksum."""
     values, meta = load_tensors(path)
     meta = {key: value for key, value in meta.items() if key not in ("format_version", "sha256")}
     if tensors is not None:
@@ -89,7 +89,7 @@ ODD: list[Any] = [None, -1, "x", [], {}, 1e300, True, [[]], [1] * 5, 10**12, 0.5
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """All keys of a header, and the first item of each list."""
+    """List all keys of a header, and the first item of each list."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
     found = [(*place, key) for key, _ in inner]
     return found + [deeper for key, one in inner for deeper in places(one, (*place, key))]

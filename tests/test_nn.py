@@ -12,7 +12,7 @@ from cpvae.nn.layers import Dense, GatedLinear, GatedMLP, Linear, select
 
 
 def gated_by_hand(layer: GatedLinear, x: np.ndarray, onehot: np.ndarray) -> np.ndarray:
-    """(W [x, c] + b) * sigmoid(V [x, c] + d), the category joined to the input as K more columns."""
+    """Compute (W [x, c] + b) * sigmoid(V [x, c] + d), with the category as K more columns of the input."""
     joined = np.concatenate([x, onehot], -1)
     both = np.concatenate([layer.weight.detach().numpy(), layer.table.detach().numpy().T], 1)
     bias = layer.bias.detach().numpy()

@@ -1,4 +1,4 @@
-"""What a step minimises, and the M-step of a prior."""
+"""Objectives that a step minimises, and the M-step of a prior."""
 
 from __future__ import annotations
 

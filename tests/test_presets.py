@@ -80,7 +80,7 @@ def test_without_a_device_to_record_on_a_step_is_called():
 
 
 class Recorder:
-    """torch.cuda as far as `Captured` needs it: what is called inside `graph` is recorded, not run."""
+    """A stand-in for torch.cuda in `Captured`: calls inside `graph` are recorded, not run."""
 
     def __init__(self, fails: bool = False):
         self.fails, self.replays, self.recording = fails, 0, False

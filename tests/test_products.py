@@ -1,4 +1,4 @@
-"""The two ways to a matrix product agree, in value and in gradient."""
+"""Matrix products in two ways, which agree in value and in gradient."""
 
 from __future__ import annotations
 

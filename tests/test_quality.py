@@ -89,7 +89,7 @@ def test_class_coverage_needs_rows():
 
 
 def exactly(n: int, loc: np.ndarray, covariance_root: np.ndarray, seed: int = 0) -> np.ndarray:
-    """n rows whose sample mean is `loc` and whose sample covariance is ``root' root``, not only in expectation."""
+    """Draw n rows whose sample mean is exactly `loc` and whose sample covariance is exactly ``root' root``."""
     z = np.random.RandomState(seed).normal(size=(n, len(covariance_root)))
     q, _ = np.linalg.qr(z - z.mean(0))
     return q * (n - 1) ** 0.5 @ covariance_root + loc
@@ -374,7 +374,7 @@ def test_figures_of_quality_are_those_of_its_parts(data, judge):
 
 @pytest.fixture(scope="module")
 def corners() -> Dataset:
-    """Grey 8x8 images, one corner bright."""
+    """Make grey 8x8 images with one bright corner."""
     random = np.random.RandomState(0)
     y = np.arange(240) % 3
     x = np.zeros((240, 1, 8, 8), dtype=np.float32)
@@ -410,7 +410,7 @@ def test_models_without_components_have_no_purity_and_models_with_have_it(corner
 
 
 class Images(Fake):
-    """Blank images; remembers whether means were asked for."""
+    """A generator of blank images that remembers whether means were asked for."""
 
     def __init__(self, varies: bool):
         super().__init__([[1, 0, 0, 0]], [1.0])
@@ -459,7 +459,7 @@ def test_black_and_white_images_are_drawn_and_labels_needed(corners, corner_judg
 
 
 def mixed(n: int = 120) -> tuple[pd.DataFrame, np.ndarray]:
-    """Three sources in a number, a count, a flag and a level, a tenth of the levels missing."""
+    """Draw three sources in a number, a count, a flag and a level; a tenth of the levels is missing."""
     random = np.random.RandomState(0)
     y = np.arange(n) % 3
     frame = pd.DataFrame(
@@ -483,7 +483,7 @@ def test_a_table_is_judged_by_its_schema():
     given: list[pd.DataFrame] = []
 
     class Copy(Fake):
-        """Draws the rows of the table, of component k those of source k."""
+        """A model that draws rows of the table, for component k those of source k."""
 
         def sample(self, n, component=None, *, mean, random_state):
             rows = frame[80:] if component is None else frame[y == component]

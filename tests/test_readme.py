@@ -1,4 +1,4 @@
-"""Everything a reader of the README may copy is run."""
+"""Everything that a reader of the README may copy, run."""
 
 from __future__ import annotations
 

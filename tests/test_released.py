@@ -1,4 +1,4 @@
-"""The choices of the released code: each does what its name says, and nothing is left of it in the library."""
+"""Choices of the released code: each does what its name says, and the library holds none of them."""
 
 from __future__ import annotations
 

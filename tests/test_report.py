@@ -34,7 +34,7 @@ EVIL = "<script>alert('x')</script>"
 
 
 class Page(HTMLParser):
-    """What a browser would find: balanced tags, attributes, text."""
+    """A page as a browser reads it: balanced tags, attributes, text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -69,7 +69,7 @@ class Page(HTMLParser):
 
 
 def quiet(model: DeepMixture, X: Any) -> Any:
-    """Fit; tiny models may collapse, which is not what is tested here."""
+    """Fit without warnings: tiny models may collapse, and these tests do not mind."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         return model.fit(X)
@@ -92,7 +92,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def digits_model(digits: tuple[np.ndarray, np.ndarray]) -> CPVAE:
-    """Trained until at least half of the categories hold rows."""
+    """Train until at least half of the categories hold rows."""
     more = {"max_epochs": 15, "learning_rate": 3e-3, "batch_size": 20, "warmup_epochs": 0, "init": "random"}
     return quiet(CPVAE(4, **SMALL | more), digits[0])
 
@@ -111,7 +111,7 @@ def table_model(table: tuple[pd.DataFrame, np.ndarray]) -> CPVAE:
 
 
 def check_page(text: str) -> Page:
-    """What holds for every page."""
+    """Check the properties of every page."""
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
     assert "http:" not in text

@@ -56,7 +56,7 @@ def write(folder: Path, name: str, serves: list[str], params: str = "", model: s
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory) -> Path:
-    """A checkout whose experiments were run once, the fits one after the other."""
+    """Make a checkout whose experiments were run once, one fit after the other."""
     root = tmp_path_factory.mktemp("reproduce")
     of = root / "experiments"
     k = "n_components = 10"

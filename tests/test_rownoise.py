@@ -97,7 +97,7 @@ def test_one_bit_changes_everything():
 
 
 def unmix(x: int) -> int:
-    """The inverse of SplitMix64's finaliser, on Python's integers."""
+    """Invert SplitMix64's finaliser, on Python's integers."""
     full = 2**64 - 1
     for shift, factor in ((31, -7723592293110705685), (27, -4658895280553007687), (30, 1)):
         y = x

@@ -1,4 +1,4 @@
-"""What a run keeps, what it goes on with, and what it refuses to go on with."""
+"""Runs: what they keep, when they resume, and when they refuse to."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ X = np.concatenate([np.random.RandomState(i).normal(6 * i, 1, (60, 3)) for i in 
 
 @pytest.fixture
 def stopped(monkeypatch):
-    """Makes a fit end, as if killed, after its third epoch; its checkpoint is of then."""
+    """End a fit, as if killed, after its third epoch, with its checkpoint."""
 
     def stop(folder: Path, x=X, model=None, **arguments) -> None:
         model = model or CPVAE(2, max_epochs=6, **SMALL)
@@ -237,7 +237,7 @@ def test_rows_are_reconstructed_so_many_at_a_time(monkeypatch):
 
 
 class StopAt:
-    """A listener that asks a fit to stop at an epoch of it, as Ctrl-C does."""
+    """A listener that stops a fit at an epoch, as Ctrl-C does."""
 
     def __init__(self, epoch: int, title: str = "fitting", number: int = signal.SIGINT):
         self.at, self.title, self.number, self.now = epoch, title, number, ""

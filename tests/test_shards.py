@@ -21,7 +21,7 @@ X = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    """Everything counts as large, and is kept here."""
+    """Treat every table as large, and keep the cache here."""
     monkeypatch.setattr(shards, "LARGE", 0)
     monkeypatch.setattr(shards, "ROWS_AT_ONCE", 7)
     monkeypatch.setattr(shards, "cache", lambda: tmp_path / "cache")

@@ -48,7 +48,7 @@ QUICK: dict[str, Any] = {"latent_dim": 2, "hidden": (16,), "max_epochs": 3, "ran
 
 
 def mixed(n: int = 200, missing: float = 0.2) -> pd.DataFrame:
-    """Ten columns, three kinds, whole numbers among the numeric ones."""
+    """Make ten columns of three kinds, with whole numbers among the numeric ones."""
     return make_table(n, 3, missing, seed=1)[0]
 
 
@@ -57,7 +57,7 @@ def form(schema: Schema, noise: float | None = None) -> Form:
 
 
 def made(frame: pd.DataFrame, given: dict[str, str] | None = None) -> tuple[Columns, Schema, Tensor]:
-    """A likelihood in double precision with parameters that are not where they start, its schema, and the rows."""
+    """Make a likelihood in double precision with moved parameters, its schema, and the rows."""
     schema = Schema.infer(frame, given)
     matrix = schema.encode(frame)
     likelihood = make("columns", Rows(matrix), form(schema)).double()
@@ -67,7 +67,7 @@ def made(frame: pd.DataFrame, given: dict[str, str] | None = None) -> tuple[Colu
 
 
 def by_scipy(likelihood: Columns, schema: Schema, params: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The log-density of each cell, ``(B, M, F)``, NaN where missing. Outputs are numbers, counts, then levels."""
+    """Compute the log-density of each cell, ``(B, M, F)``, NaN if missing. Outputs are numbers, counts, levels."""
     cells = np.full((*params.shape[:2], x.shape[1]), np.nan)
     kinds = np.array([column.kind for column in schema.columns])
     numbers, counts = np.flatnonzero(kinds == "numeric"), np.flatnonzero(kinds == "count")
@@ -306,7 +306,7 @@ def test_units_travel_with_the_weights():
 
 
 def amounts() -> tuple[Columns, np.ndarray]:
-    """A likelihood of incomes, some of them zero or missing, and the rows."""
+    """Make a likelihood of incomes, some of them zero or missing, and the rows."""
     random = np.random.default_rng(0)
     x = np.where(random.random(400) < 0.2, 0, random.lognormal(8, 1, 400)).round(2)
     x[::9] = np.nan
@@ -360,7 +360,7 @@ def test_amounts_travel_with_the_weights_and_new_ones_are_not_negative(tmp_path)
 
 
 class Solved(nn.Module):
-    """q(c | x) and q(z | x, c) by Bayes' rule from the cells observed; z is one number."""
+    """The posterior q(c | x) q(z | x, c) by Bayes' rule from the observed cells; z is one number."""
 
     def __init__(self, prior: Conditional, decoder: LinearDecoder, likelihood: Columns):
         super().__init__()
@@ -385,7 +385,7 @@ class Solved(nn.Module):
 
 
 def truth(prior: Conditional, decoder: LinearDecoder, likelihood: Columns, inputs: Tensor) -> np.ndarray:
-    """log p(x_observed, c) in the units of the data by scipy, ``(n, K)``."""
+    """Compute log p(x_observed, c) in the units of the data by scipy, ``(n, K)``."""
     f = len(likelihood.loc)
     x = likelihood.to_data(inputs[:, :f]).numpy()
     observed = inputs[:, f:].numpy() == 0
@@ -690,7 +690,7 @@ def test_refused_in_python(rows, params, message, tmp_path):
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a table, its labels, and a schema."""
+    """Make a folder with a table, its labels, and a schema."""
     monkeypatch.chdir(tmp_path)
     frame, y = make_table(120, 3, 0.1, seed=1)
     frame.assign(code=[f"row {i}" for i in range(120)], source=y).to_csv("t.csv", index=False)

@@ -1,4 +1,4 @@
-"""The training loop: what it optimises, when it stops, and that an interrupted run ends like any other."""
+"""The training loop: its objective, its end, and interrupted runs, which end like any other."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_nan_stops_with_the_cause_and_the_last_good_weights():
 
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
-    """A start of a few epochs, so that kills fall into training as well as into the start."""
+    """Shorten the start to a few epochs, so that kills fall into training as well as into the start."""
     monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=1), gaussian_mixture))
 
 
@@ -274,7 +274,7 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 
 def assert_nothing_half_written(folder: Path) -> None:
-    """Whatever is there under its final name can be read; temporary files may be left, under a dot."""
+    """Check that every file under its final name can be read; temporary files begin with a dot."""
     for path in folder.glob("*.safetensors"):
         load_file(path)
     for path in folder.glob("*.json"):
@@ -381,7 +381,7 @@ def test_a_stop_request_saves_and_the_run_goes_on_from_the_middle_of_an_epoch(tm
 
 @contextmanager
 def stopped_at(path: Path, number: int):
-    """A block that is sent a signal as soon as a file is there, and must end by it."""
+    """Send a signal to the block as soon as a file is there, and check that the block ends by it."""
 
     def stop() -> None:
         while not path.exists():
@@ -523,7 +523,7 @@ TAMPERED = {
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """The checkpoint of a run that was stopped after two epochs, and a function that goes on with it."""
+    """Stop a run after two epochs; return its checkpoint and a function that resumes it."""
     folder, (_, rows, valid) = tmp_path_factory.mktemp("stopped"), small_model()
     start, settings = torch.arange(300) % 4, Settings(max_epochs=3, batch_size=150, start_epochs=1, checkpoint_every=1)
 
