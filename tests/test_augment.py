@@ -23,7 +23,7 @@ def of_numbers(affine: Affine, images: torch.Tensor, u: list[float], monkeypatch
 
 
 def about_the_centre(image: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Deform an image by SciPy: its value at (x, y), from the centre in half sides, is that at ``matrix (x, y) + shift``."""
+    """Deform an image by SciPy: the value at a place, in half sides from the centre, is at ``matrix place + shift``."""
     height, width = image.shape
     y, x = np.meshgrid((2 * np.arange(height) + 1) / height - 1, (2 * np.arange(width) + 1) / width - 1, indexing="ij")
     from_x, from_y = np.einsum("ij,jn->in", matrix, np.stack([x.ravel(), y.ravel()])) + shift[:, None]

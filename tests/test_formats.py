@@ -20,7 +20,7 @@ from cpvae.data.loaders import Dataset, Split, images, load
 from cpvae.data.loaders.files import READERS
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError
-from test_cli import call, done
+from test_cli import call, done, refused
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(0.5, (6, 5)).astype(np.float32)
@@ -489,3 +489,79 @@ def test_a_layer_goes_through_all_commands(h5ad, tmp_path):
     done("cluster", run, str(h5ad), "--out", str(tmp_path / "out.csv"))
     assert pd.read_csv(tmp_path / "out.csv")["name"].tolist() == CELLS
     done("report", run)
+    pd.DataFrame(COUNTS, columns=["a", "b", "c", "d", "e"]).to_csv(tmp_path / "a.csv", index=False)
+    done("evaluate", run, tmp_path / "a.csv")  # the layer of the fit is no layer of a table
+
+
+# -- options that do not apply -------------------------------------------------------------------------------------
+
+
+LAYERS, SIZES = "layer is for an .h5ad, or for an .h5 that AnnData wrote", "size is for a folder of pictures, or for"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory, h5ad) -> dict[str, Any]:
+    """Write a source of each format, by its suffix; "digits" is a named set."""
+    folder = tmp_path_factory.mktemp("sources")
+    pd.DataFrame(COUNTS, columns=list("abcde")).to_csv(folder / "a.csv", index=False)
+    np.save(folder / "a.npy", RNG.random((6, 1, 8, 8)))
+    savemat(folder / "a.mat", {"x": RNG.random((6, 64))})
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["x"] = COUNTS
+    for k, levels in enumerate(GREY):
+        picture(folder / "pictures" / f"{k}.png", levels)
+    found = {name: folder / f"a.{name}" for name in ("csv", "npy", "mat", "h5")}
+    return {**found, "pictures": folder / "pictures", "h5ad": h5ad, "digits": "digits"}
+
+
+@pytest.mark.parametrize("name", ["csv", "npy", "mat", "h5", "pictures", "h5ad", "digits"])
+def test_an_option_that_does_not_apply_is_refused(name, sources):
+    wrong = {"layer": "counts"} if name != "h5ad" else {}
+    wrong |= {"size": 8} if name != "pictures" else {}
+    said = refusal(sources[name], **wrong)
+    assert f"{sources[name]}: " in said
+    for option, where in (("layer", LAYERS), ("size", SIZES)):
+        assert (f"{option}={wrong.get(option)!r} (--{option})" in said, where in said) == (option in wrong,) * 2
+
+
+def test_options_are_taken_where_they_apply(sources, h5ad, tmp_path):
+    (tmp_path / "a.h5").write_bytes(h5ad.read_bytes())
+    assert whole(tmp_path / "a.h5", layer="counts")[1].kind == "counts"
+    assert whole(sources["mat"], kind="images", size=8)[0].x.shape == (6, 1, 8, 8)
+    assert whole(sources["npy"], kind="images", size=8)[0].x.shape == (6, 1, 8, 8)
+    assert whole(sources["pictures"], kind="matrix", size=[4, 5])[0].x.shape == (4, 20)
+
+
+def test_pictures_that_are_not_files_have_the_size_that_they_have(sources):
+    assert "pictures of 8 x 8 pixels; expected 9 x 9" in refusal(sources["npy"], kind="images", size=9)
+    said = refusal(sources["mat"], kind="images", size=9)
+    assert "rows of 64 columns are no pictures of 9 x 9 pixels, the size asked for; expected a multiple of 81" in said
+
+
+def test_a_layer_without_a_name_is_refused(h5ad):
+    assert "no layer ''; known: X, counts" in refusal(h5ad, layer="")
+
+
+def test_an_unknown_kind_and_an_odd_size_are_named_together():
+    assert re.search(r"kind='boat': expected .*; size=0: expected pixels", refusal(Path("digits"), kind="boat", size=0))
+
+
+def test_a_named_set_is_read_as_the_kind_that_is_asked_for():
+    data = load("digits", kind="matrix")
+    assert (data.kind, data.splits["test"].x.shape, data.reading) == ("matrix", (360, 64), {"kind": "matrix"})
+    assert load("digits", kind="images").splits["test"].x.shape == (360, 1, 8, 8)
+    with pytest.raises(InputError, match="kind='signals' for an array of shape"):
+        load("digits", kind="signals")
+
+
+@pytest.mark.parametrize("command", ["fit", "compare", "choose", "cluster", "evaluate"])
+def test_commands_refuse_an_option_that_does_not_apply(command, sources, tmp_path):
+    run = tmp_path / "run"
+    if command in ("cluster", "evaluate"):
+        done("fit", sources["csv"], "--out", run, *SMALL)
+        words = [run, sources["csv"], "--layer", "counts"]
+        words += ["--out", tmp_path / "new.csv"] if command == "cluster" else []
+    else:
+        words = [sources["csv"], "--layer", "counts", "--size", "8", "--out", tmp_path / "new"]
+    assert "layer='counts' (--layer) would change nothing here" in refused(command, *words)
+    assert not [*tmp_path.glob("new*")]

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
+from cpvae.estimators.zoo import CPVAE
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.choice import choose, make, make_like
@@ -526,3 +527,18 @@ def test_gaps_travel_with_the_weights_and_are_refused_where_there_were_none():
     whole = make("gaussian", Rows(np.nan_to_num(x)), Form((2, 6)))
     with pytest.raises(InputError, match="has a missing value, and the rows of the fit had none; expected values"):
         whole.check(Rows(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("bernoulli", [[0.0, 1.0], [1.0, 0.0]]), ("counts", [[3.0, 1.0], [2.0, 4.0]])]
+)
+def test_a_noise_is_refused_where_there_is_none(name, rows):
+    with pytest.raises(InputError, match=f"noise=0.5 with likelihood '{name}', which has no noise for these rows"):
+        make(name, Rows(np.array(rows)), Form((2,), noise=0.5))
+
+
+def test_a_schema_goes_with_columns_alone_and_all_that_is_wrong_is_named():
+    with pytest.raises(InputError) as caught:
+        CPVAE(kind="counts", likelihood="gaussian", schema={"*": "count"}).check_params()
+    assert "likelihood='gaussian' with a schema" in str(caught.value)
+    assert "kind='counts' with a schema: expected 'table' or 'auto'" in str(caught.value)

@@ -32,7 +32,7 @@ def cluster(
     from cpvae.study.places import about_of
 
     fitted = load(run)
-    rows = load_data(data, labels, say, reading_of(fitted, about_of(run), layer))
+    rows = load_data(data, labels, say, reading_of(fitted, about_of(run), data, layer))
     shares = cluster_rows(fitted, rows, split, file, strict)
     tell_notes(rows, say)
     put(two_columns(shares))

@@ -37,7 +37,7 @@ def evaluate(
     from cpvae.study.places import about_of, learned_from
 
     fitted = load(run)
-    found = suited(load_data(data, labels, say, reading_of(fitted, about_of(run), layer)), fitted, strict)
+    found = suited(load_data(data, labels, say, reading_of(fitted, about_of(run), data, layer)), fitted, strict)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
     measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)

@@ -189,11 +189,18 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def check_params(self) -> None:
         """Refuse invalid arguments, and name all of them in one line."""
         params.check(self)
-        if self.schema is not None and self.likelihood != "auto" and not likelihoods.by_schema(self.likelihood):
-            raise InputError(
+        if self.schema is None:
+            return
+        faults = []
+        if self.likelihood != "auto" and not likelihoods.by_schema(self.likelihood):
+            faults.append(
                 f"likelihood={self.likelihood!r} with a schema: expected 'columns' or 'auto', which take the kinds "
-                "of columns into account; leave one of the two out"
+                "of columns into account"
             )
+        if self.kind not in ("auto", "table", "matrix"):
+            faults.append(f"kind={self.kind!r} with a schema: expected 'table' or 'auto', which have columns")
+        if faults:
+            raise InputError(f"{'; '.join(faults)}; leave the schema out, or the other")
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ def report_run(
         labels = labels or known
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
-    data = suited(load_data(source, labels, progress, reading_of(model, about)), model)
+    data = suited(load_data(source, labels, progress, reading_of(model, about, source)), model)
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     return write_report(
         model,

@@ -41,19 +41,21 @@ def tell_notes(data: Dataset, say: Callable[[str], None]) -> None:
         say(note)
 
 
-def reading_of(model: DeepMixture, about: Mapping[str, Any], layer: str | None = None) -> dict[str, Any]:
-    """Say how data for a fitted model are to be read: as those of its fit were.
+def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer: str | None = None) -> dict[str, Any]:
+    """Say how to read data for a fitted model: as the data of its fit, as far as the source takes such options.
 
     Args:
-        about: of the configuration of its run, or nothing.
-        layer: in place of that of the fit.
+        model: the fitted model.
+        about: part `about` of the configuration of its run; may be empty.
+        source: the data, as on the command line.
+        layer: replaces the layer of the fit.
     """
     reading = dict(about.get("reading") or {})
     if model.image_shape_ or model.signal_shape_ or model.kind_ == "counts":
         reading["kind"] = model.kind_
     if model.image_shape_:
         reading["size"] = tuple(model.image_shape_[1:])
-    return reading | ({} if layer is None else {"layer": layer})
+    return loaders.applicable(source, reading) | ({} if layer is None else {"layer": layer})
 
 
 def rows_of(data: Dataset, split: str) -> Any:

@@ -16,9 +16,10 @@ from pathlib import Path
 from cpvae.data.containers import KINDS
 from cpvae.data.loaders.checks import expanded, input_error
 from cpvae.data.loaders.files import check as check_path
-from cpvae.data.loaders.files import read
-from cpvae.data.loaders.named import NAMES, load_named
+from cpvae.data.loaders.files import read, read_named
+from cpvae.data.loaders.options import applicable
 from cpvae.data.loaders.records import Asked, Dataset, DatasetStatus, FileStatus, Split
+from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.store import data_root, fetch, status, verify
 from cpvae.data.loaders.synthetic import make_synthetic, make_table
 
@@ -28,6 +29,7 @@ __all__ = [
     "DatasetStatus",
     "FileStatus",
     "Split",
+    "applicable",
     "check",
     "data_root",
     "dataset_name",
@@ -68,8 +70,9 @@ def load(
             labels.
         kind: what the rows are, one of `cpvae.data.containers.KINDS`; "auto" decides by format and values, and the
             notes of the data set tell the choice.
-        size: size to which pictures of a folder are resized: pixels a side, or (height, width).
-        layer: layer of an `.h5ad` to read instead of X.
+        size: pixels a side, or (height, width): the size to which pictures of a folder are resized, or the size of
+            pictures that a file holds as rows of pixels, with ``kind="images"``. Other sources refuse it.
+        layer: layer of an `.h5ad` to read instead of X. Other sources refuse it.
         root: folder of the named sets, by default `data_root()`. Missing files are downloaded into it.
 
     Returns:
@@ -88,7 +91,7 @@ def load(
                 f"labels={labels!r} given with the named data set {source!r}, which brings its own labels; "
                 "leave labels out"
             )
-        return load_named(source, root)
+        return read_named(source, asked, root)
     return read(_path(source), asked)
 
 
@@ -118,10 +121,13 @@ def _path(source: str | os.PathLike[str]) -> Path:
 
 
 def _check_asked(asked: Asked) -> None:
-    """Refuse an unknown kind, and an invalid size."""
+    """Refuse an unknown kind and an invalid size, both in one line."""
+    faults = []
     if asked.kind != "auto" and asked.kind not in KINDS:
-        raise input_error(f"kind={asked.kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
+        faults.append(f"kind={asked.kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
     sides = asked.size if isinstance(asked.size, tuple) else (asked.size, asked.size)
     whole = len(sides) == 2 and all(isinstance(side, int) and 1 <= side <= MOST_SIDE for side in sides)
     if asked.size is not None and not whole:
-        raise input_error(f"size={asked.size!r}: expected pixels a side from 1 to {MOST_SIDE:,}, or (height, width)")
+        faults.append(f"size={asked.size!r}: expected pixels a side from 1 to {MOST_SIDE:,}, or (height, width)")
+    if faults:
+        raise input_error("; ".join(faults))

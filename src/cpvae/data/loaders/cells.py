@@ -28,6 +28,21 @@ def is_anndata(file: Any) -> bool:
     return "X" in file and "obs" in file and "var" in file
 
 
+def has_layers(path: Path) -> bool:
+    """Tell whether a file may have layers: an `.h5ad`, or an HDF5 file that AnnData wrote.
+
+    Raises:
+        InputError: no h5py, or a damaged file.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".h5", ".hdf5") or not path.is_file():
+        return suffix == ".h5ad"
+    with needed("h5py", path, "cells"):
+        import h5py
+    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+        return is_anndata(file)
+
+
 def read_h5ad(path: Path, asked: Asked) -> Opened:
     """The cells of an AnnData file: its X, or the layer asked for; labels are a column of `obs`.
 
@@ -39,13 +54,13 @@ def read_h5ad(path: Path, asked: Asked) -> Opened:
         from anndata.io import read_elem
     with reading(path, "an AnnData file"), h5py.File(path, "r") as file:
         layers = list(file["layers"]) if "layers" in file else []
-        part = "X" if asked.layer in (None, "X") else f"layers/{asked.layer}"
-        if asked.layer == "raw" and "raw" in file:
-            part = "raw/X"
-        if part not in file:
-            known = [*(["X"] if "X" in file else []), *layers]
-            hint = nearest(asked.layer or "X", known) if known else "; expected cells x genes"
-            raise input_error(f"{path}: no layer {asked.layer or 'X'!r}{hint}")
+        places = {"X": "X"} if "X" in file else {}
+        places |= {name: f"layers/{name}" for name in layers} | ({"raw": "raw/X"} if "raw" in file else {})
+        name = "X" if asked.layer is None else asked.layer
+        if name not in places:
+            hint = nearest(name, places) if places else "; expected cells x genes"
+            raise input_error(f"{path}: no layer {name!r}{hint}")
+        part = places[name]
         if hasattr(file[part], "size"):
             check_memory(file[part].size * file[part].dtype.itemsize, f"{path}[{part}]", "fewer cells")
         x = check_x(read_elem(file[part]), f"{path}[{part}]")

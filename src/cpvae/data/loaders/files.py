@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,8 @@ from cpvae.data.loaders.hdf5 import read_hdf5
 from cpvae.data.loaders.idx import is_idx, labels_beside, read_idx
 from cpvae.data.loaders.images import read_images
 from cpvae.data.loaders.matlab import read_mat
+from cpvae.data.loaders.named import load_named
+from cpvae.data.loaders.options import refuse_unused
 from cpvae.data.loaders.records import Array, Asked, Dataset, Opened, Split
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.series import read_ts
@@ -43,7 +46,9 @@ READERS: dict[str, Callable[[Path, Asked], Opened]] = {
 
 
 def read(path: Path, asked: Asked) -> Dataset:
-    """The data in a file or folder; see `cpvae.datasets.load`."""
+    """Read the data in a file or folder; see `cpvae.datasets.load`."""
+    check(path)
+    refuse_unused(path, asked)
     opened = _as_asked(_opened(path, asked), asked, path)
     splits = opened.splits
     if asked.labels is not None and not opened.labelled:
@@ -55,6 +60,24 @@ def read(path: Path, asked: Asked) -> Dataset:
     description = f"{path}: {rows}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
     name = path.absolute().name
     return Dataset(name, splits, None, opened.names, description, opened.notes, opened.kind, asked.as_dict())
+
+
+def read_named(name: str, asked: Asked, root: Path | None) -> Dataset:
+    """Read a named set; see `cpvae.datasets.load`."""
+    refuse_unused(name, asked)
+    data = load_named(name, root)
+    if asked.kind in ("auto", data.kind):
+        return data
+    opened = _as_asked(Opened(data.splits, data.kind, data.feature_names), asked, Path(name))
+    return replace(
+        data,
+        splits=opened.splits,
+        kind=opened.kind,
+        feature_names=opened.names,
+        likelihood=None,
+        notes=opened.notes,
+        reading=asked.as_dict(),
+    )
 
 
 def check(path: Path) -> None:
@@ -82,7 +105,6 @@ def _opened(path: Path, asked: Asked) -> Opened:
         return read_table(path, asked)
     if series:
         return read_ts(series, asked)
-    _check_path(path)
     if is_table(path) and path.is_file():
         return read_table(path, asked)
     if path.is_dir():
@@ -129,6 +151,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
             raise input_error(f"{path}: {error}") from error
         shape = given.shape
         if given.kind == "images":
+            _check_size(given.values.shape[2:], asked, path)
             check_values(given.values, path)
         splits[name] = Split(given.values, split.y, split.row_names)
     names = None if kind in ("images", "signals") else given.names or opened.names
@@ -137,10 +160,26 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
 
 def _flat_pictures(x: Any, asked: Asked) -> tuple[int, ...] | None:
     """The shape of pictures that are kept as rows, where their size is said."""
-    if asked.kind != "images" or asked.size is None or x.ndim != 2:
+    if asked.kind != "images" or asked.sides is None or x.ndim != 2:
         return None
-    height, width = asked.size if isinstance(asked.size, tuple) else (asked.size, asked.size)
-    return x.shape[1] // (height * width), height, width
+    height, width = asked.sides
+    channels, rest = divmod(x.shape[1], height * width)
+    if rest or not channels:
+        raise InputError(
+            f"rows of {x.shape[1]:,} columns are no pictures of {width} x {height} pixels, the size asked for; "
+            f"expected a multiple of {height * width:,} columns; give the size that the pictures have (--size)"
+        )
+    return channels, height, width
+
+
+def _check_size(size: tuple[int, ...], asked: Asked, path: Path) -> None:
+    """Refuse pictures of another size than the one asked for: only those of a folder are resized."""
+    if asked.sides not in (None, size):
+        height, width = asked.sides
+        raise input_error(
+            f"{path}: pictures of {size[1]} x {size[0]} pixels; expected {width} x {height}, the size asked for; only "
+            "the pictures of a folder are resized: resize these, or leave size (--size) out"
+        )
 
 
 def _named_as_idx(path: Path) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import roles
-from cpvae.data.loaders.checks import input_error, needed, reading
+from cpvae.data.loaders.checks import needed, reading
 from cpvae.data.loaders.records import Asked, Opened
 
 
@@ -41,8 +41,6 @@ def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
         if len(short) == len(sets):  # the last part of a name says it all
             sets = {key: sets[name] for key, name in short.items()}
         keys = [name for name, item in sets.items() if item.ndim and item.size > 1 and not name.startswith("#")]
-        if asked.layer is not None:
-            raise input_error(f"{path}: layer={asked.layer!r} of a file that is no AnnData; leave it out")
 
         def member(name: str) -> np.ndarray:
             item = sets[name]

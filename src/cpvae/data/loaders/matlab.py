@@ -66,7 +66,7 @@ def _upright(opened: Opened, asked: Asked) -> Opened:
     if first.ndim != 2 or not isinstance(first, np.ndarray):
         return opened
     side = math.isqrt(first.shape[1])
-    height, width = asked.size if isinstance(asked.size, tuple) else (asked.size or side,) * 2
+    height, width = asked.sides or (side, side)
     if height < 8 or height * width != first.shape[1]:
         return opened
     if asked.kind != "images":

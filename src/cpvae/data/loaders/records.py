@@ -40,6 +40,11 @@ class Asked:
     size: int | tuple[int, int] | None = None
     layer: str | None = None
 
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Give the size as height and width, or None."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
     def as_dict(self) -> dict[str, Any]:
         """Give what was said about the rows, without labels, as JSON holds it."""
         given = {"kind": self.kind if self.kind != "auto" else None, "size": self.size, "layer": self.layer}

@@ -64,6 +64,7 @@ class Bernoulli(Likelihood):
     name = "bernoulli"
     description = "Bernoulli: a value is the probability of ink; the bound is for one draw of the pixels"
     discrete = True
+    has_noise = False
     least_side = 16
     limits = (0.0, 1.0)
 

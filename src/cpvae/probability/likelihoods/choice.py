@@ -119,9 +119,14 @@ def make(name: str, rows: Rows, form: Form, valid: Rows | None = None) -> Likeli
         valid: validation rows, see `Likelihood.of`; they must be such that the likelihood can have produced them.
 
     Raises:
-        InputError: an unknown name; values that the likelihood cannot have produced.
+        InputError: an unknown name; values that the likelihood cannot have produced; a noise that it does not have.
     """
     found = _named(name).of(rows, form, valid)
+    if form.noise is not None and not found.has_noise:
+        raise InputError(
+            f"noise={form.noise!r} with likelihood {name!r}, which has no noise for these rows; leave noise out, or "
+            "use a likelihood of measurements, such as 'gaussian'"
+        )
     for part in (rows, valid):
         if part is not None:
             found.check(part)

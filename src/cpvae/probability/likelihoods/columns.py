@@ -81,6 +81,7 @@ class Columns(Likelihood):
             self._place("amount", np.array([unit is not None for unit in units]))
         n, m = len(self.numeric), len(self.count)
         self.mixed = n < len(kinds) or len(self.gaps) > 0
+        self.has_noise = n > 0
         double = torch.float64
         self.register_buffer("loc", torch.zeros(n, dtype=double))
         self.register_buffer("scale", torch.ones(n, dtype=double))

@@ -115,6 +115,7 @@ class Counts(Likelihood):
         "counts: negative binomials, each mean a share of the depth of the row, which the bound is conditional on"
     )
     discrete = True
+    has_noise = False
     by_neighbours = True
     log_concentration_range = (-7.0, 14.0)  # from nearly all zeros to a Poisson
 
@@ -147,10 +148,8 @@ class Counts(Likelihood):
         Warns of columns that are constant in all rows.
 
         Raises:
-            InputError: values that are no counts; a row without any; a noise, which counts do not have.
+            InputError: values that are no counts; a row without any.
         """
-        if form.noise is not None:
-            raise InputError(f"noise={form.noise!r} with likelihood 'counts': counts have none; leave it out")
         form = replace(form, shape=(form.features,))  # each value is a sort of its own, also of a picture
         for part in (rows, valid):
             if part is not None:

@@ -90,6 +90,7 @@ class Likelihood(nn.Module, ABC):
             needed where ink is drawn from what interpolation blurred.
         by_neighbours: whether a start groups rows by their neighbours, since the spread of a group goes with something
             else, as that of counts does with their depth.
+        has_noise: whether it has a noise that a person may fix.
         n_inputs: how many numbers the encoder gets for one row.
         n_outputs: how many numbers the decoder must give for one row.
         limits: between which the inputs of the encoder lie; None for any number.
@@ -102,6 +103,7 @@ class Likelihood(nn.Module, ABC):
     least_side: ClassVar[int] = 8
     by_neighbours: ClassVar[bool] = False
     mixed: bool = False
+    has_noise: bool = True
     n_inputs: int
     n_outputs: int
     limits: tuple[float, float] | None = None
