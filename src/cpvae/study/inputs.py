@@ -28,7 +28,7 @@ def load_data(
     """Load a data set by name or path; a named one that is absent is fetched, and `progress` told.
 
     Args:
-        reading: what was said about the data: kind, size and layer of `cpvae.datasets.load`.
+        reading: what is known about the data: kind, size, layer and shape of `cpvae.datasets.load`.
     """
     if source in loaders.NAMES and any(s.name == source and not s.present for s in loaders.status()):
         loaders.fetch(source, progress=progress)
@@ -54,7 +54,7 @@ def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer:
     if model.image_shape_ or model.signal_shape_ or model.kind_ == "counts":
         reading["kind"] = model.kind_
     if model.image_shape_:
-        reading["size"] = tuple(model.image_shape_[1:])
+        reading |= {"size": None, "shape": tuple(model.image_shape_)}
     return loaders.applicable(source, reading) | ({} if layer is None else {"layer": layer})
 
 

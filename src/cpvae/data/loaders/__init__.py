@@ -51,6 +51,7 @@ def load(
     kind: str = "auto",
     size: int | tuple[int, int] | list[int] | None = None,
     layer: str | None = None,
+    shape: tuple[int, int, int] | None = None,
     root: Path | None = None,
 ) -> Dataset:
     """Read a data set by name (see `NAMES`) or by path.
@@ -73,6 +74,8 @@ def load(
         size: pixels a side, or (height, width): the size to which pictures of a folder are resized, or the size of
             pictures that a file holds as rows of pixels, with ``kind="images"``. Other sources refuse it.
         layer: layer of an `.h5ad` to read instead of X. Other sources refuse it.
+        shape: (channels, height, width) of the pictures that a model was fitted on. Pictures of a folder are resized to
+            it, and with ``kind="images"`` rows of as many numbers take it. Others stay as they are.
         root: folder of the named sets, by default `data_root()`. Missing files are downloaded into it.
 
     Returns:
@@ -83,7 +86,8 @@ def load(
     Raises:
         InputError: the data cannot be used; one line says what was given, what was expected and what to do.
     """
-    asked = Asked(labels, kind, tuple(size) if isinstance(size, list) else size, layer)  # type: ignore[arg-type]
+    size = tuple(size) if isinstance(size, list) else size  # type: ignore[assignment]
+    asked = Asked(labels, kind, size, layer, shape)  # type: ignore[arg-type]
     _check_asked(asked)
     if isinstance(source, str) and source in NAMES:
         if labels is not None:

@@ -159,9 +159,11 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
 
 
 def _flat_pictures(x: Any, asked: Asked) -> tuple[int, ...] | None:
-    """The shape of pictures that are kept as rows, where their size is said."""
+    """Give the shape of pictures that are kept as rows, where it is known or their size is asked for."""
     if asked.kind != "images" or asked.sides is None or x.ndim != 2:
         return None
+    if asked.size is None:
+        return asked.shape
     height, width = asked.sides
     channels, rest = divmod(x.shape[1], height * width)
     if rest or not channels:
@@ -174,7 +176,7 @@ def _flat_pictures(x: Any, asked: Asked) -> tuple[int, ...] | None:
 
 def _check_size(size: tuple[int, ...], asked: Asked, path: Path) -> None:
     """Refuse pictures of another size than the one asked for: only those of a folder are resized."""
-    if asked.sides not in (None, size):
+    if asked.size is not None and asked.sides is not None and asked.sides != size:
         height, width = asked.sides
         raise input_error(
             f"{path}: pictures of {size[1]} x {size[0]} pixels; expected {width} x {height}, the size asked for; only "

@@ -78,7 +78,7 @@ def read_images(folder: Path, asked: Asked) -> Opened:
     check_rows(len(paths), folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
     y = _labels(folder, names)
-    plan = _plan(folder, list(_each(folder, paths, lambda path: _read(path, _header))), asked.size)
+    plan = _plan(folder, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides)
     x = _filled(plan, _each(folder, paths, lambda path: _read(path, plan.pixels)))
     return Opened({"all": Split(x, y, np.array(names))}, "images", notes=plan.notes)
 
@@ -250,7 +250,7 @@ class Plan:
         return levels.transpose(2, 0, 1) if self.colour else levels[None]
 
 
-def _plan(where: object, headers: Sequence[Header], asked: int | Size | None) -> Plan:
+def _plan(where: object, headers: Sequence[Header], asked: Size | None) -> Plan:
     """Decide what pictures become; refuse grey levels of 16 bits beside colours, and more than there is memory for."""
     n, notes = len(headers), []
     colours, deep = sum(header.colour for header in headers), sum(header.deep for header in headers)
@@ -271,7 +271,7 @@ def _plan(where: object, headers: Sequence[Header], asked: int | Size | None) ->
         more = sum(header.more for header in headers)
         notes.append(f"{more:,} of {n:,} files hold several pictures, of which the first is read")
     sizes = [header.size for header in headers]
-    size = common_size(sizes) if asked is None else (asked, asked) if isinstance(asked, int) else asked
+    size = common_size(sizes) if asked is None else asked
     others = sum(one != size for one in sizes)
     if others:
         shapes = [one for one in sizes if one != size]

@@ -39,10 +39,13 @@ class Asked:
     kind: str = "auto"
     size: int | tuple[int, int] | None = None
     layer: str | None = None
+    shape: tuple[int, int, int] | None = None
 
     @property
     def sides(self) -> tuple[int, int] | None:
-        """Give the size as height and width, or None."""
+        """Give height and width of pictures, asked for or known, or None."""
+        if self.size is None:
+            return None if self.shape is None else self.shape[1:]
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def as_dict(self) -> dict[str, Any]:
