@@ -27,7 +27,7 @@ from sklearn.neighbors import kneighbors_graph
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from cpvae.fitting.starts.clusterings import torch_threads_kept
+from cpvae.fitting.starts.maps import torch_threads_kept
 
 COMPONENTS = 50
 MOST_LEVELS = 20  # of a column that become columns; the rarest are one

@@ -203,6 +203,19 @@ def test_umap_leaves_pytorch_its_threads():
     assert torch.get_num_threads() == before
 
 
+def test_what_umap_compiles_is_kept_for_the_next_process():
+    """Each function is one of Numba's, and asked its store on disk: another version of UMAP may name it otherwise."""
+    umap_mixture(BLOBS, 4, np.random.RandomState(0))
+    from umap import layouts, umap_
+
+    for function in (
+        umap_.smooth_knn_dist,
+        umap_.compute_membership_strengths,
+        layouts._nb_optimize_layout_euclidean_single_epoch,
+    ):
+        assert function.stats.cache_hits or function.stats.cache_misses, function
+
+
 def test_many_columns_become_principal_components():
     x = np.random.RandomState(0).rand(100, 64).astype(np.float32)
     code = RowCode(latent_dim=7)(task(x, 3))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
-import torch
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
-from cpvae.errors import InputError
+from cpvae.fitting.starts.maps import laid_out
 from cpvae.fitting.starts.task import Points
 
 MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
 MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
 TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
-UMAP_EPOCHS = 200  # what UMAP takes for more than 10,000 rows; for fewer it takes 500, which find the same groups
 NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 
 
@@ -51,16 +47,6 @@ def gaussian_mixture(
     return found
 
 
-@contextmanager
-def torch_threads_kept() -> Iterator[None]:
-    """A block after which PyTorch has the threads it had: Numba, behind UMAP, sets those of OpenMP for both."""
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
     """Fit a mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
 
@@ -74,23 +60,7 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     neighbours = int(np.clip(len(points) // (2 * n_components), 5, NEIGHBOURS))
     if len(points) <= NEIGHBOURS:
         return gaussian_mixture(points, n_components, random)
-    with warnings.catch_warnings(), torch_threads_kept():
-        # That one of its kinds needs TensorFlow; that a given seed leaves it one thread; that a graph has parts.
-        warnings.simplefilter("ignore")
-        try:
-            from umap import UMAP
-        except ImportError as error:
-            raise InputError(
-                "init='umap' needs the package umap-learn: pip install 'cpvae[umap]', or init='autoencoder'"
-            ) from error
-        layout = UMAP(
-            n_neighbors=neighbours,
-            n_components=min(10, points.shape[1]),
-            min_dist=0.0,
-            n_epochs=UMAP_EPOCHS,
-            random_state=random.randint(2**31 - 1),
-            n_jobs=1,
-        ).fit_transform(points)
+    layout = laid_out(points, neighbours, min(10, points.shape[1]), random)
     categories = gaussian_mixture(layout, n_components, random)(layout)
     nearest = KNeighborsClassifier(5).fit(points, categories)
 
