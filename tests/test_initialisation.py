@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.datasets import load_digits, make_blobs, make_moons
 
 from cpvae import CPVAE, InputError, load
@@ -16,7 +17,7 @@ from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
 from cpvae.fitting import loop
 from cpvae.fitting.loop import train
-from cpvae.fitting.starts import codes, start
+from cpvae.fitting.starts import codes, maps, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
 from cpvae.fitting.starts.start import STARTS, choose
@@ -146,13 +147,14 @@ def test_a_component_of_few_rows_has_fewer_neighbours(n, k, neighbours, monkeypa
     asked = []
 
     class Told(umap.UMAP):
-        def fit_transform(self, points):
+        def fit(self, points):
             asked.append(self.n_neighbors)
-            return points
+            self.embedding_, self.graph_ = points, sparse.identity(len(points), format="csr")
+            return self
 
     monkeypatch.setattr(umap, "UMAP", Told)
     umap_mixture(np.random.RandomState(0).normal(size=(n, 6)), k, np.random.RandomState(0))
-    assert asked == [neighbours]
+    assert asked == 3 * [neighbours]
 
 
 def test_a_code_takes_as_many_steps_whatever_the_rows_but_no_more_than_120_epochs():
@@ -201,6 +203,32 @@ def test_umap_leaves_pytorch_its_threads():
     before = torch.get_num_threads()
     umap_mixture(BLOBS, 4, np.random.RandomState(0))
     assert torch.get_num_threads() == before
+
+
+def test_groups_that_cut_the_graph_best_go_before_those_that_a_mixture_finds_likely(monkeypatch):
+    """On digits each single mixture is right for six to nine of them."""
+    digits = load_digits()
+    seen = []
+
+    def kept(self, categories):
+        seen.append((modularity(self, categories), accuracy_hungarian(digits.target[:600], categories)))
+        return seen[-1][0]
+
+    modularity = maps.Map.modularity
+    monkeypatch.setattr(maps.Map, "modularity", kept)
+    points = digits.data[:600]
+    found = umap_mixture(points, 10, np.random.RandomState(0))(points)
+    assert len(seen) == 3 * 20
+    assert accuracy_hungarian(digits.target[:600], found) == max(seen)[1] > np.mean([right for _, right in seen])
+
+
+def test_modularity_is_that_of_newman_and_girvan():
+    """Two triangles with an edge between them: 6 of 7 edges within, and half of all ends in each."""
+    edges = np.array([(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)])
+    graph = sparse.csr_matrix((np.ones(7), edges.T), shape=(6, 6))
+    one = maps.Map(np.zeros((6, 2)), graph + graph.T)
+    assert one.modularity(np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(6 / 7 - 1 / 2)
+    assert one.modularity(np.zeros(6, dtype=int)) == pytest.approx(0)
 
 
 def test_what_umap_compiles_is_kept_for_the_next_process():

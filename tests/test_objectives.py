@@ -85,6 +85,19 @@ def test_consistency_adds_the_divergence_from_copies(model: VAE, batch: Batch) -
     assert (expected > 0).all()
 
 
+def test_a_start_is_an_observer_of_categories_whom_l_does_not_hear(model: VAE, batch: Batch) -> None:
+    """log p(start | c) is `start_weight` for the same category, and constant otherwise."""
+    copies = Copies(Reversed(), drawn=False)
+    for forgotten, heard in (
+        (Bound(), Bound(start_weight=6.0)),
+        (Consistent(copies=copies, weight=20.0), Consistent(copies=copies, weight=20.0, start_weight=6.0)),
+    ):
+        (loss, terms), (with_start, same) = (value(one, model, batch) for one in (forgotten, heard))
+        torch.testing.assert_close(loss - with_start, 6.0 * model.encode(batch.y).logits.exp()[range(5), batch.c])
+        torch.testing.assert_close(same, terms)
+        torch.testing.assert_close(value(heard, model, batch._replace(c=None))[0], loss)
+
+
 def test_copies_are_drawn_where_the_model_sees_black_and_white() -> None:
     grey = torch.full((4, 6), 0.5)
     drawn = Copies(Same())(Bernoulli(6), grey)

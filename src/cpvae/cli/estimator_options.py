@@ -97,6 +97,10 @@ OPTIONS: dict[str, Any] = {
     "consistency": Annotated[
         float | None, Option(help="Weight of the term that makes copies agree, beside the bound.", show_default="20")
     ],
+    "start_weight": Annotated[
+        float | None,
+        Option(help="What the category that the start gave a row counts for to the end, in nats.", show_default="6"),
+    ],
     "network": Annotated[
         str | None, Option(help="Kind of network: dense, or conv (convolutions, for images).", show_default="dense")
     ],

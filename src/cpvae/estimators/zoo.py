@@ -72,6 +72,9 @@ class CPVAE(Clusterer):
             random agree most easily if there is only one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, if there are copies; with 0 only the start
             uses the copies.
+        start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
+            end of the fit. A row leaves its category where its values say more than that. With 0 the start is forgotten
+            as soon as the bound decides.
         n_init: number of fits; the one with the best validation bound is kept.
         preset: "fast" or "paper": settings of the training (`cpvae.fitting.presets`). Each of the next five arguments
             replaces a value of the preset.
@@ -119,6 +122,7 @@ class CPVAE(Clusterer):
     init: str = argument(among(("auto", *STARTS)), default="auto")
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
     consistency: float = argument(within(0.0, 1e6, True, True), default=20.0)
+    start_weight: float = argument(within(0.0, 1e6, True, True), default=6.0)
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
         return recipes.cpvae(
@@ -145,10 +149,10 @@ class CPVAE(Clusterer):
         return Relaxed(schedule) if name == "relaxed" else StraightThrough(schedule)
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
-        augment, bound = self._augment(), super()._objective(beta, total_steps)
+        augment, parts = self._augment(), (self._expectation(total_steps), beta)
         if augment is None or not self._consistent():
-            return bound
-        return Consistent(bound.expectation, bound.beta, copies=Copies(augment), weight=self.consistency)
+            return Bound(*parts, start_weight=self.start_weight)
+        return Consistent(*parts, start_weight=self.start_weight, copies=Copies(augment), weight=self.consistency)
 
     def _start(self) -> Start:
         if self.init == "spectrum" and self.signal_shape_ is None:

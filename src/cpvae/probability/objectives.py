@@ -86,16 +86,28 @@ class Bound:
         expectation: how c is summed or drawn.
         beta: the weight of both KL terms.
         estimate: gives the terms of L; called as `cpvae.probability.bounds.elbo`.
+        start_weight: log-odds, nats, by which the category that a start gave a row goes before another one. The start
+            is taken for an observer of categories who errs in some rows, and log p(start | c) joins the loss, in its
+            expectation over q(c | x). Rows leave the start where they themselves say more than that. L stays as it is.
         chosen: whether the weights kept are those of the best bound of the validation rows, or the last ones.
     """
 
     expectation: Expectation = field(default_factory=Exact)
     beta: Weight = full
     estimate: Callable[[VAE, Tensor, Expectation, Tensor, Joint], Terms] = elbo
+    start_weight: float = 0.0
     chosen: ClassVar[bool] = True
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
-        return self.loss(model, batch.y, step, model.encode(batch.y))
+        q = model.encode(batch.y)
+        loss, terms = self.loss(model, batch.y, step, q)
+        return loss - self.observed(q, batch.c), terms
+
+    def observed(self, q: Joint, c: Tensor | None) -> Tensor | float:
+        """Compute E_q log p(start | c) of each row ``(B,)``, up to a constant; 0 without a start."""
+        if c is None or not self.start_weight:
+            return 0.0
+        return self.start_weight * q.logits.exp().gather(-1, c.unsqueeze(-1))[:, 0]
 
     def loss(self, model: VAE, y: Tensor, step: Tensor, q: Joint) -> tuple[Tensor, Terms]:
         """Compute the loss of each row ``(B,)`` with the posterior `q`, and the terms of L."""
@@ -128,7 +140,7 @@ class Consistent(Bound):
         copies = model.encode(self.copies(model.likelihood, batch.x))
         q = model.encode(batch.y)
         loss, terms = self.loss(model, batch.y, step, q)
-        return loss + self.weight * inconsistency(q, copies), terms
+        return loss - self.observed(q, batch.c) + self.weight * inconsistency(q, copies), terms
 
     @property
     def held(self) -> Assigned:

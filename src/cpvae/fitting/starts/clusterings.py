@@ -17,6 +17,8 @@ MANY = 20  # components beyond which a mixture would leave some empty, and k-mea
 MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
 TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
+ROWS_MAPPED = 6_000  # on all maps together, but for the first
+MOST_MAPS = 3
 NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 
 
@@ -24,34 +26,44 @@ Clustering = Callable[[Points, int, np.random.RandomState], Callable[[Points], n
 """From points ``(m, d)``, a number of components and a random state to a function that gives points a category."""
 
 
-def k_means(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
-    """Run scikit-learn's k-means, the best of some restarts by its inertia: more of them for fewer points."""
-    n_init = int(np.clip(100_000 // len(points), 2, 20))
-    found: Callable[[Points], np.ndarray] = KMeans(n_components, n_init=n_init, random_state=random).fit(points).predict
+def _restarts(points: Points) -> int:
+    """Count how often a clustering begins anew: more often for fewer points."""
+    return int(np.clip(100_000 // len(points), 2, 20))
+
+
+def k_means(
+    points: Points, n_components: int, random: np.random.RandomState, n_init: int | None = None
+) -> Callable[[Points], np.ndarray]:
+    """Run scikit-learn's k-means, the best of `n_init` by its inertia."""
+    means = KMeans(n_components, n_init=n_init or _restarts(points), random_state=random)
+    found: Callable[[Points], np.ndarray] = means.fit(points).predict
     return found
 
 
 def gaussian_mixture(
-    points: Points, n_components: int, random: np.random.RandomState
+    points: Points, n_components: int, random: np.random.RandomState, n_init: int | None = None
 ) -> Callable[[Points], np.ndarray]:
-    """Fit scikit-learn's mixture of Gaussians with full covariances, the best of some restarts by its likelihood.
+    """Fit scikit-learn's mixture of Gaussians with full covariances, the best of `n_init` by its likelihood.
 
     With few points for its parameters, or many components, k-means.
     """
     if n_components > MANY or len(points) < 5 * n_components * points.shape[1]:
-        return k_means(points, n_components, random)
+        return k_means(points, n_components, random, n_init)
     spread = max(float(np.var(points, axis=0).mean()), TINY)
-    n_init = int(np.clip(100_000 // len(points), 2, 20))
+    n_init = n_init or _restarts(points)
     mixture = GaussianMixture(n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random)
     found: Callable[[Points], np.ndarray] = mixture.fit(points).predict
     return found
 
 
 def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
-    """Fit a mixture of Gaussians on points laid out by UMAP (McInnes, Healy and Melville, 2018).
+    """Fit mixtures of Gaussians on points laid out by UMAP, and take the groups that cut the graph of neighbours best.
 
     UMAP draws rows together that a chain of neighbours joins, whatever shape they form; with the code of an autoencoder
-    that is N2D (McConville et al., 2021). Other points get the category of most of their neighbours.
+    that is N2D (McConville et al., 2021). A map, and where a mixture begins, are drawn at random, and few rows fall
+    into other groups each time. So several maps are made of few rows, with several mixtures on each. The likelihood of
+    a mixture says how round its groups are on a map; their modularity says how well they part the neighbours.
+    Other points get the category of most of their neighbours.
 
     Raises:
         InputError: umap-learn is not installed.
@@ -60,8 +72,14 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     neighbours = int(np.clip(len(points) // (2 * n_components), 5, NEIGHBOURS))
     if len(points) <= NEIGHBOURS:
         return gaussian_mixture(points, n_components, random)
-    layout = laid_out(points, neighbours, min(10, points.shape[1]), random)
-    categories = gaussian_mixture(layout, n_components, random)(layout)
+    n_maps = int(np.clip(ROWS_MAPPED // len(points), 1, MOST_MAPS))
+    best, categories = -np.inf, np.zeros(len(points), dtype=np.int64)
+    for one in laid_out(points, neighbours, min(10, points.shape[1]), random, n_maps):
+        for _ in range(_restarts(points)):
+            found = gaussian_mixture(one.layout, n_components, random, n_init=1)(one.layout)
+            value = one.modularity(found)
+            if value > best:
+                best, categories = value, found
     nearest = KNeighborsClassifier(5).fit(points, categories)
 
     def predict(others: Points) -> np.ndarray:
