@@ -97,7 +97,7 @@ def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
         ({"components": [2, 999]}, "400 rows to fit for 999 components"),
         ({"n_seeds": 0}, "n_seeds=0"),
         ({"held_out_fraction": 1.5}, "held_out_fraction=1.5: expected a number between 0 and 1"),
-        ({"X_held_out": BLOBS[:1]}, "1 held-out rows: expected 2 or more"),
+        ({"X_held_out": BLOBS[:1]}, "1 held-out row: expected 2 or more"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_fitted(arguments, said, tmp_path):

@@ -674,7 +674,7 @@ def test_fitting_again_forgets_the_schema():
         (mixed(20), {"schema": {"incomes": "numeric"}}, "that is not there; did you mean 'income'?"),
         (np.zeros((5, 2, 2)), {"likelihood": "columns"}, "an array of shape (5, 1, 2, 2): expected a table"),
         (np.full((5, 2, 2), np.nan), {}, "a missing cell in column 0, row 0 (counted from 0), of images"),
-        (mixed(1), {}, "a table of 1 rows (n_samples=1) and 10 columns: expected at least 2 rows"),
+        (mixed(1), {}, "a table of 1 row (n_samples=1) and 10 columns: expected at least 2 rows"),
     ],
 )
 def test_refused_in_python(rows, params, message, tmp_path):

@@ -126,7 +126,7 @@ def test_packed(suffix, pack, kind, tmp_path):
         ),
         ("a\tb\ta\n1\t2\t3\n4\t5\t6\n", "2 columns are called 'a'; expected different names"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "it holds characters that no text has"),
-        (b"\xff\xfea\x00", "0 rows; at least 2 are needed"),
+        (b"\xff\xfea\x00", "0 rows; at least 1 is needed"),
         ("\n \n", "an empty file; expected a header and rows of numbers"),
     ],
 )

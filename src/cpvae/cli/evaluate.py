@@ -18,7 +18,7 @@ def evaluate(
         int | None, typer.Option(help="Also estimate log p(x) with this number of samples (papers: 5000).", min=1)
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(help="Use only this number of rows, drawn with a fixed seed.", min=2)
+        int | None, typer.Option(help="Use only this number of rows, drawn with a fixed seed.", min=1)
     ] = None,
     labels: Labels = None,
     layer: Layer = None,

@@ -41,7 +41,9 @@ def two_columns(values: dict[str, Any]) -> str:
 
 
 def show(value: Any) -> str:
-    """Write a float with four decimals, and other values unchanged."""
+    """Write a float with four decimals, - where there is no value, and other values unchanged."""
+    if value is None:
+        return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

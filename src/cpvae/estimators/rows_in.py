@@ -253,7 +253,8 @@ def _refuse_small(frame: pd.DataFrame, least: int) -> None:
     """Refuse a table of too few rows, or without columns."""
     if len(frame) < least or not frame.shape[1]:
         raise InputError(
-            f"a table of {len(frame)} rows (n_samples={len(frame)}) and {frame.shape[1]} columns: expected at "
+            f"a table of {len(frame)} row{'s' * (len(frame) != 1)} (n_samples={len(frame)}) and {frame.shape[1]} "
+            "columns: expected at "
             f"least {least} row{'s' * (least > 1)} and 1 column"
         )
 

@@ -302,9 +302,13 @@ def information_c(q_c: np.ndarray) -> float:
     return max(0.0, float(shannon(q_c.mean(0, dtype=np.float64)) - shannon(q_c, axis=1).mean(dtype=np.float64)))
 
 
-def standard_error(values: np.ndarray) -> float:
-    """Compute the standard error of the mean of independent values ``(n,)``."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+def standard_error(values: np.ndarray) -> float | None:
+    """Compute the standard error of the mean of independent values ``(n,)``; None for a single value, which has none.
+
+    >>> standard_error(np.array([1.0, 3.0])), standard_error(np.array([1.0]))
+    (1.0, None)
+    """
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not in use

@@ -21,7 +21,16 @@ from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.choice import Choice, choose_components
 from cpvae.study.evaluation import choose_split
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, reading_of, rows_of, suited, tell_notes
+from cpvae.study.inputs import (
+    check_enough,
+    choose_split_for_fit,
+    estimator_for,
+    load_data,
+    reading_of,
+    rows_of,
+    suited,
+    tell_notes,
+)
 from cpvae.study.places import data_of
 from cpvae.study.report.page import write_report
 
@@ -41,6 +50,7 @@ def choose_number(
     say: Callable[[str], None] = lambda text: None,
 ) -> Choice:
     """`choose_components` on the training rows of a data set, judged by validation rows where there are any."""
+    check_enough(data)
     estimator = estimator_for(data, model_name, {"random_state": 0, **params})
     if not clusters(estimator):
         raise InputError(f"a {model_name!r} model has no components to choose; use --model cpvae, mog or vamp")
@@ -115,8 +125,8 @@ def cluster_rows(
     named = {f"{name}_" * (name in own) or name: cells for name, cells in names.items()}
     frame = pd.DataFrame({"row": own.pop("row"), **named, **own})
     write_atomic(out, frame.to_csv(index=False))
-    counts = np.bincount(categories, minlength=model.n_components_)
-    return {f"category {k}": f"{counts[k]} rows ({counts[k] / len(proba):.1%})" for k in np.flatnonzero(counts)}
+    counts = np.bincount(categories, minlength=model.n_components_).tolist()
+    return {f"category {k}": f"{n} row{'s' * (n != 1)} ({n / len(proba):.1%})" for k, n in enumerate(counts) if n}
 
 
 def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def choose_components(
     if numbers[-1] > n_rows:
         raise InputError(f"{n_rows} rows to fit for {numbers[-1]} components; give more rows, or try smaller numbers")
     if n_held_out < 2:
-        raise InputError(f"{n_held_out} held-out rows: expected 2 or more; give more rows")
+        raise InputError(f"{n_held_out} held-out row{'s' * (n_held_out != 1)}: expected 2 or more; give more rows")
     schema = schema_of(estimator, [rows, held])
     if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
         estimator = clone(estimator).set_params(schema=schema.as_given())

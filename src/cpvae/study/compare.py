@@ -42,7 +42,7 @@ from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_row
 from cpvae.study.evaluation import choose_split, evaluate_model, some_rows
 from cpvae.study.fits import fit_run
 from cpvae.study.held_out import schema_of, with_held_out
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, load_data, rows_of, tell_notes
+from cpvae.study.inputs import check_enough, choose_split_for_fit, estimator_for, load_data, rows_of, tell_notes
 from cpvae.study.judge import Judge, judge_for
 from cpvae.study.judging import judge_model
 from cpvae.study.quality import NEIGHBOURS
@@ -187,6 +187,7 @@ def compare_models(
     entries = entries_of(models, components, seeds)
     check_options(entries, params)
     given = load_data(source, labels, progress, reading)
+    check_enough(given)
     tell_notes(given, progress)
     data = _data_to_judge_by(given, protocol.split)
     split, fitted = choose_split(data, protocol.split), choose_split_for_fit(data)
@@ -276,7 +277,10 @@ def _judge(data: Dataset, split: str, schema: Schema | None, out: Path, progress
         progress(f"labels name a single class: {left_out}")
         return None
     if len(judged.x) <= NEIGHBOURS:
-        progress(f"{len(judged.x)} rows to judge by, where more than {NEIGHBOURS} are needed: {left_out}")
+        progress(
+            f"{len(judged.x)} row{'s' * (len(judged.x) != 1)} to judge by, where more than {NEIGHBOURS} are needed: "
+            f"{left_out}"
+        )
         return None
     path = out / "judge"
     progress("a judge of generated rows learns from the labelled training rows, once; the models never see it")

@@ -208,7 +208,7 @@ def other_rows(
     if record is None or len(negative) < 2:
         return None
     gap = float(negative.mean(dtype=np.float64)) - float(record["valid_negative_elbo"])
-    if gap <= max(0.1 * scale, 4 * standard_error(negative)):
+    if gap <= max(0.1 * scale, 4 * (standard_error(negative) or 0.0)):
         return None
     return Finding(
         "These rows are unlike those the model was fitted on",

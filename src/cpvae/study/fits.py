@@ -21,7 +21,7 @@ from cpvae.fitting.limits import stop_after
 from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
-from cpvae.study.inputs import choose_split_for_fit, estimator_for, rows_of, tell_notes
+from cpvae.study.inputs import check_enough, choose_split_for_fit, estimator_for, rows_of, tell_notes
 from cpvae.study.places import where
 
 SAMPLES_A_CATEGORY = 12
@@ -67,6 +67,7 @@ def fit_run(
         InputError: as `cpvae.estimators.running.fit`.
         cpvae.fitting.limits.OutOfTime: the fit took longer than `max_minutes`, and keeps what it has.
     """
+    check_enough(data)
     defaults: dict[str, Any] = {"random_state": 0}
     if resume:
         began = runs.read_config(out)

@@ -71,7 +71,8 @@ def _bound(figures: dict[str, Any], learned: bool) -> str:
     rows = f"{figures['n']:,} rows of the split {figures['split']!r}"
     if learned:
         rows = f"{figures['n']:,} rows that the fit learned from"
-    return (
-        f"Measured on {rows}: negative bound {figures['negative_elbo']:.2f} ± {figures['negative_elbo_se']:.2f} nats a "
-        "row."
-    )
+    if figures["n"] == 1:
+        rows = rows.replace("rows", "row", 1)
+    error = figures["negative_elbo_se"]
+    spread = "" if error is None else f" ± {error:.2f}"
+    return f"Measured on {rows}: negative bound {figures['negative_elbo']:.2f}{spread} nats a row."

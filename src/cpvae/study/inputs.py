@@ -179,6 +179,17 @@ def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixtu
     return estimator
 
 
+def check_enough(data: Dataset) -> None:
+    """Refuse data from which nothing can be learned.
+
+    Raises:
+        InputError: the rows to fit are fewer than two.
+    """
+    n = len(data.splits[choose_split_for_fit(data)].x)
+    if n < 2:
+        raise InputError(f"{data.name}: {n} row; at least 2 are needed for a fit; give more rows")
+
+
 def choose_split_for_fit(data: Dataset) -> str:
     """ "train" where there is one; a file without splits is used whole."""
     return "train" if "train" in data.splits else choose_split(data, None)

@@ -81,6 +81,8 @@ def shares(weights: np.ndarray, used: int) -> str:
     'they hold 50 %, 30 % and 20 % of the rows'
     """
     largest = [percent(share) for share in np.sort(weights)[::-1][:used]]
+    if len(largest) == 1:
+        return f"it holds {largest[0]} of the rows"
     if len(largest) <= LISTED:
         return f"they hold {listed(largest)} of the rows"
     return f"the largest hold {', '.join(largest[: LISTED - 2])}, … of the rows, the smallest {largest[-1]}"

@@ -104,9 +104,9 @@ def refuse_odd(paths: Sequence[Path], folder: Path, what: str) -> None:
 
 
 def check_rows(n: int, where: object) -> None:
-    """At least two rows, or `InputError`."""
-    if n < 2:
-        raise input_error(f"{where}: {n} row{'s' * (n != 1)}; at least 2 are needed; give more rows")
+    """Refuse data without rows. One row is enough for a fitted model; a fit asks for more by itself."""
+    if not n:
+        raise input_error(f"{where}: 0 rows; at least 1 is needed, and 2 for a fit; give rows")
 
 
 def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
@@ -123,7 +123,7 @@ def check_x(x: Any, where: object, names: Sequence[str] | None = None) -> Any:
         comes as `cpvae.data.sparse.SparseRows`.
 
     Raises:
-        InputError: another number of dimensions, fewer than two rows, no features, a dtype that is not a number, an
+        InputError: another number of dimensions, no rows, no features, a dtype that is not a number, an
             infinity, an absolute value above 1e30, NaN in a table that has names or in images.
     """
     if not isinstance(x, np.ndarray):
