@@ -221,7 +221,7 @@ def test_without_labels_nothing_is_judged(place):
     assert comparison["judge_accuracy"] is None
     assert not (JUDGED | {"accuracy"}) & set(comparison["rows"][0]["cells"])
     for name in (TABLE, PAGE):
-        table = Path("c", name).read_text().partition("Mean over seeds")[0]
+        table = Path("c", name).read_text().partition("Each number is the mean")[0]
         assert not [column.title for column in COLUMNS if column.key in JUDGED | {"accuracy"} and column.title in table]
 
 
