@@ -300,6 +300,32 @@ def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
     assert not (place / "my run" / runs.CHECKPOINT).exists()
 
 
+def test_a_stop_in_the_start_of_a_fit_leaves_a_model_and_says_how_to_go_on(place, monkeypatch):
+    def stopped(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    fit = ("fit", "t.csv", "--out", "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("cpvae.fitting.starts.clusterings.ellipses", stopped)
+        answer = call(*fit, "-k", "3", *SMALL)
+    assert (answer.code, answer.out) == (130, "")
+    assert (
+        "stopped in the start of the fit, which --resume begins anew. To go on: cpvae fit t.csv --out run --resume\n"
+        "Until then quick categories, trained for a moment, can be used: cpvae report run\n"
+    ) in answer.err
+    for words in (
+        ("cluster", "run", "t.csv", "--out", "l.csv"),
+        ("sample", "run", "--out", "s.csv"),
+        ("report", "run"),
+    ):
+        assert "it was stopped before its first epoch had ended, and has quick categories" in done(*words).err
+    assert len(pd.read_csv("l.csv")) == 30
+    assert "it was stopped before its first epoch had ended" in Path("run", "report.html").read_text()
+    done(*fit, "--resume", "--epochs", "2", "--quiet")
+    assert load("run").n_iter_ == 2
+
+
 @pytest.mark.filterwarnings("default::cpvae.FitWarning")
 def test_control_c_after_training_loses_neither_the_fit_nor_its_warnings(place, monkeypatch):
     def stop(*arguments: object, **options: object) -> None:

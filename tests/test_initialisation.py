@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -15,13 +17,15 @@ from sklearn.datasets import load_digits, make_blobs, make_moons
 from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
+from cpvae.data.schema import Schema
 from cpvae.fitting import loop
+from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
 from cpvae.fitting.starts import codes, maps, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
 from cpvae.fitting.starts.start import STARTS, choose
-from cpvae.fitting.starts.task import Task
+from cpvae.fitting.starts.task import CutShort, Task
 from cpvae.probability.likelihoods.choice import make
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.study.findings import findings
@@ -56,6 +60,43 @@ def test_what_is_found_on_some_rows_is_said_of_all(clustering):
 def test_one_component_needs_no_start(name):
     assert STARTS[name](task(BLOBS, 1)) is None
     assert STARTS[name].epochs(task(BLOBS, 1)) == 0
+
+
+# -- starts that are stopped ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in STARTS if name not in ("random", "spectrum")])
+def test_a_start_asked_to_stop_gives_quick_categories_of_some_rows(name, monkeypatch):
+    monkeypatch.setattr(start, "FEW_ROWS", 400)
+    asked = task(BLOBS, 4)
+    asked.stop.ask()
+    with pytest.raises(CutShort) as cut:
+        STARTS[name](asked)
+    assert accuracy_hungarian(GROUPS[cut.value.index], cut.value.categories.numpy()) == 1.0
+    assert len(set(cut.value.index)) == 400
+
+
+def test_a_table_whose_start_is_asked_to_stop_has_quick_categories_too():
+    frame = pd.DataFrame(BLOBS).assign(side=np.array(["left", "right"])[GROUPS % 2]).rename(columns=str)
+    schema = Schema.infer(frame)
+    rows = Rows(schema.encode(frame))
+    asked = Task(rows, rows, make("columns", rows, Form((6,), schema=schema)), 4, seed=0)
+    asked.stop.ask()
+    with pytest.raises(CutShort) as cut:
+        STARTS["rows"](asked)
+    assert accuracy_hungarian(GROUPS[cut.value.index], cut.value.categories.numpy()) == 1.0
+
+
+def test_a_stop_ends_a_clustering_at_once_and_a_second_one_everything():
+    def clustering(points, n_components, random):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    with stop_requests() as stop:
+        with pytest.raises(CutShort):
+            start.ClusteredStart(RowCode(), clustering)(task(BLOBS, 4, stop=stop))
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def gaits(n: int) -> tuple[np.ndarray, np.ndarray]:

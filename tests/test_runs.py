@@ -19,12 +19,13 @@ from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
 from cpvae.data.split import fingerprint, split
-from cpvae.fitting import loop
+from cpvae.fitting import loop, restarts
 from cpvae.fitting.limits import OutOfTime, stop_after
 from cpvae.fitting.presets import default_epochs
-from cpvae.fitting.records import EpochRecord
+from cpvae.fitting.records import EpochRecord, Interrupted
 from cpvae.fitting.restarts import Restart
 from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts import codes
 from cpvae.fitting.starts.codes import AutoencoderCode
 from cpvae.fitting.starts.start import RandomStart
 from cpvae.fitting.starts.task import Task
@@ -310,14 +311,82 @@ def test_a_limit_of_time_holds_in_a_job_that_ignores_ctrl_c():
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("phase", ["finding a start", "clustering"])
-def test_a_fit_stopped_in_its_start_leaves_nothing(tmp_path, phase):
-    images = np.random.RandomState(0).rand(60, 1, 8, 8)
-    model = CPVAE(2, max_epochs=2, latent_dim=2, hidden=(8,), init="autoencoder")
+IMAGES = np.concatenate([np.random.RandomState(i).rand(60, 1, 8, 8) * np.eye(2)[i].repeat(4) for i in range(2)])
+STARTED = {"latent_dim": 2, "hidden": (8,), "init": "autoencoder", "max_epochs": 2, "random_state": 0}
+
+
+def shorten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(codes, "LEAST_STEPS", 4)
+    patch.setattr(restarts, "BRIEF_STEPS", 60)
+
+
+@pytest.fixture
+def _short_start(monkeypatch):
+    shorten(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A model whose fit was not stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten(patch)
+        return CPVAE(2, **STARTED).fit(IMAGES)
+
+
+@pytest.mark.usefixtures("_short_start")
+@pytest.mark.parametrize(
+    ("phase", "epoch"), [("finding a start", 0), ("finding a start", 2), ("clustering", 0), ("fitting", 0)]
+)
+def test_a_fit_stopped_in_its_start_leaves_a_model_and_goes_on_to_the_same_end(tmp_path, whole, phase, epoch):
+    folder, model = tmp_path / "run", CPVAE(2, **STARTED)
     with pytest.raises(KeyboardInterrupt):
-        model.fit(images, out=tmp_path / "new" / "run", reporter=StopAt(0 if phase == "clustering" else 2, phase))
+        model.fit(IMAGES, out=folder, reporter=StopAt(epoch, phase, signal.SIGTERM))
+    assert (model.stopped_, model.n_iter_) == ("interrupted", 0)
+    assert (folder / "checkpoint.safetensors").exists() == (phase == "fitting")
+    assert json.loads((folder / "config.json").read_text())["status"] == "unfinished"
+    with pytest.warns(
+        FitWarning, match=r"not finished: it was stopped before its first epoch had ended, .*resume=True"
+    ):
+        same = load(folder)
+    np.testing.assert_array_equal(same.predict(IMAGES), model.predict(IMAGES))
+    assert np.bincount(model.predict(IMAGES), minlength=2).tolist() == [60, 60]
+    assert same.sample(3)[0].shape == (3, 1, 8, 8)
+    again = CPVAE(2, **STARTED).fit(IMAGES, out=folder, resume=True)
+    assert (again.stopped_, again.n_iter_) == ("max_epochs", 2)
+    np.testing.assert_array_equal(load(folder).predict_proba(IMAGES), whole.predict_proba(IMAGES))
+
+
+@pytest.mark.usefixtures("_short_start")
+def test_a_fit_stopped_in_its_start_may_go_on_with_another_number_of_epochs(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        CPVAE(2, **STARTED).fit(IMAGES, out=tmp_path, reporter=StopAt(0, "clustering"))
+    with pytest.warns(FitWarning, match="began with 2 epochs and now has 3"):
+        assert CPVAE(2, **{**STARTED, "max_epochs": 3}).fit(IMAGES, out=tmp_path, resume=True).n_iter_ == 3
+
+
+def test_what_a_model_learned_before_is_not_left_for_a_fit_that_has_nothing(tmp_path, monkeypatch):
+    model = CPVAE(2, max_epochs=6, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, reporter=StopAt(4))
+    monkeypatch.setattr(Restart, "run", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X + 1, out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
-    assert not hasattr(model, "model_")
+
+
+@pytest.mark.usefixtures("_short_start")
+def test_restarts_whose_processes_are_ended_in_their_starts_leave_a_model(monkeypatch):
+    def ended(*arguments):
+        raise Interrupted
+
+    monkeypatch.setattr(restarts, "_side_by_side", ended)
+    monkeypatch.setattr(restarts, "at_a_time", lambda *arguments: 2)
+    monkeypatch.setattr(restarts, "WORTH", 0)
+    model = CPVAE(2, n_init=2, **STARTED)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(IMAGES)
+    assert (model.stopped_, model.n_iter_) == ("interrupted", 0)
+    assert np.bincount(model.predict(IMAGES), minlength=2).tolist() == [60, 60]
 
 
 @pytest.mark.parametrize(("asked", "trained"), [(8, 8), (5, 5), (2, 4)])

@@ -61,9 +61,13 @@ def fit(
         run = fit_run(found, data, labels, model, params, out, resume, quiet, say, max_minutes=max_minutes)
     except KeyboardInterrupt as error:
         if runs.begun(out):
-            say(f"stopped; the state is saved. To go on: {runs.command(data, labels, out)}")
+            stopped, kept = "stopped; the state is saved", "the weights so far can be used"
+            if runs.starts_anew(out):
+                stopped = "stopped in the start of the fit, which --resume begins anew"
+                kept = "quick categories, trained for a moment, can be used"
+            say(f"{stopped}. To go on: {runs.command(data, labels, out)}")
             if (out / runs.MODEL).exists():
-                say(f"Until then the weights so far can be used: {shlex.join(['cpvae', 'report', str(out)])}")
+                say(f"Until then {kept}: {shlex.join(['cpvae', 'report', str(out)])}")
         else:
             say("stopped before anything was trained; nothing was written")
         enough = isinstance(error, OutOfTime) and (out / runs.MODEL).exists()

@@ -232,8 +232,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Raises:
             InputError: arguments or rows cannot be used (a ValueError).
-            KeyboardInterrupt: Ctrl-C or SIGTERM stopped the fit. If an epoch had ended, the estimator has the best
-                weights so far, and ``stopped_`` is "interrupted".
+            KeyboardInterrupt: Ctrl-C or SIGTERM stopped the fit. The estimator has the best weights so far, and
+                ``stopped_`` is "interrupted". If no epoch had ended, ``n_iter_`` is 0 and the weights are those of a
+                short training from quick categories. A second Ctrl-C ends at once.
         """
         if out is None:
             learning.fit(self, X, X_valid, reporter)

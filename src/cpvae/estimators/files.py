@@ -121,6 +121,8 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
         _restore(estimator, tensors, meta["fitted"])
     if advice or estimator.stopped_ == INTERRUPTED:
         kept = f"its weights so far, of epoch {estimator.best_epoch_} of the {estimator.n_iter_} trained"
+        if not estimator.n_iter_:
+            kept = "it was stopped before its first epoch had ended, and has quick categories, trained for a moment"
         told = f"{path} holds a fit that has not finished: {kept}"
         warnings.warn(f"{told}; {advice}" if advice else told, FitWarning, stacklevel=3)
     return estimator

@@ -75,7 +75,7 @@ def fit(estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, reporte
 
     Raises:
         InputError: arguments or rows that cannot be used.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far, if an epoch had ended.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
     """
     train(estimator, prepare(estimator, X, X_valid), reporter)
 
@@ -185,7 +185,7 @@ def train(
         resume: go on from checkpoints that are there.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM. If an epoch had ended, the estimator has the best weights so far.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
     for line in [*estimator._taken_for(), *estimator._seen(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:

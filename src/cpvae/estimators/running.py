@@ -49,7 +49,8 @@ def fit(
     Raises:
         InputError: arguments or rows that cannot be used; a folder with another run.
         KeyboardInterrupt: Ctrl-C or SIGTERM. The state was saved, and so was the model with the best weights so far,
-            marked as unfinished; or, if nothing was trained yet, nothing is left behind.
+            marked as unfinished. A fit that is stopped in its start saves a model of quick categories and no state: it
+            finds its start anew. A second Ctrl-C ends at once.
     """
     estimator.check_params()
     with ExitStack() as lock:
@@ -64,11 +65,12 @@ def fit(
             return
         if found["params"] != asked["params"]:
             world().first(lambda: _plan_anew(folder, found["params"], asked["params"]))
+        before = vars(estimator).get("model_")
         try:
             learning.train(estimator, prepared, reporter, folder, resume)
         except KeyboardInterrupt:
             if world().is_main:
-                _stop(estimator, folder)
+                _stop(estimator, folder, learned=vars(estimator).get("model_") is not before)
             raise
         except Exception:
             if world().is_main:
@@ -89,9 +91,9 @@ def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> No
     )
 
 
-def _stop(estimator: DeepMixture, folder: Path) -> None:
-    """Leave the best weights so far of a fit that was stopped, marked as unfinished; nothing, if there are none."""
-    if getattr(estimator, "stopped_", None) == INTERRUPTED:
+def _stop(estimator: DeepMixture, folder: Path, learned: bool) -> None:
+    """Leave what a fit that was stopped has `learned`, marked as unfinished; nothing, if that is nothing."""
+    if learned and estimator.stopped_ == INTERRUPTED:
         files.save(estimator, folder / runs.MODEL)
         runs.note(folder, status=runs.UNFINISHED, seed=estimator.seed_, best_epoch=estimator.best_epoch_)
     else:

@@ -11,6 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Minimise an objective over the weights of `model`, which end as those of the best validation bound.
 
@@ -74,12 +76,15 @@ def train(
         folder: where history and checkpoints go; None keeps nothing.
         resume: go on from the folder's checkpoint, if it has one.
         on_epoch: called with each new record.
+        stop: asked after each step whether to stop; it answers the same in all processes that train together. By
+            default Ctrl-C and SIGTERM ask for it.
 
     Raises:
         InputError: a checkpoint that cannot be gone on from.
-        Interrupted: on Ctrl-C or SIGTERM, the state saved to `folder`.
+        Interrupted: a stop was asked; the state was saved to `folder`.
     """
-    with torch.inference_mode(False), torch.enable_grad(), seeded(settings.seed), stop_requests() as asked_to_stop:
+    asking = stop_requests() if stop is None else nullcontext(stop)
+    with torch.inference_mode(False), torch.enable_grad(), seeded(settings.seed), asking as asked_to_stop:
         run = _Run(model, rows, valid, objective, settings, start, folder, on_epoch)
         run.state.progress.start_seconds = start_seconds
         return run.go(resume, asked_to_stop)
@@ -176,7 +181,7 @@ class _Run:
                 return
             progress.step += 1
             progress.seconds = before + time.perf_counter() - began
-            stop = self.world.any(asked_to_stop())
+            stop = asked_to_stop()
             if stop or time.perf_counter() - self.saved > SAVE_EVERY:
                 self._save()
             if stop:

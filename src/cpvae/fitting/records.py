@@ -11,7 +11,7 @@ INTERRUPTED = "interrupted"  # the same of a run that is not finished
 
 
 class Interrupted(KeyboardInterrupt):
-    """A stop of training by a signal.
+    """A stop of a fit, or of any training, that was asked for.
 
     Attributes:
         folder: where the state was saved, or None.
@@ -57,7 +57,11 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run: its history, why it stopped, and the seconds that finding its start took."""
+    """The end of a run: its history, why it stopped, and the seconds that finding its start took.
+
+    A fit that was stopped before an epoch of it had ended has no history, and best epoch 0: its weights are those of a
+    short training, which is no part of the fit.
+    """
 
     history: list[EpochRecord]
     stopped: str

@@ -7,6 +7,7 @@ has one thread, since sums in more round differently: it gives the same bits wha
 from __future__ import annotations
 
 import copy
+import math
 import multiprocessing
 import time
 import warnings
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
@@ -27,18 +29,21 @@ from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
 from cpvae.fitting.devices.world import world
+from cpvae.fitting.interrupts import Stop, stop_requests
 from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
 from cpvae.fitting.loop import train
 from cpvae.fitting.progress import Reporter, Silent, describe, duration
 from cpvae.fitting.records import ALL_EPOCHS, INTERRUPTED, EpochRecord, Interrupted, Outcome
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.settings import Settings
-from cpvae.fitting.starts.task import Start, Task
+from cpvae.fitting.starts.task import CutShort, Start, Task
 from cpvae.probability.models import VAE
 from cpvae.probability.objectives import Bound
 
 Fit = tuple[VAE, Outcome]  # a trained model, and how it went
 TIMED = 3  # steps by which the time of a fit is estimated
+BRIEF_ROWS, BRIEF_BATCH, BRIEF_STEPS = 2000, 100, 200  # of a training that leaves a model of a fit stopped early
+BRIEF_SECONDS = 5.0  # after which it ends, once an epoch of it has ended
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
 
@@ -67,24 +72,54 @@ class Restart:
     augment: Augment | None = None
     shape: tuple[int, ...] | None = None
 
-    def run(self, rows: Rows, valid: Rows, reporter: Reporter) -> Fit:
-        """Find a start, then train; give the model, and how it went."""
-        start, seconds, settings, objective = None, 0.0, self.settings, self.objective
-        going_on = self.resume and self.checkpoint is not None and self.checkpoint.exists()
-        if self.folder is not None and world().is_main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not going_on:
-                (self.folder / HISTORY).unlink(missing_ok=True)
+    def run(self, rows: Rows, valid: Rows, reporter: Reporter, stop: Stop | None = None) -> Fit:
+        """Find a start, then train; give the model, and how it went.
+
+        Args:
+            stop: whether to stop; by default Ctrl-C and SIGTERM ask for it.
+
+        Raises:
+            Interrupted: a stop was asked. The model has its best weights so far, or, if no epoch had ended, those of
+                a short training from the categories of the start. A start that was cut short leaves no state: the run
+                finds its start anew.
+        """
+        with stop_requests() if stop is None else nullcontext(stop) as asked:
+            going_on = self.resume and self.checkpoint is not None and self.checkpoint.exists()
+            if self.folder is not None and world().is_main:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                if not going_on:
+                    (self.folder / HISTORY).unlink(missing_ok=True)
+            start, seconds = None, 0.0
+            try:
+                if not going_on:
+                    start, seconds = self._find_start(rows, valid, reporter, asked)
+                return self.model, self._train(rows, valid, reporter, start, seconds, going_on, asked)
+            except CutShort as cut:
+                outcome = self._train_briefly(rows.some(cut.index), valid, reporter, cut.categories)
+                raise Interrupted(self.folder, outcome) from cut
+            except Interrupted as stopped:
+                if stopped.outcome is None:
+                    start = load_tensors(self.checkpoint)[0].get("start") if going_on and self.checkpoint else start
+                    stopped.outcome = self._train_briefly(rows, valid, reporter, start)
+                raise
+
+    def _train(
+        self,
+        rows: Rows,
+        valid: Rows,
+        reporter: Reporter,
+        start: Tensor | None,
+        seconds: float,
+        going_on: bool,
+        stop: Stop,
+    ) -> Outcome:
+        """Train, from a start or from the checkpoint."""
+        settings, objective = self.settings, self.objective
         if going_on:
             settings = replace(settings, **world().first(self._plan))
             objective = replace(objective, beta=settings.beta(len(rows)))  # a warm-up that is over stays over
-        else:
-            try:
-                start, seconds = self._find_start(rows, valid, reporter)
-            except Interrupted as stop:  # of what the start trains, which is not the fit
-                raise Interrupted(self.folder) from stop
         reporter.phase(f"fitting{self.label}", settings.max_epochs)
-        outcome = train(
+        return train(
             self.model,
             rows,
             self.model.likelihood.fixed(valid),
@@ -95,16 +130,53 @@ class Restart:
             folder=self.folder,
             resume=self.resume,
             on_epoch=reporter.epoch,
+            stop=stop,
         )
-        return self.model, outcome
+
+    def _train_briefly(self, rows: Rows, valid: Rows, reporter: Reporter, start: Tensor | None) -> Outcome:
+        """Train on some rows for a moment, so that a fit that is stopped early leaves a model that can be used.
+
+        Args:
+            rows: of which some are trained on.
+            start: a category for each of them, ``(n,)``, or None.
+        """
+        reporter.phase(f"stopping, after a short training that leaves a model{self.label}", 0)
+        index = np.random.RandomState(self.settings.seed).permutation(len(rows))[:BRIEF_ROWS]
+        some, few = rows.some(index), valid.some(np.arange(min(len(valid), BRIEF_ROWS)))
+        settings = replace(self.settings, batch_size=min(self.settings.batch_size, BRIEF_BATCH), schedule="constant")
+        epochs = math.ceil(BRIEF_STEPS / settings.steps(len(some)))
+        settings = replace(
+            settings, max_epochs=epochs, patience=epochs, average=0.0, warmup_epochs=0, start_epochs=epochs - 1
+        )
+        began = time.perf_counter()
+        ended: list[EpochRecord] = []
+        bound = 0.0
+        try:
+            bound = train(
+                self.model,
+                some,
+                self.model.likelihood.fixed(few),
+                replace(self.objective, beta=settings.beta(len(some))),
+                settings,
+                start=None if start is None else start[torch.from_numpy(index)],
+                on_epoch=ended.append,
+                stop=lambda: world().any(bool(ended) and time.perf_counter() - began > BRIEF_SECONDS),
+            ).best_negative_elbo
+        except Interrupted as over:
+            bound = over.outcome.best_negative_elbo if over.outcome else math.inf
+        return Outcome([], INTERRUPTED, 0, bound, 0.0)
 
     @property
     def checkpoint(self) -> Path | None:
         """The file of its state."""
         return None if self.folder is None else self.folder / CHECKPOINT
 
-    def _find_start(self, rows: Rows, valid: Rows, reporter: Reporter) -> tuple[Tensor | None, float]:
-        """Find a start; give it, and the seconds that it took."""
+    def _find_start(self, rows: Rows, valid: Rows, reporter: Reporter, stop: Stop) -> tuple[Tensor | None, float]:
+        """Find a start; give it, and the seconds that it took.
+
+        Raises:
+            CutShort: a stop was asked.
+        """
         then = ""
 
         def on_phase(title: str, n_epochs: int) -> None:
@@ -122,6 +194,7 @@ class Restart:
             on_epoch=reporter.epoch,
             on_phase=on_phase,
             max_epochs=self.settings.max_epochs,
+            stop=stop,
         )
         if self.maker.epochs(task) and not isinstance(reporter, Silent) and world().size == 1:
             then = f"; then fitting for about {duration(self.expected_seconds(rows, valid))}"
@@ -141,7 +214,7 @@ class Restart:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # the fit itself will say it
             few = model.likelihood.fixed(valid.some(np.arange(1)))
-            outcome = train(model, some, few, self.objective, once)
+            outcome = train(model, some, few, self.objective, once, stop=Stop())
         seconds = outcome.history[0].seconds if outcome.history else 0.0
         return seconds / len(some) * n * self.settings.max_epochs
 
@@ -198,7 +271,8 @@ def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Repo
 
     Args:
         found: is given the fit of each restart, by its number, as it ends. After a stop it holds what there is so far:
-            restarts that had ended, and the best weights of those that had not.
+            restarts that had ended, and the best weights of those that had not. If there are none yet, it holds a model
+            of a moment's training.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; what has a folder can go on from there.
@@ -215,13 +289,30 @@ def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Repo
                 for i, restart in enumerate(restarts):
                     found[i] = restart.run(rows, valid, reporter)
     except KeyboardInterrupt as stop:
-        if isinstance(stop, Interrupted) and stop.outcome is not None and len(found) < len(restarts):
-            found[len(found)] = restarts[len(found)].model, stop.outcome
+        outcome = stop.outcome if isinstance(stop, Interrupted) else None
+        if outcome is not None and outcome.history and len(found) < len(restarts):
+            found[len(found)] = restarts[len(found)].model, outcome
         for i, restart in enumerate(restarts):
             so_far = None if i in found else restart.so_far()
             if so_far is not None:
                 found[i] = so_far
+        if not found and outcome is not None:
+            found[0] = restarts[0].model, outcome
+        if not found and isinstance(stop, Interrupted):  # processes were ended in their starts
+            found[0] = _at_once(restarts[0], rows, valid)
         raise
+
+
+def _at_once(restart: Restart, rows: Rows, valid: Rows) -> Fit:
+    """Make a fit as one that is asked to stop when it begins."""
+    stop = Stop()
+    stop.ask()
+    try:
+        return replace(restart, folder=None, resume=False).run(rows, valid, Silent(), stop)
+    except Interrupted as stopped:
+        if stopped.outcome is None:
+            raise
+        return restart.model, stopped.outcome
 
 
 def _side_by_side(

@@ -214,6 +214,12 @@ def unfinished(folder: Path) -> str:
     return f"go on with: {command(about['source'], about.get('labels'), folder)}"
 
 
+def starts_anew(folder: Path) -> bool:
+    """Tell whether a run that was stopped has no state to go on from: it was stopped in its start."""
+    places = (folder, *folder.glob(RESTARTS))
+    return read_config(folder)["status"] != FINISHED and not any((place / CHECKPOINT).exists() for place in places)
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone while the block lasts; make it if need be, and do not leave it behind empty.

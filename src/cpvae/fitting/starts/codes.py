@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cpvae.fitting.loop import train
 from cpvae.fitting.presets import default_epochs
+from cpvae.fitting.records import Interrupted
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts.task import Points, Task
@@ -89,6 +90,9 @@ class AutoencoderCode:
     autoencoder (Vincent et al., 2008) with deformations for noise. Rows with no more columns than `latent_dim` are
     their own code.
 
+    Where the task is asked to stop, the code is that of the autoencoder as trained so far, or, before an epoch of it
+    has ended, `RowCode`.
+
     Args:
         latent_dim: dimensions of the code.
         hidden: widths of the hidden layers.
@@ -151,5 +155,11 @@ class AutoencoderCode:
         if task.augment is not None:
             copies = Copies(task.augment.times(self.strength), drawn=likelihood.varies)
             objective = FromCopies(beta=constant(self.beta), copies=copies)
-        train(model, rows, likelihood.fixed(task.valid), objective, settings, on_epoch=task.on_epoch)
+        try:
+            train(
+                model, rows, likelihood.fixed(task.valid), objective, settings, on_epoch=task.on_epoch, stop=task.stop
+            )
+        except Interrupted as stop:
+            if stop.outcome is None:
+                return RowCode(self.latent_dim)(task)
         return lambda x: latent_means(model, likelihood.to_model(x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
+from cpvae.fitting.interrupts import Stop
 from cpvae.fitting.records import EpochRecord
 from cpvae.probability.likelihoods.likelihood import Likelihood
 
@@ -31,6 +32,7 @@ class Task:
         on_phase: told of each part of the work before it begins, and of the epochs that it trains.
         max_epochs: passes over the rows that the fit may make, which bound the start as well; None does not.
         max_rows: rows that a clustering is found on, drawn at random when there are more.
+        stop: asked after each step of whatever is trained, and between the stages.
     """
 
     rows: Rows
@@ -45,6 +47,7 @@ class Task:
     on_phase: Callable[[str, int], None] = lambda title, n_epochs: None
     max_epochs: int | None = None
     max_rows: int = 50_000
+    stop: Stop = field(default_factory=Stop)
 
     def some(self, n: int) -> Rows:
         """Draw n of the rows at random, or take all if there are no more."""
@@ -53,8 +56,24 @@ class Task:
         return self.rows.some(np.random.RandomState(self.seed).choice(len(self.rows), n, replace=False))
 
 
+class CutShort(Exception):
+    """The end of a start that a stop cut short, with what it found quickly.
+
+    Attributes:
+        index: positions of some rows among those of the task, ``(m,)``.
+        categories: a category for each of them, integers ``(m,)``.
+    """
+
+    def __init__(self, index: np.ndarray, categories: Tensor):
+        super().__init__()
+        self.index, self.categories = index, categories
+
+
 class Start(Protocol):
-    """From a task to a category for each training row, integers ``(n,)``; None leaves the categories to chance."""
+    """From a task to a category for each training row, integers ``(n,)``; None leaves the categories to chance.
+
+    A start that takes long may raise `CutShort` where its task is asked to stop.
+    """
 
     def epochs(self, task: Task) -> int:
         """Say how many epochs it trains."""

@@ -45,6 +45,8 @@ def stopped_words(model: DeepMixture) -> str:
         NOT_FINITE: "a value became infinite or not a number",
         INTERRUPTED: f"it was stopped after {_epochs(model)}, before it had finished",
     }.get(model.stopped_, str(model.stopped_))
+    if model.stopped_ == INTERRUPTED and not model.n_iter_:
+        return "it was stopped before its first epoch had ended; quick categories were trained for a moment"
     return f"{why}; the weights of epoch {model.best_epoch_} were kept"
 
 
