@@ -80,8 +80,10 @@ def fit(
 
 
 def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Keep another number of epochs with a run, and say what that means."""
+    """Keep another number of epochs with a run, and say what that means, unless the run has trained nothing yet."""
     runs.note(folder, params=asked)
+    if runs.starts_anew(folder):
+        return
     old, new = (runs.epochs(params) for params in (began, asked))
     warnings.warn(
         f"the run began with {old} and now has {new}: its learning rate is planned anew from here on, and it ends with "

@@ -23,7 +23,7 @@ from cpvae.probability.estimates import latent_means
 from cpvae.probability.objectives import Bound, Copies, FromCopies
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
-MOST_EPOCHS = 120  # of the autoencoder, which would come to know few rows by heart, or take minutes over their copies
+MOST_EPOCHS = 200  # of the autoencoder, which would come to know few rows by heart, or take minutes over their copies
 LEAST_STEPS = 200  # of the autoencoder, however short the fit
 
 
@@ -97,7 +97,7 @@ class AutoencoderCode:
         latent_dim: dimensions of the code.
         hidden: widths of the hidden layers.
         beta: weight of the KL term.
-        n_steps: steps of training, shared among as many epochs as they make, at most 120. A fit that is shorter than by
+        n_steps: steps of training, shared among as many epochs as they make, at most 200. A fit that is shorter than by
             default has fewer.
         batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
         strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
