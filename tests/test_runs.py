@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from dataclasses import asdict, replace
@@ -390,6 +391,94 @@ def test_restarts_whose_processes_are_ended_in_their_starts_leave_a_model(monkey
         model.fit(IMAGES)
     assert (model.stopped_, model.n_iter_) == ("interrupted", 0)
     assert np.bincount(model.predict(IMAGES), minlength=2).tolist() == [60, 60]
+
+
+class Killed(BaseException):
+    """An end without a farewell, as of kill -9."""
+
+
+@pytest.mark.usefixtures("_short_start")
+def test_whenever_a_fit_or_its_stop_is_killed_the_same_command_goes_on(tmp_path, monkeypatch):
+    """After each of the changes to files in turn: of a fit that is stopped in its start, and of one that goes on."""
+    count, last = 0, 0
+
+    def killing(change):
+        def replacement(path, *arguments, **options):
+            nonlocal count
+            count += 1
+            result = change(path, *arguments, **options)
+            if count == last:
+                raise Killed
+            return result
+
+        return replacement
+
+    def go_on(folder: Path, **options) -> CPVAE:
+        model = CPVAE(2, max_epochs=1, random_state=0, **SMALL)
+        return model.fit(X, out=folder, resume=(folder / "config.json").exists(), **options)
+
+    def killed_after(n: int, folder: Path) -> bool:
+        nonlocal count, last
+        count, last = 0, n
+        with monkeypatch.context() as patch:
+            for name in ("replace", "unlink"):
+                patch.setattr(Path, name, killing(getattr(Path, name)))
+            try:
+                with pytest.raises(KeyboardInterrupt):
+                    go_on(folder, reporter=StopAt(0, "clustering"))
+                go_on(folder)
+            except Killed:
+                return True
+        return False
+
+    monkeypatch.setattr(restarts, "BRIEF_STEPS", 1)
+    n = 0
+    while killed_after(n + 1, tmp_path / str(n)):
+        assert go_on(tmp_path / str(n)).stopped_ == "max_epochs"
+        assert json.loads((tmp_path / str(n) / "config.json").read_text())["status"] == "finished"
+        n += 1
+    assert n > 5
+
+
+def test_a_folder_removed_while_a_fit_runs_is_not_made_anew_nor_is_that_of_another_touched(tmp_path):
+    folder = tmp_path / "run"
+
+    class Removing(StopAt):
+        taken = False
+
+        def phase(self, title, n_epochs):
+            if title.startswith(self.title):
+                shutil.rmtree(folder)
+                if self.taken:
+                    folder.mkdir()
+                    (folder / ".lock").touch()
+                    (folder / "config.json").touch()
+            super().phase(title, n_epochs)
+
+    for taken in (False, True):
+        for title, epoch in (("clustering", 0), ("fitting", 0), ("fitting", 9)):
+            remover = Removing(epoch, title)
+            remover.taken = taken
+            error = InputError if epoch else KeyboardInterrupt
+            with pytest.raises(error, match="was removed while|cannot write" if epoch else None):
+                CPVAE(2, max_epochs=1, **SMALL).fit(X, out=folder, reporter=remover)
+            assert folder.exists() == (folder / ".lock").exists() == taken
+            assert not taken or (folder / "config.json").read_text() == ""
+            assert not (folder / "model.safetensors").exists()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_failure_of_a_run_that_went_on_leaves_its_claim(tmp_path, stopped, monkeypatch):
+    stopped(tmp_path)
+    (tmp_path / "checkpoint.safetensors").unlink()
+
+    def fail(*arguments):
+        raise RuntimeError
+
+    monkeypatch.setattr(Restart, "run", fail)
+    with pytest.raises(RuntimeError):
+        CPVAE(2, max_epochs=6, **SMALL).fit(X, out=tmp_path, resume=True)
+    assert (tmp_path / "config.json").exists()
 
 
 @pytest.mark.parametrize(("asked", "trained"), [(8, 8), (5, 5), (2, 4)])

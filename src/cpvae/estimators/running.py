@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from cpvae.errors import FitWarning
+from cpvae.errors import FitWarning, InputError
 from cpvae.estimators import files, learning
 from cpvae.estimators.learning import Prepared
 from cpvae.files import write_atomic
@@ -54,11 +55,13 @@ def fit(
     """
     estimator.check_params()
     with ExitStack() as lock:
-        world().first(lambda: lock.enter_context(runs.held(folder)))
+        hold: list[Callable[[], bool]] = []  # of the first process, whether the folder is still its own
+        world().first(lambda: hold.append(lock.enter_context(runs.held(folder))))
         seeds = world().first(lambda: runs.read_config(folder)["seeds"] if resume and runs.begun(folder) else None)
         prepared = learning.prepare(estimator, X, X_valid, seeds)
         asked = _config(estimator, prepared, about)
         defaults = files.config(type(estimator)())["params"]
+        new = not (resume and runs.begun(folder))
         found = world().first(lambda: runs.begin(folder, asked, resume, defaults))
         if found["status"] == runs.FINISHED:
             files.reopen(estimator, folder / runs.MODEL)
@@ -69,14 +72,17 @@ def fit(
         try:
             learning.train(estimator, prepared, reporter, folder, resume)
         except KeyboardInterrupt:
-            if world().is_main:
-                _stop(estimator, folder, learned=vars(estimator).get("model_") is not before)
+            if world().is_main and hold[0]():
+                if vars(estimator).get("model_") is not before and estimator.stopped_ == INTERRUPTED:
+                    _leave_unfinished(estimator, folder)
+                elif new:
+                    runs.release(folder)
             raise
         except Exception:
-            if world().is_main:
+            if world().is_main and hold[0]() and new:
                 runs.release(folder)
             raise
-        world().first(lambda: _leave(estimator, prepared, folder))
+        world().first(lambda: _leave(estimator, prepared, folder, hold[0]))
 
 
 def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -93,13 +99,10 @@ def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> No
     )
 
 
-def _stop(estimator: DeepMixture, folder: Path, learned: bool) -> None:
-    """Leave what a fit that was stopped has `learned`, marked as unfinished; nothing, if that is nothing."""
-    if learned and estimator.stopped_ == INTERRUPTED:
-        files.save(estimator, folder / runs.MODEL)
-        runs.note(folder, status=runs.UNFINISHED, seed=estimator.seed_, best_epoch=estimator.best_epoch_)
-    else:
-        runs.release(folder)
+def _leave_unfinished(estimator: DeepMixture, folder: Path) -> None:
+    """Write what a fit that was stopped has learned, marked as unfinished."""
+    files.save(estimator, folder / runs.MODEL)
+    runs.note(folder, status=runs.UNFINISHED, seed=estimator.seed_, best_epoch=estimator.best_epoch_)
 
 
 def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | None) -> dict[str, Any]:
@@ -116,8 +119,17 @@ def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | 
     return kept
 
 
-def _leave(estimator: DeepMixture, prepared: Prepared, folder: Path) -> None:
-    """Write the finished run: model first, status last, so that a run cut off here is only resumed."""
+def _leave(estimator: DeepMixture, prepared: Prepared, folder: Path, ours: Callable[[], bool]) -> None:
+    """Write the finished run: model first, status last, so that a run cut off here is only resumed.
+
+    Raises:
+        InputError: the folder is no longer `ours`.
+    """
+    if not ours():
+        raise InputError(
+            f"{folder} was removed while the fit ran, or another process fits into it now; expected a folder that "
+            "stays; nothing was written there; fit again"
+        )
     files.save(estimator, folder / runs.MODEL)
     if len(prepared.seeds) > 1:
         best = prepared.seeds.index(estimator.seed_)

@@ -153,7 +153,7 @@ class _Run:
         return Outcome(state.history, why, progress.best_epoch, -progress.best_bound, progress.start_seconds)
 
     def _save(self) -> None:
-        if self.folder is not None:
+        if self.folder is not None and self.folder.is_dir():  # one that was removed is not made anew
             self.state.save(self.folder / CHECKPOINT)
             self.saved = time.perf_counter()
 

@@ -10,7 +10,7 @@ import os
 import platform
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -221,19 +221,29 @@ def starts_anew(folder: Path) -> bool:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[Callable[[], bool]]:
     """Hold a folder for this process alone while the block lasts; make it if need be, and do not leave it behind empty.
 
-    On a file system without locks nobody is kept out.
+    The block is given a function that tells whether the folder is still its own: it may be removed meanwhile, and made
+    anew by another process. On a file system without locks nobody is kept out.
 
     Raises:
         InputError: another process has it.
     """
     made: list[Path] = []
     lock = FileLock(folder / LOCK)
+    taken: list[os.stat_result] = []
+
+    def ours() -> bool:
+        try:
+            return not taken or os.path.samestat(taken[0], os.stat(folder / LOCK))
+        except OSError:
+            return False
+
     try:
         made = make_folders(folder)
         lock.acquire(blocking=False)
+        taken.append(os.stat(folder / LOCK))
     except Timeout as error:
         raise InputError(
             f"another process is fitting into {folder}; wait until it ends, or choose another folder"
@@ -241,11 +251,12 @@ def held(folder: Path) -> Iterator[None]:
     except (OSError, ValueError):
         pass  # what cannot be used is refused by `begin`, in words
     try:
-        yield
+        yield ours
     finally:
         if lock.is_locked:
             with suppress(OSError):  # Windows removes it when it is released
-                (folder / LOCK).unlink()
+                if ours():
+                    (folder / LOCK).unlink()
             lock.release()
         for place in made:
             with suppress(OSError):  # not empty: something was left there
@@ -342,7 +353,7 @@ def warnings_noted(folder: Path) -> Iterator[None]:
 
 
 def release(folder: Path) -> None:
-    """Give up the claim on a folder after a failure, so that a next try may begin.
+    """Give up the claim on a folder after a failure, so that a next try may begin. Only who made the claim may do so.
 
     A run with something to go on with keeps its claim.
     """
