@@ -316,7 +316,7 @@ def test_a_folder_is_for_one_process_at_a_time_and_free_when_that_is_killed(tmp_
             os._exit(1)
     try:
         until = time.monotonic() + 60
-        while not (folder / HISTORY).exists():
+        while not (folder / CHECKPOINT).exists():
             assert time.monotonic() < until
             assert os.waitpid(child, os.WNOHANG) == (0, 0)
             time.sleep(0.001)
