@@ -533,7 +533,7 @@ def test_gaps_travel_with_the_weights_and_are_refused_where_there_were_none():
     ("name", "rows"), [("bernoulli", [[0.0, 1.0], [1.0, 0.0]]), ("counts", [[3.0, 1.0], [2.0, 4.0]])]
 )
 def test_a_noise_is_refused_where_there_is_none(name, rows):
-    with pytest.raises(InputError, match=f"noise=0.5 with likelihood '{name}', which has no noise for these rows"):
+    with pytest.raises(InputError, match=f"noise=0.5 with likelihood '{name}', which has no noise;"):
         make(name, Rows(np.array(rows)), Form((2,), noise=0.5))
 
 

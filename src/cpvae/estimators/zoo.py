@@ -23,7 +23,7 @@ from cpvae.probability import likelihoods, recipes
 from cpvae.probability.expectations import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
-from cpvae.probability.priors import PRIORS, Vamp, Weights, component_prior
+from cpvae.probability.priors import PRIORS, Weights, component_prior
 
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 COVARIANCES = ("diag", "full")
@@ -318,7 +318,7 @@ class VampVAE(Clusterer):
 
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         prior = component_prior(model.prior)
-        if self.pseudo_inputs == "rows" and isinstance(prior, Vamp):
+        if self.pseudo_inputs == "rows" and prior is not None:
             if len(rows) < self.n_components:
                 raise InputError(
                     f"{len(rows)} training rows for {self.n_components} pseudo-inputs: expected at least as many; give "

@@ -63,6 +63,9 @@ class ComponentPrior(nn.Module):
         """Keep q(c) ``(K,)``."""
         self.aggregated.copy_(q_c)
 
+    def set_pseudo_inputs(self, inputs: Tensor) -> None:
+        """Begin with these rows as the encoder sees them, ``(K, n_inputs)``, if the prior has pseudo-inputs."""
+
     def moments(self) -> Moments | None:
         """Make room for the moments that `match` asks for; None where it asks for none."""
         return None
@@ -209,7 +212,7 @@ class Vamp(ComponentPrior):
 
     @torch.no_grad()
     def set_pseudo_inputs(self, inputs: Tensor) -> None:
-        """Begin with these, ``(K, n_inputs)``: training rows, as a rule."""
+        """Begin with these rows, ``(K, n_inputs)``: training rows, as a rule."""
         self.pseudo_inputs.copy_(inputs)
 
     def forward(self, posterior: nn.Module) -> Latent:

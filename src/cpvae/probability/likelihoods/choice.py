@@ -124,7 +124,7 @@ def make(name: str, rows: Rows, form: Form, valid: Rows | None = None) -> Likeli
     found = _named(name).of(rows, form, valid)
     if form.noise is not None and not found.has_noise:
         raise InputError(
-            f"noise={form.noise!r} with likelihood {name!r}, which has no noise for these rows; leave noise out, or "
+            f"noise={form.noise!r} with likelihood {name!r}, which has no noise; leave noise out, or "
             "use a likelihood of measurements, such as 'gaussian'"
         )
     for part in (rows, valid):

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, NegativeBinomial, Normal
+from torch.distributions import Distribution, Normal
 
 from cpvae.data.columns import ON_A_LINE
 from cpvae.data.rows import Rows
@@ -23,7 +23,7 @@ from cpvae.probability.likelihoods import amounts
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.gaussian import Gaussian
 from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood
-from cpvae.probability.likelihoods.mixed import MixedDistribution
+from cpvae.probability.likelihoods.mixed import CountColumns, LevelCodes, MixedDistribution
 
 MANY_ROWS = 200_000  # of more, so many evenly spread ones give the units: they need not all be in memory
 
@@ -81,7 +81,6 @@ class Columns(Likelihood):
             self._place("amount", np.array([unit is not None for unit in units]))
         n, m = len(self.numeric), len(self.count)
         self.mixed = n < len(kinds) or len(self.gaps) > 0
-        self.has_noise = n > 0
         double = torch.float64
         self.register_buffer("loc", torch.zeros(n, dtype=double))
         self.register_buffer("scale", torch.ones(n, dtype=double))
@@ -245,11 +244,11 @@ class Columns(Likelihood):
         log_mean = self.count_mean.double().log() + held(log_mean.double(), -self.most_log_mean, self.most_log_mean)
         parts: list[tuple[Tensor, Distribution]] = [
             (self.numeric, Normal(loc, self.noise.expand_as(loc), validate_args=False)),
-            (self.count, NegativeBinomial(r, logits=log_mean - r.log(), validate_args=False)),
+            (self.count, CountColumns(r, logits=log_mean - r.log(), validate_args=False)),
         ]
         for (size, place), part in zip(self.levels(), logits, strict=True):
             one_each = part.unflatten(-1, (len(place), size))
-            parts.append((place, Categorical(logits=one_each, validate_args=False)))
+            parts.append((place, LevelCodes(logits=one_each, validate_args=False)))
         return MixedDistribution([part for part in parts if len(part[0])], params.shape[:-1], params)
 
     def log_prob(self, params: Tensor, y: Tensor) -> Tensor:

@@ -10,6 +10,25 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, NegativeBinomial
 
 
+class LevelCodes(Categorical):
+    """Levels of categorical columns as codes; their mean is the code of the most likely level."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Give the most likely code: the average of codes means nothing."""
+        mode: Tensor = self.mode
+        return mode
+
+
+class CountColumns(NegativeBinomial):
+    """Count columns, whose log-density is computed in double precision: large counts need it."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Compute the log-density of counts of any dtype."""
+        log_prob: Tensor = super().log_prob(value.double())
+        return log_prob
+
+
 class MixedDistribution(Distribution):
     """Independent columns of several kinds, event shape ``(F,)``; a missing value, NaN, has log-density 0.
 
@@ -35,7 +54,7 @@ class MixedDistribution(Distribution):
     @property
     def mean(self) -> Tensor:
         """The mean of numbers and counts; of a category the code of its most likely level."""
-        return self._join([part.mode if isinstance(part, Categorical) else part.mean for _, part in self.parts])
+        return self._join([part.mean for _, part in self.parts])
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """One draw, ``(..., F)``."""
@@ -48,8 +67,6 @@ class MixedDistribution(Distribution):
         for place, part in self.parts:
             cells = value[..., place]
             missing = cells.isnan()
-            if isinstance(part, NegativeBinomial):
-                cells = cells.double()
             # 0 is legal in every column; a NaN would reach the gradient even where it is not chosen
             known: Tensor = part.log_prob(cells.masked_fill(missing, 0.0))
             total = total + known.masked_fill(missing, 0.0).sum(-1).to(self.like.dtype)
