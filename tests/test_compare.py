@@ -484,16 +484,18 @@ def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
         for backend in ("threading", "sequential"):
             with joblib.parallel_config(backend=backend):
                 protocol = Protocol(importance_samples=5)
-                compare_models(
-                    "t.npz", ["vae", "cpvae"], [2, 3], 2, Path(backend), params=PARAMS, protocol=protocol, n_jobs=2
-                )
+                compare_models("t.npz", ["cpvae"], [2], 2, Path(backend), params=PARAMS, protocol=protocol, n_jobs=2)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    for out in ("two", "threading", "sequential"):
-        for run in expected["runs"]:
-            assert weights(Path(out, run["run"])) == weights(Path("cmp", run["run"])), (out, run["run"])
-        assert figures(json.loads(Path(out, RESULT).read_text())) == figures(expected), out
+    every = [run["run"] for run in expected["runs"]]
+    few = [run for run in every if run.startswith("cpvae-k2")]
+    assert len(few) == 2
+    for out, some in (("two", every), ("threading", few), ("sequential", few)):
+        for run in some:
+            assert weights(Path(out, run)) == weights(Path("cmp", run)), (out, run)
+        judged = [one for one in figures(expected) if one["run"] in some]
+        assert figures(json.loads(Path(out, RESULT).read_text())) == judged, out
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ from cpvae.probability.objectives import Batch, Bound, Objective
 from cpvae.probability.priors import component_prior
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
-KNOWN = 0.98  # share of rows, to whose category of the start the encoder gives the highest probability
+KNOWN = 0.99  # share of rows, to whose category of the start the encoder gives the highest probability
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 
 
