@@ -455,6 +455,10 @@ def test_options_of_sample(shop):
             arguments: dict[str, Any] = {name: options[1]}
             same(message, lambda arguments=arguments: load("run").sample(**arguments))
     assert "component=1: expected 0 to 0" in refused("sample", "vae", "--component", 1, "--out", "old.csv")
+    message = refused("sample", "vae", "--weights", "aggregated", "--out", "old.csv")
+    assert message == "weights='aggregated' for a 'vae' model, which has no categories; leave it out"
+    message = refused("sample", "run", "--weights", "prior", "--component", 1, "--out", "old.csv")
+    assert "weights='prior' with component=1: all rows come from that component; leave one" in message
 
 
 # -- other rows than those of the fit --------------------------------------------------------------------------------

@@ -234,6 +234,14 @@ def test_without_consistency_only_the_start_uses_copies():
         CPVAE(2, consistency=-1).check_params()
 
 
+def test_consistency_is_refused_for_rows_without_copies():
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    small = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "random", "random_state": 0}
+    with pytest.raises(InputError, match=r"consistency=3 for matrix rows without copies: .*; leave it out, or ask for"):
+        CPVAE(2, consistency=3.0, **small).fit(rows)
+    CPVAE(1, consistency=3.0, **small).fit(rows)  # the only category is the same for all copies
+
+
 def test_without_umap_its_start_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(InputError, match=r"needs the package umap-learn: pip install 'cpvae\[umap\]'"):

@@ -344,7 +344,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             levels), and the component of each row, ``(n_samples,)``.
 
         Raises:
-            InputError: the component does not exist, or `n_samples` is below one.
+            InputError: the component does not exist; `n_samples` is below one; weights beside a component, or for a
+                model without components.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)
@@ -355,6 +356,13 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                     f"component={component}: expected 0 to {self.n_components_ - 1}, the categories of this model"
                 )
         one_of("weights", weights, ("auto", "aggregated", "prior"))
+        if weights != "auto" and component is not None:
+            raise InputError(
+                f"weights={weights!r} with component={component}: all rows come from that component; leave one of the "
+                "two out"
+            )
+        if weights == "aggregated" and not self.has_components:
+            raise InputError(f"weights='aggregated' for a {self.name!r} model, which has no categories; leave it out")
         seed("random_state", random_state)
         random = check_random_state(self.random_state if random_state is None else random_state)
         with seeded(int(random.randint(2**31 - 1))):

@@ -25,6 +25,7 @@ from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import PRIORS, Weights, component_prior
 
+CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
 EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 COVARIANCES = ("diag", "full")
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
@@ -70,8 +71,8 @@ class CPVAE(Clusterer):
             16. For signals "auto" is "roll" if time explains less than a fifth of their variance
             (`cpvae.data.signals.share_of_time`). With `init="random"` it is "none", because categories that begin at
             random agree most easily if there is only one.
-        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, if there are copies; with 0 only the start
-            uses the copies.
+        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound; with 0 only the start uses the copies. Rows
+            without copies refuse any other weight than the default and 0.
         start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
             end of the fit. A row leaves its category where its values say more than that. With 0 the start is forgotten
             as soon as the bound decides.
@@ -121,7 +122,7 @@ class CPVAE(Clusterer):
     temperature: tuple[float, float] = argument(falling, default=(1.0, 0.5))
     init: str = argument(among(("auto", *STARTS)), default="auto")
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
-    consistency: float = argument(within(0.0, 1e6, True, True), default=20.0)
+    consistency: float = argument(within(0.0, 1e6, True, True), default=CONSISTENCY)
     start_weight: float = argument(within(0.0, 1e6, True, True), default=6.0)
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
@@ -150,6 +151,11 @@ class CPVAE(Clusterer):
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
         augment, parts = self._augment(), (self._expectation(total_steps), beta)
+        if augment is None and self.n_components > 1 and self.consistency not in (0.0, CONSISTENCY):
+            raise InputError(
+                f"consistency={self.consistency:g} for {self.kind_} rows without copies: it weighs how far the copies "
+                "of a row agree; leave it out, or ask for copies (augment, --augment), which images and signals have"
+            )
         if augment is None or not self._consistent():
             return Bound(*parts, start_weight=self.start_weight)
         return Consistent(*parts, start_weight=self.start_weight, copies=Copies(augment), weight=self.consistency)
