@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +20,7 @@ from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
-from cpvae.fitting import loop
+from cpvae.fitting import interrupts, loop
 from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
 from cpvae.fitting.starts import codes, maps, start
@@ -87,7 +89,7 @@ def test_a_table_whose_start_is_asked_to_stop_has_quick_categories_too():
     assert accuracy_hungarian(GROUPS[cut.value.index], cut.value.categories.numpy()) == 1.0
 
 
-def test_a_stop_ends_a_clustering_at_once_and_a_second_one_everything():
+def test_a_stop_ends_a_clustering_at_once_and_a_second_one_everything(monkeypatch):
     def clustering(points, n_components, random):
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("it went on")
@@ -95,8 +97,22 @@ def test_a_stop_ends_a_clustering_at_once_and_a_second_one_everything():
     with stop_requests() as stop:
         with pytest.raises(CutShort):
             start.ClusteredStart(RowCode(), clustering)(task(BLOBS, 4, stop=stop))
+        signal.raise_signal(signal.SIGTERM)  # from `timeout` to the group, after that to the process
+        monkeypatch.setattr(interrupts, "SAME", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_stop_that_a_clustering_loses_is_repeated(monkeypatch):
+    def clustering(points, n_components, random):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        for _ in range(1000):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(interrupts, "AGAIN_AFTER", 0.05)
+    with stop_requests() as stop, pytest.raises(CutShort):
+        start.ClusteredStart(RowCode(), clustering)(task(BLOBS, 4, stop=stop))
 
 
 def gaits(n: int) -> tuple[np.ndarray, np.ndarray]:

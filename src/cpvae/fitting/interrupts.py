@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from cpvae.fitting.devices.world import world
+
+SAME = 0.5  # seconds within which stops count as one
+AGAIN_AFTER = 1.0  # seconds after which a stop is repeated that its work did not end by
 
 
 class Stop:
@@ -24,34 +29,47 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self._ends = False  # whether to ask ends a block
+        self._since = 0.0  # when it was asked first
+        self._ended = threading.Event()  # unset while work runs that a stop ends
+        self._ended.set()
 
     def __call__(self) -> bool:
         """Tell whether a stop was asked in any process; none goes on before all have asked."""
         return world().any(self._asked.is_set())
 
     def ask(self) -> None:
-        """Ask for a stop.
+        """Ask for a stop. Within half a second it is the same one: `timeout` tells a process and its whole group.
 
         Raises:
             KeyboardInterrupt: it was asked before, or work runs that it ends (`ends`).
         """
-        again = self._asked.is_set()
-        self._asked.set()
-        if again or self._ends:
+        now = time.monotonic()
+        if not self._asked.is_set():
+            self._since = now
+            self._asked.set()
+        if now - self._since > SAME or not self._ended.is_set():
             raise KeyboardInterrupt
 
     @contextmanager
     def ends(self) -> Iterator[None]:
         """End the block as soon as a stop is asked, without an error: for work that cannot ask by itself."""
-        self._ends = True
+        self._ended.clear()
+        if threading.current_thread() is threading.main_thread():
+            threading.Thread(target=self._insist, daemon=True).start()
         try:
             yield
         except KeyboardInterrupt:
+            self._ended.set()
             if not self._asked.is_set():
                 raise
         finally:
-            self._ends = False
+            self._ended.set()
+
+    def _insist(self) -> None:
+        """Repeat a stop while its block runs: one is lost where Python cannot raise it, as in a compiler's callback."""
+        while not self._ended.wait(AGAIN_AFTER):
+            if self._asked.is_set():
+                interrupt_main()
 
 
 @contextmanager
