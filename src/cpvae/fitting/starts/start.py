@@ -120,8 +120,8 @@ def table_of(rows: Rows, task: Task) -> latent_classes.Table:
 def unless_stopped(categories: Callable[[], np.ndarray], points: Callable[[Rows], Points], task: Task) -> np.ndarray:
     """Give the categories of all rows, or end with quick ones where the task is asked to stop, before or meanwhile.
 
-    A stop ends the work at once, except within a single call to compiled code. The longest of these is UMAP's search
-    for neighbours: it takes about half a minute for 50,000 rows.
+    A stop ends the work at once, except within a single call to compiled code, which cannot be interrupted. UMAP's
+    search for the neighbours of 50,000 rows is such a call, and so is each k-means.
 
     Args:
         categories: finds those of all rows, ``(n,)``.
