@@ -146,8 +146,8 @@ The protocol was fixed before the runs. It includes the rule for a win:
 - CP-VAE **wins** if its accuracy is more than {100 * TIE:.0f} point above the best peer's. It **loses** if its accuracy
   is more than {100 * TIE:.0f} point below. Otherwise the set is a **tie**.
 - "Start less fit" is the accuracy of the start minus the accuracy of the fit, on the rows that have both.
-- Seconds are those of one thread and include both fit and answer. UMAP was compiled before. The ratio is to the seconds
-  of k-means on the same rows in the same process.
+- Seconds are those of the processor on one thread, so that other work beside does not count. They include both fit and
+  answer, but not the compilation of UMAP. The ratio is to the seconds of k-means on the same rows in the same process.
 - Recipes were compared on the development half: {", ".join(DEVELOPMENT)}.
   The other sets are the confirmation half.
 
