@@ -8,6 +8,7 @@ depend on these attributes only. Rows are ``(n, features)``, ``(n, channels, hei
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeGuard
@@ -27,7 +28,9 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.errors import InputError
 from cpvae.estimators import files, learning, params, running
+from cpvae.estimators.given import sample_given
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
+from cpvae.estimators.imputing import fill
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
 from cpvae.estimators.rows_in import RowsIn, as_table, take
 from cpvae.fitting import jobs
@@ -327,9 +330,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         *,
         weights: str = "auto",
         mean: bool = False,
+        given: Mapping[Any, Any] | None = None,
         random_state: RandomState = None,
     ) -> tuple[Any, np.ndarray]:
-        """Draw new rows by ancestral sampling (section 3.1 of the paper).
+        """Draw new rows by ancestral sampling (section 3.1 of the paper), or rows of which something is known.
 
         Args:
             n_samples: number of rows.
@@ -337,6 +341,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             weights: weights of the components: "prior" is the model's p(c); "aggregated" is q(c) of the training rows,
                 eq. (14), which the paper uses for CP-VAE. "auto" is "aggregated" for CP-VAE and "prior" for all others.
             mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
+            given: what is known of the rows, for a model of columns (`cpvae.estimators.given.sample_given`): column ->
+                a value, or a range ``(low, high)`` in which the row lies; None is an open end. No row is thrown away.
             random_state: seed; by default the estimator's own, so that two calls give the same rows.
 
         Returns:
@@ -345,7 +351,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Raises:
             InputError: the component does not exist; `n_samples` is below one; weights beside a component, or for a
-                model without components.
+                model without components; what is `given` cannot be.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)
@@ -366,6 +372,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         seed("random_state", random_state)
         random = check_random_state(self.random_state if random_state is None else random_state)
         with seeded(int(random.randint(2**31 - 1))):
+            if given:
+                if mean:
+                    raise InputError("mean=True with given: expected draws; leave mean out")
+                return sample_given(self, n_samples, given, self._component_weights(component, weights))
             c = self._draw_components(n_samples, component, weights)
             rows = []
             for part in c.to(next(self.model_.parameters()).device).split(SAMPLED_AT_ONCE):
@@ -377,12 +387,56 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Draw the component of each new row, ``(n,)``."""
         if component is not None:
             return torch.full((n,), component)
+        table = self._component_weights(None, weights)
+        return torch.zeros(n, dtype=torch.int64) if len(table) == 1 else multinomial(table, n)
+
+    @torch.no_grad()
+    def _component_weights(self, component: int | None = None, weights: str = "auto") -> Tensor:
+        """Give the weights of the components, or all of it to one of them: float64 ``(K,)``, adding up to one."""
         prior, mixture = component_prior(self.model_.prior), self.model_.latent().mixture
-        if prior is None or mixture is None:
-            return torch.zeros(n, dtype=torch.int64)
+        if component is not None or prior is None or mixture is None:
+            return torch.eye(self.n_components_, dtype=torch.float64)[component or 0]
         weights = self.sampled_by if weights == "auto" else weights
         table = prior.aggregated if weights == "aggregated" else mixture.logits.softmax(-1)
-        return multinomial(table.double().cpu(), n)
+        return table.double().cpu()
+
+    def impute(
+        self, X: ArrayLike, n_draws: int = 5, *, mean: bool = False, random_state: RandomState = None
+    ) -> Any:
+        """Fill missing cells by draws from p(missing cells | observed cells), so that their spread is kept.
+
+        Observed cells stay as they are, in their dtype and container. Components have the weights that `sample` gives
+        them. Whatever is computed from filled tables should be computed from each of them; its spread over the tables
+        then shows what the missing cells leave open (Rubin, "Multiple Imputation for Nonresponse in Surveys", 1987).
+
+        Args:
+            X: rows, for a model of columns, or signals with missing values.
+            n_draws: number of filled tables.
+            mean: give one table of means and likeliest levels instead; of an amount the mean on its scale.
+            random_state: seed; by default the estimator's own.
+
+        Returns:
+            A list of `n_draws` filled tables like X, or one table if `mean`.
+
+        Raises:
+            InputError: `n_draws` is below one; the model does not take these rows, or none with missing cells.
+
+        Examples:
+            >>> import pandas as pd
+            >>> from cpvae import VAE
+            >>> people = pd.DataFrame({"age": [20, 30, 40, None, 50, 60], "sex": ["f", "m", None, "m", "f", "f"]})
+            >>> model = VAE(latent_dim=1, hidden=(4,), max_epochs=1, random_state=0, validation_fraction=0.2).fit(people)
+            >>> filled = model.impute(people, n_draws=2)
+            >>> len(filled), int(filled[0].isna().sum().sum()), filled[0]["age"].tolist()[:3]
+            (2, 0, [20.0, 30.0, 40.0])
+        """
+        check_is_fitted(self)
+        whole("n_draws", n_draws, 1)
+        seed("random_state", random_state)
+        random = check_random_state(self.random_state if random_state is None else random_state)
+        with seeded(int(random.randint(2**31 - 1))):
+            filled = fill(self, X, 0 if mean else n_draws, self._component_weights())
+        return filled[0] if mean else filled
 
     # -- files -----------------------------------------------------------------------------------------------------
 

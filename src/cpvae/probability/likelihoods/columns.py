@@ -22,7 +22,7 @@ from cpvae.errors import InputError
 from cpvae.probability.likelihoods import amounts
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.gaussian import Gaussian
-from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood
+from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood, Parts
 from cpvae.probability.likelihoods.mixed import CountColumns, LevelCodes, MixedDistribution
 
 MANY_ROWS = 200_000  # of more, so many evenly spread ones give the units: they need not all be in memory
@@ -236,6 +236,12 @@ class Columns(Likelihood):
                     "standard deviations from the rows of the fit; expected values like those; rescale it or drop the "
                     "row"
                 )
+
+    def with_gaps(self) -> Self:
+        return self
+
+    def parts(self, params: Tensor) -> Parts:
+        return self(params).parts
 
     def forward(self, params: Tensor) -> MixedDistribution:
         n, m = len(self.numeric), len(self.count)

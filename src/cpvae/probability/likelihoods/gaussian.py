@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Self
@@ -15,7 +16,7 @@ from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.probability.distributions import diagonal_normal
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
 from cpvae.probability.likelihoods.units import Units, units_of, varying
 
 
@@ -166,6 +167,16 @@ class Gaussian(Likelihood):
                     "it or drop the row"
                 )
             position += len(x)
+
+    def with_gaps(self) -> Self:
+        if self.gaps is not None:
+            return self
+        found = copy.copy(self)
+        found._buffers = {**self._buffers, "gaps": torch.ones_like(self.loc[0], dtype=torch.bool)}
+        return found
+
+    def parts(self, params: Tensor) -> Parts:
+        return [(torch.arange(params.shape[-1], device=params.device), self(params).base_dist)]
 
     def forward(self, params: Tensor) -> Independent:
         noise = self.noise

@@ -25,6 +25,8 @@ from torch.distributions import Distribution
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 
+Parts = Sequence[tuple[Tensor, Distribution]]  # places of columns (m,) among the F, a distribution of shape (..., m)
+
 NOISE = 1e-3, 1e3  # standard deviations of a column, between which a noise that is not learned may be
 
 
@@ -189,6 +191,16 @@ class Likelihood(nn.Module, ABC):
         """The cells of rows by their kind, for latent classes: here what the encoder sees, all of it numbers."""
         numbers = self.inputs(y)
         return Cells(numbers, torch.ones_like(numbers), numbers[:, :0], [])
+
+    # -- what is known of a part of a row ----------------------------------------------------------------------------
+
+    def with_gaps(self) -> Self | None:
+        """Give a likelihood of the same weights that marginalises missing values, NaN; None where there is none."""
+        return None
+
+    def parts(self, params: Tensor) -> Parts:
+        """Give the places of columns, and their distributions given z and c; for a likelihood `with_gaps`."""
+        raise NotImplementedError(f"{self.name} has no columns that are independent given z and c")
 
     # -- density ---------------------------------------------------------------------------------------------------
 

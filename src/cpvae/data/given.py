@@ -1,0 +1,229 @@
+"""What is known of rows to be drawn: values of some columns, and ranges of others, read and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cpvae.data.columns import Column, listed
+from cpvae.errors import InputError, nearest
+
+SUCH_AS = "expected columns with values or ranges, such as {'region': 'north', 'age': (30, 40)}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is known of a row, in the numbers of the data: a level is its code, a date a number of days.
+
+    Attributes:
+        columns: of the rows, F.
+        values: ``(F,)``, NaN where a column has no value.
+        low, high: least and largest value that is in a range, ``(F,)``, NaN where a column has no range.
+    """
+
+    columns: tuple[Column, ...]
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def event(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give the ends ``(F,)`` between which a number must lie before it is rounded so that it is written in range.
+
+        A column written with d decimals has a step of 10^-d; half of it lies outside of the range at each end. What
+        lies beyond a bound of the column is written as the bound.
+        """
+        ends = np.array([_event(*item) for item in zip(self.columns, self.low, self.high, strict=True)])
+        return ends[:, 0], ends[:, 1]
+
+    def hold(self, matrix: np.ndarray) -> np.ndarray:
+        """Round drawn rows ``(n, F)`` as they are written, with the values and in the ranges that are known."""
+        rounded = [column.rounded(matrix[:, j]) for j, column in enumerate(self.columns)]
+        held = np.clip(np.column_stack(rounded), *_open(self.low, self.high))
+        return np.where(np.isnan(self.values), held, self.values)
+
+
+def read_given(given: object, columns: Sequence[Column], left_out: Mapping[str, str]) -> Condition:
+    """Read what is known of rows, and name all faults in one line.
+
+    Args:
+        given: column name -> a value, or a range ``(a, b)`` with ``a <= x <= b``; None is an open end.
+        columns: of the model.
+        left_out: name -> reason for the columns that the model does not have.
+
+    Raises:
+        InputError: unknown columns; a level that was not there; what is no number, or no date; a value that no row can
+            have; a range that is the wrong way round; a value for every column.
+
+    >>> age = Column("age", "numeric", decimals=0, least=0.0)
+    >>> condition = read_given({"age": (29.5, None)}, [age, Column("size", "numeric")], {})
+    >>> float(condition.low[0]), float(condition.event()[0][0])
+    (30.0, 29.5)
+    >>> read_given({"age": 30.2, "sice": 1}, [age, Column("size", "numeric")], {})
+    Traceback (most recent call last):
+    cpvae.errors.InputError: given age=30.2: no row has it, the nearest that one can have is 30; given 'sice': no such
+    column; did you mean 'size'?
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(f"given={str(given)[:60]}: {SUCH_AS}")
+    place = {column.name: j for j, column in enumerate(columns)}
+    values, low, high = np.full((3, len(columns)), np.nan)
+    faults = []
+    for key, asked in given.items():
+        name = str(key)
+        j = place.get(name)
+        if j is None:
+            why = f"is left out of the model ({left_out[name]})" if name in left_out else ""
+            faults.append(f"given {name!r}: {why or f'no such column{nearest(name, place)}'}")
+            continue
+        try:
+            if isinstance(asked, (tuple, list)):
+                low[j], high[j] = _range(columns[j], asked)
+            else:
+                values[j] = _value(columns[j], asked)
+        except InputError as error:
+            faults.append(f"given {name}={_shown(asked)}: {error}")
+    if faults:
+        raise InputError("; ".join(faults))
+    single = low == high
+    values[single], low[single], high[single] = low[single], np.nan, np.nan
+    if not np.isnan(values).any():
+        raise InputError("given has a value for every column: nothing is left to draw; leave one or more out")
+    return Condition(tuple(columns), values, low, high)
+
+
+def parse_given(texts: Sequence[str], columns: Sequence[Column]) -> dict[str, Any]:
+    """Read words of the command line, COLUMN=VALUE or COLUMN=LOW:HIGH, for `read_given`.
+
+    A text that the column reads as a value is one, so that a date with a clock is no range; an open end is empty.
+
+    Raises:
+        InputError: a word without "=", or a column that is named twice.
+
+    >>> parse_given(["age=30:40", "size=:2"], [Column("age", "count"), Column("size", "numeric")])
+    {'age': ('30', '40'), 'size': (None, '2')}
+    """
+    found: dict[str, Any] = {}
+    known = {column.name: column for column in columns}
+    for text in texts:
+        names = [text[:i] for i, letter in enumerate(text) if letter == "="]
+        if not names:
+            raise InputError(f"--given {text!r}: expected COLUMN=VALUE or COLUMN=LOW:HIGH, such as age=30:40")
+        name = next((name for name in names if name in known), names[0])
+        if name in found:
+            raise InputError(f"--given names {name!r} twice; expected one value or range; leave one out")
+        found[name] = _parsed(text[len(name) + 1 :], known.get(name))
+    return found
+
+
+def _parsed(text: str, column: Column | None) -> Any:
+    """Tell a range from a value."""
+    colons = [i for i, letter in enumerate(text) if letter == ":"]
+    if column is None or column.kind == "categorical" or not colons:
+        return text
+    try:
+        _number(column, text)
+    except InputError:
+        middle = colons[len(colons) // 2]
+        return text[:middle].strip() or None, text[middle + 1 :].strip() or None
+    return text
+
+
+def _shown(asked: Any) -> str:
+    """Show what was given, briefly."""
+    if isinstance(asked, (tuple, list)):
+        return f"({', '.join(map(_shown, asked[:3]))})"
+    return str(asked)[:60] if isinstance(asked, (str, float, int)) else repr(asked)[:60]
+
+
+def _number(column: Column, asked: Any) -> float:
+    """Read one value as a number: the code of a level, the days of a date."""
+    cells = pd.Series([asked])
+    if np.ndim(asked) or cells.isna().any():
+        raise InputError("expected a value; leave it out if nothing is known")
+    if column.kind == "categorical":
+        code, unknown = column.read(cells)
+        if unknown.any():
+            raise InputError(f"no such level in the fit{nearest(str(asked), map(str, column.levels))}")
+        return float(code[0])
+    try:
+        return float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
+    except InputError as error:
+        what = f"a date, such as {column.decode(np.zeros(1)).iloc[0]}" if column.kind == "date" else "a finite number"
+        raise InputError(f"expected {what}") from error
+
+
+def _value(column: Column, asked: Any) -> float:
+    """Read a value that a row can have."""
+    value = _number(column, asked)
+    possible = float(_bounded(column).rounded(np.array([value]))[0])
+    if not math.isclose(value, possible, rel_tol=1e-9, abs_tol=1e-12):
+        raise InputError(f"no row has it, the nearest that one can have is {_written(column, possible)}")
+    return possible
+
+
+def _range(column: Column, asked: Sequence[Any]) -> tuple[float, float]:
+    """Read a range: the least and the largest value in it that a row can have."""
+    if column.kind == "categorical":
+        raise InputError(f"a range of levels; expected one of {listed(column.levels)}")
+    if len(asked) != 2:
+        raise InputError(f"a range has two ends, not {len(asked)}; expected (low, high)")
+    low, high = (
+        open_end if end is None or _is_infinite(end, open_end) else _number(column, end)
+        for end, open_end in zip(asked, (-math.inf, math.inf), strict=True)
+    )
+    if low > high:
+        raise InputError(f"the range is the wrong way round; expected ({_shown(asked[1])}, {_shown(asked[0])})")
+    bounded = _bounded(column)
+    step = 0.0 if bounded.decimals is None else 10.0**-bounded.decimals
+    first = low if not step or math.isinf(low) else math.ceil(low / step - 1e-9) * step
+    last = high if not step or math.isinf(high) else math.floor(high / step + 1e-9) * step
+    least, most = (_limit(bounded, which) for which in ("least", "most"))
+    first, last = max(first, least), min(last, most)
+    if first > last:
+        middle = least if high < least else most if low > most else (low + high) / 2
+        possible = float(bounded.rounded(np.array([middle]))[0])
+        raise InputError(f"no row lies in it, the nearest value that one can have is {_written(column, possible)}")
+    return first, last
+
+
+def _is_infinite(end: Any, infinity: float) -> bool:
+    return isinstance(end, (float, np.floating)) and float(end) == infinity
+
+
+def _bounded(column: Column) -> Column:
+    """Give a column with the bounds and decimals of its kind: counts are whole and not negative."""
+    return replace(column, decimals=0, least=max(0.0, column.least or 0.0)) if column.kind == "count" else column
+
+
+def _limit(column: Column, which: str) -> float:
+    """Give a bound of a column; dates have none."""
+    found = None if column.kind == "date" else getattr(column, which)
+    infinity = -math.inf if which == "least" else math.inf
+    return infinity if found is None else float(found)
+
+
+def _event(column: Column, low: float, high: float) -> tuple[float, float]:
+    """Give the ends of a range before rounding; NaN without a range."""
+    if column.kind == "count":
+        return low, high
+    half = 0.0 if column.decimals is None else 0.5 * 10.0**-column.decimals
+    return (
+        -math.inf if low <= _limit(column, "least") else low - half,
+        math.inf if high >= _limit(column, "most") else high + half,
+    )
+
+
+def _open(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give ends for all columns: infinite ones without a range."""
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+
+
+def _written(column: Column, value: float) -> str:
+    """Write a number as the cells of a column have it."""
+    cell = column.decode(np.array([value])).iloc[0]
+    return f"{cell:g}" if isinstance(cell, (float, np.floating)) else str(cell)

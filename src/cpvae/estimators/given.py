@@ -1,0 +1,130 @@
+"""Rows of which something is known: `sample` with `given`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cpvae.data.columns import Column
+from cpvae.data.given import Condition, read_given
+from cpvae.data.limits import LARGEST
+from cpvae.errors import FitWarning, InputError
+from cpvae.estimators.rows_in import RowsIn
+from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete
+from cpvae.probability.models import VAE as VAEModule
+
+LEAST_CANDIDATES, MOST_CANDIDATES = 4000, 32_000
+CANDIDATES_A_ROW = 4
+FEW = 100  # candidates in effect, below which a warning says so
+NOT_IN_PICTURES = "expected a table or a matrix of columns"
+
+
+def with_gaps(estimator: RowsIn, what: str) -> VAEModule:
+    """Give the model with a likelihood that marginalises missing cells.
+
+    Raises:
+        InputError: it has none.
+    """
+    model, likelihood = estimator.model_, estimator.model_.likelihood.with_gaps()
+    if likelihood is None:
+        raise InputError(
+            f"{what} for likelihood {estimator.likelihood_!r}, which needs all cells of a row; expected a model of "
+            "measurements or of a table; fit with likelihood 'columns'"
+        )
+    return VAEModule(model.posterior, model.prior, model.decoder, likelihood, model.latent_dim)
+
+
+def columns_of(estimator: RowsIn) -> tuple[list[Column], dict[str, str]]:
+    """Give the columns of which something may be known, and those that are left out of the model, with the reason.
+
+    Raises:
+        InputError: rows are pictures, signals, or such as have no columns that are independent given z.
+    """
+    shape = estimator.image_shape_ or estimator.signal_shape_
+    if shape is not None:
+        raise InputError(f"given for {estimator.kind_} of shape {shape}: {NOT_IN_PICTURES}; leave it out")
+    with_gaps(estimator, "given")
+    schema = estimator.schema_
+    if schema is not None:
+        return list(schema.columns), {one.name: one.reason for one in schema.left_out}
+    names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
+    return [Column(str(name), "numeric") for name in names], {}
+
+
+def sample_given(
+    estimator: RowsIn, n: int, given: Mapping[Any, Any], weights: Tensor
+) -> tuple[pd.DataFrame | np.ndarray, np.ndarray]:
+    """Draw rows of which something is known, from p(other cells | given), by importance resampling.
+
+    Numbers that are known are in the rows exactly, and those in a range lie in it as they are written: the rows are
+    distributed like those of `sample` that happen to fulfil what is given. `cpvae.probability.conditional` has the
+    method. A data frame says in ``attrs`` how many candidates it rests on: "effective" of "candidates".
+
+    Args:
+        estimator: fitted, of a table or a matrix of columns.
+        n: number of rows.
+        given: column -> value or range, as `cpvae.data.given.read_given` takes them.
+        weights: of the components, ``(K,)``.
+
+    Returns:
+        Rows in the form of `sample`, and the component of each, ``(n,)``.
+
+    Raises:
+        InputError: what `read_given` refuses; a model whose likelihood needs all cells; probability zero.
+    """
+    columns, left_out = columns_of(estimator)
+    condition = read_given(given, columns, left_out)
+    model = with_gaps(estimator, "given")
+    device = next(model.parameters()).device
+    prior = Prior(model.latent(), weights)
+    total = min(max(LEAST_CANDIDATES, CANDIDATES_A_ROW * n), MOST_CANDIDATES)
+    (found,) = candidates(model, known_of(model, condition, device), prior, total)
+    _check(found, total)
+    matrix = np.empty((n, len(columns)))
+    categories = np.empty(n, dtype=np.int64)
+    known = known_of(model, condition, device)
+    c, z = found.take(n)
+    for part in torch.arange(n, device=device).split(8192):
+        rows = complete(model, known, c[:, part], z[:, part])[0]
+        at = part.numpy(force=True)
+        matrix[at] = model.likelihood.to_data(rows).numpy(force=True)
+        categories[at] = prior.components(c[:, part], z[:, part])[0].numpy(force=True)
+    rows = condition.hold(matrix)
+    if estimator.schema_ is None:
+        return rows, categories
+    table = estimator.schema_.decode(rows)
+    table.attrs = {"effective": float(found.effective[0]), "candidates": total}
+    return table, categories
+
+
+def known_of(model: VAEModule, condition: Condition, device: torch.device) -> Known:
+    """Turn what is known into the units of the model."""
+
+    def units(row: np.ndarray) -> Tensor:
+        return model.likelihood.to_model(torch.from_numpy(row).to(device))
+
+    low, high = (units(end) for end in condition.event())
+    return Known(units(condition.values).unsqueeze(0), low, high)
+
+
+def _check(found: Candidates, total: int) -> None:
+    """Refuse what has probability zero, and warn if the rows rest on few candidates."""
+    if bool(found.log_weights.isinf().all()):
+        raise InputError(
+            "what is given has probability zero under the model, for all candidates; expected values like those of the "
+            "fit; give others, or wider ranges"
+        )
+    effective = float(found.effective[0])
+    if effective < FEW:
+        warnings.warn(
+            f"draws rest on {effective:,.0f} of {total:,} candidates, which is few: what is given is rare under the "
+            "model; they may miss a part of what is possible; give less, or wider ranges",
+            FitWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,147 @@
+"""Missing cells filled by draws, in the container that has them."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from cpvae.data.cells import read_frame
+from cpvae.data.columns import Column
+from cpvae.data.containers import as_rows
+from cpvae.data.faults import enumerated
+from cpvae.data.rows import Rows
+from cpvae.data.schema import as_frame
+from cpvae.errors import FitWarning, InputError
+from cpvae.estimators.given import with_gaps
+from cpvae.estimators.rows_in import RowsIn
+from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
+from cpvae.probability.models import VAE as VAEModule
+
+FEW = 20  # candidates in effect, below which a row's draws are said to rest on few
+
+
+def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list[Any]:
+    """Fill the missing cells of rows from p(missing | observed), by importance resampling.
+
+    Args:
+        estimator: fitted.
+        X: rows.
+        n_draws: number of filled tables; 0 for one of means and likeliest levels.
+        weights: of the components, ``(K,)``.
+
+    Returns:
+        Tables like X.
+
+    Raises:
+        InputError: rows that the model does not take, or whose likelihood needs all cells.
+    """
+    model = with_gaps(estimator, "impute")
+    if estimator.image_shape_ is not None:
+        raise InputError(f"impute for images of shape {estimator.image_shape_}: expected a table, or signals")
+    matrix = np.asarray(estimator._check_rows(X, reset=False), dtype=np.float64)
+    rows = Rows(matrix, device=next(model.parameters()).device)
+    model.likelihood.check(rows)
+    gaps = np.flatnonzero(np.isnan(matrix).any(1))
+    filled = np.repeat(matrix[None], max(1, n_draws), 0)
+    if len(gaps):
+        y = model.likelihood.to_model(torch.from_numpy(matrix[gaps]).to(rows.device))
+        filled[:, gaps] = _filled(model, Prior(model.latent(), weights), y, n_draws)
+    if estimator.schema_ is None:
+        return [_array(X, np.where(np.isnan(matrix), one, matrix)) for one in filled]
+    return _tables(estimator, X, filled)
+
+
+def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int) -> np.ndarray:
+    """Fill rows in the model's units ``(B, F)``: ``(max(1, n_draws), B, F)``, float64, in those of the data."""
+    parts, few, position = [], 0, 0
+    for found in candidates(model, Known(y), prior):
+        known = Known(y[position : position + len(found.c)])
+        position += len(found.c)
+        few += int((~(found.effective >= FEW)).sum())
+        if n_draws:
+            drawn = complete(model, known, *found.take(n_draws)).transpose(0, 1)
+        else:
+            drawn = expected(model, known, found).unsqueeze(0)
+        parts.append(model.likelihood.to_data(drawn).double().numpy(force=True))
+    if few:
+        warnings.warn(
+            f"cells of {few:,} of {len(y):,} rows rest on fewer than {FEW} candidates: such rows are rare under the "
+            "model, and their draws may miss a part of what is possible",
+            FitWarning,
+            stacklevel=5,
+        )
+    return np.concatenate(parts, 1)
+
+
+def _array(given: Any, filled: np.ndarray) -> np.ndarray:
+    """Give filled rows the shape and the dtype that an array had; observed values are those of the array."""
+    values = np.asarray(as_rows(given).values)
+    dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    return np.where(np.isnan(values), filled.reshape(values.shape), values).astype(dtype)
+
+
+def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
+    """Write filled cells into copies of a table."""
+    schema = estimator.schema_
+    assert schema is not None
+    rows = as_rows(X) if not isinstance(X, pd.DataFrame) else None
+    frame = X if rows is None else as_frame(rows.values, schema.given)
+    place = {str(name): i for i, name in enumerate(frame.columns)}
+    inside = [(j, column, place[column.name]) for j, column in enumerate(schema.columns) if column.name in place]
+    missing = read_frame(frame.iloc[:, [i for _, _, i in inside]])[0].isna().to_numpy()
+    _tell_left(frame, {i for _, _, i in inside})
+    tables = []
+    for one in filled:
+        table = frame.copy(deep=False)
+        for (j, column, i), gaps in zip(inside, missing.T, strict=True):
+            if gaps.any():
+                cells = _put(frame.iloc[:, i], gaps, column, one[gaps, j])
+                table.isetitem(i, cells)
+        tables.append(_like(X, rows is not None, table))
+    return tables
+
+
+def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.ndarray) -> pd.Series[Any]:
+    """Write numbers into the gaps ``(n,)`` of a column, as cells of its own type."""
+    new = column.decode(values)
+    found = cells.copy()
+    if isinstance(found.dtype, pd.CategoricalDtype):
+        absent = [level for level in dict.fromkeys(new) if level not in found.cat.categories]
+        found = found.cat.add_categories(absent)
+    elif found.dtype == object or isinstance(found.dtype, pd.StringDtype):
+        observed = found[~gaps]
+        if len(observed) and all(isinstance(cell, str) for cell in observed) and column.kind != "date":
+            new = new.map(str)
+    elif found.dtype.kind == "b" or (found.dtype.kind == "f" and new.dtype == object):
+        found = found.astype(object)
+    found[gaps] = new.astype(found.dtype).to_numpy() if found.dtype.kind in "iuf" else new.to_numpy()
+    return found
+
+
+def _tell_left(frame: pd.DataFrame, inside: set[int]) -> None:
+    """Warn of missing cells in columns that the model does not have: they stay."""
+    others = [i for i in range(frame.shape[1]) if i not in inside]
+    counts = {str(frame.columns[i]): int(frame.iloc[:, i].isna().sum()) for i in others}
+    left = [f"{name!r} ({count:,} cell{'s' * (count != 1)})" for name, count in counts.items() if count]
+    if left:
+        warnings.warn(
+            f"no part of the model, so that missing cells stay: {enumerated(left)}", FitWarning, stacklevel=6
+        )
+
+
+def _like(X: Any, opened: bool, table: pd.DataFrame) -> Any:
+    """Give a table the container it came in."""
+    if not opened:
+        return table
+    if hasattr(X, "to_pandas") and type(X).__module__.split(".")[0] == "polars":
+        return type(X)(table.to_dict(orient="list"))
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        return table.to_numpy(dtype=X.dtype if X.dtype.kind in "fO" else None)
+    return copy.copy(table)
