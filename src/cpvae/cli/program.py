@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from cpvae.cli import choose, cluster, compare, data, evaluate, fit, report, reproduce, sample
+from cpvae.cli import choose, cluster, compare, data, evaluate, fit, impute, report, reproduce, sample
 from cpvae.cli.app import app, data_app
 from cpvae.cli.output import prepare_streams, say, silence
 from cpvae.errors import FitWarning, InputError, nearest, readable
@@ -29,6 +29,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     evaluate.evaluate,
     cluster.cluster,
     sample.sample,
+    impute.impute,
     report.report,
     compare.compare,
     choose.choose,

@@ -34,9 +34,17 @@ def sample(
             "--mean/--draw", help="Write the mean of p(x|z,c), or a draw from it.", show_default="mean for pictures"
         ),
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE|LOW:HIGH",
+            help="What is known of the rows of a table, such as region=north or age=30:40; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="the fit's")] = None,
 ) -> None:
-    """Draw new rows, from all categories or from one."""
+    """Draw new rows, from all categories or from one, and of a table such as have what is given."""
     from cpvae.cli.checks import check_inputs, check_out_file
 
     check_inputs(run)
@@ -45,5 +53,7 @@ def sample(
     from cpvae.estimators.zoo import load
     from cpvae.study.answers import sample_rows
 
-    sample_rows(load(run), n, component, weights, mean, seed, file)
+    rests = sample_rows(load(run), n, component, weights, mean, seed, file, given or ())
+    if rests:
+        say(rests)
     say(f"wrote {out}")

@@ -8,7 +8,7 @@ depend on these attributes only. Rows are ``(n, features)``, ``(n, channels, hei
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeGuard
@@ -28,7 +28,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.errors import InputError
 from cpvae.estimators import files, learning, params, running
-from cpvae.estimators.given import sample_given
+from cpvae.estimators.given import log_prob_given, sample_given
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.estimators.imputing import fill
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
@@ -43,6 +43,7 @@ from cpvae.nn.draws import multinomial, seeded
 from cpvae.nn.layers import Dense, Network
 from cpvae.nn.products import PRECISIONS
 from cpvae.probability import likelihoods
+from cpvae.probability.conditional import CANDIDATES
 from cpvae.probability.estimates import (
     Decomposition,
     Evaluation,
@@ -314,6 +315,28 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         parts = [log_likelihood(self.model_, y, n_samples, self.seed_) for y in self._observed(X)]
         return np.concatenate(parts)
 
+    def log_prob(
+        self, X: ArrayLike, columns: Sequence[Any], given: Sequence[Any] = (), n_samples: int = CANDIDATES
+    ) -> np.ndarray:
+        """Estimate log p(x of some columns | x of others) of each row by importance weighting, ``(n,)``, in nats.
+
+        Cells of all other columns, and those that are missing, are marginalised. The prior is the model's p(c).
+
+        Args:
+            X: rows of a table or a matrix of columns.
+            columns: names of the columns that are scored.
+            given: names of the columns that are known; none gives log p(x of `columns`).
+            n_samples: candidates of each row behind each of the two estimates.
+
+        Raises:
+            InputError: unknown columns, or one in both lists; `n_samples` is below 4; pictures, signals, or a
+                likelihood that needs all cells of a row.
+        """
+        check_is_fitted(self)
+        whole("n_samples", n_samples, 4)
+        with seeded(self.seed_):
+            return log_prob_given(self, X, columns, given, n_samples)
+
     def reconstruct(self, X: ArrayLike) -> Any:
         """Compute the mean of p(x | z, c), in the shape of X, at the likeliest c and the posterior mean of z given c.
 
@@ -400,9 +423,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         table = prior.aggregated if weights == "aggregated" else mixture.logits.softmax(-1)
         return table.double().cpu()
 
-    def impute(
-        self, X: ArrayLike, n_draws: int = 5, *, mean: bool = False, random_state: RandomState = None
-    ) -> Any:
+    def impute(self, X: ArrayLike, n_draws: int = 5, *, mean: bool = False, random_state: RandomState = None) -> Any:
         """Fill missing cells by draws from p(missing cells | observed cells), so that their spread is kept.
 
         Observed cells stay as they are, in their dtype and container. Components have the weights that `sample` gives
@@ -425,7 +446,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             >>> import pandas as pd
             >>> from cpvae import VAE
             >>> people = pd.DataFrame({"age": [20, 30, 40, None, 50, 60], "sex": ["f", "m", None, "m", "f", "f"]})
-            >>> model = VAE(latent_dim=1, hidden=(4,), max_epochs=1, random_state=0, validation_fraction=0.2).fit(people)
+            >>> model = VAE(latent_dim=1, hidden=(4,), max_epochs=1, random_state=0).fit(people)
             >>> filled = model.impute(people, n_draws=2)
             >>> len(filled), int(filled[0].isna().sum().sum()), filled[0]["age"].tolist()[:3]
             (2, 0, [20.0, 30.0, 40.0])

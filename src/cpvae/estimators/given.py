@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from cpvae.data.columns import Column
 from cpvae.data.given import Condition, read_given
-from cpvae.data.limits import LARGEST
-from cpvae.errors import FitWarning, InputError
+from cpvae.data.rows import Rows
+from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete
 from cpvae.probability.models import VAE as VAEModule
@@ -54,7 +55,9 @@ def columns_of(estimator: RowsIn) -> tuple[list[Column], dict[str, str]]:
     if schema is not None:
         return list(schema.columns), {one.name: one.reason for one in schema.left_out}
     names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
-    return [Column(str(name), "numeric") for name in names], {}
+    columns = [Column(str(name), "numeric") for name in names]
+    constant = estimator.model_.likelihood.constants()
+    return [replace(column, least=constant.get(j), most=constant.get(j)) for j, column in enumerate(columns)], {}
 
 
 def sample_given(
@@ -84,27 +87,74 @@ def sample_given(
     device = next(model.parameters()).device
     prior = Prior(model.latent(), weights)
     total = min(max(LEAST_CANDIDATES, CANDIDATES_A_ROW * n), MOST_CANDIDATES)
-    (found,) = candidates(model, known_of(model, condition, device), prior, total)
+    known = known_of(model, condition, device)
+    (found,) = candidates(model, known, prior, total)
     _check(found, total)
     matrix = np.empty((n, len(columns)))
     categories = np.empty(n, dtype=np.int64)
-    known = known_of(model, condition, device)
     c, z = found.take(n)
     for part in torch.arange(n, device=device).split(8192):
         rows = complete(model, known, c[:, part], z[:, part])[0]
         at = part.numpy(force=True)
         matrix[at] = model.likelihood.to_data(rows).numpy(force=True)
         categories[at] = prior.components(c[:, part], z[:, part])[0].numpy(force=True)
-    rows = condition.hold(matrix)
+    matrix = condition.hold(matrix)
     if estimator.schema_ is None:
-        return rows, categories
-    table = estimator.schema_.decode(rows)
+        return matrix, categories
+    table = estimator.schema_.decode(matrix)
     table.attrs = {"effective": float(found.effective[0]), "candidates": total}
     return table, categories
 
 
+def log_prob_given(
+    estimator: RowsIn, X: Any, columns: Sequence[Any], given: Sequence[Any], n_samples: int
+) -> np.ndarray:
+    """Estimate log p(x of some columns | x of others) of each row, ``(n,)``, nats, in the units of the data.
+
+    It is the difference of two estimates of `cpvae.probability.conditional.Candidates.log_known`.
+
+    Raises:
+        InputError: unknown columns, or one that is in both lists; a model whose likelihood needs all cells.
+    """
+    known, left_out = columns_of(estimator)
+    place = {column.name: j for j, column in enumerate(known)}
+    asked, held = [str(name) for name in columns], [str(name) for name in given]
+    faults = [
+        f"{name!r}: "
+        + (f"left out of the model ({left_out[name]})" if name in left_out else "no such column")
+        + ("" if name in left_out else nearest(name, place))
+        for name in dict.fromkeys([*asked, *held])
+        if name not in place
+    ]
+    faults += [f"{name!r} is in columns and in given; leave one of the two out" for name in asked if name in held]
+    if faults or not asked:
+        raise InputError("; ".join(faults) or "columns is empty: expected one or more columns")
+    model = with_gaps(estimator, "log_prob")
+    device, prior = next(model.parameters()).device, Prior(model.latent())
+    total = []
+    for x in Rows(estimator._check_rows(X, reset=False), device=device).chunks():
+        parts: list[Tensor] = []
+        for names in ([*asked, *held], held):
+            if not names:
+                parts.append(torch.zeros_like(parts[0]))
+                continue
+            seen = torch.full(x.shape, torch.nan, dtype=torch.float64, device=device)
+            at = [place[name] for name in names]
+            seen[:, at] = x[:, at].double()
+            found = candidates(model, Known(model.likelihood.to_model(seen)), prior, n_samples)
+            parts.append(torch.cat([one.log_known for one in found]))
+        total.append((parts[0] - parts[1]).numpy(force=True))
+    return np.concatenate(total)
+
+
 def known_of(model: VAEModule, condition: Condition, device: torch.device) -> Known:
-    """Turn what is known into the units of the model."""
+    """Turn what is known into the units of the model.
+
+    Raises:
+        InputError: a value so far from the rows of the fit that the model cannot compute with it.
+    """
+    if not np.isnan(condition.values).all():
+        model.likelihood.check(Rows(condition.values[None]))
 
     def units(row: np.ndarray) -> Tensor:
         return model.likelihood.to_model(torch.from_numpy(row).to(device))

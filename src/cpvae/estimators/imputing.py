@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from typing import Any
 
@@ -103,7 +102,7 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
         for (j, column, i), gaps in zip(inside, missing.T, strict=True):
             if gaps.any():
                 cells = _put(frame.iloc[:, i], gaps, column, one[gaps, j])
-                table.isetitem(i, cells)
+                table.isetitem(i, cells.array)
         tables.append(_like(X, rows is not None, table))
     return tables
 
@@ -131,9 +130,7 @@ def _tell_left(frame: pd.DataFrame, inside: set[int]) -> None:
     counts = {str(frame.columns[i]): int(frame.iloc[:, i].isna().sum()) for i in others}
     left = [f"{name!r} ({count:,} cell{'s' * (count != 1)})" for name, count in counts.items() if count]
     if left:
-        warnings.warn(
-            f"no part of the model, so that missing cells stay: {enumerated(left)}", FitWarning, stacklevel=6
-        )
+        warnings.warn(f"no part of the model, so that missing cells stay: {enumerated(left)}", FitWarning, stacklevel=6)
 
 
 def _like(X: Any, opened: bool, table: pd.DataFrame) -> Any:
@@ -144,4 +141,4 @@ def _like(X: Any, opened: bool, table: pd.DataFrame) -> Any:
         return type(X)(table.to_dict(orient="list"))
     if isinstance(X, np.ndarray) and X.ndim == 2:
         return table.to_numpy(dtype=X.dtype if X.dtype.kind in "fO" else None)
-    return copy.copy(table)
+    return table

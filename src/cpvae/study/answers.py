@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from cpvae.arguments import whole
+from cpvae.data.given import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.given import columns_of
 from cpvae.estimators.zoo import load
 from cpvae.files import PICTURES, TABLES, write_atomic
 from cpvae.fitting import runs
@@ -78,15 +80,24 @@ def sample_rows(
     mean: bool | None,
     seed: int | None,
     out: Path,
-) -> None:
-    """New rows into a file; its suffix says how. In .npz a level is its code, its position in the schema."""
+    given: Sequence[str] = (),
+) -> str:
+    """Write new rows into a file; its suffix says how. In .npz a level is its code, its position in the schema.
+
+    Args:
+        given: what is known of the rows, in the words of `cpvae.data.given.parse_given`.
+
+    Returns:
+        A line about what the rows rest on, or "" if nothing is given.
+    """
     whole("n_samples", n, 1)
     check_memory(n * model.n_features_in_ * BYTES_A_VALUE, f"n_samples={n}", "a smaller number")
     drawn_as_picture = out.suffix.lower() in PICTURES
     if drawn_as_picture and model.image_shape_ is None:
         raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
     average = drawn_as_picture if mean is None else mean
-    rows, categories = model.sample(n, component, weights=weights, mean=average, random_state=seed)
+    known = parse_given(given, columns_of(model)[0]) if given else None
+    rows, categories = model.sample(n, component, weights=weights, mean=average, given=known, random_state=seed)
     if drawn_as_picture:
         figures.save(figures.image_grid(rows, max(1, round(n**0.5))), out)
     elif out.suffix.lower() == ".npz":
@@ -102,6 +113,43 @@ def sample_rows(
             first += "_"
         frame.insert(0, first, categories)
         write_atomic(out, frame.to_csv(index=False))
+    rests = getattr(rows, "attrs", {})
+    return f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates" if rests else ""
+
+
+def fill_rows(
+    model: DeepMixture, data: Dataset, split: str | None, n_draws: int, mean: bool, seed: int | None, out: Path
+) -> str:
+    """Write the rows of a split with their missing cells filled into a .csv file; of several draws one after another.
+
+    Several draws have a first column "draw", which counts them from 0.
+
+    Returns:
+        A line about how many cells were filled.
+    """
+    whole("draws", n_draws, 1)
+    rows = rows_of(data, choose_split(data, split))
+    check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
+    filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
+    names = data.feature_names or [f"x{i}" for i in range(model.n_features_in_)]
+    tables = [
+        pd.DataFrame(table.reshape(len(table), -1), columns=list(names)) if isinstance(table, np.ndarray) else table
+        for table in ([filled] if mean else filled)
+    ]
+    before = int(
+        pd.isna(pd.DataFrame(rows.reshape(len(rows), -1)) if isinstance(rows, np.ndarray) else rows).sum().sum()
+    )
+    if len(tables) > 1:
+        first = "draw"
+        while first in tables[0].columns:  # of the table
+            first += "_"
+        for i, table in enumerate(tables):
+            table.insert(0, first, i)
+    write_atomic(out, pd.concat(tables).to_csv(index=False))
+    after = int(tables[0].isna().sum().sum())
+    return f"{before - after:,} cells filled in {len(rows):,} rows" + (
+        f", {len(tables)} times" if len(tables) > 1 else ""
+    )
 
 
 def cluster_rows(

@@ -175,6 +175,12 @@ class Gaussian(Likelihood):
         found._buffers = {**self._buffers, "gaps": torch.ones_like(self.loc[0], dtype=torch.bool)}
         return found
 
+    def constants(self) -> dict[int, float]:
+        if self.kept is None or self.rest is None:
+            return {}
+        kept = set(self.kept.tolist())
+        return {place: value for place, value in enumerate(self.rest.tolist()) if place not in kept}
+
     def parts(self, params: Tensor) -> Parts:
         return [(torch.arange(params.shape[-1], device=params.device), self(params).base_dist)]
 

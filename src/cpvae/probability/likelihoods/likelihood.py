@@ -198,6 +198,10 @@ class Likelihood(nn.Module, ABC):
         """Give a likelihood of the same weights that marginalises missing values, NaN; None where there is none."""
         return None
 
+    def constants(self) -> dict[int, float]:
+        """Give the values of columns that are no part of the model, since they are constant, by their places."""
+        return {}
+
     def parts(self, params: Tensor) -> Parts:
         """Give the places of columns, and their distributions given z and c; for a likelihood `with_gaps`."""
         raise NotImplementedError(f"{self.name} has no columns that are independent given z and c")

@@ -1,7 +1,8 @@
 """Columns held in a range: the probability of the range given z and c, and draws from the column truncated to it.
 
-A range is the event ``low <= x <= high`` in the model's units; an open end is an infinity. Draws invert the distribution
-function, so that none is thrown away. Both tails keep their digits: what lies above the middle is computed from above.
+A range is the event ``low <= x <= high`` in the model's units; an open end is an infinity. Draws invert the
+distribution function, so that none is thrown away. Both tails keep their digits: what lies above the middle is computed
+from above.
 """
 
 from __future__ import annotations

@@ -1,0 +1,44 @@
+"""`cpvae impute`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpvae.cli.options import Data, Layer, Run, SplitName, expand
+from cpvae.cli.output import say
+
+
+def impute(
+    run: Run,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="A .csv file to write: the rows, filled.", callback=expand)],
+    draws: Annotated[
+        int, typer.Option(help="Number of filled tables; several are written one after another, with a column draw.")
+    ] = 1,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Fill in means and likeliest levels instead of draws, in one table.")
+    ] = False,
+    split: SplitName = None,
+    layer: Layer = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="the fit's")] = None,
+) -> None:
+    """Fill missing cells by draws given the cells that are there."""
+    from cpvae.cli.checks import check_inputs, check_out_file
+
+    check_inputs(run, data)
+    file = check_out_file(out, (".csv",), run, data)
+
+    from cpvae.estimators.zoo import load
+    from cpvae.study.answers import fill_rows
+    from cpvae.study.inputs import load_data, reading_of, tell_notes
+    from cpvae.study.places import about_of
+
+    fitted = load(run)
+    rows = load_data(data, None, say, reading_of(fitted, about_of(run), data, layer))
+    filled = fill_rows(fitted, rows, split, draws, mean, seed, file)
+    tell_notes(rows, say)
+    say(filled)
+    say(f"wrote {out}")

@@ -1,0 +1,513 @@
+"""Rows given what is known, and missing cells filled: against closed forms, quadrature and rejected draws."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy import stats
+from scipy.special import logsumexp, softmax
+from torch.distributions import Normal
+
+from conftest import Solved
+from cpvae import CPVAE, HVAE, VAE, InputError, MoGVAE, VampHVAE, VampVAE
+from cpvae.data.columns import Column
+from cpvae.data.given import parse_given, read_given
+from cpvae.data.schema import Schema
+from cpvae.errors import FitWarning
+from cpvae.nn.draws import seeded
+from cpvae.nn.layers import Dense
+from cpvae.probability import recipes
+from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete, expected
+from cpvae.probability.likelihoods.columns import Columns
+from cpvae.probability.likelihoods.mixed import CountColumns
+from cpvae.probability.likelihoods.ranges import draw_within, log_mass
+from cpvae.probability.models import VAE as VAEModule
+from test_cli import done, refused, tree
+
+torch.set_num_threads(1)
+TINY: dict[str, Any] = {"latent_dim": 2, "hidden": (16,), "random_state": 0, "validation_fraction": 0.2}
+RING = {"ring": "ignore"}
+
+
+def birds(n: int = 240, missing: float = 0.1) -> pd.DataFrame:
+    """Draw a table like that of the penguins: three species, each with its bills, weights, nests and islands."""
+    random = np.random.default_rng(0)
+    k = random.integers(3, size=n)
+    table = pd.DataFrame(
+        {
+            "ring": [f"N{i:04d}" for i in range(n)],
+            "island": np.array(["Biscoe", "Dream", "Torgersen"])[np.where(random.random(n) < 0.9, k, (k + 1) % 3)],
+            "bill": (np.array([38.0, 48.0, 47.0])[k] + 2.5 * random.normal(size=n)).round(1),
+            "mass": (np.array([3700, 3730, 5080])[k] + 400 * random.normal(size=n)).round(),
+            "eggs": random.poisson(np.array([1.0, 4.0, 12.0])[k]),
+        }
+    )
+    gaps = random.random((n, 3)) < missing
+    for j, name in enumerate(("island", "bill", "mass")):
+        table.loc[gaps[:, j], name] = None
+    return table
+
+
+@pytest.fixture(scope="module")
+def fitted() -> CPVAE:
+    return CPVAE(3, max_epochs=80, learning_rate=0.01, batch_size=64, schema=RING, **TINY).fit(birds())
+
+
+def one(model: VAEModule, known: Known, n: int, weights: torch.Tensor | None = None) -> Candidates:
+    with seeded(0):
+        (found,) = candidates(model, known, Prior(model.latent(), weights), n)
+    return found
+
+
+# ---------------------------------------------------------------- exact answers
+
+
+@pytest.fixture
+def partly(solve) -> tuple[Solved, VAEModule, torch.Tensor]:
+    """Make a solved mixture, its model with missing cells, and rows of which columns 0, 2 and 4 are missing."""
+    solved = solve(n=6)
+    own = solved.model
+    likelihood = own.likelihood.with_gaps()
+    assert likelihood is not None
+    assert own.likelihood.gaps is None  # the model itself stays as it was
+    model = VAEModule(own.posterior, own.prior, own.decoder, likelihood, own.latent_dim)
+    y = solved.y.clone()
+    y[:, [0, 2, 4]] = torch.nan
+    return solved, model, y
+
+
+def test_a_mixture_of_gaussians_given_some_columns(partly):
+    """Categories, means of missing cells and the density of those given, from the normal distribution's formulas."""
+    solved, model, y = partly
+    there, gone = [1, 3], [0, 2, 4]
+    x = solved.x.numpy()
+    log_joint = np.stack(
+        [
+            w + stats.multivariate_normal(loc[there], cov[np.ix_(there, there)]).logpdf(x[:, there])
+            for w, loc, cov in zip(solved.log_weights, solved.loc, solved.covariance, strict=True)
+        ],
+        -1,
+    )
+    proba = softmax(log_joint, -1)
+    means = np.stack(
+        [
+            loc[gone]
+            + (x[:, there] - loc[there]) @ np.linalg.solve(cov[np.ix_(there, there)], cov[np.ix_(there, gone)])
+            for loc, cov in zip(solved.loc, solved.covariance, strict=True)
+        ],
+        1,
+    )
+    for i in range(len(y)):
+        found = one(model, Known(y[i : i + 1]), 40_000)
+        shares = torch.zeros(3).double().index_add(0, found.c[0], found.shares[0]).numpy()
+        assert 0.5 * np.abs(shares - proba[i]).sum() < 1e-2
+        assert found.effective[0] > 4_000
+        assert float(found.log_known[0]) == pytest.approx(logsumexp(log_joint[i]), abs=0.05)
+        mean = model.likelihood.to_data(expected(model, Known(y[i : i + 1]), found))[0].numpy()
+        spread = model.likelihood.scale.numpy()[gone]
+        assert (np.abs(mean[gone] - proba[i] @ means[i]) / spread).max() < 0.05
+        np.testing.assert_allclose(mean[there], x[i, there])
+
+
+def test_one_category_is_a_condition_too(partly):
+    solved, model, y = partly
+    found = one(model, Known(y[:1]), 4_000, torch.eye(3).double()[2])
+    assert bool((found.c == 2).all())
+    there = [1, 3]
+    exact = stats.multivariate_normal(solved.loc[2][there], solved.covariance[2][np.ix_(there, there)])
+    assert float(found.log_known[0]) == pytest.approx(exact.logpdf(solved.x[0, there].numpy()), abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def network() -> VAEModule:
+    """Make a random network over a number, three levels and a count; its encoder knows nothing of its decoder."""
+    torch.manual_seed(3)
+    columns = (Column("a", "numeric", (), 1), Column("b", "categorical", ("u", "v", "w"), 1), Column("c", "count"))
+    likelihood = Columns(Schema(columns, ("a", "b", "c"))).double()
+    likelihood.count_mean.fill_(3.0)
+    likelihood.log_noise.data.fill_(-1.0)
+    model = recipes.cpvae(likelihood, n_components=2, latent_dim=1, network=Dense((6,)), weights="learned").double()
+    for parameter in model.parameters():
+        parameter.data.add_(0.7 * torch.randn_like(parameter))
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("weights", [None, [0.9, 0.1]])
+@pytest.mark.parametrize(
+    ("values", "ranges"),
+    [
+        ([0.5, np.nan, np.nan], {}),
+        ([np.nan, np.nan, 4.0], {0: (-0.5, 0.25)}),
+        ([np.nan, np.nan, np.nan], {0: (0.3, np.inf), 2: (5.0, 9.0)}),
+    ],
+)
+def test_levels_given_values_and_ranges_by_quadrature(network, values, ranges, weights):
+    model, likelihood, prior = network, network.likelihood, network.prior
+    steps = torch.linspace(-10, 10, 4001, dtype=torch.float64)
+    log_w = np.log(weights) if weights else prior.logits.log_softmax(-1).numpy()
+    r = float(likelihood.concentration)
+    joint, levels = [], []
+    for k in range(2):
+        z = prior.loc[k] + prior.scale[k] * steps
+        params = model.decoder(z[None, :, None], torch.full((1, len(z)), k))[0].numpy()
+        number = stats.norm(params[:, 0], float(likelihood.noise[0]))
+        mean = 3.0 * np.exp(params[:, 1])
+        count = stats.nbinom(r, r / (r + mean))
+        log_p = stats.norm.logpdf(steps.numpy()) + np.log(0.005) + log_w[k]
+        log_p += number.logpdf(values[0]) if not np.isnan(values[0]) else 0.0
+        log_p += count.logpmf(values[2]) if not np.isnan(values[2]) else 0.0
+        if 0 in ranges:
+            log_p += np.log(number.cdf(ranges[0][1]) - number.cdf(ranges[0][0]))
+        if 2 in ranges:
+            log_p += logsumexp([count.logpmf(i) for i in range(5, 10)], 0)
+        joint.append(log_p)
+        levels.append(softmax(params[:, 2:], -1))
+    exact = np.exp(np.stack(joint) - logsumexp(joint))
+    expected_levels = np.einsum("kz,kzl->l", exact, np.stack(levels))
+    low, high = (torch.full((3,), torch.nan).double() for _ in range(2))
+    for place, ends in ranges.items():
+        low[place], high[place] = ends
+    known = Known(torch.tensor([values]).double(), low, high)
+    found = one(model, known, 30_000, None if weights is None else torch.tensor(weights).double())
+    probs = model.decoder(found.z, found.c)[0, :, 2:].softmax(-1)
+    assert 0.5 * np.abs((found.shares[0] @ probs).numpy() - expected_levels).sum() < 1e-2
+    assert 0.5 * abs(float(found.shares[0] @ (found.c[0] == 0).double()) - exact[0].sum()) < 1e-2
+    assert float(found.log_known[0]) == pytest.approx(logsumexp(joint), abs=0.05)
+    with seeded(0):
+        drawn = complete(model, known, *found.take(8_000))[0].numpy()
+    share = np.bincount(drawn[:, 1].astype(int), minlength=3) / len(drawn)
+    assert 0.5 * np.abs(share - expected_levels).sum() < 2e-2
+    for j, (least, most) in ranges.items():
+        assert ((drawn[:, j] >= least) & (drawn[:, j] <= most)).all()
+    for j in np.flatnonzero(~np.isnan(values)):
+        assert (drawn[:, j] == values[j]).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.5, 1.0), (2.0, np.inf), (-np.inf, 0.3), (30.0, 31.0), (-31.0, -30.0)])
+def test_truncated_normals(low, high):
+    column = Normal(torch.zeros(4_000, 1).double(), torch.ones(1).double())
+    ends = torch.tensor([low]).double(), torch.tensor([high]).double()
+    truncated = stats.truncnorm(low, high)
+    drawn = draw_within(column, *ends)[:, 0].numpy()
+    assert stats.kstest(drawn, truncated.cdf).pvalue > 1e-3
+    mass = stats.norm.logsf(low) if high > 30 and low > 0 else np.log(stats.norm.cdf(high) - stats.norm.cdf(low))
+    if abs(low) < 30 or low == -np.inf or low == 30:
+        assert float(log_mass(column, *ends)[0, 0]) == pytest.approx(mass, rel=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 2), (3, 7), (60, np.inf), (100, 110), (-np.inf, 4)])
+def test_truncated_counts(low, high):
+    r, mean = 2.5, 6.0
+    column = CountColumns(torch.tensor([r]).double(), logits=torch.full((4_000, 1), np.log(mean / r)).double())
+    ends = torch.tensor([float(low)]), torch.tensor([float(high)])
+    pmf = stats.nbinom(r, r / (r + mean)).pmf(np.arange(2_000))
+    inside = np.where((np.arange(2_000) >= low) & (np.arange(2_000) <= high), pmf, 0)
+    assert float(log_mass(column, *ends)[0, 0].exp()) == pytest.approx(inside.sum(), rel=1e-6)
+    drawn = draw_within(column, *ends)[:, 0].numpy()
+    assert drawn.min() >= low
+    assert drawn.max() <= high
+    mean_inside = (inside * np.arange(2_000)).sum() / inside.sum()
+    assert abs(drawn.mean() - mean_inside) < 5 * drawn.std() / np.sqrt(len(drawn)) + 1e-9
+
+
+# ---------------------------------------------------------------- estimators
+
+
+@pytest.mark.parametrize("make", [CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE])
+def test_rows_are_those_of_sample_that_fulfil_what_is_given(make):
+    """For every model: levels, means and components of rows that `sample` happens to draw so, without their waste."""
+    model = make(max_epochs=2, schema=RING, **TINY, **({"n_components": 3} if make not in (VAE, HVAE) else {})).fit(
+        birds()
+    )
+    rows, c = model.sample(4_000, given={"mass": (3500, 4200), "eggs": (1, None)})
+    plain, k = model.sample(40_000)
+    kept = plain["mass"].between(3500, 4200) & (plain["eggs"] >= 1)
+    plain, k = plain[kept], k[kept]
+    assert rows["mass"].between(3500, 4200).all()
+    assert (rows["eggs"] >= 1).all()
+    assert list(rows.dtypes) == list(plain.dtypes)
+    effective = rows.attrs["effective"]
+    assert 1_000 < effective <= rows.attrs["candidates"] == 16_000
+    for values, others in [
+        *((rows[name], plain[name]) for name in ("bill", "mass", "eggs")),
+        *((rows["island"] == level, plain["island"] == level) for level in ("Biscoe", "Dream")),
+        *((c == j, k == j) for j in range(3)),
+    ]:
+        error = np.std(others) * np.sqrt(1 / len(plain) + 1 / effective + 1 / len(rows))
+        assert abs(np.mean(values) - np.mean(others)) < 4.5 * error + 1e-9
+
+
+def test_given_cells_are_as_given(fitted):
+    rows, c = fitted.sample(50, given={"island": "Dream", "bill": 47.3, "eggs": (2, 5)}, component=1)
+    assert rows.columns.tolist() == ["island", "bill", "mass", "eggs"]
+    assert set(rows["island"]) == {"Dream"}
+    assert set(rows["bill"]) == {47.3}
+    assert rows["eggs"].between(2, 5).all()
+    assert rows["eggs"].dtype.kind == "i"
+    assert (rows["mass"] == rows["mass"].round()).all()
+    assert set(c) == {1}
+    again, _ = fitted.sample(50, given={"island": "Dream", "bill": 47.3, "eggs": (2, 5)}, component=1)
+    pd.testing.assert_frame_equal(rows, again)
+
+
+def test_a_bill_follows_from_the_island_and_the_eggs(fitted):
+    small, _ = fitted.sample(400, given={"island": "Biscoe", "eggs": 0})
+    large, _ = fitted.sample(400, given={"island": "Torgersen", "eggs": (10, None)})
+    assert small["bill"].mean() + 3 < large["bill"].mean()
+    assert small["mass"].mean() + 500 < large["mass"].mean()
+
+
+def test_dates_amounts_and_bounds_are_given_in_their_own_units():
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "day": pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 700, 150), "D"))
+            .dt.strftime("%d.%m.%Y")
+            .astype(object),
+            "income": random.lognormal(7, 1, 150).round(2),
+            "stars": random.integers(1, 6, 150) + 0.0,
+            "free": random.random(150),
+        }
+    )
+    model = VAE(max_epochs=1, schema={"stars": "numeric", "income": "amount"}, **TINY).fit(table)
+    asked = {"day": ("01.03.2024", "31.03.2024"), "income": (500, 1000), "stars": (None, 1)}
+    rows, _ = model.sample(200, given=asked)
+    assert rows["day"].str.endswith(".03.2024").all()
+    assert rows["day"].nunique() > 20
+    assert rows["income"].between(500, 1000).all()
+    assert (rows["stars"] == 1).all()
+    plain, _ = model.sample(20_000)
+    near = plain[plain["income"].between(500, 1000)]
+    assert rows["income"].mean() == pytest.approx(near["income"].mean(), abs=40)
+    with pytest.raises(InputError, match=r"given stars=6: no row has it, the nearest that one can have is 5"):
+        model.sample(1, given={"stars": 6})
+
+
+def test_a_matrix_of_measurements():
+    random = np.random.default_rng(0)
+    z = random.normal(size=300)
+    x = np.column_stack([z, z + 0.1 * random.normal(size=300), np.full(300, 3.0)])
+    with pytest.warns(FitWarning, match="constant"):
+        model = VAE(max_epochs=40, learning_rate=0.01, **TINY).fit(x)
+    rows, _ = model.sample(300, given={0: 1.5})
+    assert rows.shape == (300, 3)
+    assert set(rows[:, 0]) == {1.5}
+    assert set(rows[:, 2]) == {3.0}
+    assert rows[:, 1].mean() == pytest.approx(1.5, abs=0.5)
+    with pytest.raises(InputError, match="given 2=4: no row has it, the nearest that one can have is 3"):
+        model.sample(1, given={2: 4})
+
+
+def test_log_prob_of_some_columns(fitted):
+    """It is a density: over the levels it adds up to one, and the parts of a row add up to the whole."""
+    table = birds()[["island", "bill", "mass", "eggs"]].dropna().head(8)
+    levels = [table.assign(island=level) for level in ("Biscoe", "Dream", "Torgersen")]
+    proba = np.exp([fitted.log_prob(rows, ["island"], ["bill", "eggs"], 4_000) for rows in levels]).sum(0)
+    np.testing.assert_allclose(proba, 1, atol=0.03)
+    first = fitted.log_prob(table, ["island", "bill"], n_samples=4_000)
+    rest = fitted.log_prob(table, ["mass", "eggs"], ["island", "bill"], n_samples=4_000)
+    np.testing.assert_allclose(first + rest, fitted.log_likelihood(table, 4_000), atol=0.1)
+    with pytest.raises(InputError, match=r"^'bil': no such column; did you mean 'bill'\?; 'eggs' is in columns and in"):
+        fitted.log_prob(table, ["bil", "eggs"], ["eggs"])
+
+
+# ---------------------------------------------------------------- filled tables
+
+
+def test_intervals_of_filled_cells_hold_what_they_say(fitted):
+    """A cell and its fifty draws are from one distribution, so that its rank is uniform: 46 of 51 are in the middle."""
+    rows, _ = fitted.sample(700, random_state=1)
+    random = np.random.default_rng(0)
+    gone = random.random(rows.shape) < 0.3
+    gone[gone.all(1), 0] = False
+    holes = rows.mask(gone)
+    filled = fitted.impute(holes, 50)
+    inside = []
+    for name in ("bill", "mass", "eggs"):
+        place = gone[:, rows.columns.get_loc(name)]
+        truth, draws = (one[name].to_numpy(float)[..., place] for one in (rows, filled[0]))
+        draws = np.stack([table[name].to_numpy(float)[place] for table in filled])
+        ties = random.random(truth.shape) * ((draws == truth).sum(0) + 1)
+        rank = (draws < truth).sum(0) + ties.astype(int)
+        inside.append((rank >= 3) & (rank <= 48))
+    inside = np.concatenate(inside)
+    assert len(inside) > 500
+    assert 0.88 < inside.mean() < 0.92
+    place = gone[:, 0]
+    proba = np.mean([table["island"][place].to_numpy() == rows["island"][place].to_numpy() for table in filled], 0)
+    own = fitted.impute(holes, mean=True)["island"][place]
+    assert (own.to_numpy() == rows["island"][place].to_numpy()).mean() > proba.mean()
+
+
+def test_observed_cells_stay_as_they_were(fitted):
+    table = birds(40, 0.3).set_index(np.arange(40) + 7)
+    table["note"] = [None, "x"] * 20
+    table["island"] = table["island"].astype("category")
+    table["eggs"] = table["eggs"].astype("Int64").mask(np.arange(40) % 5 == 0)
+    table["mass"] = table["mass"].astype("float32")
+    table = table[["note", "eggs", "mass", "island", "ring", "bill"]]
+    before = table.copy()
+    with (
+        pytest.warns(FitWarning, match=r"no part of the model, so that missing cells stay: 'note' \(20 cells\)"),
+        pytest.warns(FitWarning, match="that the fit did not have, left out"),
+    ):
+        filled = fitted.impute(table, 2)
+    pd.testing.assert_frame_equal(table, before)
+    assert len(filled) == 2
+    for new in filled:
+        assert new.dtypes.to_dict() == table.dtypes.to_dict()
+        assert new.index.tolist() == table.index.tolist()
+        assert int(new.drop(columns="note").isna().sum().sum()) == 0
+        pd.testing.assert_frame_equal(new.where(table.notna()), table.where(table.notna()))
+    assert not filled[0].equals(filled[1])
+    assert filled[0].equals(fitted_quietly(fitted, table)[0])
+
+
+def fitted_quietly(model: CPVAE, table: Any) -> Any:
+    with pytest.warns(FitWarning):
+        return model.impute(table, 2)
+
+
+def test_levels_that_the_fit_did_not_have_are_no_gaps(fitted):
+    table = birds(20, 0.0)[["island", "bill", "mass", "eggs"]]
+    table.loc[3, "island"], table.loc[4, "island"] = "Gough", None
+    with pytest.warns(FitWarning, match="'Gough' in 1 cell"):
+        filled = fitted.impute(table, 1)[0]
+    assert filled.loc[3, "island"] == "Gough"
+    assert filled.loc[4, "island"] in ("Biscoe", "Dream", "Torgersen")
+
+
+def test_containers_of_filled_tables(fitted):
+    table = birds(20, 0.3).drop(columns="ring")
+    table["eggs"] = table["eggs"].where(np.arange(20) > 3)
+    frame = pl.DataFrame({name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in table})
+    filled = fitted.impute(frame, 1)[0]
+    assert isinstance(filled, pl.DataFrame)
+    assert filled.null_count().to_numpy().sum() == 0
+    x = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    x[::4, 1] = np.nan
+    model = VAE(max_epochs=1, **TINY).fit(x)
+    array = model.impute(x, 1)[0]
+    assert isinstance(array, np.ndarray)
+    assert array.dtype == np.float32
+    assert not np.isnan(array).any()
+    np.testing.assert_array_equal(array[:, [0, 2]], x[:, [0, 2]])
+    whole = birds(10, 0.0)
+    pd.testing.assert_frame_equal(fitted.impute(whole, 1)[0], whole)
+
+
+def test_signals_with_missing_values():
+    x = np.random.default_rng(0).normal(size=(40, 2, 9))
+    x[::3, 1, 5:] = np.nan
+    model = VAE(max_epochs=1, **TINY).fit(x)
+    filled = model.impute(x, 2)
+    assert filled[1].shape == x.shape
+    assert not np.isnan(filled[0]).any()
+    np.testing.assert_array_equal(np.where(np.isnan(x), np.nan, filled[0]), x)
+    with pytest.raises(InputError, match=r"given for signals of shape \(2, 9\): expected a table or a matrix"):
+        model.sample(1, given={"a": 1})
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"bil": 1}, "given 'bil': no such column; did you mean 'bill'?"),
+        ({"ring": "N0001"}, "given 'ring': is left out of the model"),
+        ({"island": "Bisco"}, "given island=Bisco: no such level in the fit; did you mean 'Biscoe'?"),
+        ({"island": ("Biscoe", "Dream")}, "given island=(Biscoe, Dream): a range of levels; expected one of 'Biscoe'"),
+        ({"mass": (4000, 3000)}, "the range is the wrong way round; expected (3000, 4000)"),
+        ({"eggs": -1}, "given eggs=-1: no row has it, the nearest that one can have is 0"),
+        ({"eggs": 2.6}, "given eggs=2.6: no row has it, the nearest that one can have is 3"),
+        ({"eggs": (-5, -2)}, "given eggs=(-5, -2): no row lies in it, the nearest value that one can have is 0"),
+        ({"mass": (3000.2, 3000.4)}, "no row lies in it, the nearest value that one can have is 3000"),
+        ({"mass": "heavy"}, "given mass=heavy: expected a finite number"),
+        ({"mass": float("nan")}, "given mass=nan: expected a value; leave it out if nothing is known"),
+        ({"mass": (1, 2, 3)}, "a range has two ends, not 3"),
+        ({"mass": 1e25}, "more than 1e+12 standard deviations from the rows of the fit"),
+        ("mass", "given=mass: expected columns with values or ranges"),
+        ({"bil": 1, "eggs": -1}, "did you mean 'bill'?; given eggs=-1: no row has it"),
+        (
+            {"island": "Dream", "bill": 40.0, "mass": 4000, "eggs": (3, 3)},
+            "given has a value for every column: nothing is left to draw; leave one or more out",
+        ),
+    ],
+)
+def test_what_cannot_be_given(fitted, given, message):
+    with pytest.raises(InputError, match=re.escape(message)) as error:
+        fitted.sample(3, given=given)
+    assert "\n" not in str(error.value)
+
+
+def test_models_that_need_all_cells():
+    bits = np.random.default_rng(0).integers(0, 2, (60, 5))
+    model = VAE(max_epochs=1, **TINY).fit(bits)
+    for ask in (lambda: model.sample(1, given={0: 1}), lambda: model.impute(bits)):
+        with pytest.raises(InputError, match="for likelihood 'bernoulli', which needs all cells of a row; expected a"):
+            ask()
+    with pytest.raises(InputError, match="mean=True with given: expected draws; leave mean out"):
+        model.sample(1, given={0: 1}, mean=True)
+
+
+def test_what_is_rare_is_said(fitted):
+    with pytest.warns(
+        FitWarning, match=r"draws rest on [\d,]+ of 4,000 candidates, which is few: what is given is rare"
+    ):
+        fitted.sample(10, given={"bill": 20.0, "mass": 8000.0, "eggs": 30})
+
+
+def test_words_of_the_command_line():
+    columns = [
+        Column("a=b", "numeric"),
+        Column("at", "date", format="%Y-%m-%d %H:%M"),
+        Column("kind", "categorical", ("x:y", "z")),
+    ]
+    words = ["a=b=3:4", "at=2024-01-01 10:30", "kind=x:y"]
+    assert parse_given(words, columns) == {"a=b": ("3", "4"), "at": "2024-01-01 10:30", "kind": "x:y"}
+    found = parse_given(["at=2024-01-01 10:30:2024-01-02 11:30"], columns)
+    assert found == {"at": ("2024-01-01 10:30", "2024-01-02 11:30")}
+    condition = read_given(found, columns, {})
+    assert condition.low[1] < condition.high[1]
+    for words, message in ((["a"], "expected COLUMN=VALUE"), (["at=1", "at=2"], "names 'at' twice")):
+        with pytest.raises(InputError, match=message):
+            parse_given(words, columns)
+
+
+def test_commands(fitted, tmp_path: Path):
+    run = tmp_path / "model.safetensors"
+    fitted.save(run)
+    out, filled, data = tmp_path / "new.csv", tmp_path / "filled.csv", tmp_path / "birds.csv"
+    asked = ("--given", "island=Dream", "--given", "mass=3500:4000")
+    answer = done("sample", run, "-n", "30", *asked, "--out", out)
+    assert re.search(r"draws rest on [\d,]+ of 4,000 candidates", answer.err)
+    rows = pd.read_csv(out)
+    assert set(rows["island"]) == {"Dream"}
+    assert rows["mass"].between(3500, 4000).all()
+    table = birds(30, 0.3)
+    table.to_csv(data, index=False)
+    read = pd.read_csv(data)
+    gaps = int(read.isna().sum().sum())
+    answer = done("impute", run, data, "--out", filled, "--draws", "2")
+    assert f"{gaps} cells filled in 30 rows, 2 times" in answer.err
+    both = pd.read_csv(filled)
+    assert both.columns.tolist() == ["draw", *read.columns]
+    assert both["draw"].tolist() == [0] * 30 + [1] * 30
+    assert int(both.isna().sum().sum()) == 0
+    pd.testing.assert_frame_equal(both.iloc[:30, 1:].where(read.notna()), read)
+    done("impute", run, data, "--out", filled, "--mean")
+    assert pd.read_csv(filled).columns.tolist() == read.columns.tolist()
+    out.unlink()
+    before = tree(tmp_path)
+    assert refused("sample", run, "--given", "mas=3", "--out", out).startswith("given 'mas': no such column; did you")
+    assert "wrong way round" in refused("sample", run, "--given", "mass=4:3", "--out", out)
+    assert "draws=0: expected a whole number" in refused("impute", run, data, "--draws", "0", "--out", out)
+    assert tree(tmp_path) == before
