@@ -113,6 +113,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/clusters.md",
         "docs/benchmarks.md",
         "docs/field.md",
+        "docs/given.md",
         "docs/large.md",
         "docs/tables.md",
         "CONTRIBUTING.md",

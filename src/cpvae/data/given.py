@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cpvae.data.columns import Column, listed
+from cpvae.data.columns import LARGEST_COUNT, Column, listed
 from cpvae.errors import InputError, nearest
 
 SUCH_AS = "expected columns with values or ranges, such as {'region': 'north', 'age': (30, 40)}"
@@ -196,8 +196,11 @@ def _is_infinite(end: Any, infinity: float) -> bool:
 
 
 def _bounded(column: Column) -> Column:
-    """Give a column with the bounds and decimals of its kind: counts are whole and not negative."""
-    return replace(column, decimals=0, least=max(0.0, column.least or 0.0)) if column.kind == "count" else column
+    """Give a column with the bounds and decimals of its kind: counts are whole, and from 0 to what float32 holds."""
+    if column.kind != "count":
+        return column
+    most = LARGEST_COUNT if column.most is None else column.most
+    return replace(column, decimals=0, least=max(0.0, column.least or 0.0), most=most)
 
 
 def _limit(column: Column, which: str) -> float:

@@ -23,6 +23,7 @@ from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
 from cpvae.probability.models import VAE as VAEModule
 
+LEAST_CANDIDATES, CANDIDATES_A_DRAW = 256, 8  # of each row
 FEW = 20  # candidates in effect, below which a row's draws are said to rest on few
 
 
@@ -60,7 +61,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
 def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int) -> np.ndarray:
     """Fill rows in the model's units ``(B, F)``: ``(max(1, n_draws), B, F)``, float64, in those of the data."""
     parts, few, position = [], 0, 0
-    for found in candidates(model, Known(y), prior):
+    for found in candidates(model, Known(y), prior, max(LEAST_CANDIDATES, CANDIDATES_A_DRAW * n_draws)):
         known = Known(y[position : position + len(found.c)])
         position += len(found.c)
         few += int((~(found.effective >= FEW)).sum())

@@ -33,9 +33,9 @@ from cpvae.probability.likelihoods import ranges
 from cpvae.probability.models import VAE
 
 DEFENCE = 4  # one in so many candidates comes from the prior
-PILOTS, FILLED = (256, 256), 7  # candidates before the last ones; rows that they fill
-CANDIDATES = 1024  # of each row where there are many rows
-AT_ONCE = 2**16  # rows times encodings times candidates; bounds memory, not the result
+PILOTS, FILLED = 2, 7  # rounds before the last one, each of a quarter of its candidates; rows that they fill
+CANDIDATES = 1024
+AT_ONCE = 2**18  # rows times encodings times candidates; bounds memory, not the result
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,8 @@ def candidates(model: VAE, known: Known, prior: Prior, n: int = CANDIDATES) -> I
     """
     for part in known.split(max(1, AT_ONCE // (n * (1 + FILLED)))):
         seen = part.y.unsqueeze(1)
-        for few in PILOTS:
-            pilot = _round(model, part, prior, seen, few)
+        for _ in range(PILOTS):
+            pilot = _round(model, part, prior, seen, -(-n // 4))
             seen = torch.cat([part.y.unsqueeze(1), complete(model, part, *pilot.take(FILLED))], 1)
         yield _round(model, part, prior, seen, n)
 

@@ -59,7 +59,8 @@ def draw_within(column: Distribution, low: Tensor, high: Tensor) -> Tensor:
     else:
         loc, scale = column.mean.double().numpy(force=True), column.stddev.double().numpy(force=True)
         found = loc + scale * stats.truncnorm.ppf(u, (first - loc) / scale, (last - loc) / scale)
-    return torch.from_numpy(np.clip(found, first, last)).to(low.device)
+    end = np.where(np.isfinite(first), first, last)  # where the range has no probability that a double can hold
+    return torch.from_numpy(np.clip(np.where(np.isfinite(found), found, end), first, last)).to(low.device)
 
 
 def some(column: Distribution, at: Tensor) -> Distribution:
