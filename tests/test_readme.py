@@ -116,6 +116,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/given.md",
         "docs/large.md",
         "docs/tables.md",
+        "docs/describe.md",
         "CONTRIBUTING.md",
         "CITATION.cff",
         "LICENSE",

@@ -26,7 +26,8 @@ from cpvae.probability.estimates import standard_error
 from cpvae.study import findings
 from cpvae.study.report.categories import category
 from cpvae.study.report.page import render, write_report
-from cpvae.study.report.shown import categories_to_draw, look_at, nearest_rows
+from cpvae.study.report.shown import categories_to_draw, look_at
+from cpvae.words.examples import nearest_rows
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -482,12 +483,12 @@ def test_what_a_category_stands_out_by_is_said_in_the_units_of_the_table(people:
     assert shown.categories is not None
     k = int(shown.categories[0])
     own = frame[shown.categories == k]
+    others = frame[shown.categories != k]
     traits = category(model, shown, k).traits.split("; ")
-    means = f"spend {own['spend'].mean():.4g} (all rows {frame['spend'].mean():.4g})"
-    assert means in traits
-    share = findings.percent((own["city"] == "north").mean())
-    assert f"city=north in {share} (all rows 50 %)" in traits
-    assert sum(trait.startswith("city=") for trait in traits) == 1  # by one level, not by all of them
+    assert f"spend {own['spend'].mean():.3g} (others {others['spend'].mean():.3g})" in traits
+    shares = [findings.percent((rows["city"] == "north").mean()) for rows in (own, others)]
+    assert f"city north {shares[0]} (others {shares[1]})" in traits
+    assert sum(trait.startswith("city ") for trait in traits) == 1  # by one level, not by all of them
     assert len(traits) == 3
 
 
@@ -512,7 +513,7 @@ def test_columns_are_a_curve_only_if_neighbours_are_alike() -> None:
 
 def test_words_come_before_numbers(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     text = check_page(render(table_model, table[0], data_name="t", labels=table[1])).text
-    assert text.index("categories are in use") < text.index("Stands out by") < text.index("nats a row")
+    assert text.index("categories are in use") < text.index("The categories in words") < text.index("nats a row")
 
 
 def test_page_of_signals_has_channels_over_time() -> None:

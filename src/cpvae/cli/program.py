@@ -15,7 +15,20 @@ from typing import Any, NoReturn
 
 import typer
 
-from cpvae.cli import choose, cluster, compare, data, evaluate, fit, impute, report, reproduce, sample
+from cpvae.cli import (
+    choose,
+    cluster,
+    compare,
+    data,
+    describe,
+    evaluate,
+    fit,
+    impute,
+    rename,
+    report,
+    reproduce,
+    sample,
+)
 from cpvae.cli.app import app, data_app
 from cpvae.cli.output import prepare_streams, say, silence
 from cpvae.errors import FitWarning, InputError, nearest, readable
@@ -28,6 +41,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     evaluate.evaluate,
     cluster.cluster,
+    describe.describe,
+    rename.rename,
     sample.sample,
     impute.impute,
     report.report,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cpvae.cli.options import DATA_HELP, Labels, expand
-from cpvae.cli.output import say
+from cpvae.cli.output import put, say
 
 
 def report(
@@ -18,11 +18,14 @@ def report(
     ] = None,
     labels: Labels = None,
 ) -> None:
-    """Write RUN/report.html: one page on the fit, its categories, and what to be careful about."""
+    """Write RUN/report.html: one page on the fit, its categories, and what to be careful about.
+
+    Prints a sentence on each category.
+    """
     from cpvae.cli.checks import check_inputs
 
     check_inputs(run, data)
 
     from cpvae.study.answers import report_run
 
-    say(f"wrote {report_run(run, data, labels, say)}")
+    say(f"wrote {report_run(run, data, labels, say, put)}")

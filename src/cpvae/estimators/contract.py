@@ -27,7 +27,7 @@ from cpvae.data.containers import KINDS
 from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.errors import InputError
-from cpvae.estimators import files, learning, params, running
+from cpvae.estimators import describing, files, learning, params, running
 from cpvae.estimators.given import log_prob_given, sample_given
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.estimators.imputing import fill
@@ -58,6 +58,8 @@ from cpvae.probability.expectations import Exact, Expectation
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.priors import component_prior
+from cpvae.words.description import Description
+from cpvae.words.names import changed
 
 __all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
 
@@ -83,6 +85,7 @@ class Learned(RowsIn):
         stopped_: why training ended.
         seed_: seed of the restart that was kept.
         start_seconds_: seconds that the start took.
+        names_: names that the user gave to categories, by their numbers (`Clusterer.rename`); a fit begins without any.
         stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
     """
 
@@ -99,6 +102,7 @@ class Learned(RowsIn):
     seed_: int
     start_seconds_: float
     stability_: float | None
+    names_: dict[int, str]
 
     @torch.no_grad()
     def _set_model(self, model: VAEModule) -> None:
@@ -508,6 +512,49 @@ class Clusterer(DeepMixture):
     def fit_predict(self, X: ArrayLike, y: Any = None) -> np.ndarray:
         """Call `fit`, then find the component of each row."""
         return self.fit(X).predict(X)
+
+    def describe(self, X: ArrayLike) -> Description:
+        """Say in words and numbers what each category is, by rows.
+
+        For each category: its size, the columns that set it apart from all other rows in the units of the data, typical
+        rows, and rows on the border to another category. A column is told only if a rank test finds it and a bootstrap
+        interval of its effect excludes small ones (`cpvae.words.contrasts`); so noise is not described. Counts are
+        compared at equal totals. Images and signals have means and spreads instead of columns. Print the answer to read
+        it, or take `to_frame()`.
+
+        Args:
+            X: rows as for `predict`, ``(n, ...)``; those of the fit, or new ones.
+
+        Raises:
+            InputError: the model does not take these rows.
+
+        Examples:
+            >>> import numpy as np
+            >>> import pandas as pd
+            >>> from cpvae import CPVAE
+            >>> random = np.random.RandomState(0)
+            >>> length = np.append(random.normal(10, 1, 60), random.normal(90, 1, 40)).round(1)
+            >>> X = pd.DataFrame({"length": length, "noise": random.normal(size=100)})
+            >>> model = CPVAE(2, latent_dim=1, hidden=(8,), max_epochs=30, random_state=0).fit(X)
+            >>> description = model.rename({model.predict(X)[0]: "short"}).describe(X)
+            >>> description.largest_first[0].name, description.largest_first[0].traits
+            ('short', 'length 10.1 (others 90)')
+        """
+        check_is_fitted(self)
+        return describing.describe(self, X)
+
+    def rename(self, names: Mapping[int, str | None]) -> Self:
+        """Give names to categories; `save` keeps them, and descriptions, reports and files show them.
+
+        Args:
+            names: category -> name of at most 60 characters, or None to take a name away. Others keep theirs.
+
+        Raises:
+            InputError: no such category; no text, or one too long; two names alike. One line names all faults.
+        """
+        check_is_fitted(self)
+        self.names_ = changed(self.names_, names, self.n_components_)
+        return self
 
     @torch.no_grad()
     def overlaps(self, n_samples: int | None = None) -> np.ndarray:

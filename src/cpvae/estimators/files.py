@@ -27,6 +27,7 @@ from cpvae.fitting.devices import device
 from cpvae.fitting.records import INTERRUPTED, EpochRecord
 from cpvae.probability import likelihoods
 from cpvae.probability.priors import component_prior
+from cpvae.words.names import stored
 
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
@@ -78,9 +79,21 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "start_seconds": estimator.start_seconds_,
         "stability": estimator.stability_,
         "consistent": estimator.consistent_,
+        "names": estimator.names_,
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
     save_tensors(path, estimator.model_.state_dict(), meta)
+
+
+def rename_saved(path: Path, names: Mapping[int, str]) -> None:
+    """Keep names of categories in the file of a saved model, and change nothing else there.
+
+    Raises:
+        InputError: no saved model, or a file that cannot be written.
+    """
+    tensors, meta = load_tensors(path)
+    meta["fitted"]["names"] = dict(names)
+    save_tensors(path, tensors, meta)
 
 
 def reopen(estimator: DeepMixture, path: Path) -> None:
@@ -163,6 +176,7 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
         estimator.device = "auto"
     estimator._set_model(model.to(device.find(estimator.device)))
     _check_mixture(estimator)
+    estimator.names_ = stored(fitted.get("names", {}), estimator.n_components_)
 
 
 def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:

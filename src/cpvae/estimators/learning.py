@@ -241,6 +241,7 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.stability_ = _stability([model for model, _ in fits.values()], prepared.valid) if finished else None
     estimator.likelihood_ = model.likelihood.name
     estimator.consistent_ = estimator._consistent()
+    estimator.names_ = {}
     estimator.history_ = [record.as_dict() for record in outcome.history]
     estimator.n_iter_ = len(outcome.history)
     estimator.stopped_ = outcome.stopped if finished else INTERRUPTED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from cpvae.data.given import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.contract import Clusterer, DeepMixture, clusters
+from cpvae.estimators.files import rename_saved
 from cpvae.estimators.given import columns_of
 from cpvae.estimators.zoo import load
 from cpvae.files import PICTURES, TABLES, write_atomic
@@ -35,6 +36,8 @@ from cpvae.study.inputs import (
 )
 from cpvae.study.places import data_of
 from cpvae.study.report.page import write_report
+from cpvae.words.description import Description
+from cpvae.words.names import label
 
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
@@ -112,6 +115,11 @@ def sample_rows(
         while first in frame.columns:  # of the table
             first += "_"
         frame.insert(0, first, categories)
+        if model.names_:
+            named = "component_name"
+            while named in frame.columns:
+                named += "_"
+            frame.insert(1, named, [model.names_.get(int(k), "") for k in categories])
         write_atomic(out, frame.to_csv(index=False))
     rests = getattr(rows, "attrs", {})
     return f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates" if rests else ""
@@ -152,10 +160,23 @@ def fill_rows(
     )
 
 
+def with_categories(model: DeepMixture) -> Clusterer:
+    """Refuse a model without categories.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not clusters(model):
+        raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
+    return model
+
+
 def cluster_rows(
     model: DeepMixture, data: Dataset, split: str | None, out: Path, strict: bool = False
 ) -> dict[str, Any]:
     """Write row, category and its probability of each row into a .csv file; return the share of each category.
+
+    Where the user gave names to categories, a column has them, beside the numbers.
 
     Rows that have names, such as the files of a folder of pictures, are written with them, and so are the columns of a
     table that were left out of the fit because they only say which row is which.
@@ -163,18 +184,22 @@ def cluster_rows(
     Args:
         strict: refuse a table with other columns or levels than that of the fit.
     """
-    if not clusters(model):
-        raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
+    model = with_categories(model)
     split = choose_split(data, split)
     proba = model.predict_proba(rows_of(suited(data, model, strict), split))
     categories = proba.argmax(1)
-    own = {"row": np.arange(len(proba)), "category": categories, "probability": proba.max(1).round(6)}
+    own: dict[str, Any] = {"row": np.arange(len(proba)), "category": categories}
+    if model.names_:
+        own["category_name"] = [model.names_.get(int(k), "") for k in categories]
+    own["probability"] = proba.max(1).round(6)
     names = names_of_rows(model, data, split)
     named = {f"{name}_" * (name in own) or name: cells for name, cells in names.items()}
     frame = pd.DataFrame({"row": own.pop("row"), **named, **own})
     write_atomic(out, frame.to_csv(index=False))
     counts = np.bincount(categories, minlength=model.n_components_).tolist()
-    return {f"category {k}": f"{n} row{'s' * (n != 1)} ({n / len(proba):.1%})" for k, n in enumerate(counts) if n}
+    return {
+        label(k, model.names_): f"{n} row{'s' * (n != 1)} ({n / len(proba):.1%})" for k, n in enumerate(counts) if n
+    }
 
 
 def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, Any]:
@@ -187,10 +212,48 @@ def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, An
     return found
 
 
+def describe_rows(model: DeepMixture, data: Dataset, split: str | None, strict: bool = False) -> Description:
+    """Describe the categories of a model by the rows of a split.
+
+    Args:
+        strict: refuse a table with other columns or levels than that of the fit.
+    """
+    split = choose_split(data, split)
+    return with_categories(model).describe(rows_of(suited(data, model, strict), split))
+
+
+def rename_in(path: Path, names: Mapping[int, str | None]) -> dict[int, str]:
+    """Give names to the categories of a saved model, or of a run; nothing else in its file changes.
+
+    Returns:
+        All names that the model now has.
+
+    Raises:
+        InputError: names that `Clusterer.rename` refuses; a fit that has not finished, whose model is yet to change.
+    """
+    unfinished = runs.unfinished(path)
+    if unfinished:
+        raise InputError(
+            f"{path} holds a fit that has not finished: expected one that has, since names are given to "
+            f"what it ends with; {unfinished}"
+        )
+    model = with_categories(load(path)).rename(names)
+    rename_saved(runs.model_of(path), model.names_)
+    return model.names_
+
+
 def report_run(
-    run: Path, source: str | None = None, labels: str | None = None, progress: Callable[[str], None] | None = None
+    run: Path,
+    source: str | None = None,
+    labels: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Write the report of a run, on validation rows of what it was fitted on unless other data are named."""
+    """Write the report of a run, on validation rows of what it was fitted on unless other data are named.
+
+    Args:
+        say: is told a sentence on each category.
+    """
     config = runs.read_config(run)
     model = load(run)
     about = config["about"]
@@ -210,4 +273,5 @@ def report_run(
         rows_name="" if name == "all" else name,
         path=run / runs.REPORT,
         run=run,
+        say=say,
     )

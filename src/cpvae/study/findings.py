@@ -12,8 +12,11 @@ import numpy as np
 from cpvae.estimators.contract import COLLAPSED, Clusterer, DeepMixture, clusters
 from cpvae.fitting.records import ALL_EPOCHS, NOT_FINITE
 from cpvae.probability.estimates import Evaluation, components_used, in_use, information_c, standard_error
-from cpvae.study.phrases import percent
+from cpvae.words.names import numbered
+from cpvae.words.phrases import percent
 
+Names = Mapping[int, str]  # that the user gave to categories
+NAMELESS: Names = {}
 STABLE = 0.8  # mean adjusted Rand index of restarts below which a reader is warned
 NATS_OF_NORMAL = 0.5 * log(2 * pi * e)  # what a plain Gaussian needs for one standardised column
 
@@ -45,9 +48,12 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
         found += [
             collapse(used, model.n_components_, model.remedy)
             or vague(information_c(evaluation.q_c), model.n_components_, model.remedy)
-            or small_categories(model.weights_)
+            or small_categories(model.weights_, model.names_)
         ]
-        found += [unstable(model.stability_, model.n_init), confused(evaluation.proba, evaluation.proba.argmax(1))]
+        found += [
+            unstable(model.stability_, model.n_init),
+            confused(evaluation.proba, evaluation.proba.argmax(1), names=model.names_),
+        ]
     found += [
         in_warmup(history),
         still_falling(history, model.stopped_),
@@ -105,12 +111,12 @@ def vague(information: float, n_components: int, remedy: str = Clusterer.remedy)
     )
 
 
-def small_categories(weights: np.ndarray) -> Finding | None:
+def small_categories(weights: np.ndarray, names: Names = NAMELESS) -> Finding | None:
     """Warn of categories with less than a tenth of an even share."""
     small = np.flatnonzero(~in_use(weights))
     if not len(small):
         return None
-    some = ", ".join(str(k) for k in small[:10]) + (", …" if len(small) > 10 else "")
+    some = ", ".join(numbered(int(k), names) for k in small[:10]) + (", …" if len(small) > 10 else "")
     return Finding(
         f"{_categories(len(small))} hardly used: {some}",
         "Less than a tenth of an even share of the rows is theirs, so what they generate is little constrained.",
@@ -131,7 +137,7 @@ def unstable(stability: float | None, n_init: int) -> Finding | None:
     )
 
 
-def confused(proba: np.ndarray, categories: np.ndarray, much: float = 0.25) -> Finding | None:
+def confused(proba: np.ndarray, categories: np.ndarray, much: float = 0.25, names: Names = NAMELESS) -> Finding | None:
     """Warn of categories between which the model wavers: rows of one have much probability in the other."""
     k = proba.shape[1]
     sums = np.zeros((k, k))
@@ -145,7 +151,9 @@ def confused(proba: np.ndarray, categories: np.ndarray, much: float = 0.25) -> F
     if not len(pairs):
         return None
     pairs = pairs[np.argsort(-both[tuple(pairs.T)], kind="stable")]
-    some = ", ".join(f"{a} and {b}" for a, b in pairs[:5]) + (", …" if len(pairs) > 5 else "")
+    some = ", ".join(f"{numbered(a, names)} and {numbered(b, names)}" for a, b in pairs[:5].tolist()) + (
+        ", …" if len(pairs) > 5 else ""
+    )
     return Finding(
         f"Hard to tell apart: categories {some}",
         f"Rows of one have on average more than {percent(much)} of their probability in the other.",

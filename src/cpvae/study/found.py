@@ -11,7 +11,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.study.evaluation import Measured
-from cpvae.study.phrases import in_use, listed, percent, shares, sureness
+from cpvae.words.phrases import in_use, listed, percent, shares, sureness
 
 
 def rows_in_words(model: DeepMixture) -> str:

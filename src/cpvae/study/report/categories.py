@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from cpvae.estimators.contract import DeepMixture
-from cpvae.study.phrases import percent
 from cpvae.study.report.parts import FEW_COLUMNS, FEW_LINES, MOST_TOLD, SHOWN, Category, Picture, Table
 from cpvae.study.report.pictures import as_images, comparison, draw, drawn_columns, inline, limits_of, pictures
-from cpvae.study.report.shown import Shown, categories_to_draw, means, nearest_rows
+from cpvae.study.report.shown import Shown, categories_to_draw, means
+from cpvae.words.names import label
+from cpvae.words.phrases import capital, percent
 
 NEW_ROWS = 300  # of a table, for a profile
 
@@ -16,8 +17,9 @@ NEW_ROWS = 300  # of a table, for a profile
 def category(model: DeepMixture, shown: Shown, k: int) -> Category:
     """Show rows nearest to the centre of category `k`, and new rows from it."""
     assert shown.categories is not None
-    own = shown.categories == k
-    near = nearest_rows(shown.z, shown.categories, k, model.means_[k], model.scales_[k], SHOWN)
+    assert shown.description is not None
+    own, words = shown.categories == k, shown.description[k]
+    near = np.searchsorted(shown.index, np.array(words.typical, dtype=np.int64))
     old: list[Picture] = []
     new: list[Picture] = []
     figure = table = None
@@ -35,12 +37,13 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         if len(shown.names) <= FEW_LINES and shown.curve is None:
             table = _columns_table(shown, own, rows, near, k)
     return Category(
-        number=k,
+        label=capital(label(k, model.names_)),
         share=float(model.weights_[k]),
         count=int(own.sum()),
-        label=_main_label(shown, own),
-        traits=_traits(shown, own) if model.image_shape_ is None else "",
-        nearest=[int(shown.index[i]) for i in near],
+        judged=_main_label(shown, own),
+        traits=words.traits,
+        nearest=list(words.typical),
+        border=words.on_the_border,
         nearest_pictures=old,
         new_pictures=new,
         figure=figure,
@@ -58,24 +61,6 @@ def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndar
         cells = [of_all[j], of_these[j], of_new[j], *(shown.values[i, j] for i in near[:1])]
         lines.append((name, [shown.cell(j, cell) for cell in cells]))
     return Table(f"Means in category {k}" + ", and its nearest row" * bool(len(near)), columns, lines)
-
-
-def _traits(shown: Shown, own: np.ndarray, most: int = 4) -> str:
-    """Name the columns in which a category differs most from all rows, with both means, in their units.
-
-    A categorical column is named once, by its level that is more frequent here.
-    """
-    if not own.any() or len(shown.names) < 2 or shown.curve is not None:
-        return ""
-    rows = shown.values[own]
-    here, everywhere, apart = means(rows), shown.means, np.nan_to_num(means(shown.standardise(rows)))
-    told: dict[int, str] = {}
-    for j in shown.most_apart(rows, shown.values, len(shown.names)):
-        level = shown.units[j] == "share"
-        if abs(apart[j]) >= 0.5 and shown.sources[j] not in told and not (level and apart[j] < 0):
-            text = f"{shown.names[j]}{' in' * level} {shown.cell(j, here[j])} (all rows {shown.cell(j, everywhere[j])})"
-            told[shown.sources[j]] = text
-    return "; ".join([*told.values()][:most])
 
 
 def _main_label(shown: Shown, own: np.ndarray) -> str:
@@ -106,9 +91,9 @@ def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | Non
     if shown.categories is None or model.image_shape_ is not None or shown.curve is not None or len(drawn) < 2:
         return None
     lines = [("all rows", [percent(1.0), *shown.cells(shown.means)])]
-    for k in drawn:
+    for k in map(int, drawn):
         cells = shown.cells(means(shown.values[shown.categories == k]))
-        lines.append((f"category {k}", [percent(float(model.weights_[k])), *cells]))
+        lines.append((label(k, model.names_), [percent(float(model.weights_[k])), *cells]))
     caption, names = "Means of the columns, in the units of the data", ["share", *shown.names]
     if len(shown.names) <= FEW_COLUMNS:
         return Table(caption, names, lines)
@@ -118,7 +103,7 @@ def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | Non
     return Table(caption, [heading for heading, _ in lines], across)
 
 
-def labels_table(shown: Shown, drawn: np.ndarray) -> Table | None:
+def labels_table(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | None:
     """Tabulate how many rows of each label each category holds, if both are few."""
     if shown.labels is None or shown.categories is None or len(drawn) < 2:
         return None
@@ -126,8 +111,8 @@ def labels_table(shown: Shown, drawn: np.ndarray) -> Table | None:
     if len(names) > 20:
         return None
     lines = []
-    for k in drawn:
+    for k in map(int, drawn):
         own = shown.labels[shown.categories == k]
         counts = [int((own == name).sum()) for name in names]
-        lines.append((f"category {k}", [f"{count:,}" if count else "·" for count in counts]))
+        lines.append((label(k, model.names_), [f"{count:,}" if count else "·" for count in counts]))
     return Table("Rows of each label in each category", [str(name) for name in names], lines)

@@ -12,9 +12,9 @@ from cpvae.estimators.contract import DeepMixture, take
 from cpvae.estimators.groups import OVERLAP
 from cpvae.probability.estimates import information_c, standard_error
 from cpvae.study import metrics
-from cpvae.study.phrases import percent
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
+from cpvae.words.phrases import percent
 
 MAX_PAIRED = 2_000  # rows in the n-by-n sum of eq. (13)
 MAX_PAIRS = 40_000_000  # n^2 K of that sum

@@ -13,11 +13,11 @@ from sklearn.decomposition import PCA
 from cpvae.data.schema import Schema
 from cpvae.estimators.contract import DeepMixture, clusters, take
 from cpvae.study import figures
-from cpvae.study.phrases import percent
 from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table
 from cpvae.study.report.pictures import as_images, comparison, draw, drawn_columns, inline, limits_of, pictures
 from cpvae.study.report.shown import Shown, means
-from cpvae.study.report.units import written
+from cpvae.words.phrases import percent
+from cpvae.words.units import written
 
 MAX_MAPPED = 2_000  # rows of the map
 

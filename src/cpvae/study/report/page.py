@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.findings import findings
-from cpvae.study.phrases import percent
 from cpvae.study.report.categories import categories_line, category, labels_table, overview
 from cpvae.study.report.numbers import key_numbers
 from cpvae.study.report.overall import diagnosis, kl_figure, latent_space, new_rows, reconstructions
@@ -25,6 +24,7 @@ from cpvae.study.report.parts import Fact
 from cpvae.study.report.pictures import inline
 from cpvae.study.report.shown import MAX_ROWS, categories_to_draw, look_at
 from cpvae.study.report.words import bounds_text, commands, facts, headline, rows_line, summary
+from cpvae.words.phrases import percent
 
 
 def write_report(
@@ -39,6 +39,7 @@ def write_report(
     feature_names: Sequence[str] | None = None,
     run: str | Path | None = None,
     max_rows: int = MAX_ROWS,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the page of a fitted model.
 
@@ -52,6 +53,7 @@ def write_report(
         config: of the run (``config.json``).
         feature_names: of the columns, by default those the model or the rows bring.
         run: the run folder, for the commands at the end; by default the folder of `path` if it is one.
+        say: is told the sentences on the categories that the page begins with.
 
     Returns:
         `path`.
@@ -72,6 +74,7 @@ def write_report(
         feature_names=feature_names,
         run=run,
         max_rows=max_rows,
+        say=say,
     )
     write_atomic(path, page)
     return path
@@ -88,6 +91,7 @@ def render(
     feature_names: Sequence[str] | None = None,
     run: str | Path | None = None,
     max_rows: int = MAX_ROWS,
+    say: Callable[[str], None] = lambda text: None,
 ) -> str:
     """Make the page as text; arguments are those of `write_report`."""
     check_is_fitted(model)
@@ -96,11 +100,15 @@ def render(
     drawn = np.array([], np.int64)
     if shown.categories is not None:
         drawn = categories_to_draw(model.weights_, np.bincount(shown.categories, minlength=model.n_components_))
+    sentences = [] if shown.description is None else [shown.description[int(k)].in_words for k in drawn]
+    for sentence in sentences:
+        say(sentence)
     context = {
         "data_name": data_name,
         "headline": headline(model, config),
         "summary": summary(model, shown),
         "rows_line": rows_line(shown, rows_name),
+        "sentences": sentences,
         "numbers": list(key_numbers(model, shown)),
         "facts": list(facts(model, shown, config)),
         "settings": [Fact(name, str(value)) for name, value in sorted(model.get_params().items())],
@@ -114,7 +122,7 @@ def render(
         "categories": [category(model, shown, int(k)) for k in drawn],
         "categories_line": categories_line(model, shown, drawn) if shown.categories is not None else "",
         "overview": overview(model, shown, drawn),
-        "labels_table": labels_table(shown, drawn),
+        "labels_table": labels_table(model, shown, drawn),
         **new_rows(model, shown),
         **reconstructions(model, shown),
         **latent_space(shown),

@@ -43,12 +43,13 @@ class Table:
 class Category:
     """One category, as the page shows it."""
 
-    number: int
+    label: str
     share: float
     count: int
-    label: str
+    judged: str
     traits: str
     nearest: list[int]
+    border: str
     nearest_pictures: list[Picture]
     new_pictures: list[Picture]
     figure: Markup | None

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.describing import described
 from cpvae.probability.estimates import Evaluation, components_used, in_use
-from cpvae.study.report.units import in_order, sources_of, units_of, written
+from cpvae.words.description import Description
+from cpvae.words.units import in_order, sources_of, units_of, written
 
 MAX_ROWS = 5_000  # rows looked at
 MAX_DECODED = 100_000  # rows times categories, if that is less: so that a page does not take an hour
@@ -33,12 +35,12 @@ class Shown:
             where a cell is missing.
         index: their numbers in what was given, ``(n,)``; total: how many were given.
         labels: ``(n,)`` or None.
-        names: of the columns of `values`; units: how their values are written (`cpvae.study.report.units`).
+        names: of the columns of `values`; units: how their values are written (`cpvae.words.units`).
         sources: from which column of the table each is.
         curve: ``(channels, time)`` where the columns have an order and are drawn as curves; else None.
         missing: share of the cells of the table that are missing.
         z: posterior means, ``(n, D)``.
-        categories: ``(n,)``, or None for a model without.
+        categories: ``(n,)``, or None for a model without; description: of them, rows by their numbers.
     """
 
     given: Any
@@ -54,6 +56,7 @@ class Shown:
     evaluation: Evaluation
     z: np.ndarray
     categories: np.ndarray | None
+    description: Description | None
 
     @property
     def standardised(self) -> np.ndarray:
@@ -121,7 +124,9 @@ def look_at(
         names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
         if names is None or len(names) != values.shape[1]:
             names = [f"column {i}" for i in range(values.shape[1])]
-    schema = model.schema_ if by_column else None
+    schema, z, description = model.schema_ if by_column else None, model.transform(given), None
+    if clusters(model):
+        description = described(model, model._check_rows(given, reset=False), evaluation.proba, z, index)
     return Shown(
         given=given,
         values=values,
@@ -134,8 +139,9 @@ def look_at(
         curve=_curve(model, values, feature_names is not None or hasattr(model, "feature_names_in_")),
         missing=missing,
         evaluation=evaluation,
-        z=model.transform(given),
-        categories=evaluation.proba.argmax(1) if clusters(model) else None,
+        z=z,
+        categories=None if description is None else evaluation.proba.argmax(1),
+        description=description,
     )
 
 
@@ -170,24 +176,6 @@ def _usable(labels: np.ndarray | None) -> np.ndarray | None:
         return None
     text = labels.astype(str)
     return text if len(np.unique(text)) <= max(20, len(text) // 2) else None
-
-
-def nearest_rows(
-    z: np.ndarray, categories: np.ndarray, k: int, mean: np.ndarray, scale: np.ndarray, m: int
-) -> np.ndarray:
-    """Find the rows of category `k` nearest to its centre.
-
-    Args:
-        z: latent means, ``(n, D)``, the top level first; categories: of the rows, ``(n,)``.
-        mean, scale: of p(z | c = k), ``(D,)``.
-        m: how many at most.
-
-    Returns:
-        Indices, nearest first, by the distance in standard deviations of p(z | c = k) (Mahalanobis).
-    """
-    own = np.flatnonzero(categories == k)
-    distance = np.square((z[own, : len(mean)] - mean) / scale).sum(1)  # of the top level, where there are two
-    return own[np.argsort(distance, kind="stable")[:m]]
 
 
 def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAWN) -> np.ndarray:

@@ -15,9 +15,9 @@ from cpvae.fitting import runs
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, INTERRUPTED, NOT_FINITE
 from cpvae.study import metrics
 from cpvae.study.found import rows_in_words
-from cpvae.study.phrases import duration, in_use, percent
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
+from cpvae.words.phrases import duration, in_use, percent
 
 MODELS = {
     "CPVAE": "CP-VAE, a deep mixture model",

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cpvae.errors import printable
+
+LONGEST_NAME = 60  # characters of the name of a column or level in a sentence
 LISTED = 10  # shares in a sentence
 SURE = 0.9  # median probability from which rows are called sure
 
@@ -23,17 +26,38 @@ def percent(share: float) -> str:
     return f"{points:.{digits}f} %"
 
 
-def plain(value: float) -> str:
-    """Write a number in four significant digits, without an exponent where it can be helped.
+def plain(value: float, digits: int = 4) -> str:
+    """Write a number in four significant digits, or `digits`, without an exponent where it can be helped.
 
     >>> plain(1234567.0), plain(3.14159), plain(0.00001234), plain(-0.0)
     ('1,234,567', '3.142', '1.234e-05', '0')
+    >>> plain(217.2, 3), plain(5076.0, 3)
+    ('217', '5,076')
     """
     if value == 0 or not np.isfinite(value):
         return "0" if value == 0 else str(value)
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value:.{digits}g}"
+
+
+def short(name: object) -> str:
+    """Write the name of a column or level on one line, without what would control a terminal; long names are cut.
+
+    >>> short("a\\n b\\x1b"), short("x" * 100) == "x" * 59 + "…"
+    ('a b\\\\x1b', True)
+    """
+    text = printable(" ".join(str(name).split()))
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+
+
+def capital(text: str) -> str:
+    """Begin a text with a capital letter, and leave the rest as it is.
+
+    >>> capital("category 0 (Gentoo)")
+    'Category 0 (Gentoo)'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def duration(seconds: float) -> str:

@@ -1,11 +1,11 @@
-"""The units in which the values of each column are written on the page, and the order of columns."""
+"""The units in which the values of each column are written, and the order of columns."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cpvae.data.schema import Schema
-from cpvae.study.phrases import percent, plain
+from cpvae.words.phrases import percent, plain
 
 YEARS = (1000, 2999)  # whole numbers between which a column is taken for years
 ALIKE = 0.6  # correlation of neighbouring columns from which they are drawn as a curve,
@@ -46,8 +46,8 @@ def _unit(kind: str, values: np.ndarray) -> str:
     return "year" if whole and YEARS[0] <= known.min() and known.max() <= YEARS[1] else "number"
 
 
-def written(value: float, unit: str) -> str:
-    """Write a value, or a mean, in its unit; a missing one is empty.
+def written(value: float, unit: str, digits: int = 4) -> str:
+    """Write a value, or a mean, in its unit, a plain number in so many digits; a missing one is empty.
 
     >>> written(0.0008929, "share"), written(1969.4, "year"), written(606.25, "number"), written(np.nan, "share")
     ('0.1 %', '1969', '606.2', '')
@@ -62,7 +62,7 @@ def written(value: float, unit: str) -> str:
         return str(round(value))
     if unit == "date" and abs(value) < 3_000_000:
         return str(np.datetime64(round(value), "D"))
-    return plain(value)
+    return plain(value, digits)
 
 
 def in_order(values: np.ndarray) -> bool:

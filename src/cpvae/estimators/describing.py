@@ -1,0 +1,104 @@
+"""Describing the categories of a fitted model by rows: what `model.describe(X)` answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
+from cpvae.words.description import Category, Description, reason
+from cpvae.words.examples import border_rows, nearest_rows
+from cpvae.words.units import in_order
+
+if TYPE_CHECKING:
+    from cpvae.estimators.contract import Clusterer
+
+TYPICAL, ON_BORDER = 8, 5  # rows of each category
+MAX_COMPARED = 10_000  # rows whose columns are compared
+MAX_VALUES = 20_000_000  # numbers of these rows: 160 MB
+
+
+def describe(model: Clusterer, X: ArrayLike) -> Description:
+    """Describe the categories of a model by rows; see `Clusterer.describe`."""
+    matrix = model._check_rows(X, reset=False)
+    return described(model, matrix, model.predict_proba(X), model.transform(X), np.arange(len(matrix)))
+
+
+def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, numbers: np.ndarray) -> Description:
+    """Describe categories by rows about which the model was asked already.
+
+    Args:
+        matrix: rows as `_check_rows` gives them, ``(n, F)``.
+        proba: of the categories, ``(n, K)``; z: posterior means, ``(n, D)``.
+        numbers: by which the rows are named, ``(n,)``.
+    """
+    n, k = proba.shape
+    categories = proba.argmax(1)
+    counts = np.bincount(categories, minlength=k)
+    some = np.arange(n)
+    most = min(MAX_COMPARED, max(100, MAX_VALUES // matrix.shape[1]))
+    if n > most:
+        some = np.sort(np.random.RandomState(0).permutation(n)[:most])
+    told = _told(model, np.asarray(matrix[some], dtype=np.float64), categories[some])
+    found = []
+    for c in range(k):
+        typical = nearest_rows(z, categories, c, model.means_[c], model.scales_[c], TYPICAL)
+        border = [
+            replace(one, row=int(numbers[one.row]), name=model.names_.get(one.neighbour, ""))
+            for one in border_rows(proba, c, ON_BORDER)
+        ]
+        mean, spread = _mean_and_spread(model, matrix, categories == c) if told is None else (None, None)
+        compared = int((categories[some] == c).sum())
+        found.append(
+            Category(
+                number=c,
+                name=model.names_.get(c, ""),
+                rows=int(counts[c]),
+                share=float(counts[c] / n),
+                columns=() if told is None else tuple(told[c]),
+                typical=tuple(int(numbers[i]) for i in typical),
+                border=tuple(border),
+                mean=mean,
+                spread=spread,
+                why="" if told is None or told[c] else reason(compared, len(some) - compared),
+            )
+        )
+    return Description(tuple(found), n, len(some))
+
+
+def _told(model: Clusterer, matrix: np.ndarray, categories: np.ndarray) -> list[list[Contrast]] | None:
+    """Find the columns that set categories apart; None for images and signals, whose columns mean little alone.
+
+    Counts are compared at the median total of the rows: a large cell, or a long text, has more of everything. Only what
+    is more frequent in a category than elsewhere marks it.
+    """
+    names, k = getattr(model, "feature_names_in_", None), model.n_components_
+    if model.image_shape_ is not None or model.signal_shape_ is not None:
+        return None
+    if model.schema_ is not None:
+        values, _ = model.schema_.expand(matrix)
+        return contrasts(*with_distances(values, features_of(model.schema_, values, [])), categories, k)
+    if names is None and in_order(matrix):  # a curve, such as a signal in a table of numbers
+        return None
+    given = [f"column {i}" for i in range(matrix.shape[1])] if names is None else [str(name) for name in names]
+    features: list[Feature] = features_of(None, matrix, given)
+    if "counts" not in (model.kind_, model.likelihood_):
+        return contrasts(*with_distances(matrix, features), categories, k)
+    total = matrix.sum(1, keepdims=True)
+    level = matrix / np.where(total > 0, total, 1.0) * np.median(total)
+    return contrasts(level, features, categories, k, more_only=True)
+
+
+def _mean_and_spread(model: Clusterer, matrix: Any, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean and standard deviation of some rows in the shape of a row; NaN where no row has a value."""
+    shape = model.image_shape_ or model.signal_shape_ or matrix.shape[1:]
+    rows = np.asarray(matrix[own], dtype=np.float64)
+    known = ~np.isnan(rows)
+    count = known.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, rows, 0.0).sum(0) / count
+        spread = np.sqrt(np.where(known, np.square(rows - mean), 0.0).sum(0) / count)
+    return mean.reshape(shape), spread.reshape(shape)
