@@ -404,6 +404,35 @@ def test_containers_of_filled_tables(fitted):
     pd.testing.assert_frame_equal(fitted.impute(whole, 1)[0], whole)
 
 
+def test_columns_of_every_type_keep_it():
+    random = np.random.default_rng(0)
+    n = 60
+    days = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 300, n), "D"))
+    table = pd.DataFrame(
+        {
+            "zoned": days.dt.tz_localize("Europe/Paris"),
+            "day": days,
+            "month": days.dt.to_period("M"),
+            "paid": pd.Series(random.random(n) < 0.5, dtype="boolean"),
+            "old": pd.Series(random.random(n) < 0.5, dtype=object),
+            "grade": pd.Categorical(random.choice(["a", "b"], n), ["b", "a"], ordered=True),
+            "rooms": pd.Series(random.integers(1, 9, n), dtype="Int16"),
+            "text": pd.Series(random.normal(size=n).round(2)).map(str).astype(object),
+            "size": random.normal(size=n),
+        }
+    )
+    gaps = random.random(table.shape) < 0.2
+    gaps[:, -1] = False
+    holes = table.mask(gaps)
+    model = VAE(max_epochs=1, **TINY).fit(holes)
+    for filled in (*model.impute(holes, 2), model.impute(holes, mean=True)):
+        assert filled.dtypes.to_dict() == holes.dtypes.to_dict()
+        assert int(filled.isna().sum().sum()) == 0
+        pd.testing.assert_frame_equal(filled.mask(gaps), holes)
+        assert {type(cell) for cell in filled["text"]} == {str}
+        assert set(filled["old"]) == {True, False}
+
+
 def test_signals_with_missing_values():
     x = np.random.default_rng(0).normal(size=(40, 2, 9))
     x[::3, 1, 5:] = np.nan

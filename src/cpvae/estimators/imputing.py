@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any
 
@@ -17,6 +18,7 @@ from cpvae.data.containers import as_rows
 from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.data.schema import as_frame
+from cpvae.data.sparse import SparseRows
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.given import with_gaps
 from cpvae.estimators.rows_in import RowsIn
@@ -45,7 +47,10 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
     model = with_gaps(estimator, "impute")
     if estimator.image_shape_ is not None:
         raise InputError(f"impute for images of shape {estimator.image_shape_}: expected a table, or signals")
-    matrix = np.asarray(estimator._check_rows(X, reset=False), dtype=np.float64)
+    checked: Any = estimator._check_rows(X, reset=False)
+    if isinstance(checked, SparseRows):  # without missing cells, as was checked
+        return [copy.copy(X) for _ in range(max(1, n_draws))]
+    matrix = np.asarray(checked, dtype=np.float64)
     rows = Rows(matrix, device=next(model.parameters()).device)
     model.likelihood.check(rows)
     gaps = np.flatnonzero(np.isnan(matrix).any(1))
@@ -103,7 +108,7 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
         for (j, column, i), gaps in zip(inside, missing.T, strict=True):
             if gaps.any():
                 cells = _put(frame.iloc[:, i], gaps, column, one[gaps, j])
-                table.isetitem(i, cells.array)
+                table.isetitem(i, cells)  # type: ignore[arg-type]  # an array of text would become another type
         tables.append(_like(X, rows is not None, table))
     return tables
 
@@ -119,9 +124,13 @@ def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.nda
         observed = found[~gaps]
         if len(observed) and all(isinstance(cell, str) for cell in observed) and column.kind != "date":
             new = new.map(str)
-    elif found.dtype.kind == "b" or (found.dtype.kind == "f" and new.dtype == object):
-        found = found.astype(object)
-    found[gaps] = new.astype(found.dtype).to_numpy() if found.dtype.kind in "iuf" else new.to_numpy()
+    elif isinstance(found.dtype, pd.DatetimeTZDtype):  # the model's days are those of UTC
+        new = new.dt.tz_localize("UTC").dt.tz_convert(found.dtype.tz)
+    elif isinstance(found.dtype, pd.PeriodDtype):
+        new = new.astype(found.dtype)
+    elif found.dtype.kind in "biuf":
+        new = (new.round() if found.dtype.kind in "iu" else new).astype(found.dtype)
+    found[gaps] = new.array
     return found
 
 
