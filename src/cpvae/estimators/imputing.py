@@ -44,9 +44,11 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
     Raises:
         InputError: rows that the model does not take, or whose likelihood needs all cells.
     """
-    model = with_gaps(estimator, "impute")
     if estimator.image_shape_ is not None:
-        raise InputError(f"impute for images of shape {estimator.image_shape_}: expected a table, or signals")
+        raise InputError(
+            f"impute for images of shape {estimator.image_shape_}: expected a table, or signals; drop pictures with gaps"
+        )
+    model = with_gaps(estimator, "impute")
     checked: Any = estimator._check_rows(X, reset=False)
     if isinstance(checked, SparseRows):  # without missing cells, as was checked
         return [copy.copy(X) for _ in range(max(1, n_draws))]
