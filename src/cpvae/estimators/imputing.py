@@ -46,7 +46,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
     """
     if estimator.image_shape_ is not None:
         raise InputError(
-            f"impute for images of shape {estimator.image_shape_}: expected a table, or signals; drop pictures with gaps"
+            f"impute for images of shape {estimator.image_shape_}: expected a table or signals; drop such pictures"
         )
     model = with_gaps(estimator, "impute")
     checked: Any = estimator._check_rows(X, reset=False)
