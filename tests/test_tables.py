@@ -491,7 +491,7 @@ def test_groups_are_not_cut_along_what_all_of_them_share():
     frame.iloc[::20, 1] = np.nan
     likelihood, _, x = made(frame)
     table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x))])
-    classes = latent_classes.fit(table, 3, np.random.RandomState(0), n_init=10)
+    classes = latent_classes.fit(table, 3, np.random.RandomState(0))
     assert isinstance(classes.numbers, latent_classes.Tied)
     assert adjusted_rand_score(y, classes.log_joint(table).argmax(1)) > 0.9
 
@@ -506,7 +506,7 @@ def test_covariances_that_few_rows_only_seem_to_have_are_not_learned():
     for shape in (latent_classes.Diagonal, latent_classes.Tied):
         values[shape], _ = latent_classes._em(table, weights, shape.of(table, weights), 100)
     assert values[latent_classes.Tied] > values[latent_classes.Diagonal]
-    classes = latent_classes.fit(table, 2, np.random.RandomState(0), n_init=3)
+    classes = latent_classes.fit(table, 2, np.random.RandomState(0))
     assert isinstance(classes.numbers, latent_classes.Diagonal)
 
 

@@ -5,7 +5,7 @@ normals for numbers and for log(1 + count), and a categorical for each column of
 mixed columns: Everitt, 1988). Within a class, numbers are independent (`Diagonal`), or they vary together in the same
 way in all classes (`Tied`), whichever has the better criterion of Schwarz (1978): Fraley and Raftery (2002) choose the
 shapes of mixtures so. Missing cells are integrated out. A mixture is fitted by EM (Dempster, Laird and Rubin, 1977)
-from several random assignments, and the best likelihood is kept.
+from many random assignments, and the best likelihood is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 import torch
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
@@ -28,6 +28,10 @@ ADDED_VARIANCE = 0.3  # to that of a standardised column in a class: classes are
 PSEUDO_ROWS = 1.0  # added to each level of each class
 MOST_PATTERNS = 50  # of missing cells; with more, each would need a factor of its own in every step of EM
 MOST_TIED = 200  # numbers in a row at most, whose covariances are learned
+ROWS_TRIED = 50_000  # from all assignments together
+TRIED = (20, 200)  # assignments at least and at most
+SHORT = 10  # steps of EM from each
+FINISHED = 10  # of them, gone on with
 TINY = 1e-9  # rows of an empty class
 
 
@@ -183,6 +187,11 @@ class Classes:
         """Compute log p(x, c) of what is observed, ``(n, K)``, nats, for standardised numbers."""
         return self.log_weights + self.numbers.log_density(table) + table.levels @ self.log_levels.T
 
+    def posterior(self, table: Table) -> np.ndarray:
+        """Compute p(c | x), ``(n, K)``."""
+        found: np.ndarray = softmax(self.log_joint(table), axis=1)
+        return found
+
 
 def estimate(table: Table, weights: np.ndarray, numbers: Numbers) -> Classes:
     """Take the M-step: estimate the classes that rows belong to with these weights, ``(n, K)``."""
@@ -193,19 +202,24 @@ def estimate(table: Table, weights: np.ndarray, numbers: Numbers) -> Classes:
     return Classes(np.log(weights.mean(0) + 1e-12), numbers.updated(table, weights), log_levels)
 
 
-def fit(
-    table: Table, n_components: int, random: np.random.RandomState, n_init: int = 20, max_iter: int = 200
-) -> Classes:
-    """Find the best of `n_init` runs of EM for each shape of the numbers, and of the shapes the better by Schwarz."""
+def fit(table: Table, n_components: int, random: np.random.RandomState, max_iter: int = 200) -> Classes:
+    """Find the likeliest classes for each shape of the numbers, and of the shapes the better by Schwarz.
+
+    EM ends in many places. Short runs from many assignments are tried, and the likeliest ones are gone on with
+    (Biernacki, Celeux and Govaert, 2003).
+    """
     values = np.concatenate([table.numbers, table.levels], axis=1)
     n, p = table.numbers.shape
     shapes: list[type[Diagonal] | type[Tied]] = [Diagonal]
     if 1 < p <= MOST_TIED and len(table.patterns) <= MOST_PATTERNS:
         shapes.append(Tied)
     best: list[tuple[float, Classes]] = []
-    starts = [_assigned(values, n_components, random) for _ in range(n_init)]
+    n_tried = int(np.clip(ROWS_TRIED // n, *TRIED))
+    starts = [_assigned(values, n_components, random) for _ in range(n_tried)]
     for shape in shapes:
-        fits = [_em(table, weights, shape.of(table, weights), max_iter) for weights in starts]
+        tried = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts]
+        tried.sort(key=lambda fitted: fitted[0], reverse=True)
+        fits = [_em(table, classes.posterior(table), classes.numbers, max_iter) for _, classes in tried[:FINISHED]]
         value, classes = max(fits, key=lambda fitted: fitted[0])
         best.append((n * value - 0.5 * classes.numbers.n_parameters * np.log(n), classes))
     return max(best, key=lambda fitted: fitted[0])[1]
