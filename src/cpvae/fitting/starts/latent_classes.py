@@ -76,6 +76,10 @@ def table_of(parts: Sequence[Cells]) -> Table:
 class Numbers(Protocol):
     """Normals of the numbers in each of K classes."""
 
+    @staticmethod
+    def parts(table: Table) -> int:
+        """Count the parts of a table that a step of EM goes through one by one."""
+
     @property
     def n_parameters(self) -> int:
         """Count the numbers that were learned."""
@@ -100,6 +104,10 @@ class Diagonal:
         total = weights.T @ table.observed + TINY
         mean = weights.T @ table.numbers / total
         return cls(mean, weights.T @ table.numbers**2 / total - mean**2 + ADDED_VARIANCE)
+
+    @staticmethod
+    def parts(table: Table) -> int:
+        return 1
 
     @property
     def n_parameters(self) -> int:
@@ -129,6 +137,10 @@ class Tied:
         first = Diagonal.of(table, weights)
         covariance = np.diag(weights.sum(0) @ first.variance / len(weights))
         return cls(first.mean, covariance).updated(table, weights)
+
+    @staticmethod
+    def parts(table: Table) -> int:
+        return len(table.patterns)
 
     @property
     def n_parameters(self) -> int:
@@ -214,10 +226,10 @@ def fit(table: Table, n_components: int, random: np.random.RandomState, max_iter
     if 1 < p <= MOST_TIED and len(table.patterns) <= MOST_PATTERNS:
         shapes.append(Tied)
     best: list[tuple[float, Classes]] = []
-    n_tried = int(np.clip(ROWS_TRIED // n, *TRIED))
-    starts = [_assigned(values, n_components, random) for _ in range(n_tried)]
+    starts = [_assigned(values, n_components, random) for _ in range(int(np.clip(ROWS_TRIED // n, *TRIED)))]
     for shape in shapes:
-        tried = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts]
+        n_tried = max(TRIED[0], len(starts) // shape.parts(table))
+        tried = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts[:n_tried]]
         tried.sort(key=lambda fitted: fitted[0], reverse=True)
         fits = [_em(table, classes.posterior(table), classes.numbers, max_iter) for _, classes in tried[:FINISHED]]
         value, classes = max(fits, key=lambda fitted: fitted[0])

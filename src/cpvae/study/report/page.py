@@ -53,7 +53,7 @@ def write_report(
         config: of the run (``config.json``).
         feature_names: of the columns, by default those the model or the rows bring.
         run: the run folder, for the commands at the end; by default the folder of `path` if it is one.
-        say: is told the sentences on the categories that the page begins with.
+        say: is told the sentences on the categories that the page begins with, once it is written.
 
     Returns:
         `path`.
@@ -64,6 +64,7 @@ def write_report(
     path = Path(path)
     if run is None and (path.parent / runs.CONFIG).is_file():
         run = path.parent
+    told: list[str] = []
     page = render(
         model,
         X,
@@ -74,9 +75,11 @@ def write_report(
         feature_names=feature_names,
         run=run,
         max_rows=max_rows,
-        say=say,
+        say=told.append,
     )
     write_atomic(path, page)
+    for sentence in told:
+        say(sentence)
     return path
 
 
