@@ -26,13 +26,10 @@ def cluster(
     check_inputs(run, data)
     file = check_out_file(out, (".csv",), run, data, labels)
 
-    from cpvae.estimators.zoo import load
     from cpvae.study.answers import cluster_rows
-    from cpvae.study.inputs import load_data, reading_of, tell_notes
-    from cpvae.study.places import about_of
+    from cpvae.study.inputs import open_run, tell_notes
 
-    fitted = load(run)
-    rows = load_data(data, labels, say, reading_of(fitted, about_of(run), data, layer))
+    fitted, rows = open_run(run, data, labels, layer, say)
     shares = cluster_rows(fitted, rows, split, file, strict)
     tell_notes(rows, say)
     put(two_columns(shares))

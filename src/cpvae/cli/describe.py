@@ -20,13 +20,10 @@ def describe(
 
     check_inputs(run, data)
 
-    from cpvae.estimators.zoo import load
     from cpvae.study.answers import describe_rows
-    from cpvae.study.inputs import load_data, reading_of, tell_notes
-    from cpvae.study.places import about_of
+    from cpvae.study.inputs import open_run, tell_notes
 
-    fitted = load(run)
-    rows = load_data(data, labels, say, reading_of(fitted, about_of(run), data, layer))
+    fitted, rows = open_run(run, data, labels, layer, say)
     found = describe_rows(fitted, rows, split, strict)
     tell_notes(rows, say)
     if as_json:

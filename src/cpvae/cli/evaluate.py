@@ -30,14 +30,13 @@ def evaluate(
 
     check_inputs(run, data)
 
-    from cpvae.estimators.zoo import load
     from cpvae.study.evaluation import choose_split, measure
     from cpvae.study.found import what_was_found
-    from cpvae.study.inputs import load_data, reading_of, suited, tell_notes
-    from cpvae.study.places import about_of, learned_from
+    from cpvae.study.inputs import open_run, suited, tell_notes
+    from cpvae.study.places import learned_from
 
-    fitted = load(run)
-    found = suited(load_data(data, labels, say, reading_of(fitted, about_of(run), data, layer)), fitted, strict)
+    fitted, read = open_run(run, data, labels, layer, say)
+    found = suited(read, fitted, strict)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
     measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)

@@ -31,13 +31,10 @@ def impute(
     check_inputs(run, data)
     file = check_out_file(out, (".csv",), run, data)
 
-    from cpvae.estimators.zoo import load
     from cpvae.study.answers import fill_rows
-    from cpvae.study.inputs import load_data, reading_of, tell_notes
-    from cpvae.study.places import about_of
+    from cpvae.study.inputs import open_run, tell_notes
 
-    fitted = load(run)
-    rows = load_data(data, None, say, reading_of(fitted, about_of(run), data, layer))
+    fitted, rows = open_run(run, data, None, layer, say)
     filled = fill_rows(fitted, rows, split, draws, mean, seed, file)
     tell_notes(rows, say)
     say(filled)

@@ -1,4 +1,4 @@
-"""What is known of rows to be drawn: values of some columns, and ranges of others, read and checked."""
+"""Conditions on rows to be drawn: values of some columns, and ranges of others, read and checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUCH_AS = "expected columns with values or ranges, such as {'region': 'north', '
 
 @dataclass(frozen=True)
 class Condition:
-    """What is known of a row, in the numbers of the data: a level is its code, a date a number of days.
+    """Condition on a row, in the numbers of the data: a level is its code, a date a number of days.
 
     Attributes:
         columns: of the rows, F.

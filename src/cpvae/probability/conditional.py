@@ -40,7 +40,7 @@ AT_ONCE = 2**18  # rows times encodings times candidates; bounds memory, not the
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of B rows.
+    """Knowledge of B rows.
 
     Attributes:
         y: values ``(B, F)``, NaN where not known.

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from cpvae.data import loaders
@@ -15,8 +16,9 @@ from cpvae.data.faults import enumerated
 from cpvae.data.loaders import Dataset
 from cpvae.errors import FitWarning, InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
-from cpvae.estimators.zoo import ESTIMATORS
+from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
+from cpvae.study.places import about_of
 
 
 def load_data(
@@ -56,6 +58,14 @@ def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer:
     if model.image_shape_:
         reading |= {"size": None, "shape": tuple(model.image_shape_)}
     return loaders.applicable(source, reading) | ({} if layer is None else {"layer": layer})
+
+
+def open_run(
+    run: Path, source: str, labels: str | None, layer: str | None, progress: Callable[[str], None] | None = None
+) -> tuple[DeepMixture, Dataset]:
+    """Open a fitted model, and read data as those of its fit were read."""
+    model = load(run)
+    return model, load_data(source, labels, progress, reading_of(model, about_of(run), source, layer))
 
 
 def rows_of(data: Dataset, split: str) -> Any:

@@ -1,1 +1,1 @@
-"""What is said in plain English: numbers and units, and what sets categories apart. Imports `cpvae.data` and below."""
+"""Sentences in plain English: numbers and units, and what sets categories apart. Imports `cpvae.data` and below."""

@@ -1,4 +1,4 @@
-"""What sets the rows of a category apart from all other rows, column by column: functions of arrays.
+"""Contrasts between the rows of a category and all other rows, column by column: functions of arrays.
 
 One effect size serves numbers, counts and levels: Cliff's delta, the probability that a row of the category has the
 larger value, less the probability that a row of the others has. It runs from -1 to 1 and does not depend on units.

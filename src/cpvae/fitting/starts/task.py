@@ -70,7 +70,7 @@ class CutShort(Exception):
 
 
 class Start(Protocol):
-    """From a task to a category for each training row, integers ``(n,)``; None leaves the categories to chance.
+    """Function from a task to a category for each training row, integers ``(n,)``; None leaves them to chance.
 
     A start that takes long may raise `CutShort` where its task is asked to stop.
     """
