@@ -284,7 +284,25 @@ def test_names_are_refused_all_at_once(model):
         model.rename(["a"])
     with pytest.raises(InputError, match="'a' for categories 0, 1"):
         model.rename({0: "a"}).rename({1: "a"})
+    with pytest.raises(InputError, match="'2' for category 0: expected a name, not the number of another category"):
+        model.rename({0: "2"})
+    with pytest.raises(InputError, match="category 0 is named twice, by its number and by its name"):
+        model.rename({0: "a"}).rename({0: "b", "A": "c"})
     assert not hasattr(VAE(), "rename")
+
+
+def test_a_name_stands_for_its_category(model, table):
+    model.rename({2: "Regulars", 0: "Others"}).rename({"others": "Rest"})
+    assert model.names_ == {0: "Rest", 2: "Regulars"}
+    rows, categories = model.sample(5, component="regulars", given={"region": "north"})
+    pd.testing.assert_frame_equal(rows, model.sample(5, component=2, given={"region": "north"})[0])
+    assert set(categories) == {2}
+    described = model.describe(table)
+    assert described["Regulars"] is described[2]
+    with pytest.raises(InputError, match=r"component='x': no category has this name; .*known: Rest, Regulars"):
+        model.sample(component="x")
+    with pytest.raises(InputError, match="weights='prior' with component=Rest"):
+        model.sample(component="Rest", weights="prior")
 
 
 @pytest.mark.parametrize("value", [None, [], "x", {"0": 1}, {"9": "a"}, {"x": "a"}, {"0": "a", "1": "a"}])
@@ -319,8 +337,14 @@ def test_names_go_through_all_commands(run, table, tmp_path, monkeypatch):
     found = pd.read_csv(clustered(run))
     assert list(found) == ["row", "category", "category_name", "probability"]
     assert set(found["category_name"][found["category"] == largest]) == {"The north=ern <b>"}
-    done("sample", "run", "-n", 5, "--component", largest, "--out", "new.csv")
-    assert set(pd.read_csv("new.csv")["component_name"]) == {"The north=ern <b>"}
+    for component in (largest, "the North=ern <b> "):
+        done("sample", "run", "-n", 5, "--component", component, "--out", f"{component == largest}.csv")
+    assert set(pd.read_csv("True.csv")["component_name"]) == {"The north=ern <b>"}
+    assert Path("True.csv").read_bytes() == Path("False.csv").read_bytes()
+    assert refused("sample", "run", "--component", "Othrs", "--out", "new.csv") == (
+        "component='Othrs': no category has this name; expected 0 to 2, the categories of this model, or a name; did "
+        "you mean 'Others'?"
+    )
     told = done("describe", "run", "t.csv")
     assert f"ategory {largest} (The north=ern <b>), " in told.out
     assert "\x1b" not in told.out
@@ -331,8 +355,9 @@ def test_names_go_through_all_commands(run, table, tmp_path, monkeypatch):
     page = (run / runs.REPORT).read_text()
     assert "(The north=ern &lt;b&gt;)" in page
     assert "<b>" not in page
-    done("rename", "run", f"{largest}=", f"{(largest + 1) % 3}=")
+    done("rename", "run", f"{largest}=", "others=")
     assert load(run).names_ == {}
+    assert "or name categories by rename" in refused("sample", "run", "--component", "Others", "--out", "new.csv")
 
 
 def clustered(run: Path) -> str:
@@ -353,7 +378,7 @@ def test_what_rename_and_describe_refuse(run, tmp_path, monkeypatch):
     monkeypatch.chdir(run.parent)
     before = (run / runs.MODEL).read_bytes()
     line = refused("rename", "run", "x", "0=a", "0=b", "9" * 5000 + "=c")
-    assert "'x' is no NUMBER=NAME; category 0 is named twice; " in line
+    assert "'x' is no CATEGORY=NAME; category 0 is named twice; " in line
     assert "no category 3: expected 0 to 2" in refused("rename", "run", "3=a")
     assert "61 characters for category 0" in refused("rename", "run", "0=" + "x" * 61)
     assert "does not exist" in refused("rename", "none", "0=a")

@@ -19,7 +19,12 @@ def sample(
     ],
     n: Annotated[int, typer.Option("-n", "--number", help="Number of rows.")] = 64,
     component: Annotated[
-        int | None, typer.Option(help="Draw all of them from this category.", show_default="any")
+        str | None,
+        typer.Option(
+            metavar="NUMBER|NAME",
+            help="Draw all of them from this category, by its number or name.",
+            show_default="any",
+        ),
     ] = None,
     weights: Annotated[
         str,

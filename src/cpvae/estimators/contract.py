@@ -59,7 +59,7 @@ from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.priors import component_prior
 from cpvae.words.description import Description
-from cpvae.words.names import changed
+from cpvae.words.names import changed, position
 
 __all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
 
@@ -353,7 +353,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     def sample(
         self,
         n_samples: int = 1,
-        component: int | None = None,
+        component: int | str | None = None,
         *,
         weights: str = "auto",
         mean: bool = False,
@@ -364,7 +364,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Args:
             n_samples: number of rows.
-            component: the component of all rows; by default each row draws its own.
+            component: the component of all rows, by its number or by the name that `rename` gave it; by default each
+                row draws its own.
             weights: weights of the components: "prior" is the model's p(c); "aggregated" is q(c) of the training rows,
                 eq. (14), which the paper uses for CP-VAE. "auto" is "aggregated" for CP-VAE and "prior" for all others.
             mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
@@ -382,12 +383,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)
+        k = None
         if component is not None:
-            whole("component", component, 0)
-            if component >= self.n_components_:
-                raise InputError(
-                    f"component={component}: expected 0 to {self.n_components_ - 1}, the categories of this model"
-                )
+            k = position("component", component, self.names_, self.n_components_)
         one_of("weights", weights, ("auto", "aggregated", "prior"))
         if weights != "auto" and component is not None:
             raise InputError(
@@ -402,8 +400,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             if given:
                 if mean:
                     raise InputError("mean=True with given: expected draws; leave mean out")
-                return sample_given(self, n_samples, given, self._component_weights(component, weights))
-            c = self._draw_components(n_samples, component, weights)
+                return sample_given(self, n_samples, given, self._component_weights(k, weights))
+            c = self._draw_components(n_samples, k, weights)
             rows = []
             for part in c.to(next(self.model_.parameters()).device).split(SAMPLED_AT_ONCE):
                 rows.append(self.model_.sample(part, mean))
@@ -543,11 +541,12 @@ class Clusterer(DeepMixture):
         check_is_fitted(self)
         return describing.describe(self, X)
 
-    def rename(self, names: Mapping[int, str | None]) -> Self:
-        """Give names to categories; `save` keeps them, and descriptions, reports and files show them.
+    def rename(self, names: Mapping[int | str, str | None]) -> Self:
+        """Give names to categories: `save` keeps them, descriptions, reports and files show them, `sample` takes them.
 
         Args:
-            names: category -> name of at most 60 characters, or None to take a name away. Others keep theirs.
+            names: category -> name of at most 60 characters, or None to take a name away. Others keep theirs. A
+                category is a number, or the name that it has.
 
         Raises:
             InputError: no such category; no text, or one too long; two names alike. One line names all faults.

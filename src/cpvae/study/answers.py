@@ -78,7 +78,7 @@ def choose_number(
 def sample_rows(
     model: DeepMixture,
     n: int,
-    component: int | None,
+    component: int | str | None,
     weights: str,
     mean: bool | None,
     seed: int | None,
@@ -222,7 +222,7 @@ def describe_rows(model: DeepMixture, data: Dataset, split: str | None, strict: 
     return with_categories(model).describe(rows_of(suited(data, model, strict), split))
 
 
-def rename_in(path: Path, names: Mapping[int, str | None]) -> dict[int, str]:
+def rename_in(path: Path, names: Mapping[int | str, str | None]) -> dict[int, str]:
     """Give names to the categories of a saved model, or of a run; nothing else in its file changes.
 
     Returns:

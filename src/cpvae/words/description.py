@@ -11,7 +11,7 @@ import pandas as pd
 
 from cpvae.words.contrasts import FEWEST, Contrast
 from cpvae.words.examples import Border
-from cpvae.words.names import label
+from cpvae.words.names import label, position
 from cpvae.words.phrases import capital, percent
 
 IN_A_SENTENCE = 3  # columns
@@ -89,8 +89,10 @@ class Description:
     def __len__(self) -> int:
         return len(self.categories)
 
-    def __getitem__(self, k: int) -> Category:
-        return self.categories[k]
+    def __getitem__(self, k: int | str) -> Category:
+        """Give a category, by its number or its name."""
+        names = {one.number: one.name for one in self.categories if one.name}
+        return self.categories[position("category", k, names, len(self))]
 
     def __iter__(self) -> Iterator[Category]:
         return iter(self.categories)

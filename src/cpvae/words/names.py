@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from cpvae.arguments import whole
 from cpvae.data.columns import listed
-from cpvae.errors import InputError
+from cpvae.errors import InputError, nearest
 
 LONGEST = 60  # characters of a name
+NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def checked(names: Any, n_components: int) -> dict[int, str]:
@@ -22,8 +25,8 @@ def checked(names: Any, n_components: int) -> dict[int, str]:
 
     Raises:
         InputError: there is no such category; a name is no text, empty, too long, or has characters that cannot be
-            printed; two names are alike, also where they differ by upper and lower case alone. One line names all
-            faults.
+            printed; a name is the number of another category; two names are alike, also where they differ by upper
+            and lower case alone. One line names all faults.
 
     >>> checked({1: "Adelie ", 0: "Gentoo"}, 3)
     {0: 'Gentoo', 1: 'Adelie'}
@@ -43,6 +46,8 @@ def checked(names: Any, n_components: int) -> dict[int, str]:
             faults.append(f"{len(name.strip())} characters for category {shown(k)}: expected at most {LONGEST}")
         elif not name.strip().isprintable():
             faults.append(f"{shown(name)} for category {shown(k)}: expected characters that can be printed")
+        elif name.strip() in {str(other) for other in range(n_components)} - {str(k)}:
+            faults.append(f"{shown(name)} for category {shown(k)}: expected a name, not the number of another category")
     texts = {k: name.strip() for k, name in names.items() if isinstance(name, str) and name.strip()}
     for alike, n in Counter(text.casefold() for text in texts.values()).items():
         if n > 1:
@@ -54,15 +59,66 @@ def checked(names: Any, n_components: int) -> dict[int, str]:
 
 
 def changed(known: Mapping[int, str], names: Any, n_components: int) -> dict[int, str]:
-    """Add names to those there are, or take some away (None).
+    """Add names to those there are, or take some away (None). A category is a number, or the name that it has.
 
     Raises:
-        InputError: as `checked`.
+        InputError: as `checked`; one category is named twice.
 
     >>> changed({0: "Gentoo", 1: "Adelie"}, {1: None, 2: "Chinstrap"}, 3)
     {0: 'Gentoo', 2: 'Chinstrap'}
+    >>> changed({0: "Gentoo", 1: "Adelie"}, {"gentoo": "Papua"}, 3)
+    {0: 'Papua', 1: 'Adelie'}
     """
-    return checked({**known, **names} if isinstance(names, Mapping) else names, n_components)
+    if not isinstance(names, Mapping):
+        return checked(names, n_components)
+    own = _numbers(known)
+    keys = [own.get(_folded(k), k) if isinstance(k, str) else k for k in names]
+    twice = [k for k, n in Counter(keys).items() if n > 1]
+    if twice:
+        raise InputError(
+            f"category {listed(twice)} is named twice, by its number and by its name: expected one new name"
+        )
+    return checked({**known, **dict(zip(keys, names.values(), strict=True))}, n_components)
+
+
+def position(name: str, given: Any, names: Mapping[int, str], n_components: int) -> int:
+    """Find the category that is meant by its number, or by the name that the user gave it.
+
+    Args:
+        name: of the argument, for errors.
+        given: a whole number, as a number or as text, or a name; upper and lower case are the same.
+        names: category -> name.
+
+    Raises:
+        InputError: there is no such number, or no such name. One line says which there are.
+
+    >>> position("component", "gentoo", {1: "Gentoo"}, 3), position("component", "2", {}, 3)
+    (1, 2)
+    """
+    if isinstance(given, str):
+        own = _numbers(names)
+        if _folded(given) in own:
+            return own[_folded(given)]
+        if not NUMBER.fullmatch(given.strip()):
+            hint = nearest(given, names.values()) if names else ", or name categories by rename"
+            raise InputError(
+                f"{name}={shown(given)}: no category has this name; expected 0 to {n_components - 1}, "
+                f"the categories of this model{', or a name' * bool(names)}{hint}"
+            )
+        given = int(given)
+    whole(name, given, 0)
+    if given >= n_components:
+        raise InputError(f"{name}={given}: expected 0 to {n_components - 1}, the categories of this model")
+    return int(given)
+
+
+def _numbers(names: Mapping[int, str]) -> dict[str, int]:
+    """Give the number of each name, as names are compared."""
+    return {_folded(name): k for k, name in names.items()}
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def stored(value: Any, n_components: int) -> dict[int, str]:
