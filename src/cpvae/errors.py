@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 LONGEST_WORD = 400  # characters of a name or path that are shown
@@ -30,6 +32,18 @@ class FitWarning(UserWarning):
 
     def __init__(self, message: str = ""):
         super().__init__(readable(message))
+
+
+class ReadWarning(FitWarning):
+    """A table whose columns or levels differ from those of the fit; what was made of them is said."""
+
+
+@contextmanager
+def already_said() -> Iterator[None]:
+    """Keep back what warns of the differences of a table, inside: they were said in another way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReadWarning)
+        yield
 
 
 def readable(message: str) -> str:

@@ -29,8 +29,8 @@ def cluster(
     from cpvae.study.answers import cluster_rows
     from cpvae.study.inputs import open_run, tell_notes
 
-    fitted, rows = open_run(run, data, labels, layer, say)
-    shares = cluster_rows(fitted, rows, split, file, strict)
+    fitted, rows, read = open_run(run, data, labels, layer, strict, say)
+    shares = cluster_rows(fitted, read, rows, split, file)
     tell_notes(rows, say)
     put(two_columns(shares))
     say(f"wrote {out}")

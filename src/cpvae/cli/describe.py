@@ -23,8 +23,8 @@ def describe(
     from cpvae.study.answers import describe_rows
     from cpvae.study.inputs import open_run, tell_notes
 
-    fitted, rows = open_run(run, data, labels, layer, say)
-    found = describe_rows(fitted, rows, split, strict)
+    fitted, rows, _ = open_run(run, data, labels, layer, strict, say)
+    found = describe_rows(fitted, rows, split)
     tell_notes(rows, say)
     if as_json:
         put_json(found.as_dict())

@@ -30,16 +30,17 @@ def evaluate(
 
     check_inputs(run, data)
 
+    from cpvae.errors import already_said
     from cpvae.study.evaluation import choose_split, measure
     from cpvae.study.found import what_was_found
-    from cpvae.study.inputs import open_run, suited, tell_notes
+    from cpvae.study.inputs import open_run, tell_notes
     from cpvae.study.places import learned_from
 
-    fitted, read = open_run(run, data, labels, layer, say)
-    found = suited(read, fitted, strict)
+    fitted, found, _ = open_run(run, data, labels, layer, strict, say)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
-    measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)
+    with already_said():
+        measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)
     tell_notes(found, say)
     if as_json:
         put_json(measured.figures)

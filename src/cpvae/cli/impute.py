@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Layer, Run, SplitName, expand
+from cpvae.cli.options import Data, Layer, Run, SplitName, Strict, expand
 from cpvae.cli.output import say
 
 
@@ -23,6 +23,7 @@ def impute(
     ] = False,
     split: SplitName = None,
     layer: Layer = None,
+    strict: Strict = False,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="the fit's")] = None,
 ) -> None:
     """Fill missing cells by draws given the cells that are there."""
@@ -34,8 +35,8 @@ def impute(
     from cpvae.study.answers import fill_rows
     from cpvae.study.inputs import open_run, tell_notes
 
-    fitted, rows = open_run(run, data, None, layer, say)
-    filled = fill_rows(fitted, rows, split, draws, mean, seed, file)
+    fitted, rows, read = open_run(run, data, None, layer, strict, say)
+    filled = fill_rows(fitted, read, split, draws, mean, seed, file)
     tell_notes(rows, say)
     say(filled)
     say(f"wrote {out}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import DATA_HELP, Labels, expand
+from cpvae.cli.options import DATA_HELP, Labels, Strict, expand
 from cpvae.cli.output import put, say
 
 
@@ -17,6 +17,7 @@ def report(
         str | None, typer.Option(help="The rows to show, by default the rows of the fit. " + DATA_HELP)
     ] = None,
     labels: Labels = None,
+    strict: Strict = False,
 ) -> None:
     """Write RUN/report.html: one page on the fit, its categories, and what to be careful about.
 
@@ -28,4 +29,4 @@ def report(
 
     from cpvae.study.answers import report_run
 
-    say(f"wrote {report_run(run, data, labels, say, put)}")
+    say(f"wrote {report_run(run, data, labels, say, put, strict)}")

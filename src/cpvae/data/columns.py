@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.cells import as_text, odd_cells
-from cpvae.data.faults import Fault, cell
+from cpvae.data.cells import odd_cells
+from cpvae.data.faults import Fault, cell, enumerated
 from cpvae.data.limits import LARGEST, first_beyond
+from cpvae.data.meanings import UNKNOWN, codes_of
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
@@ -26,6 +27,20 @@ LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
 FULL_SCALE = 100  # whole numbers that all occur between the least and the most are a scale, such as ratings or months
 
 Level = str | bool | int | float
+
+
+class Cells(NamedTuple):
+    """The cells of a column as numbers.
+
+    Attributes:
+        values: ``(n,)``, NaN where missing.
+        guess: what is written otherwise than in the fit and how it was read, or "".
+        unknown: which ``(n,)`` hold a level that was not there in the fit; they are missing.
+    """
+
+    values: np.ndarray
+    guess: str
+    unknown: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,37 +75,45 @@ class Column:
             InputError: an unknown level; text, an infinity or a value above 1e30 where numbers are expected; a count
                 that is negative, fractional or above 2^24; what is no date.
         """
-        values, unknown = self.read(cells)
-        if unknown.any():
-            row = int(unknown.argmax())
+        found = self.read(cells, guess=False)
+        if found.unknown.any():
+            row = int(found.unknown.argmax())
             raise Fault(
                 "values that were not there in the fit",
                 cell(self.name, cells.iloc[row], row),
                 f"expected {listed(self.levels)}; correct them or leave the cells empty",
             )
-        return values
+        return found.values
 
-    def read(self, cells: Series) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, cells: Series, guess: bool = True) -> Cells:
         """Turn cells into numbers, and say which ``(n,)`` hold a level that was not there in the fit.
+
+        Args:
+            cells: ``(n,)``.
+            guess: also read levels and dates that are written otherwise than in the fit, where one thing can be meant.
 
         Raises:
             InputError: as for `encode`, but for an unknown level, which is missing here.
         """
         if self.kind == "categorical":
-            return self._codes(cells)
+            return self._codes(cells, guess)
         nothing = np.zeros(len(cells), dtype=bool)
         if self.kind == "date":
-            return self._days(cells), nothing
+            return Cells(*self._days(cells, guess), nothing)
         values = numbers(cells, self.name, self.kind)
         if self.kind == "count":
             self._check_counts(values)
-        return values, nothing
+        return Cells(values, "", nothing)
 
-    def _days(self, cells: Series) -> np.ndarray:
+    def _days(self, cells: Series, guess: bool) -> tuple[np.ndarray, str]:
+        """Read dates; where they are not written as in the fit, in the one way that all of them can be read in."""
         if cells.isna().all():
-            return np.full(len(cells), np.nan)
+            return np.full(len(cells), np.nan), ""
         days, wrong = dates.to_days(cells, self.format)
-        if wrong.any():
+        if not wrong.any():
+            return days, ""
+        other = dates.format_of(cells) if guess else None
+        if other is None:
             row = int(wrong.argmax())
             like = (
                 f"such as {dates.from_days(np.zeros(1), self.format).iloc[0]}" if self.format else "such as 1970-01-31"
@@ -100,7 +123,9 @@ class Column:
                 cell(self.name, cells.iloc[row], row),
                 f"expected dates {like}, as in the fit; correct the cells or leave them empty",
             )
-        return days
+        form, either = other
+        told = f"column {self.name!r} has dates read as {written(form)}, unlike those of the fit"
+        return dates.to_days(cells, form)[0], told + ", though day and month could be the other way round" * either
 
     def _check_counts(self, values: np.ndarray) -> None:
         bad = (values < 0) | (values != np.floor(values)) & ~np.isnan(values) | (values > LARGEST_COUNT)
@@ -113,13 +138,14 @@ class Column:
                 "in the schema",
             )
 
-    def _codes(self, cells: Series) -> tuple[np.ndarray, np.ndarray]:
+    def _codes(self, cells: Series, guess: bool) -> Cells:
         places, distinct = factorised(cells, self.name)
-        known = {_key(level, self.levels): code for code, level in enumerate(self.levels)}
-        codes = np.array([known.get(_key(value, self.levels), -1) for value in distinct] + [np.nan])
-        result: np.ndarray = codes[places]  # a missing cell has the place -1
-        unknown = result == -1
-        return np.where(unknown, np.nan, result), unknown
+        found, guesses = codes_of(distinct, self.levels, guess)
+        codes = np.array([*found, np.nan])[places]  # a missing cell has the place -1
+        unknown = codes == UNKNOWN
+        meant = enumerated([f"{value[:40]!r} for {level[:40]!r}" for value, level in guesses.items()], 3)
+        told = f"column {self.name!r} has {meant}, written otherwise in the fit" if guesses else ""
+        return Cells(np.where(unknown, np.nan, codes), told, unknown)
 
     def decode(self, values: np.ndarray) -> Series:
         """Turn numbers ``(n,)`` into cells as the table had them.
@@ -255,16 +281,6 @@ def too_large(name: str, value: float, row: int) -> Fault:
     """Say that a column has a value beyond what float32 can compute with."""
     remedy = "expected what float32 holds; rescale the columns"
     return Fault(f"absolute values above {LARGEST:g}", cell(name, f"{value:.3g}", row), remedy)
-
-
-def _key(value: object, levels: Sequence[Level]) -> Level:
-    """Give what of a cell is compared with the levels: a file may bring the text "1" as a number, or the reverse."""
-    if isinstance(levels[0], str):
-        return as_text(value)
-    try:
-        return float(value)  # type: ignore[arg-type]  # of True and False too
-    except (TypeError, ValueError):
-        return {"true": 1.0, "false": 0.0}.get(as_text(value).lower(), as_text(value))
 
 
 def numbers(cells: Series, name: str, kind: str) -> np.ndarray:

@@ -84,6 +84,23 @@ def find_format(texts: list[str]) -> str | None:
     return next((form for form in fitting if _begin_months(texts, form)), fitting[0])
 
 
+def format_of(cells: Series) -> tuple[str, bool] | None:
+    """Find the way in which the dates of a column are written, whatever it holds; None where there is none.
+
+    Returns:
+        The format, and whether the dates could be read month first instead of day first, or the reverse.
+
+    >>> format_of(pd.Series(["31.01.2024", None])), format_of(pd.Series([20240131.0, None]))
+    (('%d.%m.%Y', False), ('%Y%m%d', False))
+    """
+    if cells.dtype.kind in "iuf":
+        values = cells.dropna().to_numpy(dtype=np.float64)
+        return (WHOLE, False) if are_whole(values) else None
+    texts = [str(value).strip() for value in cells.dropna().unique()]
+    form = find_format(texts)
+    return None if form is None else (form, is_ambiguous(texts, form))
+
+
 def is_ambiguous(texts: list[str], form: str) -> bool:
     """Say whether dates read day first could be read month first as well, or the reverse."""
     other = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")

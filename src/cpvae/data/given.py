@@ -146,10 +146,10 @@ def _number(column: Column, asked: Any) -> float:
     if np.ndim(asked) or cells.isna().any():
         raise InputError("expected a value; leave it out if nothing is known")
     if column.kind == "categorical":
-        code, unknown = column.read(cells)
-        if unknown.any():
+        found = column.read(cells, guess=False)
+        if found.unknown.any():
             raise InputError(f"no such level in the fit{nearest(str(asked), map(str, column.levels))}")
-        return float(code[0])
+        return float(found.values[0])
     try:
         return float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
     except InputError as error:

@@ -8,8 +8,6 @@ days since 1970, and a missing cell becomes NaN.
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -24,9 +22,10 @@ from cpvae.data.cells import read_frame
 from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
-from cpvae.data.limits import blocks, first_beyond
+from cpvae.data.limits import first_beyond
+from cpvae.data.reading import Reading, Unknown, blank_rows, column_names, columns_named, find
 from cpvae.data.stored import stored_column
-from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.errors import InputError, nearest
 
 __all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
 
@@ -93,7 +92,7 @@ class Schema:
         absent = [name for name in given if name not in known and name != EVERY]
         if absent:
             raise InputError(
-                f"the schema names {_columns(absent)} that {'is' if len(absent) == 1 else 'are'} not there"
+                f"the schema names {columns_named(absent)} that {'is' if len(absent) == 1 else 'are'} not there"
                 f"{nearest(absent[0], names[:1000])}"
             )
         kept = {name: given.get(name, given.get(EVERY)) for name in names}
@@ -155,22 +154,49 @@ class Schema:
         """Tell whether the numbers of a table are those in its cells, so that a table on the disk can stay there."""
         return self.is_matrix or all(column.kind in ("numeric", "amount") for column in self.columns)
 
-    def conform(self, frame: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
-        """Give a table the columns of the fit, in their order, with no level that was not there.
+    def read(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, Reading]:
+        """Read a table as that of the fit: its columns in their order, with no level that was not there.
 
         Columns that the fit did not have are left out, absent ones are missing in every row, and so are cells with a
-        level that was not there in the fit. One warning says all of that.
+        level that was not there in the fit.
+
+        Args:
+            frame: ``n`` rows.
+
+        Returns:
+            The cells, ``(n, F)``; their numbers, as for `encode`; and what is unlike the fit.
+
+        Raises:
+            InputError: no column of the fit is there, or what `Column.encode` refuses.
+
+        Examples:
+            >>> schema = Schema.infer(pd.DataFrame({"size": [1.5, 2.25, 0.5], "colour": ["red", "blue", "red"]}))
+            >>> _, matrix, reading = schema.read(pd.DataFrame({"colour": ["red", "pink"], "shop": [1, 2]}))
+            >>> matrix.tolist()
+            [[nan, 1.0], [nan, nan]]
+            >>> reading.absent, reading.others, str(reading.unknown[0])
+            (('size',), ('shop',), "column 'colour' has 'pink' in 1 cell")
+        """
+        names = column_names(frame)
+        order, reading = find(names, len(frame), self.names, self.given, gaps=True)
+        if names != list(self.names):
+            frame = frame.iloc[:, order]
+            frame.columns = pd.Index([names[i] for i in order])
+            frame = frame.reindex(columns=list(self.names)) if reading.absent else frame
+        return self._read(frame, reading)
+
+    def conform(self, frame: pd.DataFrame, *, strict: bool = False) -> pd.DataFrame:
+        """Give the cells of `read`; one warning says what is unlike the fit.
 
         Args:
             frame: ``n`` rows.
             strict: refuse what would be warned of.
 
         Raises:
-            InputError: no column of the fit is there, or what `Column.encode` refuses.
+            InputError: as for `read`.
         """
-        arranged, said = self._arranged(frame)
-        cells, _, more = self._read(arranged)
-        _tell([*said, *more], strict)
+        cells, _, reading = self.read(frame)
+        reading.check() if strict else reading.warn()
         return cells
 
     def encode(self, frame: pd.DataFrame, *, strict: bool = False) -> np.ndarray:
@@ -181,54 +207,47 @@ class Schema:
         Raises:
             InputError: as for `conform`.
         """
-        arranged, said = self._arranged(frame)
-        _, matrix, more = self._read(arranged)
-        _tell([*said, *more], strict)
+        _, matrix, reading = self.read(frame)
+        reading.check() if strict else reading.warn()
         return matrix
 
-    def _arranged(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        """Give a table the columns of the fit in their order, those that are absent without values; and what to say."""
-        names = column_names(frame)
-        if names == list(self.names):
-            return frame, []
-        place, known = {name: i for i, name in enumerate(names)}, set(self.given)
-        absent = [name for name in self.names if name not in place]
-        others = [name for name in names if name not in known]
-        if len(absent) == len(self.names):
-            raise InputError(
-                f"no column of the fit is there: expected {listed(self.names)}, found {listed(names)}; give rows of "
-                "the same kind"
-            )
-        said = []
-        if absent:
-            said.append(f"no {_columns(absent)}, taken as missing{nearest(absent[0], others) if others else ''}")
-        if others:
-            said.append(f"{_columns(others)} that the fit did not have, left out")
-        arranged = frame.iloc[:, [place[name] for name in self.names if name in place]]
-        arranged.columns = pd.Index([name for name in self.names if name in place])
-        return arranged.reindex(columns=list(self.names)) if absent else arranged, said
-
-    def _read(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-        """Read a table with the columns of the fit: its cells, their numbers, and what to say about them."""
+    def _read(self, frame: pd.DataFrame, reading: Reading) -> tuple[pd.DataFrame, np.ndarray, Reading]:
+        """Read the cells of a table that has the columns of the fit."""
         if self.is_plain and all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes):
             matrix = frame.to_numpy(copy=False)
             check_numbers(matrix, self.names)
-            return frame, matrix, _told_empty(matrix)
+            return frame, matrix, self._with_gaps(reading, matrix)
         read, _ = read_frame(frame)
         matrix = np.full((len(frame), len(self.columns)), np.nan)
-        faults, strange = Faults(), []
+        faults, unknown, guessed = Faults(), [], []
         for j, column in enumerate(self.columns):
             cells = read.iloc[:, j]
             with faults.collected():
-                matrix[:, j], unknown = column.read(cells)
-                if unknown.any():
-                    strange.append(_unknown(column, cells, unknown))
-                    read = read.copy(deep=False)
-                    read.isetitem(j, cells.astype(object).mask(unknown).to_numpy())
+                found = column.read(cells)
+                matrix[:, j] = found.values
+                if not found.guess and not found.unknown.any():
+                    continue
+                read = read.copy(deep=False)
+                if found.guess:
+                    guessed.append(found.guess)
+                    read.isetitem(j, column.decode(found.values).array)
+                else:
+                    read.isetitem(j, cells.astype(object).mask(found.unknown).to_numpy())
+                if found.unknown.any():
+                    levels = tuple(str(value)[:40] for value in dict.fromkeys(cells[found.unknown]))
+                    unknown.append(Unknown(column.name, levels, int(found.unknown.sum())))
         faults.check()
-        said = [f"{enumerated(strange)}: not there in the fit, taken as missing"] if strange else []
-        said += _told_empty(matrix)
-        return read, matrix, said
+        reading = replace(reading, unknown=tuple(unknown), guessed=tuple(guessed))
+        return read, matrix, self._with_gaps(reading, matrix)
+
+    def _with_gaps(self, reading: Reading, matrix: np.ndarray) -> Reading:
+        """Note the columns and rows that have no value."""
+        blank = blank_rows(matrix)
+        away = {*reading.absent, *(one.column for one in reading.unknown)}
+        empty = [
+            name for name, cells in zip(self.names, matrix.T, strict=True) if name not in away and _is_empty(cells)
+        ]
+        return replace(reading, blank=blank, empty=tuple(empty))
 
     def decode(self, matrix: np.ndarray) -> pd.DataFrame:
         """Turn numbers ``(n, F)`` into a table: levels and dates as they were, missing cells None or NaN."""
@@ -322,24 +341,9 @@ def _with_gaps(columns: tuple[Column, ...], frame: pd.DataFrame) -> tuple[Column
     return tuple(replace(column, missing=found[column.name]) for column in columns)
 
 
-def _told_empty(matrix: np.ndarray) -> list[str]:
-    """Say how many rows have no value at all."""
-    if matrix.dtype.kind != "f":
-        return []
-    empty = np.concatenate([np.isnan(part).all(1) for _, part in blocks(matrix)])
-    if not empty.any():
-        return []
-    rows = "row has" if empty.sum() == 1 else "rows have"
-    first = f"first row {int(empty.argmax())}, counted from 0"
-    return [f"{empty.sum():,} {rows} no value in any column ({first}): nothing is known of them"]
-
-
-def _tell(said: list[str], strict: bool) -> None:
-    """Warn of what was found in a table after the fit, or refuse it."""
-    if said and strict:
-        raise InputError(f"{'; '.join(said)}; expected a table like that of the fit; correct it, or leave out --strict")
-    if said:
-        warnings.warn("; ".join(said), FitWarning, stacklevel=3)
+def _is_empty(cells: np.ndarray) -> bool:
+    """Say whether there are cells ``(n,)``, and none has a value; the first one mostly tells."""
+    return bool(len(cells) and cells[0] != cells[0] and np.isnan(cells).all())
 
 
 def check_numbers(matrix: np.ndarray, names: Sequence[str]) -> None:
@@ -353,22 +357,6 @@ def check_numbers(matrix: np.ndarray, names: Sequence[str]) -> None:
         row, column = place
         value = float(matrix[row, column])
         raise infinite(names[column], row) if np.isinf(value) else too_large(names[column], value, row)
-
-
-def _columns(names: Sequence[str]) -> str:
-    """Name one or several columns.
-
-    >>> _columns(["a"]), _columns(["a", "b"])
-    ("column 'a'", "columns 'a', 'b'")
-    """
-    return f"column{'s' * (len(names) != 1)} {enumerated([repr(name) for name in names])}"
-
-
-def _unknown(column: Column, cells: pd.Series[Any], unknown: np.ndarray) -> str:
-    """Name the levels of a column that are not known, and how many cells have them."""
-    values = [str(value)[:40] for value in dict.fromkeys(cells[unknown])]
-    n = int(unknown.sum())
-    return f"column {column.name!r} has {listed(values, 3)} in {n:,} cell{'s' * (n != 1)}"
 
 
 def _ambiguous(frame: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
@@ -429,16 +417,3 @@ def as_frame(rows: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     if names is not None and len(names) != array.shape[1]:
         raise InputError(f"rows of {array.shape[1]} columns; expected {len(names)}, as the model was fitted on")
     return pd.DataFrame(array, columns=list(names) if names is not None else [str(i) for i in range(array.shape[1])])
-
-
-def column_names(frame: pd.DataFrame) -> list[str]:
-    """Give the names of the columns as text.
-
-    Raises:
-        InputError: two of one name.
-    """
-    names = [str(name) for name in frame.columns]
-    if len(set(names)) < len(names):
-        repeated = [name for name, count in Counter(names).items() if count > 1]
-        raise InputError(f"more than one column is called {repeated[0]!r}; expected different names; rename them")
-    return names

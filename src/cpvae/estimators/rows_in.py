@@ -16,6 +16,7 @@ from torch import Tensor
 from cpvae.data.cells import text_columns
 from cpvae.data.containers import Given, as_rows
 from cpvae.data.limits import LARGEST, first_beyond, first_missing
+from cpvae.data.reading import Reading, column_names, find
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
@@ -59,6 +60,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept. A table
         with a schema becomes float64, NaN where a cell is missing.
         """
+        names = None if reset or self.schema_ is not None else getattr(self, "feature_names_in_", None)
+        if names is not None and isinstance(X, pd.DataFrame):
+            X, reading = in_order(X, names)
+            reading.warn()
         given = as_rows(X, self.kind) if reset else as_rows(X, *self._known())
         X = given.flat
         _refuse_complex(X)
@@ -284,6 +289,24 @@ def _no_gap(where: str, likelihood: str) -> InputError:
         f"{where}; expected numbers in all cells, for likelihood {likelihood!r}; drop it, or fit with likelihood "
         "'columns'"
     )
+
+
+def in_order(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, Reading]:
+    """Arrange the columns of a table for a model that needs all of them.
+
+    Args:
+        frame: ``n`` rows.
+        names: the columns of the fit.
+
+    Returns:
+        The columns of the fit in their order, and what differs.
+
+    Raises:
+        InputError: a column of the fit is absent, or two have one name.
+    """
+    wanted = [str(name) for name in names]
+    order, reading = find(column_names(frame), len(frame), wanted, wanted, gaps=False)
+    return (frame if order == list(range(frame.shape[1])) else frame.iloc[:, order]), reading
 
 
 def as_table(x: Any, names: Sequence[str] | None) -> Any:

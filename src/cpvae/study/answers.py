@@ -14,7 +14,7 @@ from cpvae.arguments import whole
 from cpvae.data.given import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
-from cpvae.errors import InputError
+from cpvae.errors import InputError, already_said
 from cpvae.estimators.contract import Clusterer, DeepMixture, clusters
 from cpvae.estimators.files import rename_saved
 from cpvae.estimators.given import columns_of
@@ -130,7 +130,10 @@ def fill_rows(
 ) -> str:
     """Write the rows of a split with their missing cells filled into a .csv file; of several draws one after another.
 
-    Several draws have a first column "draw", which counts them from 0.
+    Several draws have a first column "draw", which counts them from 0. Columns that the model does not have stay.
+
+    Args:
+        data: as they were read, not those that `suited` gives.
 
     Returns:
         A line about how many cells were filled.
@@ -138,7 +141,8 @@ def fill_rows(
     whole("draws", n_draws, 1)
     rows = rows_of(data, choose_split(data, split))
     check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
-    filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
+    with already_said():
+        filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
     names = data.feature_names or [f"x{i}" for i in range(model.n_features_in_)]
     tables = [
         pd.DataFrame(table.reshape(len(table), -1), columns=list(names)) if isinstance(table, np.ndarray) else table
@@ -171,9 +175,7 @@ def with_categories(model: DeepMixture) -> Clusterer:
     return model
 
 
-def cluster_rows(
-    model: DeepMixture, data: Dataset, split: str | None, out: Path, strict: bool = False
-) -> dict[str, Any]:
+def cluster_rows(model: DeepMixture, read: Dataset, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
     """Write row, category and its probability of each row into a .csv file; return the share of each category.
 
     Where the user gave names to categories, a column has them, beside the numbers.
@@ -182,17 +184,18 @@ def cluster_rows(
     table that were left out of the fit because they only say which row is which.
 
     Args:
-        strict: refuse a table with other columns or levels than that of the fit.
+        read: the data as they are; data: those that `suited` gives.
     """
     model = with_categories(model)
     split = choose_split(data, split)
-    proba = model.predict_proba(rows_of(suited(data, model, strict), split))
+    with already_said():
+        proba = model.predict_proba(rows_of(data, split))
     categories = proba.argmax(1)
     own: dict[str, Any] = {"row": np.arange(len(proba)), "category": categories}
     if model.names_:
         own["category_name"] = [model.names_.get(int(k), "") for k in categories]
     own["probability"] = proba.max(1).round(6)
-    names = names_of_rows(model, data, split)
+    names = names_of_rows(model, read, split)
     named = {f"{name}_" * (name in own) or name: cells for name, cells in names.items()}
     frame = pd.DataFrame({"row": own.pop("row"), **named, **own})
     write_atomic(out, frame.to_csv(index=False))
@@ -212,14 +215,10 @@ def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, An
     return found
 
 
-def describe_rows(model: DeepMixture, data: Dataset, split: str | None, strict: bool = False) -> Description:
-    """Describe the categories of a model by the rows of a split.
-
-    Args:
-        strict: refuse a table with other columns or levels than that of the fit.
-    """
-    split = choose_split(data, split)
-    return with_categories(model).describe(rows_of(suited(data, model, strict), split))
+def describe_rows(model: DeepMixture, data: Dataset, split: str | None) -> Description:
+    """Describe the categories of a model by the rows of a split, of data that `suited` gives."""
+    with already_said():
+        return with_categories(model).describe(rows_of(data, choose_split(data, split)))
 
 
 def rename_in(path: Path, names: Mapping[int | str, str | None]) -> dict[int, str]:
@@ -248,11 +247,14 @@ def report_run(
     labels: str | None = None,
     progress: Callable[[str], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
+    strict: bool = False,
 ) -> Path:
     """Write the report of a run, on validation rows of what it was fitted on unless other data are named.
 
     Args:
+        progress: is told what was fetched and read.
         say: is told a sentence on each category.
+        strict: refuse a table that is unlike that of the fit.
     """
     config = runs.read_config(run)
     model = load(run)
@@ -262,16 +264,21 @@ def report_run(
         labels = labels or known
     if source is None:
         raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
-    data = suited(load_data(source, labels, progress, reading_of(model, about, source)), model)
+    read = load_data(source, labels, progress, reading_of(model, about, source))
+    data = suited(read, model, strict, about.get("labels"))
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
-    return write_report(
-        model,
-        rows_of(data, name),
-        labels=data.splits[name].y,
-        config=config,
-        data_name=data.name,
-        rows_name="" if name == "all" else name,
-        path=run / runs.REPORT,
-        run=run,
-        say=say,
-    )
+    with already_said():
+        written = write_report(
+            model,
+            rows_of(data, name),
+            labels=data.splits[name].y,
+            config=config,
+            data_name=data.name,
+            rows_name="" if name == "all" else name,
+            path=run / runs.REPORT,
+            run=run,
+            say=say,
+        )
+    if progress is not None:
+        tell_notes(data, progress)
+    return written

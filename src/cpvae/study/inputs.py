@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import shlex
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cpvae.data import loaders
-from cpvae.data.faults import enumerated
 from cpvae.data.loaders import Dataset
-from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.data.reading import Reading
+from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
+from cpvae.estimators.rows_in import in_order
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
 from cpvae.study.places import about_of
@@ -60,12 +59,39 @@ def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer:
     return loaders.applicable(source, reading) | ({} if layer is None else {"layer": layer})
 
 
+class OpenedRun(NamedTuple):
+    """A fitted model, and data for it.
+
+    Attributes:
+        model: fitted.
+        data: with the columns of the fit (`suited`).
+        read: as they are.
+    """
+
+    model: DeepMixture
+    data: Dataset
+    read: Dataset
+
+
 def open_run(
-    run: Path, source: str, labels: str | None, layer: str | None, progress: Callable[[str], None] | None = None
-) -> tuple[DeepMixture, Dataset]:
-    """Open a fitted model, and read data as those of its fit were read."""
-    model = load(run)
-    return model, load_data(source, labels, progress, reading_of(model, about_of(run), source, layer))
+    run: Path,
+    source: str,
+    labels: str | None = None,
+    layer: str | None = None,
+    strict: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> OpenedRun:
+    """Open a fitted model, and read data as those of its fit were read.
+
+    Args:
+        strict: refuse a table that is unlike that of the fit.
+
+    Raises:
+        InputError: as for `cpvae.load`, `cpvae.datasets.load` and `suited`.
+    """
+    model, about = load(run), about_of(run)
+    read = load_data(source, labels, progress, reading_of(model, about, source, layer))
+    return OpenedRun(model, suited(read, model, strict, about.get("labels")), read)
 
 
 def rows_of(data: Dataset, split: str) -> Any:
@@ -73,14 +99,15 @@ def rows_of(data: Dataset, split: str) -> Any:
     return as_table(data.splits[split].x, data.feature_names)
 
 
-def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
+def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str | None = None) -> Dataset:
     """Give data the columns that the model was fitted on, by their names; those without names take those of the fit.
 
     A table may have its columns in any order. Others are left out, absent ones and levels that the fit did not have are
-    taken as missing (`cpvae.data.schema.Schema.conform`); a warning says so.
+    taken as missing (`cpvae.data.schema.Schema.read`). The notes of the data say what was read.
 
     Args:
-        strict: refuse what would be warned of.
+        strict: refuse a table that is unlike that of the fit.
+        labels: the label column of the fit.
 
     Raises:
         InputError: rows of another shape, or a table without the columns of the fit.
@@ -92,7 +119,8 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
     given = None if names is None or form is not None else tuple(map(str, names))
     if model.schema_ is not None and form is None:
         expected, given = (len(model.schema_.given),), model.schema_.given
-    if data.feature_names is None or given is None:
+    unnamed = data.feature_names is None
+    if unnamed or given is None:
         if math.prod(shape) != math.prod(expected) or (len(shape) > 1 and shape != expected):
             raise InputError(
                 f"{data.name}: rows of {_shape(shape)}; expected {_shape(expected)}, as the model was fitted on; "
@@ -101,17 +129,25 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False) -> Dataset:
         data = replace(data, feature_names=given)
     if given is None:
         return data
-    with _about(data.name):
-        own, others = _own_columns(data, given, strict)
-        if model.schema_ is None:
-            own = _in_order(data, given)
-        else:
-            frames = {name: model.schema_.conform(rows_of(own, name), strict=strict) for name in own.splits}
-            splits = {name: replace(split, x=frames[name]) for name, split in own.splits.items()}
-            own = replace(own, splits=splits, feature_names=model.schema_.names)
-    if others:
-        warnings.warn(f"{data.name}: {others}", FitWarning, stacklevel=2)
-    return own
+    splits, notes = {}, list(data.notes)
+    for name, split in data.splits.items():
+        with _about(data.name):
+            rows, reading = _read(model, rows_of(data, name), given)
+            if strict:
+                reading.check(labels)
+        splits[name] = replace(split, x=rows)
+        if not unnamed or reading.differences():
+            of = "" if len(data.splits) == 1 else f" ({name})"
+            notes += reading.lines(f"{data.name}{of}", labels)
+    return replace(data, splits=splits, feature_names=reading.names, notes=tuple(notes))
+
+
+def _read(model: DeepMixture, rows: Any, given: Sequence[str]) -> tuple[Any, Reading]:
+    """Find the columns of the fit in rows with names."""
+    if model.schema_ is not None:
+        cells, _, reading = model.schema_.read(rows)
+        return cells, reading
+    return in_order(rows, given)
 
 
 @contextmanager
@@ -121,39 +157,6 @@ def _about(name: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-
-
-def _own_columns(data: Dataset, known: Sequence[str], strict: bool) -> tuple[Dataset, str]:
-    """Leave out the columns of a table that the fit did not have, and say so, or refuse them."""
-    names = data.feature_names or ()
-    others = [name for name in names if name not in set(known)]
-    if not others or len(others) == len(names):  # a table of another kind, refused by those who look for its columns
-        return data, ""
-    said = f"columns that the fit did not have: {enumerated([repr(name) for name in others])}"
-    labels = f"say --labels {shlex.quote(others[0])} if it holds labels"
-    if strict:
-        raise InputError(f"{said}; expected {enumerated(known)}; remove them, {labels}, or leave out --strict")
-    return _in_order(data, [name for name in names if name in set(known)]), f"{said}; left out ({labels})"
-
-
-def _in_order(data: Dataset, expected: Sequence[str]) -> Dataset:
-    """Arrange the columns of a table, of which none may be absent."""
-    given = data.feature_names or ()
-    if given == tuple(expected):
-        return data
-    place = {name: i for i, name in enumerate(given)}
-    absent = [name for name in expected if name not in place]
-    if absent:
-        raise InputError(
-            f"no column {enumerated([repr(name) for name in absent])}{nearest(absent[0], given[:1000])}; expected the "
-            "columns of the fit, in any order"
-        )
-    order = [place[name] for name in expected]
-    splits = {}
-    for name, split in data.splits.items():
-        x = split.x.iloc[:, order] if hasattr(split.x, "iloc") else split.x[:, order]
-        splits[name] = replace(split, x=x)
-    return replace(data, splits=splits, feature_names=tuple(expected))
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -1,0 +1,222 @@
+"""Readings: what a table has in common with the table of the fit, and what not, in words.
+
+Next month's file is seldom the file of the fit. `find` finds the columns of the fit in it, by their names. What
+differs is kept in a `Reading`, from which warnings, refusals and the lines of commands are made.
+"""
+
+from __future__ import annotations
+
+import shlex
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cpvae.data.columns import listed
+from cpvae.data.faults import enumerated
+from cpvae.data.limits import blocks
+from cpvae.errors import InputError, ReadWarning, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEARCHED = 1000  # names among which a similar one is looked for
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Cells of a column whose level was not there in the fit.
+
+    Attributes:
+        column: its name.
+        levels: the distinct ones, as text.
+        cells: how many cells have them.
+    """
+
+    column: str
+    levels: tuple[str, ...]
+    cells: int
+
+    def __str__(self) -> str:
+        return f"column {self.column!r} has {listed(self.levels, 3)} in {_counted(self.cells, 'cell')}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found in a table that is read by the columns of a fit.
+
+    Attributes:
+        rows: how many there are.
+        names: the columns of the fit that are modelled.
+        absent: those of them that are not there, so that their cells are missing.
+        others: columns that the fit did not have, which are left out.
+        reordered: whether the columns of the fit are there in another order.
+        unknown: levels that were not there in the fit, whose cells are missing.
+        guessed: cells that are written otherwise than in the fit, a line for each column.
+        empty: columns that are there and have no value.
+        blank: the numbers of the rows without any value, ``(m,)``.
+
+    Examples:
+        >>> print(*Reading(20, ("a", "b"), absent=("b",), others=("c",)).lines("new.csv"), sep="\\n")
+        read new.csv: 20 rows, 1 of the 2 columns of the fit
+        columns that the fit did not have: 'c'; left out (say --labels c if it holds labels)
+        no column 'b', taken as missing
+    """
+
+    rows: int
+    names: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    reordered: bool = False
+    unknown: tuple[Unknown, ...] = ()
+    guessed: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    blank: tuple[int, ...] = ()
+
+    def differences(self) -> list[str]:
+        """Say what is unlike the table of the fit: columns, levels, ways of writing, rows without a value."""
+        said = [self._told_absent()] if self.absent else []
+        if self.others:
+            said.append(f"{columns_named(self.others)} that the fit did not have, left out")
+        return [*said, *self._told_cells()]
+
+    def check(self, labels: str | None = None) -> None:
+        """Refuse a table that is unlike that of the fit.
+
+        Args:
+            labels: the label column of the fit.
+
+        Raises:
+            InputError: naming all differences.
+        """
+        said = self.differences()
+        hint = f", {labels_hint(self.others, labels)}" if self.others else ""
+        if said:
+            raise InputError(
+                f"{'; '.join(said)}; expected a table like that of the fit; correct it{hint}, or leave out --strict"
+            )
+
+    def warn(self) -> None:
+        """Warn of all differences at once."""
+        said = self.differences()
+        if said:
+            warnings.warn("; ".join(said), ReadWarning, stacklevel=4)
+
+    def lines(self, name: str, labels: str | None = None) -> list[str]:
+        """Say in about three lines what was read, what was left out, and what is missing.
+
+        Args:
+            name: of the data.
+            labels: the label column of the fit, which may be one of the other columns.
+        """
+        there = len(self.names) - len(self.absent)
+        of = f"all {there:,}" if not self.absent else f"{there:,} of the {len(self.names):,}"
+        head = f"read {name}: {_counted(self.rows, 'row')}, {of} columns of the fit"
+        if len(self.names) == 1:
+            head = head.replace("all 1 columns", "the one column")
+        lines = [head + ", in another order" * self.reordered]
+        if self.others:
+            lines.append(
+                f"columns that the fit did not have: {enumerated(_quoted(self.others))}; left out "
+                f"({labels_hint(self.others, labels)})"
+            )
+        missing = [self._told_absent(close_only=True)] if self.absent else []
+        missing += [f"no value in {columns_named(self.empty)}"] if self.empty else []
+        missing += self._told_cells()
+        return [*lines, "; ".join(missing)] if missing else lines
+
+    def _told_absent(self, close_only: bool = False) -> str:
+        near = nearest(self.absent[0], self.others) if self.others else ""
+        near = "" if close_only and "did you mean" not in near else near
+        return f"no {columns_named(self.absent)}, taken as missing{near}"
+
+    def _told_cells(self) -> list[str]:
+        said = list(self.guessed)
+        if self.unknown:
+            said.append(f"{enumerated(list(map(str, self.unknown)))}: not there in the fit, taken as missing")
+        if self.blank:
+            rows = f"{len(self.blank):,} row{' has' if len(self.blank) == 1 else 's have'}"
+            said.append(
+                f"{rows} no value in any column (first row {self.blank[0]}, counted from 0): nothing is known of them"
+            )
+        return said
+
+
+def find(
+    names: Sequence[str], rows: int, wanted: Sequence[str], known: Sequence[str], gaps: bool
+) -> tuple[list[int], Reading]:
+    """Find the columns of the fit in a table, by their names.
+
+    Args:
+        names: of the columns of the table.
+        rows: how many it has.
+        wanted: the columns that are modelled.
+        known: all columns of the table of the fit; those that are not wanted may be there or not.
+        gaps: whether a column may be absent; its cells are missing then.
+
+    Returns:
+        The places of those that are there, in the order of `wanted`, and what differs.
+
+    Raises:
+        InputError: no wanted column is there, or one is absent and `gaps` is false.
+    """
+    place, own = {name: i for i, name in enumerate(names)}, set(known)
+    absent = [name for name in wanted if name not in place]
+    if absent and len(absent) == len(wanted):
+        alike = {name.casefold().strip() for name in names} & {name.casefold().strip() for name in wanted}
+        remedy = "write the names as they were in the fit" if alike else "give rows of the same kind"
+        raise InputError(f"no column of the fit is there: expected {listed(wanted)}, found {listed(names)}; {remedy}")
+    if absent and not gaps:
+        raise InputError(
+            f"no {columns_named(absent)}{nearest(absent[0], names[:SEARCHED])}; expected the columns of the fit, in "
+            "any order"
+        )
+    order = [place[name] for name in wanted if name in place]
+    others = tuple(name for name in names if name not in own)
+    return order, Reading(rows, tuple(wanted), tuple(absent), others, order != sorted(order))
+
+
+def column_names(frame: pd.DataFrame) -> list[str]:
+    """Give the names of the columns as text.
+
+    Raises:
+        InputError: two of one name.
+    """
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        raise InputError(f"more than one column is called {repeated[0]!r}; expected different names; rename them")
+    return names
+
+
+def blank_rows(matrix: np.ndarray) -> tuple[int, ...]:
+    """Find the rows ``(n, F)`` that have no value at all."""
+    if matrix.dtype.kind != "f" or not len(matrix):
+        return ()
+    return tuple(np.flatnonzero(np.concatenate([np.isnan(part).all(1) for _, part in blocks(matrix)])).tolist())
+
+
+def columns_named(names: Sequence[str]) -> str:
+    """Name one or several columns.
+
+    >>> columns_named(["a"]), columns_named(["a", "b"])
+    ("column 'a'", "columns 'a', 'b'")
+    """
+    return f"column{'s' * (len(names) != 1)} {enumerated(_quoted(names))}"
+
+
+def labels_hint(others: Sequence[str], labels: str | None) -> str:
+    """Say how to have a column read as labels: that of the fit if it is there, else the first."""
+    name = labels if labels is not None and labels in others else others[0]
+    return f"say --labels {shlex.quote(name)} if it holds labels"
+
+
+def _quoted(names: Sequence[str]) -> list[str]:
+    return [repr(name) for name in names]
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
