@@ -79,7 +79,8 @@ def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
     assert written == found.as_dict() | {"candidates": written["candidates"]}
     assert written["run"] == "k3-seed0"
     assert load(tmp_path / "k3-seed0").n_components == 3
-    assert (tmp_path / choosing.PICTURE).read_bytes().startswith(b"\x89PNG")
+    for picture in (choosing.PICTURE, choosing.TREE):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     before = (tmp_path / "k1-seed0" / "model.safetensors").stat().st_mtime_ns
     again = choose_components(CPVAE(**SMALL), BLOBS, [1, 3, 2], out=tmp_path, n_jobs=1)
     assert (tmp_path / "k1-seed0" / "model.safetensors").stat().st_mtime_ns == before
@@ -116,6 +117,7 @@ def test_the_command_says_what_it_chose_and_where_it_is(tmp_path):
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 0, done.output
     assert "chosen: 3; its fit is" in done.stderr
+    assert "From 1 to 3 categories: 0 is parted into 0, 1 and 2." in done.stdout
     lines = [line for line in done.stdout.splitlines() if line.startswith("*")]
     assert len(lines) == 1
     assert lines[0].split()[1] == "3"

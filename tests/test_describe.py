@@ -374,6 +374,22 @@ def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     assert "category_name" in pd.read_csv("named.csv")
 
 
+def test_the_tree_is_told_drawn_and_on_the_page(run, table, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    words = str(model.tree(table))
+    assert words == str(model.describe(table).tree)
+    assert done("describe", "run", "t.csv", "--tree", tmp_path / "tree.svg").out.splitlines()[-1] == words
+    assert "<svg" in (tmp_path / "tree.svg").read_text()
+    assert json.loads(done("describe", "run", "t.csv", "--json").out)["tree"]["words"] == words
+    assert refused("describe", "run", "t.csv", "--tree", "tree.gif").startswith("--tree tree.gif: unknown kind '.gif'")
+    assert "--tree t.csv" in refused("describe", "run", "t.csv", "--tree", "t.csv")
+    page = render(model.rename({0: "<b>x"}), table, data_name="t")
+    assert words.replace("0", "0 (&lt;b&gt;x)", 1)[:12] in page or "(&lt;b&gt;x)" in page
+    assert "<b>x" not in page
+    column = next(one for one in model.describe(table) if one.columns).columns[0]
+    assert f"<td>{column.effect:+.2f} ({column.low:+.2f} to {column.high:+.2f})</td>" in page
+
+
 def test_what_rename_and_describe_refuse(run, tmp_path, monkeypatch):
     monkeypatch.chdir(run.parent)
     before = (run / runs.MODEL).read_bytes()

@@ -27,7 +27,12 @@ def check_inputs(run: Path | None = None, data: str | None = None) -> None:
 
 
 def check_out_file(
-    out: Path, known: tuple[str, ...], run: Path, data: str | None = None, labels: str | None = None
+    out: Path,
+    known: tuple[str, ...],
+    run: Path,
+    data: str | None = None,
+    labels: str | None = None,
+    option: str = "--out",
 ) -> Path:
     """Refuse an output file that could not be written, or that the command reads.
 
@@ -35,6 +40,7 @@ def check_out_file(
         out: the file that the user named; a link is followed.
         known: suffixes that it may have.
         run, data, labels: inputs of the command.
+        option: by which the user named it.
 
     Returns:
         The file to write.
@@ -43,7 +49,7 @@ def check_out_file(
         InputError: the suffix is unknown, the file cannot be written, or the command reads this file.
     """
     if out.suffix.lower() not in known:
-        raise InputError(f"--out {out}: unknown kind {out.suffix!r}; use one of {', '.join(known)}")
+        raise InputError(f"{option} {out}: unknown kind {out.suffix!r}; use one of {', '.join(known)}")
     target = behind(out)
     fitted_on, fitted_labels, picture = None, None, None
     if run.is_dir():
@@ -59,10 +65,10 @@ def check_out_file(
     }
     for name, given in what.items():
         if given is not None and _same(target, given):
-            raise InputError(f"--out {out} is {name}, {given}, which would be overwritten; give another file")
+            raise InputError(f"{option} {out} is {name}, {given}, which would be overwritten; give another file")
     if out.suffix.lower() in IMAGES:
         for source in (data, fitted_on):
-            _refuse_among_images(out, source)
+            _refuse_among_images(out, source, option)
     check_writable(target)
     return target
 
@@ -75,7 +81,7 @@ def check_out_folder(out: Path, data: str) -> None:
     """
     if os.path.isdir(out) and _same(out, data):
         raise InputError(f"--out {out} is the data, {data}; give another folder")
-    _refuse_among_images(out, data)
+    _refuse_among_images(out, data, "--out")
 
 
 def _same(out: Path, given: str | Path) -> bool:
@@ -86,10 +92,10 @@ def _same(out: Path, given: str | Path) -> bool:
         return False
 
 
-def _refuse_among_images(out: Path, data: str | None) -> None:
+def _refuse_among_images(out: Path, data: str | None, option: str) -> None:
     """Refuse to write pictures into a folder of pictures that are data."""
     folder = None if data is None else expanded(Path(data))
     if folder is None or data in loaders.NAMES or not os.path.isdir(folder) or find(folder):
         return
     if Path(os.path.realpath(folder)) in Path(os.path.realpath(out)).parents:
-        raise InputError(f"--out {out} lies in {data}, the images of which it would become part; give another place")
+        raise InputError(f"{option} {out} lies in {data}, the images of which it would become part; give another place")

@@ -59,3 +59,5 @@ def choose(
         return
     put(choice.as_text(found))
     say(f"chosen: {found.n_components}; its fit is {out / found.run}, and {out / choice.PICTURE} shows all")
+    if len(found.candidates) > 1:
+        say(f"{out / choice.TREE} shows which categories come from which")

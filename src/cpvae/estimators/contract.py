@@ -60,6 +60,7 @@ from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.priors import component_prior
 from cpvae.words.description import Description
 from cpvae.words.names import changed, position
+from cpvae.words.tree import Tree
 
 __all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
 
@@ -540,6 +541,20 @@ class Clusterer(DeepMixture):
         """
         check_is_fitted(self)
         return describing.describe(self, X)
+
+    def tree(self, X: ArrayLike) -> Tree:
+        """Say which categories join first: those that share most rows, as `cpvae.words.tree` measures it.
+
+        No fit is repeated. Print the answer to read it; it has the form of SciPy's hierarchies in `linkage()`.
+
+        Args:
+            X: rows as for `predict`, ``(n, ...)``.
+
+        Raises:
+            InputError: the model does not take these rows.
+        """
+        check_is_fitted(self)
+        return describing.tree(self, X)
 
     def rename(self, names: Mapping[int | str, str | None]) -> Self:
         """Give names to categories: `save` keeps them, descriptions, reports and files show them, `sample` takes them.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
 from cpvae.words.examples import border_rows, nearest_rows
+from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ def describe(model: Clusterer, X: ArrayLike) -> Description:
     """Describe the categories of a model by rows; see `Clusterer.describe`."""
     matrix = model._check_rows(X, reset=False)
     return described(model, matrix, model.predict_proba(X), model.transform(X), np.arange(len(matrix)))
+
+
+def tree(model: Clusterer, X: ArrayLike) -> Tree:
+    """Join the categories of a model by the rows that they share; see `Clusterer.tree`."""
+    return tree_of(model.predict_proba(X), model.names_)
 
 
 def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, numbers: np.ndarray) -> Description:
@@ -66,7 +72,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
                 why="" if told is None or told[c] else reason(compared, len(some) - compared),
             )
         )
-    return Description(tuple(found), n, len(some))
+    return Description(tuple(found), n, len(some), tree_of(proba[some], model.names_))
 
 
 def _told(model: Clusterer, matrix: np.ndarray, categories: np.ndarray) -> list[list[Contrast]] | None:

@@ -25,10 +25,11 @@ from cpvae.fitting import runs
 from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run
 from cpvae.probability.estimates import components_used
 from cpvae.study import figures
+from cpvae.study.generations import layers, steps
 from cpvae.study.held_out import hold_out, schema_of
 
 CANDIDATES = (1, 2, 5, 10, 20)
-RESULT, PICTURE = "choice.json", "choice.png"  # in the folder of the runs
+RESULT, PICTURE, TREE = "choice.json", "choice.png", "tree.png"  # in the folder of the runs
 RULE = (
     "Bounds are of rows that no fit saw. Chosen is the smallest number whose bound is worse than the best by no more "
     "than one standard error of their difference (Breiman et al., 1984), taken over rows and, with several seeds, over "
@@ -66,6 +67,7 @@ class Choice:
         rows: how many were held out.
         candidates: all, in the order of their numbers.
         estimator: the fit with the number chosen, of the seed with the best bound.
+        categories: number of components -> category of each held-out row, ``(rows,)``, by the fit of the best seed.
     """
 
     n_components: int
@@ -73,6 +75,7 @@ class Choice:
     rows: int
     candidates: tuple[Candidate, ...]
     estimator: Clusterer = field(repr=False)
+    categories: dict[int, np.ndarray] = field(repr=False, default_factory=dict)
 
     @property
     def run(self) -> str:
@@ -88,6 +91,7 @@ class Choice:
             "rows": self.rows,
             "rule": RULE,
             "candidates": [asdict(candidate) for candidate in self.candidates],
+            "tree": [step.as_dict() for step in steps(self.categories)],
         }
 
 
@@ -150,7 +154,7 @@ def choose_components(
         estimator = clone(estimator).set_params(schema=schema.as_given())
     place = None if out is None else Path(out)
     if place is not None:
-        runs.check_results(place, (RESULT, PICTURE), {"candidates", "rule"})
+        runs.check_results(place, (RESULT, PICTURE, TREE), {"candidates", "rule"})
     check_number(n_seeds * len(numbers))
     pairs = [(k, seed + i) for i in range(n_seeds) for k in numbers]
     asked = [clone(estimator).set_params(n_components=k, random_state=s) for k, s in pairs]
@@ -158,10 +162,12 @@ def choose_components(
     asked_for = f"{len(asked)} fit{'s' * (len(asked) > 1)} to {n_rows:,} rows"
     progress(f"{asked_for}, {at_once} at a time, judged by {n_held_out:,} others")
     fits = _run_all(asked, rows, held, place, about, at_once, progress)
-    choice = _chosen(numbers, fits, held)
+    choice = _chosen(numbers, fits, n_held_out)
     if place is not None:
         write_json(place / RESULT, choice.as_dict())
         figures.save(_picture(choice), place / PICTURE)
+        if len(numbers) > 1:
+            figures.save(figures.generations(*layers(choice.categories)), place / TREE)
     return choice
 
 
@@ -184,7 +190,7 @@ def _numbers(estimator: Clusterer, components: Sequence[int], n_seeds: int) -> l
     return numbers
 
 
-Fitted = tuple[Clusterer, np.ndarray]  # a fit, and the bound of each held-out row, (n,)
+Fitted = tuple[Clusterer, np.ndarray, np.ndarray]  # a fit; bound and category of each held-out row, (n,)
 
 
 def _run_all(
@@ -210,16 +216,16 @@ def _run_all(
     return [done.result() for done in run(jobs, at_once, told=told, advice=advice)]
 
 
-def _chosen(numbers: Sequence[int], fits: Sequence[Fitted], X_held_out: Any) -> Choice:
+def _chosen(numbers: Sequence[int], fits: Sequence[Fitted], n_held_out: int) -> Choice:
     """Choose by the rule."""
     parted = {k: [fit for fit in fits if fit[0].n_components == k] for k in numbers}
-    models = {k: [model for model, _ in some] for k, some in parted.items()}
-    bounds = {k: np.stack([elbo for _, elbo in some]).astype(np.float64) for k, some in parted.items()}
+    bounds = {k: np.stack([elbo for _, elbo, _ in some]).astype(np.float64) for k, some in parted.items()}
     best = max(numbers, key=lambda k: bounds[k].mean())
-    candidates = tuple(_candidate(k, bounds[k], bounds[best], models[k], X_held_out) for k in numbers)
+    candidates = tuple(_candidate(k, bounds[k], bounds[best], parted[k]) for k in numbers)
     chosen = next(c for c in candidates if c.worse_by <= c.worse_by_se)
-    kept = models[chosen.n_components][int(np.argmin(chosen.by_seed))]
-    return Choice(chosen.n_components, best, len(X_held_out), candidates, kept)
+    kept = {c.n_components: parted[c.n_components][int(np.argmin(c.by_seed))] for c in candidates}
+    categories = {k: found for k, (_, _, found) in kept.items()}
+    return Choice(chosen.n_components, best, n_held_out, candidates, kept[chosen.n_components][0], categories)
 
 
 def _picture(choice: Choice) -> Figure:
@@ -253,7 +259,8 @@ def as_text(choice: Choice) -> str:
     ]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    return "\n".join([*lines, "", *textwrap.wrap(f"{RULE} {GROUPS}", 100)])
+    grown = [str(step) for step in steps(choice.categories)]
+    return "\n".join([*lines, "", *grown, *[""] * bool(grown), *textwrap.wrap(f"{RULE} {GROUPS}", 100)])
 
 
 def _name(estimator: Clusterer) -> str:
@@ -262,22 +269,20 @@ def _name(estimator: Clusterer) -> str:
 
 
 def _fit(estimator: Clusterer, X: Any, X_held_out: Any, place: Path | None, about: dict[str, Any] | None) -> Fitted:
-    """Fit, or read what the folder holds of the fit; give it with the bound of each held-out row, ``(n,)``."""
+    """Fit, or read what the folder holds of the fit; give it with bound and category of each held-out row."""
     folder = None if place is None else place / _name(estimator)
     resume = folder is not None and runs.begun(folder)
     estimator.fit(X, out=folder, resume=resume, about=about)
-    return estimator, estimator.score_samples(X_held_out)
+    return estimator, estimator.score_samples(X_held_out), estimator.predict(X_held_out)
 
 
-def _candidate(
-    n_components: int, elbo: np.ndarray, best: np.ndarray, models: Sequence[Clusterer], X_held_out: Any
-) -> Candidate:
+def _candidate(n_components: int, elbo: np.ndarray, best: np.ndarray, fits: Sequence[Fitted]) -> Candidate:
     """Make a line of the table from the bounds of held-out rows, ``(seeds, n)``, beside those of the best."""
     difference = best.mean(0) - elbo.mean(0)
     variance = difference.var(ddof=1) / len(difference)
     if len(elbo) > 1 and best is not elbo:
         variance += (elbo.mean(1).var(ddof=1) + best.mean(1).var(ddof=1)) / len(elbo)
-    used = [components_used(np.bincount(model.predict(X_held_out), minlength=n_components)) for model in models]
+    used = [components_used(np.bincount(found, minlength=n_components)) for _, _, found in fits]
     return Candidate(
         n_components=n_components,
         negative_elbo=-float(elbo.mean()),
@@ -285,5 +290,5 @@ def _candidate(
         worse_by=float(difference.mean()),
         worse_by_se=math.sqrt(variance),
         components_used=float(np.mean(used)),
-        groups=float(np.mean([model.groups().max() + 1 for model in models])),
+        groups=float(np.mean([model.groups().max() + 1 for model, _, _ in fits])),
     )

@@ -88,14 +88,18 @@ class Contrast:
     p: float
     ranges: tuple[float, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The column on one line, with its level if it has one."""
+        return short(self.column) if self.level is None else f"{short(self.column)} {short(self.level)}"
+
     def __str__(self) -> str:
-        name = short(self.column) if self.level is None else f"{short(self.column)} {short(self.level)}"
         if self.ranges:
             ends = [written(value, self.unit, 3) for value in self.ranges]
-            return f"{name} {ends[0]} to {ends[1]} (others {ends[2]} to {ends[3]})"
+            return f"{self.name} {ends[0]} to {ends[1]} (others {ends[2]} to {ends[3]})"
         texts = [[written(value, self.unit, digits) for value in (self.here, self.others)] for digits in (3, 4)]
         here, others = texts[0] if texts[0][0] != texts[0][1] else texts[1]
-        return f"{'median ' * (self.measure == 'median')}{name} {here} (others {others})"
+        return f"{'median ' * (self.measure == 'median')}{self.name} {here} (others {others})"
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON can hold them, and the words."""

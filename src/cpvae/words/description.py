@@ -13,6 +13,7 @@ from cpvae.words.contrasts import FEWEST, Contrast
 from cpvae.words.examples import Border
 from cpvae.words.names import label, position
 from cpvae.words.phrases import capital, percent
+from cpvae.words.tree import Tree
 
 IN_A_SENTENCE = 3  # columns
 IN_A_LINE = 5  # typical rows
@@ -80,11 +81,13 @@ class Description:
         categories: one for each component of the model, in their order.
         rows: how many rows are described.
         compared: how many of them the columns were compared on, drawn with a fixed seed where there are many.
+        tree: which categories join first, by these rows.
     """
 
     categories: tuple[Category, ...]
     rows: int
     compared: int
+    tree: Tree
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -109,7 +112,8 @@ class Description:
             lines.append(f"Columns are compared on {self.compared:,} of the rows, drawn at random.")
         lines += map(str, used)
         empty = [str(one.number) for one in self.categories if not one.rows]
-        return "\n".join([*lines, f"Without a row: {', '.join(empty)}."] if empty else lines)
+        lines += [f"Without a row: {', '.join(empty)}."] * bool(empty)
+        return "\n".join([*lines, self.tree.in_words] if self.tree.joins else lines)
 
     def to_frame(self) -> pd.DataFrame:
         """Give a table with a line for each column that sets a category apart, the largest effect first.
@@ -139,7 +143,7 @@ class Description:
             }
             for one in self.categories
         ]
-        return {"rows": self.rows, "compared": self.compared, "categories": found}
+        return {"rows": self.rows, "compared": self.compared, "categories": found, "tree": self.tree.as_dict()}
 
 
 def _categories(n: int) -> str:

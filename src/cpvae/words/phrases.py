@@ -41,6 +41,15 @@ def plain(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def p_value(p: float) -> str:
+    """Write the p of a test; one too small for a number says so.
+
+    >>> p_value(0.0213), p_value(1.2e-30), p_value(0.0)
+    ('0.021', '1.2e-30', 'under 1e-300')
+    """
+    return "under 1e-300" if p < 1e-300 else f"{p:.1e}".replace(".0e", "e") if p < 1e-4 else f"{p:.2g}"
+
+
 def short(name: object) -> str:
     """Write the name of a column or level on one line, without what would control a terminal; long names are cut.
 

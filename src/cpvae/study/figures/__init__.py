@@ -8,6 +8,7 @@ from cpvae.study.figures.signals import overlays, signals
 from cpvae.study.figures.style import FAINT, INK, NAMED, NEW, ROWS, blank, look, styled
 from cpvae.study.figures.tables import band, histograms, profiles
 from cpvae.study.figures.training import bound_curves, diagnosis_curves, kl_curves
+from cpvae.study.figures.trees import generations, tree
 
 __all__ = [
     "FAINT",
@@ -20,6 +21,7 @@ __all__ = [
     "bound_curves",
     "component_choice",
     "diagnosis_curves",
+    "generations",
     "histograms",
     "image_grid",
     "kl_curves",
@@ -35,5 +37,6 @@ __all__ = [
     "signals",
     "styled",
     "svg",
+    "tree",
     "value_limits",
 ]

@@ -48,11 +48,18 @@ def signals(groups: Mapping[str, np.ndarray], time: str = "time") -> Figure:
 
 
 @styled
-def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str], time: str = "column") -> Figure:
-    """Draw rows as curves, each with what the model makes of it: ``(m, F)`` twice, a small panel for each row.
+def overlays(
+    original: np.ndarray,
+    other: np.ndarray,
+    titles: Sequence[str],
+    time: str = "column",
+    names: tuple[str, str] = ("row", "reconstruction"),
+) -> Figure:
+    """Draw rows as curves, each with another curve over it: ``(m, F)`` twice, a small panel for each row.
 
     Args:
         time: what runs along x.
+        names: what the two curves are.
     """
     m, columns = len(titles), min(4, len(titles))
     lines = -(-m // columns)
@@ -63,8 +70,8 @@ def overlays(original: np.ndarray, other: np.ndarray, titles: Sequence[str], tim
         if i >= m:
             axes.set_axis_off()
             continue
-        axes.plot(original[i], color=ROWS, linewidth=2.2, label="row", rasterized=as_pixels)
-        axes.plot(other[i], color=NEW, linewidth=1.1, label="reconstruction", rasterized=as_pixels)
+        axes.plot(original[i], color=ROWS, linewidth=2.2, label=names[0], rasterized=as_pixels)
+        axes.plot(other[i], color=NEW, linewidth=1.1, label=names[1], rasterized=as_pixels)
         axes.set_title(titles[i], fontsize=SMALL, pad=2)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     figure.supxlabel(time, fontsize=SMALL)

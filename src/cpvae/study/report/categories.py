@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from markupsafe import Markup
 
 from cpvae.estimators.contract import DeepMixture
+from cpvae.study import figures
 from cpvae.study.report.parts import FEW_COLUMNS, FEW_LINES, MOST_TOLD, SHOWN, Category, Picture, Table
 from cpvae.study.report.pictures import as_images, comparison, draw, drawn_columns, inline, limits_of, pictures
 from cpvae.study.report.shown import Shown, categories_to_draw, means
+from cpvae.words.description import Category as Described
 from cpvae.words.names import label
-from cpvae.words.phrases import capital, percent
+from cpvae.words.phrases import capital, p_value, percent
+from cpvae.words.units import written
 
 NEW_ROWS = 300  # of a table, for a profile
+FEW = 4  # curves of each kind
 
 
 def category(model: DeepMixture, shown: Shown, k: int) -> Category:
@@ -22,19 +27,27 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
     near = np.searchsorted(shown.index, np.array(words.typical, dtype=np.int64))
     old: list[Picture] = []
     new: list[Picture] = []
-    figure = table = None
+    border: list[Picture] = []
+    summary: list[Picture] = []
+    figure = table = examples = None
     if model.image_shape_ is not None:
         limits = limits_of(model, shown)
-        alts = [f"row {shown.index[i]}" for i in near]
-        if len(near):
-            old = pictures(as_images(model, shown.values[near]), alts, limits)
+        old = _rows_as_pictures(model, shown, near, [f"row {shown.index[i]}" for i in near])
+        at_border = np.searchsorted(shown.index, np.array([one.row for one in words.border], dtype=np.int64))
+        border = _rows_as_pictures(model, shown, at_border, [f"row {one}" for one in words.border])
         drawn = as_images(model, draw(model, SHOWN, k, mean=True))
         new = pictures(drawn, [f"new image {i + 1} of category {k}" for i in range(SHOWN)], limits)
+        if words.mean is not None and words.spread is not None and own.any():
+            summary = pictures(words.mean[None], [f"mean of the rows in category {k}"], limits)
+            widest = (limits[1] - limits[0]) / 2  # no values between two limits have a larger standard deviation
+            summary += pictures(words.spread[None], [f"standard deviation of the rows in category {k}"], (0.0, widest))
     else:
         rows = draw(model, NEW_ROWS if len(shown.names) > 1 else 2_000, k, mean=False)
         told = shown.most_apart(shown.values[own], shown.values, MOST_TOLD)
         figure = inline(comparison(shown, shown.values[own], rows, told))
-        if len(shown.names) <= FEW_LINES and shown.curve is None:
+        if shown.curve is not None:
+            examples = _examples(shown, words, near)
+        elif len(shown.names) <= FEW_LINES:
             table = _columns_table(shown, own, rows, near, k)
     return Category(
         label=capital(label(k, model.names_)),
@@ -46,10 +59,48 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         border=words.on_the_border,
         nearest_pictures=old,
         new_pictures=new,
+        border_pictures=border,
+        summary_pictures=summary,
         figure=figure,
+        examples=examples,
+        told=_told_table(words),
         table=table,
         note="" if figure is None else drawn_columns(shown, MOST_TOLD),
     )
+
+
+def _rows_as_pictures(model: DeepMixture, shown: Shown, rows: np.ndarray, alts: list[str]) -> list[Picture]:
+    return pictures(as_images(model, shown.values[rows]), alts, limits_of(model, shown)) if len(rows) else []
+
+
+def _examples(shown: Shown, words: Described, near: np.ndarray) -> Markup | None:
+    """Draw typical rows and rows on the border as curves, each over the mean of the category."""
+    assert shown.curve is not None
+    if words.mean is None or not len(near):
+        return None
+    border = words.border[:FEW]
+    at_border = np.searchsorted(shown.index, np.array([one.row for one in border], dtype=np.int64))
+    titles = [f"row {shown.index[i]}" for i in near[:FEW]] + [
+        f"row {one.row}, border to {one.neighbour}" for one in border
+    ]
+    rows = shown.values[np.append(near[:FEW], at_border)]
+    mean = np.broadcast_to(words.mean.reshape(1, -1), rows.shape)
+    time = "time" if shown.curve[0] == 1 else "time, one channel after the other"
+    return inline(figures.overlays(rows, mean, titles, time, ("row", "mean of the category")))
+
+
+def _told_table(words: Described) -> Table | None:
+    """Tabulate the columns that set a category apart, with the test behind each."""
+    if not words.columns:
+        return None
+    lines = []
+    for one in words.columns[:MOST_TOLD]:
+        ends = f"{one.effect:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+        here, others = (written(value, one.unit) for value in (one.here, one.others))
+        lines.append((one.name, [one.measure, here, others, ends, p_value(one.p)]))
+    n = len(words.columns)
+    more = f"The {MOST_TOLD} columns of {n} that set it apart most" if n > MOST_TOLD else "Columns that set it apart"
+    return Table(more, ["told by", "here", "others", "effect (95 %)", "corrected p"], lines)
 
 
 def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndarray, k: int) -> Table:

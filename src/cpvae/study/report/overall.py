@@ -34,6 +34,15 @@ def diagnosis(model: DeepMixture) -> Markup | None:
     return inline(figures.diagnosis_curves(model.history_, model.n_components_))
 
 
+def tree_of_categories(shown: Shown) -> dict[str, Any]:
+    """Draw which categories join first, and say it; nothing where there are no two with rows."""
+    if shown.description is None or not shown.description.tree.joins:
+        return {"tree": None, "tree_text": "", "tree_note": ""}
+    joined = shown.description.tree
+    note = f"{joined.left_out} smaller categories are left out." if joined.left_out else ""
+    return {"tree": inline(figures.tree(joined)), "tree_text": joined.in_words, "tree_note": note}
+
+
 def new_rows(model: DeepMixture, shown: Shown) -> dict[str, Any]:
     """Draw new rows, categories by their share; of images means of p(x | z, c), and draws beside them."""
     if model.image_shape_ is None:

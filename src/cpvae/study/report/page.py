@@ -19,7 +19,14 @@ from cpvae.study import figures
 from cpvae.study.findings import findings
 from cpvae.study.report.categories import categories_line, category, labels_table, overview
 from cpvae.study.report.numbers import key_numbers
-from cpvae.study.report.overall import diagnosis, kl_figure, latent_space, new_rows, reconstructions
+from cpvae.study.report.overall import (
+    diagnosis,
+    kl_figure,
+    latent_space,
+    new_rows,
+    reconstructions,
+    tree_of_categories,
+)
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.pictures import inline
 from cpvae.study.report.shown import MAX_ROWS, categories_to_draw, look_at
@@ -112,6 +119,7 @@ def render(
         "summary": summary(model, shown),
         "rows_line": rows_line(shown, rows_name),
         "sentences": sentences,
+        **tree_of_categories(shown),
         "numbers": list(key_numbers(model, shown)),
         "facts": list(facts(model, shown, config)),
         "settings": [Fact(name, str(value)) for name, value in sorted(model.get_params().items())],

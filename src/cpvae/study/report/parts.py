@@ -41,7 +41,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Category:
-    """One category, as the page shows it."""
+    """One category, as the page shows it.
+
+    Attributes:
+        summary_pictures: of images, their mean and their spread.
+        examples: of curves, typical rows and rows on the border.
+        told: columns that set it apart, with their tests; table: means of all columns, where they are few.
+    """
 
     label: str
     share: float
@@ -52,6 +58,10 @@ class Category:
     border: str
     nearest_pictures: list[Picture]
     new_pictures: list[Picture]
+    border_pictures: list[Picture]
+    summary_pictures: list[Picture]
     figure: Markup | None
+    examples: Markup | None
+    told: Table | None
     table: Table | None
     note: str
