@@ -94,5 +94,6 @@ def next_steps(data: str, labels: str | None, out: Path, has_categories: bool) -
         f"Next: cpvae report {place}",
     ]
     if has_categories:
+        lines.append(f"      cpvae describe {place} {source}")
         lines.append(f"      cpvae cluster {place} {source} --out labels.csv")
     return [*lines, f"      cpvae sample {place} -n 64 --out new.{'png' if has_picture else 'csv'}"]

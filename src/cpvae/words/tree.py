@@ -22,7 +22,7 @@ from cpvae.words.names import numbered
 from cpvae.words.phrases import listed, percent
 
 MOST_LEAVES = 60  # categories of a tree that can still be read
-HARDLY = 0.001  # share of rows below which two are hardly ever mixed up
+HARDLY = 0.001  # share of rows below which nothing is told
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class Tree:
             return ""
         told = [join for join in self.joins if join.shared >= HARDLY]
         if not told:
-            return "No two categories are ever mixed up." if len(self.leaves) > 2 else "The two are never mixed up."
+            return f"No two categories share {percent(HARDLY)} of their rows or more."
         parts = [self._words(i, join) for i, join in enumerate(told)]
-        rest = ". The rest is hardly ever mixed up" if len(told) < len(self.joins) else ""
+        rest = f". The rest shares less than {percent(HARDLY)}" if len(told) < len(self.joins) else ""
         return f"{'; then '.join(parts)}{rest}."
 
     def _words(self, i: int, join: Join) -> str:

@@ -1,0 +1,121 @@
+"""Execute the pages of `docs/` that show what commands and code print, and put what they print below them.
+
+python benchmarks/tutorials.py docs/tutorials/customers.md
+
+A page is Markdown, which jupytext reads as a notebook: blocks of ```python and ```bash are its cells. They run in the
+order of the page, in one kernel, in a folder that begins with the data sets of the page alone. What a block prints stands
+below it as a block of ```text, and pictures that the page shows are copied beside it. The last line says which commit made
+all this.
+
+Needs `pip install -e '.[pages]'` and the data sets in `CPVAE_DATA`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
+    "credit_data.csv": "field/tables/credit_data.csv",
+    "penguins.csv": "field/tables/penguins.csv",
+    "pbmc.h5": "field/cells/10X_PBMC_top2000.h5",
+}
+CELL = re.compile(r"^```(?:python|bash)\n.*?^```\n", re.DOTALL | re.MULTILINE)
+OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
+PROGRESS = re.compile(r"^fitting \d+/\d+: .*\n", re.MULTILINE)  # with seconds that differ from run to run
+MADE = re.compile(r"\n<!-- made -->\n.*?<!-- /made -->\n", re.DOTALL)
+
+
+def without_outputs(page: str) -> str:
+    """Take what was printed, and the last line, from a page.
+
+    >>> without_outputs("```python\\nprint(1)\\n```\\n\\n```text\\n1\\n```\\n\\nWords.\\n")
+    '```python\\nprint(1)\\n```\\n\\nWords.\\n'
+    """
+    return MADE.sub("", OUTPUT.sub("", page))
+
+
+def with_outputs(page: str, outputs: Iterator[str]) -> str:
+    """Put what each block printed below it.
+
+    >>> with_outputs("```python\\nprint(1)\\n```\\n\\nWords.\\n", iter(["1"]))
+    '```python\\nprint(1)\\n```\\n\\n```text\\n1\\n```\\n\\nWords.\\n'
+    """
+
+    def below(match: re.Match[str]) -> str:
+        text = next(outputs)
+        return match[0] + (f"\n```text\n{text}\n```\n" if text else "")
+
+    return CELL.sub(below, page)
+
+
+def executed(page: str, folder: Path) -> list[Any]:
+    """Run the blocks of a page in a folder; give the cells with their outputs. A block that fails raises."""
+    import jupytext
+    from nbclient import NotebookClient
+
+    notebook = jupytext.reads(page, fmt="md")
+    NotebookClient(
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(cell: Any) -> str:
+    """Give what a cell printed, and the value of its last line, as text."""
+    parts = [
+        output["text"] if output.output_type == "stream" else output["data"]["text/plain"] for output in cell.outputs
+    ]
+    return PROGRESS.sub("", "".join(parts)).strip("\n")
+
+
+def made(seconds: float) -> str:
+    """Say which commit made the outputs of a page, and how long it took.
+
+    Raises:
+        SystemExit: there are changes that no commit has.
+    """
+    run = {"cwd": ROOT, "check": True, "text": True, "capture_output": True}
+    changed = subprocess.run(["git", "status", "--porcelain", "src"], **run).stdout
+    if changed:
+        raise SystemExit(f"changes that no commit has:\n{changed}commit them first: the page says which commit made it")
+    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], **run).stdout.strip()
+    return (
+        "\n<!-- made -->\nWhat the blocks print was printed by a run of this page by `python benchmarks/tutorials.py`, with seed "
+        f"0 and the code of commit {commit}, in {seconds / 60:.0f} minutes.\n<!-- /made -->\n"
+    )
+
+
+def main() -> None:
+    """Execute the pages that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("pages", nargs="+", type=Path)
+    for path in parser.parse_args().pages:
+        made(0.0)
+        page = without_outputs(path.read_text())
+        data = Path(os.environ["CPVAE_DATA"])
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            for name, place in DATA.items():
+                if name in page:
+                    shutil.copy(data / place, Path(folder, name))
+            cells = executed(page, Path(folder))
+            for picture in re.findall(r"!\[[^]]*\]\(([^/)]+\.png)\)", page):
+                shutil.copy(Path(folder, picture), path.parent / picture)
+        seconds = time.monotonic() - begin
+        path.write_text(with_outputs(page, iter(map(printed, cells))) + made(seconds))
+        print(f"{path}: {len(cells)} blocks in {seconds:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
