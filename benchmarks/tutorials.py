@@ -3,9 +3,9 @@
 python benchmarks/tutorials.py docs/tutorials/customers.md
 
 A page is Markdown, which jupytext reads as a notebook: blocks of ```python and ```bash are its cells. They run in the
-order of the page, in one kernel, in a folder that begins with the data sets of the page alone. What a block prints stands
-below it as a block of ```text, and pictures that the page shows are copied beside it. The last line says which commit made
-all this.
+order of the page, in one kernel, in a folder that begins with the data sets of the page alone. What a block prints
+stands below it as a block of ```text, and pictures that the page shows are copied beside it. The last line says which
+commit made all this.
 
 Needs `pip install -e '.[pages]'` and the data sets in `CPVAE_DATA`.
 """
@@ -91,8 +91,8 @@ def made(seconds: float) -> str:
         raise SystemExit(f"changes that no commit has:\n{changed}commit them first: the page says which commit made it")
     commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], **run).stdout.strip()
     return (
-        "\n<!-- made -->\nWhat the blocks print was printed by a run of this page by `python benchmarks/tutorials.py`, with seed "
-        f"0 and the code of commit {commit}, in {seconds / 60:.0f} minutes.\n<!-- /made -->\n"
+        "\n<!-- made -->\nWhat the blocks print was printed by `python benchmarks/tutorials.py`, with the code of commit "
+        f"{commit}, in {max(1, round(seconds / 60))} min.\n<!-- /made -->\n"
     )
 
 
