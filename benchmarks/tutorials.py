@@ -30,6 +30,7 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
     "penguins.csv": "field/tables/penguins.csv",
     "pbmc.h5": "field/cells/10X_PBMC_top2000.h5",
 }
+KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
 CELL = re.compile(r"^```(?:python|bash)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
 PROGRESS = re.compile(r"^fitting \d+/\d+: .*\n", re.MULTILINE)  # with seconds that differ from run to run
@@ -64,7 +65,7 @@ def executed(page: str, folder: Path) -> list[Any]:
     import jupytext
     from nbclient import NotebookClient
 
-    notebook = jupytext.reads(page, fmt="md")
+    notebook = jupytext.reads(KERNEL + page, fmt="md")
     NotebookClient(
         notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
@@ -85,15 +86,18 @@ def made(seconds: float) -> str:
     Raises:
         SystemExit: there are changes that no commit has.
     """
-    run = {"cwd": ROOT, "check": True, "text": True, "capture_output": True}
-    changed = subprocess.run(["git", "status", "--porcelain", "src"], **run).stdout
+    changed = _git("status", "--porcelain", "src")
     if changed:
         raise SystemExit(f"changes that no commit has:\n{changed}commit them first: the page says which commit made it")
-    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], **run).stdout.strip()
+    commit = _git("rev-parse", "--short=10", "HEAD").strip()
     return (
-        "\n<!-- made -->\nWhat the blocks print was printed by `python benchmarks/tutorials.py`, with the code of commit "
-        f"{commit}, in {max(1, round(seconds / 60))} min.\n<!-- /made -->\n"
+        "\n<!-- made -->\nWhat the blocks print was printed by `python benchmarks/tutorials.py`, with the code of "
+        f"commit {commit}, in {max(1, round(seconds / 60))} min.\n<!-- /made -->\n"
     )
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, check=True, text=True, capture_output=True).stdout
 
 
 def main() -> None:
