@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from cpvae.cli import (
+    assess,
     choose,
     cluster,
     compare,
@@ -45,6 +46,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     rename.rename,
     sample.sample,
     impute.impute,
+    assess.assess,
     report.report,
     compare.compare,
     choose.choose,

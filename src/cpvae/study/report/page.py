@@ -17,6 +17,7 @@ from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.study import figures
 from cpvae.study.findings import findings
+from cpvae.study.report.assessed import assessed
 from cpvae.study.report.categories import categories_line, category, labels_table, overview
 from cpvae.study.report.numbers import key_numbers
 from cpvae.study.report.overall import (
@@ -135,6 +136,7 @@ def render(
         "overview": overview(model, shown, drawn),
         "labels_table": labels_table(model, shown, drawn),
         **new_rows(model, shown),
+        "assessed": None if run is None else assessed(Path(run)),
         **reconstructions(model, shown),
         **latent_space(shown),
         "commands": commands(model, run, config),
