@@ -189,14 +189,14 @@ def test_what_is_learned_from_noise_is_of_less_use():
         def sides(synthetic: Table, j: int = j) -> list[tuple[Table, np.ndarray]]:
             return [(one.without(j), one.scaled()[:, j]) for one in (training, synthetic, held_out)]
 
-        good = usefulness(*sides(new), name, name == "region", 400)
-        bad = usefulness(*sides(noise(400)), name, name == "region", 400)
+        good = usefulness(sides(new), name, name == "region", 400)
+        bad = usefulness(sides(noise(400)), name, name == "region", 400)
         assert good.real > good.base + 0.05
         assert abs(good.difference.value) < 0.12
         assert bad.difference.high < -0.05
         assert bad.synthetic < good.synthetic - 0.05
     one_class = replace(new, values=np.where(np.arange(5) == place("region"), 0.0, new.values))
-    assert usefulness(*sides(one_class), "region", True, 400).synthetic <= good.real
+    assert usefulness(sides(one_class), "region", True, 400).synthetic <= good.real
 
 
 def test_gaps_are_given_to_rows_that_have_none():

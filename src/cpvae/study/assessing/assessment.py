@@ -181,8 +181,8 @@ def assess(
     if given_gaps:
         names = listed([repr(name) for name in given_gaps[:5]] + (["others"] if len(given_gaps) > 5 else []))
         notes.append(
-            f"The rows have no missing cell in {names}, where real rows have some. Cells were taken out as in real rows "
-            "before shapes, trends and classifiers, which would otherwise see nothing else."
+            f"The rows have no missing cell in {names}, where real rows have some. Cells were taken out as in real "
+            "rows before shapes, trends and classifiers, which would otherwise see nothing else."
         )
     learned, _ = training.some(MOST_TRAINING, seed)
     found = _closeness(
@@ -224,8 +224,8 @@ def _useful(target: Target, training: Table, held_out: Table, synthetic: Table, 
     if target.column is None:
         categories = (target.training, target.synthetic, target.held_out)
         sides = [(table, np.asarray(own, np.float64)) for table, own in zip(tables, categories, strict=True)]
-        return usefulness(*sides, "", True, MOST, seed)
+        return usefulness(sides, "", True, MOST, seed)
     j = target.column
     column = training.columns[j]
     sides = [(table.without(j), table.scaled()[:, j]) for table in tables]
-    return usefulness(*sides, column.name, column.kind == "categorical", MOST, seed)
+    return usefulness(sides, column.name, column.kind == "categorical", MOST, seed)

@@ -77,7 +77,7 @@ class Closeness:
     def copies_p(self) -> float:
         """The probability of as large a share of copies among synthetic rows, if real rows had the same."""
         own, other = len(self.copies), self.real_copies
-        table = [[own, self.rows - own], [other, self.real - other]]
+        table = np.array([[own, self.rows - own], [other, self.real - other]])
         return float(fisher_exact(table, alternative="greater").pvalue)
 
     @property

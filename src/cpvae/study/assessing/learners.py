@@ -3,16 +3,17 @@
 `two_samples`: can a classifier tell synthetic rows from real ones (Lopez-Paz and Oquab, 2017)? An area under the curve
 of 0.5 means that it cannot, 1 that it always can.
 
-`usefulness`: is a column, or the category, of held-out rows predicted as well after learning from synthetic rows as after
-learning from the training rows (train on synthetic, test on real; Esteban, Hyland and Rätsch, 2017)?
+`usefulness`: is a column, or the category, of held-out rows predicted as well after learning from synthetic rows as
+after learning from the training rows (train on synthetic, test on real; Esteban, Hyland and Rätsch, 2017)?
 
 Trees by gradient boosting take numbers, levels and missing cells as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap, rankdata
@@ -27,6 +28,7 @@ FOLDS = 5
 MOST_LEVELS = 255  # of a column that the trees take as levels; more are taken as numbers
 RESAMPLES = 200
 TREES = 60
+Side = tuple[Table, np.ndarray]  # rows, and the target of each, (n,)
 
 
 @dataclass(frozen=True)
@@ -98,59 +100,39 @@ class Usefulness:
     rows: int
 
 
-def usefulness(
-    training: tuple[Table, np.ndarray],
-    synthetic: tuple[Table, np.ndarray],
-    held_out: tuple[Table, np.ndarray],
-    target: str,
-    is_level: bool,
-    most: int,
-    seed: int = 0,
-) -> Usefulness | None:
+def usefulness(sides: Sequence[Side], target: str, is_level: bool, most: int, seed: int = 0) -> Usefulness | None:
     """Predict a target of held-out rows. None where a side has too few rows with the target.
 
     Args:
-        training, synthetic, held_out: rows, and the target of each, ``(n,)``, NaN where it is missing.
+        sides: training rows, synthetic rows and held-out rows, with the target of each row, NaN where it is missing.
         target: its name.
         is_level: predict levels, given by their codes, or numbers.
         most: rows of each side.
     """
-    sides = [_known(table, y) for table, y in (training, synthetic, held_out)]
-    if min(len(y) for _, y in sides) < 2 or (not is_level and np.ptp(sides[2][1]) == 0):
+    learned, made, held_out = (_known(table, y) for table, y in sides)
+    if min(len(y) for _, y in (learned, made, held_out)) < 2 or (not is_level and np.ptp(held_out[1]) == 0):
         return None
-    n = min(len(sides[0][1]), len(sides[1][1]), most)
-    rows, y = _some(*sides[2], most, seed)
-    answers = []
-    for table, values in sides[:2]:
-        table, values = _some(table, values, n, seed)
-        answers.append(_learner(table, values, is_level).predict(rows.values))
+    n = min(len(learned[1]), len(made[1]), most)
+    rows, y = _some(*held_out, most, seed)
+    answers = [_learner(*_some(*side, n, seed), is_level).predict(rows.values) for side in (made, learned)]
+    guess = _most_frequent(learned[1]) if is_level else float(learned[1].mean())
+    answers.append(np.full(len(y), guess))
     if is_level:
-        guess = _most_frequent(sides[0][1])
-        real, made, base = ((answer == y).astype(np.float64) for answer in (*answers, np.full(len(y), guess)))
-        figure: Callable[..., float] = lambda hit: float(hit.mean())  # noqa: E731
+        figures = [(answer == y).astype(np.float64) for answer in answers]
     else:
-        real, made, base = (
-            1.0 - np.square(answer - y) / y.var() for answer in (*answers, np.full(len(y), sides[0][1].mean()))
-        )
-        figure = lambda part: float(part.mean())  # noqa: E731
-    return Usefulness(
-        target,
-        "accuracy" if is_level else "R2",
-        figure(made),
-        figure(real),
-        interval(lambda part: float(part.mean()), [made - real], seed),
-        figure(base),
-        n,
-        len(y),
-    )
+        figures = [1.0 - np.square(answer - y) / y.var() for answer in answers]
+    synthetic, real, base = (float(figure.mean()) for figure in figures)
+    difference = interval(lambda part: float(part.mean()), [figures[0] - figures[1]], seed)
+    return Usefulness(target, "accuracy" if is_level else "R2", synthetic, real, difference, base, n, len(y))
 
 
-def _known(table: Table, y: np.ndarray) -> tuple[Table, np.ndarray]:
+def _known(table: Table, y: np.ndarray) -> Side:
+    """Take the rows with a target."""
     known = np.flatnonzero(~np.isnan(y))
     return table.at(known), y[known]
 
 
-def _some(table: Table, y: np.ndarray, most: int, seed: int) -> tuple[Table, np.ndarray]:
+def _some(table: Table, y: np.ndarray, most: int, seed: int) -> Side:
     rows, index = table.some(most, seed)
     return rows, y[index]
 
@@ -160,14 +142,15 @@ def _most_frequent(y: np.ndarray) -> float:
     return float(values[counts.argmax()])
 
 
-def _learner(table: Table, y: np.ndarray, is_level: bool) -> object:
+def _learner(table: Table, y: np.ndarray, is_level: bool) -> Any:
     if is_level and len(np.unique(y)) < 2:
         return DummyClassifier().fit(table.values, y)
     kind = HistGradientBoostingClassifier if is_level else HistGradientBoostingRegressor
     return _trees(kind, table, len(y)).fit(table.values, y)
 
 
-def _trees(kind: type, table: Table, n: int) -> object:
+def _trees(kind: type, table: Table, n: int) -> Any:
+    """Make trees for a table, to learn from n rows of it."""
     few = np.array([len(column.levels) <= MOST_LEVELS for column in table.columns])
     least = int(np.clip(n // 20, 2, 20))  # rows in a leaf, so that few rows are told apart too
     return kind(max_iter=TREES, min_samples_leaf=least, categorical_features=table.is_level & few, random_state=0)

@@ -72,12 +72,13 @@ def assess_run(
         seed: of rows drawn from large tables, and of folds.
 
     Raises:
-        InputError: no run of a table; files with other columns; the rows of the fit cannot be found, or none is held out.
+        InputError: no run of a table; files with other columns; the rows of the fit are gone, or none is held out.
     """
     model, about, data = _opened(run)
     columns = columns_of(model)
     where = _target(target, columns, model)
     sides = _sides(run, model, columns, about, data, real, synthetic, progress)
+    found: Target | None
     if where is None and clusters(model) and model.n_components_ > 1:
         found = Target(None, *(_categories(model, one) for one in (sides.training, sides.held_out, sides.synthetic)))
     else:
@@ -151,7 +152,7 @@ def _opened(run: Path) -> tuple[DeepMixture, dict[str, Any], dict[str, Any]]:
     """Open a run: its model, and what it keeps about its data."""
     if not (run / runs.CONFIG).is_file():
         raise InputError(
-            f"{run} is a saved model: it does not say which rows it learned from; expected the folder of a run; give that"
+            f"{run} is a saved model: it does not say which rows it learned from; give the folder of a run"
         )
     config = runs.read_config(run)
     data = dict(config["data"])

@@ -1,8 +1,9 @@
 """Shapes of columns, and trends of pairs of columns: how like those of real rows they are, from 0 to 1.
 
-The figures are those of SDMetrics (`KSComplement`, `TVComplement`, `CorrelationSimilarity`, `ContingencySimilarity`), so
-that they can be compared with published ones, and SciPy computes them. The package itself is not needed: it asks for
-pandas below 3, and for a package whose licence is not an open one. A test compares the figures where it is installed.
+The figures are those of SDMetrics (`KSComplement`, `TVComplement`, `CorrelationSimilarity`, `ContingencySimilarity`),
+so that they can be compared with published ones. SciPy computes them. The package itself is not needed: version 0.32
+asks for pandas below 3, and for copulas, whose licence is not an open one. Where the package is installed, a test
+compares the figures with its own.
 
 Few rows are unlike each other by chance. So each figure comes with the one that is expected of real rows: real and
 synthetic rows are mixed, parted again in the same sizes, and measured.
@@ -10,6 +11,7 @@ synthetic rows are mixed, parted again in the same sizes, and measured.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,6 +23,7 @@ from cpvae.study.assessing.tables import Table
 BINS = 10  # of a number that is paired with a level
 MOST_PAIRS = 500  # looked at of more
 SHUFFLES = 5  # behind what is expected
+Measure = Callable[[np.ndarray, np.ndarray], list[float | None]]  # of values of real and of synthetic rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Likeness:
 
     @property
     def shortfall(self) -> float:
-        """What is missing to the figure that real rows would have."""
+        """The difference to the figure that real rows would have."""
         return self.expected - self.mean
 
     def worst(self, most: int) -> list[tuple[tuple[str, ...], float]]:
@@ -50,7 +53,7 @@ class Likeness:
 
 def shapes(real: Table, synthetic: Table, seed: int = 0) -> Likeness:
     """Compare each column alone: its values, without missing cells."""
-    names = [(column.name,) for column in real.columns]
+    names: list[tuple[str, ...]] = [(column.name,) for column in real.columns]
     level = real.is_level
 
     def of(a: np.ndarray, b: np.ndarray) -> list[float | None]:
@@ -65,7 +68,7 @@ def trends(real: Table, synthetic: Table, seed: int = 0) -> Likeness:
     if len(pairs) > MOST_PAIRS:
         chosen = np.random.RandomState(seed).choice(len(pairs), MOST_PAIRS, replace=False)
         pairs = [pairs[i] for i in np.sort(chosen)]
-    names = [(real.columns[i].name, real.columns[j].name) for i, j in pairs]
+    names: list[tuple[str, ...]] = [(real.columns[i].name, real.columns[j].name) for i, j in pairs]
     level = real.is_level
     edges = [None if one else _edges(values) for one, values in zip(level, real.values.T, strict=True)]
 
@@ -90,8 +93,8 @@ def missing(real: Table, synthetic: Table) -> dict[str, tuple[float, float]]:
     }
 
 
-def _likeness(names: list[tuple[str, ...]], of: object, real: Table, synthetic: Table, seed: int) -> Likeness:
-    assert callable(of)
+def _likeness(names: list[tuple[str, ...]], of: Measure, real: Table, synthetic: Table, seed: int) -> Likeness:
+    """Measure synthetic rows beside real ones, and what would be measured if they were real."""
     found = of(real.values, synthetic.values)
     pooled, n = real.joined(synthetic).values, len(real)
     random = np.random.RandomState(seed)

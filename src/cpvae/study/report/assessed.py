@@ -47,10 +47,10 @@ def assessed(run: Path) -> Assessed | None:
     try:
         parts = [(head, [str(one) for one in found[key]]) for key, head in heads.items() if found[key]]
         figures = [(str(name), [_cell(value)]) for name, value in found["figures"].items()]
-        words = [str(found[key]) for key in ("conclusion", "real", "synthetic")]
+        conclusion, real, synthetic = (str(found[key]) for key in ("conclusion", "real", "synthetic"))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no assessment; {ADVICE}") from error
-    return Assessed(*words, parts, Table("Figures of the assessment", ["value"], figures))
+    return Assessed(conclusion, real, synthetic, parts, Table("Figures of the assessment", ["value"], figures))
 
 
 def _cell(value: Any) -> str:
