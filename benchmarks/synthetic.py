@@ -4,8 +4,8 @@
     python benchmarks/synthetic.py --render
 
 Half of the rows of a set are fitted, by a seed. The other half are held out, and the judge compares with them. Each
-set, seed and system leaves a line in a file of JSON lines; one that has a line is not run again. `--render` writes the page
-(`synthetic_page`). A system whose packages are missing is left out, and a line on the terminal says so.
+set, seed and system leaves a line in a file of JSON lines. A job with a line is not run again. `--render` writes the
+page (`synthetic_page`). A system whose packages are missing is left out, and a line on the terminal says so.
 """
 
 from __future__ import annotations
