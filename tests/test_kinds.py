@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,16 @@ CELLS = {
     "versions": (["1.2.3", "1.2.4"] * 9, "categorical"),
     "ranges": (["18-25", "26-35", "36-99"] * 9, "categorical"),
     "clock": (["10:30", "11:45"] * 9, "categorical"),
+    "many times of a day": ([f"{i % 24}:{i % 60:02}" for i in range(120)], "date"),
+    "times of Python": ([time(i % 24, i % 60) for i in range(120)], "date"),
+    "Greenwich": (["2020-12-31 23:59:59 UTC", "2021-01-01 00:00:00 UTC"], "date"),
+    "with a comma": (["31/12/2020, 23:59:59", "01/01/2021, 00:00:00"], "date"),
+    "nanoseconds": (["2020-12-31T23:59:59.123456789Z", "2021-01-01T00:00:00.000000001Z"], "date"),
+    "weekdays": (["Thursday, 31 December 2020", "Friday, 01 January 2021"], "date"),
+    "log": (["31/Dec/2020:23:59:59 +0000", "01/Jan/2021:00:00:00 +0000"], "date"),
+    "dates of MySQL": (["2020-12-31", "0000-00-00", "2021-01-01"], "date"),
+    "intervals": (pd.cut(R.random(N), 3), "categorical"),
+    "identifiers of Python": ([UUID(int=i) for i in range(N)], "identifier"),
     "nothing": ([None] * 5, "no value"),
     "marks alone": (["NA", "?"] * 5, "no value"),
     "one level": (["u", None, "u"], "single value"),
@@ -121,6 +132,17 @@ CELLS = {
     "money": (["$1,200", "$800", "$3"], "numeric"),
     "thousands": (["1,200", "800", "3,400,000"], "numeric"),
     "blanks between thousands": (["1 200", "800", "3 400"], "numeric"),
+    "units": (["70.5 kg", "9 kg", "100 kg"], "numeric"),
+    "units and their plural": (["1 year", "12 years", "30 years"], "numeric"),
+    "degrees": (["20.5°C", "-3°C", "7°C"], "numeric"),
+    "code of a currency": (["USD 1,200.50", "USD 3", "USD 17"], "numeric"),
+    "brackets for minus": (["(12.50)", "3.00", "7.25"], "numeric"),
+    "sign of minus": (["\N{MINUS SIGN}1.5", "2.5", "3.5"], "numeric"),
+    "lakhs": (["1,23,456", "12,34,567", "7,654"], "numeric"),
+    "ordinals": (["1st", "2nd", "3rd"] * 9, "categorical"),
+    "codes with a letter": (["1A", "2A", "3A"] * 9, "categorical"),
+    "units of two kinds": (["5 kg", "9 lb", "7 kg"] * 9, "categorical"),
+    "points in a plane": (["(1,2)", "(3,4)", "(5,6)"] * 9, "categorical"),
     "strands": (["+", "-"] * 9, "categorical"),
     "marks among numbers": (["1.5", "unknown", "2.5", "n/a", "-", "4.0"], "numeric"),
 }
@@ -130,6 +152,22 @@ CELLS = {
 def test_other_cells(name):
     cells, kind = CELLS[name]
     assert kind_of(cells, name) == kind
+
+
+def test_dates_written_in_several_ways_are_refused():
+    cells = pd.Series(["2020-12-31", "01.02.2021"] * 10)
+    with pytest.raises(InputError, match="dates written in several ways in one column: column 'd'"):
+        Schema.infer(pd.DataFrame({"d": cells, "x": range(20)}))
+
+
+@pytest.mark.parametrize("last", ["Z", "+00:00", " UTC"])
+def test_new_dates_have_the_zone_of_the_given_ones(last):
+    texts = [f"2020-12-31T23:59:59{last}", f"2021-01-01T00:00:00{last}"]
+    if last == " UTC":
+        texts = [text.replace("T2", " 2").replace("T0", " 0") for text in texts]
+    frame = pd.DataFrame({"d": texts})
+    schema = Schema.infer(frame)
+    pd.testing.assert_frame_equal(schema.decode(schema.encode(frame)), frame, check_dtype=False)
 
 
 # ---------------------------------------------------------------- numbers and marks in text
@@ -145,7 +183,7 @@ def test_text_that_both_ways_can_read_follows_its_table():
     assert notes == ["numbers with decimal commas in 2 columns ('a', 'b')"]
     frame, notes = read(a=["1,200", "3,400"], b=["0.5", "12.75"])
     assert frame["a"].tolist() == [1200, 3400]
-    assert notes == ["numbers with signs or separators between thousands in 1 column ('a')"]
+    assert notes == ["numbers with signs, units or separators between thousands in 1 column ('a')"]
     frame, _ = read(a=["1,200", "3,400"])
     assert frame["a"].tolist() == [1200, 3400]
     frame, _ = read_frame(pd.DataFrame({"a": ["1,200", "3,400"]}), commas=True)
@@ -161,8 +199,8 @@ def test_signs_and_marks_are_told():
     assert frame["a"].tolist()[::2] == [45, 7]
     assert frame.isna().sum().tolist() == [1, 1, 1, 2, 0]
     assert notes == [
-        "numbers with signs or separators between thousands in 1 column ('a')",
-        "signs beside numbers are left out: % in 'a'",
+        "numbers with signs, units or separators between thousands in 1 column ('a')",
+        "signs and units beside numbers are left out: % in 'a'",
         "marks taken for missing cells: '?' (1 cell, in 'a'), 'NA' (1 cell, in 'b'), 'unknown' (1 cell, in 'c')",
     ]
 

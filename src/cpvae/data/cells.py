@@ -5,8 +5,9 @@ Both doors, the loaders and `cpvae.data.schema`, read a column of text by `read_
 - Marks such as "NA", "n/a", "?" and "-" are missing cells (`MARKS`); where all the other cells are numbers, so are a
   few more (`MARKS_AMONG_NUMBERS`). A "-" beside a "+" is a level.
 - A column becomes numbers if all of its other cells are numbers in one way of writing: ``1,200.5``, or ``1.200,5``,
-  with a percent sign or a currency at the same end of each, or without. Text that both ways can read, ``1,200``, is
-  read as the other columns of its table are, and with a decimal point where no column decides.
+  with a percent sign, a currency or a unit at the same end of each, or without. Beside other numbers, ``(12.5)`` is
+  -12.5, as in accounts. Text that both ways can read, ``1,200``, is read as the other columns of its table are, and
+  with a decimal point where no column decides.
 - "true" and "false" become booleans.
 - All other text stays text, without blanks at its ends.
 """
@@ -15,10 +16,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -33,20 +37,42 @@ if TYPE_CHECKING:
 MARKS = frozenset(
     {"", "?", "-", "--", "---", "n/a", "NA", "N/A", "nan", "NaN", "NAN", "-nan", "-NaN", "null", "NULL", "None", "<NA>"}
     | {"#N/A", "#N/A N/A", "#NA", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "1.#IND", "1.#QNAN", "-1.#IND"}
-    | {"-1.#QNAN"}
+    | {"-1.#QNAN", "0000-00-00", "0000-00-00 00:00:00"}
 )
 MARKS_AMONG_NUMBERS = frozenset(  # in lower case
     {".", "..", "...", "*", "na", "n.a.", "n.a", "nd", "n.d.", "unknown", "unk", "missing", "no data", "null", "n/a"}
     | {"not available", "not applicable"}
 )
-_POINT = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(,\d{3})+|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?(\.\d*)?([eE][+-]?\d+)?")
-_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?(,\d*)?([eE][+-]?\d+)?")
+_POINT = re.compile(
+    r"[-+\u2212]?(\d+|[1-9]\d{0,2}(,\d{3})+|[1-9]\d?(,\d{2})*,\d{3}|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?"
+    r"(\.\d*)?([eE][+-]?\d+)?"
+)
+_COMMA = re.compile(
+    r"[-+\u2212]?(\d+|[1-9]\d{0,2}(\.\d{3})+|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?(,\d*)?([eE][+-]?\d+)?"
+)
 _SIGNS = r"[%‰$€£¥₹]"
 _SIGNED = re.compile(rf"(?P<before>{_SIGNS}?)\s*(?P<number>[-+\d.,].*?)\s*(?P<after>{_SIGNS}?)", re.DOTALL)
 _GROUPS = re.compile(r"[ '\u00a0\u202f]")
+_CURRENCIES = "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD|TRY|USD|ZAR"
+_UNITS = (  # in lower case, without the s of a plural; of no other word is it known that it names a unit
+    "km m cm mm µm um nm mi mile ft feet in inch yd kg g mg µg ug ng t lb oz l ml cl dl gal m2 m² km2 km² ft2 ft² ha "
+    "m3 m³ cm3 cm³ cc °c °f °k ° k c f deg ms s sec second min minute h hr hour d day wk week mo month yr year km/h "
+    "kmh kph mph m/s kn w kw mw wh kwh mwh hp ps mv kv ma hz khz mhz ghz kb mb gb tb kib mib gib px pt dpi bpm rpm "
+    "mmhg hpa kpa pa bar psi mol mmol mmol/l mg/dl g/dl g/l µg/l ng/ml iu iu/l u/l kcal cal kj db ppm ppb mn mio bn"
+)
+_UNIT = re.compile(
+    rf"(?P<before>{_CURRENCIES}|[A-Z]{{1,2}}\$)?\s?(?P<number>[-+\u2212]?\d[\d.,'\u00a0\u202f ]*?)\s?"
+    rf"(?P<after>{_CURRENCIES}|°|[°º]?[^\W\d_]+[²³23]?(/[^\W\d_]+)?)?"
+)
+_PLURAL = 3  # letters of a unit from which on an s at its end is the plural
+_IN_BRACKETS = re.compile(r"\((?P<number>[^-+\u2212()]+)\)")
 _TRUTH = {"true": True, "false": False}
 MOST_NUMBER = 40  # characters
 EXAMPLES = 3
+REMEDY = (
+    "convert them (durations to a number, such as of days or hours; lists to a column for each value), or make the "
+    "columns 'ignore' in the schema"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,7 @@ class Text:
         codes: of each cell the place of its text, ``(n,)``, -1 where missing.
         texts: the distinct ones, without blanks at their ends.
         ways: in which of the two ways of writing, "point" and "comma", all of them are numbers.
-        sign: a percent sign or a currency that all have; "" for none.
+        sign: a percent sign, a currency or a unit that all have; "" for none.
         marks: those that stand for missing cells, and how often.
         plain: all are numbers as Python reads them.
     """
@@ -81,7 +107,7 @@ def number(text: str, way: str = "point") -> float:
     >>> number("1,200.5"), number("1.200,5", "comma"), number("45 %"), number("1 200")
     (1200.5, 1200.5, 45.0, 1200.0)
     """
-    bare = _GROUPS.sub("", _bare(text)[0])
+    bare = _GROUPS.sub("", _bare(text)[0]).replace("\u2212", "-")
     if way == "comma":
         bare = bare.replace(".", "").replace(",", ".")
     return float(bare.replace(",", ""))
@@ -150,9 +176,9 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
     if commaed:
         notes.append(f"numbers with decimal commas in {_columns(commaed)}")
     if grouped:
-        notes.append(f"numbers with signs or separators between thousands in {_columns(grouped)}")
+        notes.append(f"numbers with signs, units or separators between thousands in {_columns(grouped)}")
     if signed:
-        notes.append(f"signs beside numbers are left out: {enumerated(signed)}")
+        notes.append(f"signs and units beside numbers are left out: {enumerated(signed)}")
     notes += _told_marks({str(frame.columns[i]): text.marks for i, text in texts.items()})
     return read, notes
 
@@ -215,7 +241,7 @@ def text_of(cells: Series, name: str) -> Text | None:
     """
     try:
         codes, found = pd.factorize(cells)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:  # of Arrow the latter
         first = cells.dropna().iloc[0]
         raise odd_cells(name, first) from error
     distinct = list(found)
@@ -233,6 +259,8 @@ def text_of(cells: Series, name: str) -> Text | None:
 def _plain(value: Any, name: str) -> Any:
     if isinstance(value, (str, bytes, bool, int, float, np.generic, Decimal)):
         return as_text(value) if isinstance(value, (bytes, str)) else value
+    if isinstance(value, (date, time, UUID)):  # among text, or alone as no column of dates has them
+        return str(value)
     raise odd_cells(name, value)
 
 
@@ -241,7 +269,7 @@ def odd_cells(name: str, value: object) -> Fault:
     return Fault(
         f"{type(value).__name__} cells",
         f"column {name!r} (such as {str(value)[:40]!r})",
-        "expected numbers, text, dates or booleans; convert them, or make the columns 'ignore' in the schema",
+        f"expected numbers, text, dates or booleans; {REMEDY}",
     )
 
 
@@ -250,21 +278,58 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
     marks = {text for text in texts if text in MARKS}
     if "+" in texts:
         marks.discard("-")
+    found = {text: int(count) for text, count in zip(texts, counts, strict=True) if text in marks}
+    bare, unit = _without_unit([text for text in texts if text not in marks])
+    texts = [bare.get(text, text) for text in texts]
     left = [text for text in texts if text not in marks]
     ways = [ways_of(text) for text in left]
     others = {text for text, way in zip(left, ways, strict=True) if not way}
     if others and len(others) < len(left) and all(text.lower() in MARKS_AMONG_NUMBERS for text in others):
-        marks |= others
+        found |= {text: int(count) for text, count in zip(texts, counts, strict=True) if text in others}
         left, ways = [text for text in left if text not in others], [way for way in ways if way]
     possible = frozenset.intersection(*ways) if ways else frozenset()
-    signs = {_bare(text)[1] for text in left} if possible else set()
+    signs = {unit or _bare(text)[1] for text in left} if possible else set()
     if len(signs) > 1:  # "45%" beside "0.3": which of the two is meant?
         possible = frozenset()
     place = {text: i for i, text in enumerate(dict.fromkeys(left))}
     places = np.array([*(place.get(text, -1) for text in texts), -1])
-    found = {text: int(count) for text, count in zip(texts, counts, strict=True) if text in marks}
-    plain = bool(possible) and all(_is_plain(text) for text in place)
+    plain = bool(possible) and not bare and all(_is_plain(text) for text in place)
     return Text(places[codes], list(place), possible, signs.pop() if possible else "", found, plain)
+
+
+def _without_unit(texts: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Find the numbers in texts that are all written with the same unit or currency, or some of them in brackets.
+
+    Returns:
+        Text -> the number in it, empty where the texts are not so; and the unit.
+
+    >>> _without_unit(["70.5 kg", "9 kg"]), _without_unit(["1 year", "30 years"])[1], _without_unit(["1st", "2nd"])
+    (({'70.5 kg': '70.5', '9 kg': '9'}, 'kg'), 'year', ({}, ''))
+    >>> _without_unit(["(12.50)", "3.00"])
+    ({'(12.50)': '-12.50'}, '')
+    """
+    texts = [text for text in texts if text.lower() not in MARKS_AMONG_NUMBERS]
+    others = [text for text in texts if not ways_of(text)]
+    if not others:
+        return {}, ""
+    if len(others) < len(texts):
+        found = {text: _IN_BRACKETS.fullmatch(text) for text in others}
+        bare = {text: f"-{one['number']}" for text, one in found.items() if one and ways_of(one["number"])}
+        return (bare, "") if len(bare) == len(others) else ({}, "")
+    bare, units = {}, set()
+    for text in others:
+        one = _UNIT.fullmatch(text)
+        if one is None or not ways_of(one["number"]) or bool(one["before"]) == bool(one["after"]):
+            return {}, ""
+        unit = one["before"] or one["after"]
+        units.add(unit.removesuffix("s") if len(unit) >= _PLURAL else unit)
+        bare[text] = one["number"]
+    unit = units.pop() if len(units) == 1 else ""
+    return (
+        (bare, unit)
+        if unit in _CURRENCIES.split("|") or unit[-1:] == "$" or unit.lower() in _UNITS.split()
+        else ({}, "")
+    )
 
 
 def _is_plain(text: str) -> bool:

@@ -221,7 +221,16 @@ def written(form: str) -> str:
     'year-month-day hour:minute'
     """
     words = {"%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "month", "%d": "day", "%H": "hour"}
-    words |= {"%I": "hour", "%M": "minute", "%S": "second", ".%f": "", " %p": "", "%z": ""}
+    words |= {
+        "%I": "hour",
+        "%M": "minute",
+        "%S": "second",
+        ".%f": "",
+        " %p": "",
+        "%z": "",
+        "%a": "weekday",
+        "%A": "weekday",
+    }
     for mark, word in words.items():
         form = form.replace(mark, word)
     return form
@@ -261,13 +270,13 @@ def factorised(cells: Series, name: str) -> tuple[np.ndarray, list[Any]]:
     """
     try:
         index, distinct = pd.factorize(cells)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:  # of Arrow the latter
         raise odd_cells(name, cells.dropna().iloc[0]) from error
     values = list(distinct)
     for place, value in enumerate(values):
         if isinstance(value, float) and np.isinf(value):
             raise infinite(name, int((index == place).argmax()))
-        if not isinstance(value, (str, bytes, Real, np.bool_)):
+        if not isinstance(value, (str, bytes, Real, np.bool_, pd.Interval)):
             raise odd_cells(name, value)
     return index, values
 

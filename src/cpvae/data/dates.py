@@ -26,6 +26,7 @@ TYPED = ""  # the format of a column that has the type of dates
 WHOLE = "%Y%m%d"  # 20240131
 EARLIEST, LATEST = 1900, 2100  # years that eight digits may mean
 FIRST_DAY, LAST_DAY = -600_000.0, 2_900_000.0  # what sampled days are held between: the years 327 to 9909
+TRIED = 100  # of many texts
 MOST_TEXT = 40  # characters in a date
 _DAYS = (
     "%Y-%m-%d",
@@ -35,6 +36,8 @@ _DAYS = (
     *(f"%d{mark}%{month}{mark}%{year}" for mark in " -" for month in "bB" for year in "Yy"),
     *(f"%d. %{month} %Y" for month in "bB"),
     *(f"%{month} %d{mark} %Y" for month in "bB" for mark in (",", "")),
+    *(f"%{day}{mark} %d %{month} %Y" for day, month in ("ab", "AB") for mark in (",", "")),
+    *(f"%{day}{mark} %{month} %d{mark} %Y" for day, month in ("ab", "AB") for mark in (",", "")),
     "%Y-%m",
     "%Y/%m",
     "%m/%Y",
@@ -43,15 +46,24 @@ _DAYS = (
     "%b-%y",
     "%b-%Y",
 )
-_CLOCKS = ("", *(f"{gap}{clock}" for gap in " T" for clock in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")))
-_CLOCKS = (*_CLOCKS, " %I:%M %p", " %I:%M:%S %p")
-_LIKE_A_DATE = re.compile(r"\d{1,4}\s?[-/. ]\s?\w|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*[ -]\d", re.I)
+_TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")  # of a day, also without a day
+_CLOCKS = ("", *(f"{gap}{clock}" for gap in (" ", "T", ", ") for clock in _TIMES))
+_OTHERS = ("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", *_TIMES)
+_LIKE_A_DATE = re.compile(
+    r"\d{1,4}\s?[-/. ]\s?\w|\d{1,2}:\d\d|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*[ -]\d"
+    r"|(mon|tue|wed|thu|fri|sat|sun)\w*,? \w",
+    re.I,
+)
+_ZONES = ("Z", "+00:00", "-00:00", "+0000", "-0000")  # outlines of how a zone is written
+_FINER = re.compile(r"(?<=\.\d{6})\d{1,3}(?!\d)")  # digits of a second that Python's dates do not have
+_GREENWICH = ("Z", "+00:00", "+0000", " UTC", " GMT")  # ways to say that a time is that of Greenwich
 _ZONED = ("T%H:%M%z", "T%H:%M:%S%z", "T%H:%M:%S.%f%z", " %H:%M:%S%z", " %H:%M:%S.%f%z", " %H:%M%z")
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    return tuple(day + clock for day in _DAYS for clock in (*_CLOCKS, *(_ZONED if day == "%Y-%m-%d" else ())))
+    zoned = (*_ZONED, *(f" {time} {zone}" for time in _TIMES for zone in ("UTC", "GMT")))
+    return (*(day + clock for day in _DAYS for clock in (*_CLOCKS, *(zoned if day == "%Y-%m-%d" else ()))), *_OTHERS)
 
 
 def is_typed(cells: Series) -> bool:
@@ -79,9 +91,11 @@ def find_format(texts: list[str]) -> str | None:
     '%Y-%m-%dT%H:%M:%S'
     """
     fitting = [form for form in _formats_of(texts[0]) if _parsed(texts, form) is not None] if texts else []
-    if len(fitting) < 2:
-        return fitting[0] if fitting else None
-    return next((form for form in fitting if _begin_months(texts, form)), fitting[0])
+    if not fitting:
+        return None
+    form = next((form for form in fitting[len(fitting) == 1 :] if _begin_months(texts, form)), fitting[0])
+    zone = next((zone for zone in _GREENWICH if "%z" in form and all(text.endswith(zone) for text in texts)), "%z")
+    return form.replace("%z", zone)  # new rows then have it as these have
 
 
 def format_of(cells: Series) -> tuple[str, bool] | None:
@@ -110,13 +124,33 @@ def is_ambiguous(texts: list[str], form: str) -> bool:
 def _formats_of(text: str) -> list[str]:
     if len(text) > MOST_TEXT or not _LIKE_A_DATE.match(text):
         return []
-    clocked = ":" in text
-    return [form for form in _formats() if (":" in form) == clocked and _reads(text, form)]
+    return [form for form in _formats_by_outline().get(_outline(text), []) if _reads(text, form)]
+
+
+@cache
+def _formats_by_outline() -> dict[str, list[str]]:
+    """Give the formats in which a text of an outline may be written: to try all of them would take seconds."""
+    found: dict[str, list[str]] = {}
+    for form in _formats():
+        for zone in _ZONES if "%z" in form else ("",):
+            text = re.sub("%[bBaAp]", "a", form.replace("%z", zone))
+            forms = found.setdefault(_outline(re.sub("%[a-zA-Z]", "0", text)), [])
+            forms.extend([form] if form not in forms else [])
+    return found
+
+
+def _outline(text: str) -> str:
+    """Replace each number by 0 and each word by a.
+
+    >>> _outline("2024-01-31T10:00:00+02:00"), _outline("June 3, 2024")
+    ('0-0-0a0:0:0+0:0', 'a 0, 0')
+    """
+    return re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", text))
 
 
 def _reads(text: str, form: str) -> bool:
     try:
-        datetime.strptime(text, form)
+        datetime.strptime(_FINER.sub("", text), form)
     except ValueError:
         return False
     return True
@@ -216,3 +250,12 @@ def readable(texts: list[str]) -> np.ndarray:
         if found:
             return max(found, key=np.sum)
     return np.zeros(len(texts), dtype=bool)
+
+
+def all_readable(texts: list[str]) -> bool:
+    """Say whether some of many texts are all dates, each in a format of its own.
+
+    >>> all_readable(["2024-01-31", "31.01.2024"]), all_readable(["10-19", "2024-01-31"])
+    (True, False)
+    """
+    return all(_formats_of(text) for text in texts[:TRIED])

@@ -6,7 +6,8 @@ that is missing changes none. In this order:
 - Left out: a column without any value; with a single one; an identifier; free text. An identifier is text that differs
   in every row, or whole numbers that do, where numbers drawn by chance would repeat or the name of the column says so
   (`is_numbering`); `cpvae cluster` writes identifiers beside the categories. Free text differs in nearly every row.
-- "date": the type of dates, text that reads as dates, whole numbers such as 20240131 (`cpvae.data.dates`).
+- "date": the type of dates, text that reads as dates, many times of a day, whole numbers such as 20240131
+  (`cpvae.data.dates`).
 - "categorical": text, booleans, pandas' categories, and numbers of which only two differ.
 - "count": how often something happened. Whole numbers with some zeros and a small mean, which trail off to the right
   and vary at least about as much as a Poisson: neither codes, nor ages, years, months, hours or ratings do all of that.
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.cells import as_text, ways_of
+from cpvae.data.cells import REMEDY, as_text, ways_of
 from cpvae.data.columns import IGNORE, KINDS, Column, Level, factorised, numbers
 from cpvae.data.faults import Fault, cell
 from cpvae.errors import InputError, nearest
@@ -116,7 +117,7 @@ def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = Non
         raise Fault(
             f"cells of dtype {cells.dtype}",
             f"column {name!r}",
-            "expected numbers, text, dates or booleans; convert them, or make the columns 'ignore' in the schema",
+            f"expected numbers, text, dates or booleans; {REMEDY}",
         )
     found = _guess(cells, name) if kind is None else kind
     if found in (IDENTIFIER, FREE_TEXT):
@@ -156,10 +157,11 @@ def _guess_text(cells: Series, name: str) -> str:
     places, distinct = factorised(cells, name)
     texts = [as_text(value) for value in distinct]
     form = dates.find_format(texts)
-    if form is not None and len(texts) > 1:
-        return f"date {form}"
+    levels = _guess_levels(len(texts), int((places >= 0).sum()))
+    if form is not None and len(texts) > 1 and ("%y" in form.lower() or levels != "categorical"):
+        return f"date {form}"  # a few times of a day are levels
     _refuse_mixture(cells, name, places, texts)
-    return _guess_levels(len(texts), int((places >= 0).sum()))
+    return levels
 
 
 def _guess_levels(n: int, observed: int) -> str:
@@ -267,6 +269,8 @@ def _refuse_mixture(cells: Series, name: str, places: np.ndarray, texts: list[st
         what, remedy, odd = "dates and other text", "'ignore'", ~dates.readable(texts)
     strange = np.append(odd, False)[places]
     slips = bool(strange.any()) and strange.sum() < 0.5 * (places >= 0).sum()
+    if odd.any() and not numeric.any() and dates.all_readable(texts):
+        what, slips = "dates written in several ways", True
     if not slips and not numeric.all():
         return
     row = int(strange.argmax())
