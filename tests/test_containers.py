@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
@@ -292,3 +293,67 @@ def test_a_kind_given_to_an_estimator():
     assert (model.kind_, model.signal_shape_) == ("signals", (9, 9))
     assert model.predict(x).shape == (20,)
     assert CPVAE(2, **SMALL, kind="table").fit(x).sample(2)[0].shape == (2, 81)
+
+
+# -- what else people bring ------------------------------------------------------------------------------------------
+
+
+def test_bytes_of_several_sizes_are_pictures():
+    x = np.random.default_rng(0).integers(0, 256, (4, 12, 10), np.uint8)
+    given = as_rows([*x, x[0, :, :9]])
+    assert (given.kind, given.shape) == ("images", (1, 12, 10))
+    assert "1 of 5 pictures had 9 x 12 pixels" in given.notes[0]
+    assert as_rows([np.stack([x[0]] * 3, -1), np.stack([x[1, :9]] * 3, -1)]).shape[0] == 3
+    assert as_rows([np.zeros((2, 30)), np.zeros((2, 20))]).kind == "signals"
+
+
+def test_frames_of_polars_may_be_lazy():
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"a": [1.5, 2.5], "b": ["x", "y"]})
+    pd.testing.assert_frame_equal(as_rows(frame.lazy()).values, as_rows(frame).values)
+
+
+def test_cells_in_memory_are_read_as_cells_of_a_file(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    counts = np.random.default_rng(0).poisson(0.5, (6, 5)).astype(np.float32)
+    cells = anndata.AnnData(sparse.csr_matrix(counts))
+    given = as_rows(cells)
+    assert (given.kind, given.notes) == (
+        "counts",
+        ("X: 6 cells x 5 genes, taken for counts; to say otherwise: kind='matrix' (--kind matrix)",),
+    )
+    assert as_rows(cells, "matrix").kind == as_rows(anndata.AnnData(counts - 0.5)).kind == "matrix"
+    with pytest.raises(InputError, match="an AnnData object without X"):
+        as_rows(anndata.AnnData(obs=pd.DataFrame(index=["a", "b"])))
+
+
+def test_a_sparse_matrix_with_a_missing_cell_is_refused_and_not_made_dense():
+    x = sparse.csr_matrix(np.eye(20, 4) + 1)
+    x.data[5] = np.nan
+    with pytest.raises(
+        InputError, match=r"a missing cell in column 1, row 1 .*, of a sparse matrix; expected a number"
+    ):
+        CPVAE(2, **SMALL).fit(x)
+
+
+NOT_ROWS = {
+    "no values": lambda: torch.empty(5, 2, device="meta"),
+    "a data set": lambda: torch.utils.data.TensorDataset(torch.zeros(5, 2)),
+    "arrays in fields": lambda: np.zeros(5, [("a", "f8", (2,))]),
+    "lists in cells": lambda: pd.DataFrame({"a": pd.array([[1], [2, 3]], pd.ArrowDtype(pa.list_(pa.int64())))}),
+    "durations": lambda: pd.DataFrame({"a": pd.to_timedelta([1, 2, 3], "h")}),
+    "one dimension": lambda: np.arange(100.0),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ROWS)
+def test_what_holds_no_rows_is_refused_in_a_short_line(name):
+    with pytest.raises(InputError) as caught:
+        CPVAE(2, **SMALL).fit(NOT_ROWS[name]())
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 350
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="this NumPy has no type of text")
+def test_text_of_numpy_makes_a_table():
+    assert as_rows(np.array([["a", "1.5"], ["b", "2"]], np.dtypes.StringDType())).kind == "table"

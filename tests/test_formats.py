@@ -156,7 +156,7 @@ def test_h5ad(h5ad):
     assert isinstance(split.x, SparseRows)
     np.testing.assert_array_equal(split.x.toarray(), COUNTS)
     assert (data.kind, split.y) == ("counts", None)
-    assert "6 cells x 5 genes, taken for counts" in data.notes[0]
+    assert "6 cells x 5 genes, taken for counts; to say otherwise: kind='matrix'" in data.notes[0]
 
 
 def test_h5ad_refused(h5ad):
@@ -175,6 +175,39 @@ def test_10x_in_hdf5(tmp_path):
     np.testing.assert_array_equal(split.x.toarray(), COUNTS)
     assert split.row_names.tolist() == CELLS
     assert (data.kind, data.feature_names) == ("counts", UNIQUE)
+
+
+def test_genes_are_kept_and_antibodies_left_out(tmp_path):
+    mmwrite(tmp_path / "matrix.mtx", sparse.coo_matrix(COUNTS.T))
+    (tmp_path / "barcodes.tsv").write_text("\n".join(CELLS))
+    kinds = ["Gene Expression"] * 4 + ["Antibody Capture"]
+    (tmp_path / "features.tsv").write_text(
+        "\n".join(f"E{k}\t{n}\t{kind}" for k, (n, kind) in enumerate(zip(GENES, kinds, strict=True)))
+    )
+    split, data = whole(tmp_path)
+    np.testing.assert_array_equal(split.x.toarray(), COUNTS[:, :4])
+    assert data.feature_names == UNIQUE[:4]
+    assert data.notes[-1] == "left out what is no gene: 1 of 5 features (Antibody Capture)"
+
+
+@pytest.mark.parametrize("suffix", ["mat", "h5"])
+def test_a_sparse_matrix_in_parts_is_one(suffix, tmp_path):
+    columns = sparse.csc_matrix(COUNTS)
+    with h5py.File(tmp_path / f"a.{suffix}", "w", userblock_size=512) as file:
+        group = file.create_group("X")
+        names = ("data", "ir", "jc") if suffix == "mat" else ("data", "indices", "indptr")
+        for name, part in zip(names, (columns.data, columns.indices, columns.indptr), strict=True):
+            group[name] = part
+        if suffix == "mat":
+            group.attrs["MATLAB_sparse"] = 6
+    if suffix == "h5":
+        assert "'/X' holds a sparse matrix in parts; expected one as AnnData or" in refusal(tmp_path / "a.h5")
+        with h5py.File(tmp_path / "a.h5", "a") as file:
+            file["X"].attrs.update({"encoding-type": "csc_matrix", "shape": COUNTS.shape})
+    else:
+        with (tmp_path / "a.mat").open("r+b") as raw:
+            raw.write(b"MATLAB 7.3 MAT-file".ljust(116) + bytes(8) + b"\0\2IM")
+    np.testing.assert_array_equal(whole(tmp_path / f"a.{suffix}")[0].x.toarray(), COUNTS)
 
 
 @pytest.mark.parametrize("start", ["", "GSM1_"])

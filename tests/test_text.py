@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,14 @@ ROWS = [f"{a:.2f},{b:.2f},{c}" for a, b, c in zip(R.normal(size=40), R.normal(si
 def written(path: Path, text: str | bytes) -> Path:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def zipped(content: bytes, names: tuple[str, ...] = ("a",)) -> bytes:
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in names:
+                archive.writestr(name, content)
+        return file.getvalue()
 
 
 def table(path: Path) -> pd.DataFrame:
@@ -57,6 +67,12 @@ def table(path: Path) -> pd.DataFrame:
         ("a,b\nNA,x\n2,?\n3,-\n", ["a", "b"], [[None, "x"], [2, None], [3, None]]),
         ("a b\n'u' 1.5 2.5\n'v' 3.5 4.5\n", ["rownames", "a", "b"], [["'u'", 1.5, 2.5], ["'v'", 3.5, 4.5]]),
         ("\ufeffa,b\r\n1,2\r\n3,4\r\n", ["a", "b"], [[1, 2], [3, 4]]),
+        ("# made by us\n\n# version 2, of 2024\na,b\n1,2\n3,4\n", ["a", "b"], [[1, 2], [3, 4]]),
+        ("# a,b\n1,2\n3,4\n", ["a", "b"], [[1, 2], [3, 4]]),  # as numpy.savetxt writes them
+        ("# a b\n1.5 2\n3.5 4\n", ["a", "b"], [[1.5, 2], [3.5, 4]]),
+        ("#chrom\tstart\nx\t2\ny\t4\nx\t7\n", ["chrom", "start"], [["x", 2], ["y", 4], ["x", 7]]),
+        ("#,a\n1,2\n2,4\n", ["#", "a"], [[1, 2], [2, 4]]),
+        ("a,b\n70.5 kg,(3.5)\n9 kg,2\n", ["a", "b"], [[70.5, -3.5], [9, 2]]),
     ],
 )
 def test_marks_and_numbers(text, columns, cells, tmp_path):
@@ -109,12 +125,41 @@ def test_encodings(encoding, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), ("", bytes)]
+    ("suffix", "pack"),
+    [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zip", zipped), ("", bytes)],
 )
 @pytest.mark.parametrize("kind", [".csv", ".tsv", ".txt", ".data"])
 def test_packed(suffix, pack, kind, tmp_path):
     path = written(tmp_path / f"a{kind}{suffix}", pack(b"a\tb\n1\t2\n3\t4\n"))
     assert table(path).to_numpy().tolist() == [[1, 2], [3, 4]]
+
+
+def test_an_archive_of_several_files_is_refused(tmp_path):
+    path = written(tmp_path / "a.csv.zip", zipped(b"a,b\n1,2\n", ("a", "b")))
+    with pytest.raises(InputError, match="an archive of 2 files; expected one; unpack it"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.zip", "an archive; unpack it"),
+        ("a.pkl", "a file that could run code"),
+        ("a.sqlite", "a database; save the table you mean"),
+        ("a.sav", "a file of SPSS; save it as .csv"),
+        ("a.xls", "a workbook in a format that is not read; save it as .xlsx"),
+        ("a.png", "a single picture; give the folder that it is in"),
+        ("-", "standard input, from which nothing is read"),
+        ("https://example.org/a.csv", "an address, from which nothing is read; download the file"),
+    ],
+)
+def test_formats_that_are_not_read_say_what_to_do(name, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "//" not in name:
+        written(tmp_path / name, "x")
+    with pytest.raises(InputError) as caught:
+        load(name)
+    assert str(caught.value).startswith(f"{name}: {said}")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +172,10 @@ def test_packed(suffix, pack, kind, tmp_path):
         ("a\tb\ta\n1\t2\t3\n4\t5\t6\n", "2 columns are called 'a'; expected different names"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "it holds characters that no text has"),
         (b"\xff\xfea\x00", "0 rows; at least 1 is needed"),
+        (
+            "A title\n\na,b\n1,2\n3,4\n",
+            "the first line has 1 cell and all lines below have 2; expected the names of the col",
+        ),
         ("\n \n", "an empty file; expected a header and rows of numbers"),
     ],
 )
@@ -274,3 +323,27 @@ def test_a_schema_is_a_file(tmp_path, monkeypatch):
     }.items():
         assert refused("fit", "t.csv", "--schema", name, "--out", "new", *TINY).startswith(f"--schema {name}: {said}")
     assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "json.gz", "dta", "orc"])
+def test_other_formats_hold_the_same_table(suffix, tmp_path):
+    frame = pd.DataFrame({"a": [1.5, 2.5, None, 3.0], "b": ["x", "y", "x", "y"], "when": ["2024-01-31"] * 4})
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "dta":
+        frame.to_stata(path, write_index=False)
+    elif suffix == "orc":
+        frame.to_orc(path)
+    else:
+        frame.to_json(path, orient="records", lines=suffix == "jsonl")
+    pd.testing.assert_frame_equal(table(path), frame, check_dtype=False)
+
+
+def test_a_sheet_begins_at_its_first_line_that_is_not_empty(tmp_path):
+    pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}).to_excel(tmp_path / "a.xlsx", index=False, startrow=3)
+    assert table(tmp_path / "a.xlsx").to_numpy().tolist() == [[1, "x"], [2, "y"]]
+
+
+def test_dates_of_arff_are_read(tmp_path):
+    lines = ["@relation r", '@attribute since date "yyyy-MM-dd"', "@attribute 'a b' numeric", "@data"]
+    path = written(tmp_path / "a.arff", "\n".join([*lines, "2024-01-31,1", "2024-02-01,2.5"]))
+    assert [column.kind for column in Schema.infer(table(path)).columns] == ["date", "categorical"]

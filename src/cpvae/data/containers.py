@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 KINDS = ("table", "matrix", "counts", "images", "signals")
 LEAST_SIDE, MOST_UNEQUAL = 8, 3.0  # of a picture
 MOST_SENSORS = 12  # with so few and a long second axis, the first is of channels
+MOST_REASON = 120  # characters of what a library says
 CHANNELS_LAST = (1, 3, 4)  # sizes of a last axis that is of colours
 
 
@@ -79,8 +80,8 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
 
     Args:
         x: an array, masked or not, of any dtype; a tensor on any device; nested lists, or a list of arrays, tensors or
-            PIL images; columns by name; a data frame of pandas or polars, a pyarrow table, an xarray or AnnData object;
-            a sparse matrix, which stays sparse.
+            PIL images; columns by name; a data frame of pandas or polars, lazy or not, a pyarrow table, an xarray or
+            AnnData object; a sparse matrix, which stays sparse.
         kind: one of `KINDS`, or "auto" to decide as this module's docstring says.
         shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and
             flat ones of as many numbers take it.
@@ -89,7 +90,8 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
         The rows; images have their channels first, a mask became NaN.
 
     Raises:
-        InputError: no rows at all; rows of unequal lengths; a kind that does not go with the number of dimensions.
+        InputError: no rows at all; rows of unequal lengths; what holds no numbers and no cells; a kind that does not go
+            with the number of dimensions.
 
     Examples:
         >>> as_rows([[1.0, None], [2.0, 3.0]]).values
@@ -105,7 +107,16 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
     """
     if kind != "auto" and kind not in KINDS:
         raise InputError(f"kind={kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
-    return _of_kind(_opened(x), kind, shape)
+    try:
+        given = _opened(x)
+    except InputError:
+        raise
+    except Exception as error:  # of whatever library the container is
+        raise InputError(
+            f"rows of type {type(x).__name__}, which cannot be read ({one_line(error)[:MOST_REASON]}); expected an "
+            "array, a list of rows, a data frame or a sparse matrix; convert them to one of these"
+        ) from error
+    return _of_kind(given, kind, shape)
 
 
 # -- containers --------------------------------------------------------------------------------------------------------
@@ -117,14 +128,18 @@ def _opened(x: Any) -> Given:
         return x
     library = type(x).__module__.split(".")[0]
     if library == "anndata" and hasattr(x, "obs_names"):
-        return replace(_opened(x.X), names=tuple(map(str, x.var_names)), row_names=tuple(map(str, x.obs_names)))
+        return _from_anndata(x)
     if library == "xarray" and hasattr(x, "to_array") is False and hasattr(x, "values"):  # a DataArray
         return _opened(x.values)
     if library == "pandas" and hasattr(x, "columns"):
         return _from_frame(x)
+    if library == "polars" and hasattr(x, "collect"):
+        x = x.collect()
     if hasattr(x, "to_pandas"):
         return _from_frame(_to_pandas(x, library))
     if library == "torch":
+        if not hasattr(x, "detach"):
+            raise InputError(f"rows of type {type(x).__name__}: expected a tensor; give the one that holds the rows")
         return _from_array(_from_tensor(x))
     if hasattr(x, "tocsr"):
         return Given("matrix", _csr(x))
@@ -141,6 +156,19 @@ def _opened(x: Any) -> Given:
             "file is read by cpvae.datasets.load"
         )
     return _from_array(array)
+
+
+def _from_anndata(x: Any) -> Given:
+    """The cells of an AnnData object, in memory or in its file: counts where all numbers are whole, none negative."""
+    from cpvae.data.loaders.cells import are_whole, kind_note
+
+    x = x.to_memory() if x.isbacked else x
+    if x.X is None:
+        raise InputError("an AnnData object without X: expected cells x genes; put the layer that you mean there")
+    given = replace(_opened(x.X), names=tuple(map(str, x.var_names)), row_names=tuple(map(str, x.obs_names)))
+    if given.kind != "matrix" or not are_whole(given.values):
+        return given
+    return replace(given, kind="counts", notes=(*given.notes, kind_note(given.values, "X")))
 
 
 def _to_pandas(x: Any, library: str) -> Any:
@@ -232,7 +260,7 @@ def _from_sequence(x: Sequence[Any]) -> Given:
         array = np.asarray(x)
     except ValueError as error:
         raise InputError(_unequal(x)) from error
-    if array.dtype.kind in "OUS" and array.ndim == 2:
+    if array.dtype.kind in "OUST" and array.ndim == 2:
         import pandas as pd
 
         return _from_cells(pd.DataFrame([list(row) for row in x]))
@@ -244,10 +272,26 @@ def _stacked(parts: list[np.ndarray]) -> Given:
     shapes = {part.shape for part in parts}
     if len(shapes) == 1:
         return _from_array(np.stack(parts))
+    if all(_is_picture(part) for part in parts):
+        from PIL.Image import fromarray
+
+        from cpvae.data.loaders.images import stack
+
+        values, notes = stack(
+            [fromarray(part.reshape(part.shape[:2]) if part.shape[2:] == (1,) else part) for part in parts]
+        )
+        return Given("images", values, notes=notes)
     if {part.ndim for part in parts} == {2} and len({len(part) for part in parts}) == 1:
         values, note = padded(parts)
         return Given("signals", values, notes=(note,))
     raise InputError(_unequal(parts))
+
+
+def _is_picture(part: np.ndarray) -> bool:
+    """Say whether an array of bytes is a picture: ``(height, width)``, or with channels last."""
+    if part.dtype != np.uint8 or part.ndim not in (2, 3) or (part.ndim == 3 and part.shape[2] not in CHANNELS_LAST):
+        return False
+    return part.ndim == 3 or _looks_like_images(part[None])
 
 
 def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
@@ -274,7 +318,8 @@ def _unequal(parts: Sequence[Any]) -> str:
     given, other = (" x ".join(map(str, shape)) or "a single number" for shape in (shapes[0], shapes[odd]))
     return (
         f"rows of unequal (inhomogeneous) shape: row 0 has {given} and row {odd} has {other}; expected one shape; "
-        "resize or pad them; signals may differ in length as a list of arrays (channels, time)"
+        "resize or pad them; signals may differ in length as a list of arrays (channels, time), and pictures in size "
+        "as bytes"
     )
 
 
@@ -289,7 +334,7 @@ def _from_array(x: Any) -> Given:
         return _from_sequence(list(x))
     if x.dtype.kind in "mM" and x.ndim == 2:  # dates
         return _from_objects(x)
-    if x.dtype.kind in "OUS" and x.ndim == 2 and x.size:
+    if x.dtype.kind in "OUST" and x.ndim == 2 and x.size:
         return _from_objects(x)
     return Given("matrix", x)
 

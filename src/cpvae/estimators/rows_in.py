@@ -80,6 +80,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             return self._encode(X, reset)
         if isinstance(X, SparseRows):
             return self._check_sparse(given, reset)
+        _refuse_one_dimension(X)
         likelihood = self._asked_or_fitted(reset)
         if isinstance(X, pd.DataFrame):
             _refuse_text(X, likelihood)
@@ -227,6 +228,11 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         _refuse_text(given.flat, likelihood)
     if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(_numbers(given.flat))):
         return None
+    if isinstance(given.flat, SparseRows):
+        raise InputError(
+            f"{_gap(given.flat, given)}, of a sparse matrix; expected a number in every cell that is kept; write 0 for "
+            "what was not seen, or give a dense table, whose missing cells are marginalised out"
+        )
     frame = as_frame(given.flat)
     _refuse_small(frame, 2)
     if given.kind == "matrix":
@@ -322,6 +328,15 @@ def as_table(x: Any, names: Sequence[str] | None) -> Any:
 def take(x: Any, index: np.ndarray) -> Any:
     """Take some rows of a data frame, an array or a sparse matrix."""
     return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
+
+
+def _refuse_one_dimension(rows: Any) -> None:
+    """Refuse an array that is a single row, or a single column: it does not say which."""
+    if rows.ndim == 1:
+        raise InputError(
+            f"Expected 2D array, got 1D array instead, of shape {rows.shape}. Reshape your data: array.reshape(-1, 1) for "
+            "one column, array.reshape(1, -1) for one row"
+        )
 
 
 def _refuse_complex(rows: Any) -> None:

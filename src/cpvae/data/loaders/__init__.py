@@ -11,6 +11,7 @@ Nothing heavy is imported until it is needed: `import cpvae.datasets` costs NumP
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cpvae.data.containers import KINDS
@@ -60,7 +61,8 @@ def load(
         source: a name, or a path:
 
             - numbers: `.npy`, `.npz` (also from `scipy.sparse.save_npz`), `.mat`, `.h5`, IDX;
-            - a table: `.csv`, `.parquet`, a folder of Parquet files, or a pattern such as ``rows/part-*.parquet``;
+            - a table: text such as `.csv`, `.json`, `.parquet`, `.feather`, `.orc`, `.xlsx`, `.arff`, `.dta`,
+              `.sas7bdat`; a folder of Parquet files, or a pattern such as ``rows/part-*.parquet``;
             - pictures: a folder of picture files, which may have a folder for each label;
             - signals: `.ts`, or a pattern such as ``BasicMotions_*.ts``;
             - cells: `.h5ad`, `.h5` from Cell Ranger, `.mtx`, or a folder with a `matrix.mtx`.
@@ -121,6 +123,12 @@ def dataset_name(source: str) -> str:
 def _path(source: str | os.PathLike[str]) -> Path:
     if os.fspath(source) == "":
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
+    if re.match(r"[a-z][a-z0-9+.-]+://", os.fspath(source)):
+        raise input_error(
+            f"{os.fspath(source)}: an address, from which nothing is read; download the file, give its path"
+        )
+    if os.fspath(source) == "-":
+        raise input_error("-: standard input, from which nothing is read; save the rows as a file, and give its path")
     return expanded(Path(source))
 
 

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.limits import check_memory
-from cpvae.data.loaders.checks import check_labels, check_x, input_error, needed, printable, reading
-from cpvae.data.loaders.records import Array, Asked, Opened, Split
+from cpvae.data.loaders.checks import check_x, input_error, needed, printable, reading
+from cpvae.data.loaders.records import Asked, Opened, Split
+from cpvae.data.loaders.tables import label_column
+from cpvae.data.sparse import SparseRows
 from cpvae.errors import nearest
 
 MATRIX = ("matrix.mtx", "matrix.mtx.gz")
+GENES = "Gene Expression"  # what 10x Genomics' programs call them, beside antibodies and others
 BYTES_AN_ENTRY = 64  # of a sparse matrix while it is read: row, column and value, and a copy
 
 
@@ -66,27 +69,18 @@ def read_h5ad(path: Path, asked: Asked) -> Opened:
         x = check_x(read_elem(file[part]), f"{path}[{part}]")
         obs = read_elem(file["obs"])
         var = read_elem(file["raw/var" if part == "raw/X" else "var"])
-        y = None
+        y, missing = None, list[str]()
         if asked.labels is not None and not Path(asked.labels).is_file():
             if asked.labels not in obs:
                 raise input_error(f"{path}: no column {asked.labels!r} in obs{nearest(asked.labels, [*obs][:20])}")
-            y = _labels(obs[asked.labels], f"{path}, obs[{asked.labels!r}]")
-        notes = [_kind_note(x, part)]
+            y, missing = label_column(obs[asked.labels], asked.labels, path)
+        notes = [kind_note(x, part), *missing]
         if layers and asked.layer is None:
             notes.append(
                 f"X was read; the file has the layers {', '.join(layers)}: for one say layer={layers[0]!r} (--layer)"
             )
         splits = {"all": Split(x, y, np.array(obs.index.astype(str)))}
     return Opened(splits, _kind(x), unique(list(map(str, var.index))), tuple(notes), y is not None)
-
-
-def _labels(column: Any, where: str) -> Array:
-    if column.isna().any():
-        raise input_error(
-            f"{where}: {int(column.isna().sum())} cells have no label; expected one in every row; fill it"
-        )
-    plain = column.dtype.kind in "biuf" if isinstance(column.dtype, np.dtype) else False
-    return check_labels(column.to_numpy() if plain else np.array([str(cell) for cell in column]), len(column), where)
 
 
 def is_10x(file: Any) -> bool:
@@ -113,8 +107,21 @@ def read_10x(file: Any, path: Path) -> Opened:
     at = "features/name" if "features" in group else "gene_names"
     names = unique([text.decode("utf-8", "replace") for text in group[at][:]])
     cells = [text.decode("utf-8", "replace") for text in group["barcodes"][:]]
-    x = check_x(genes_by_cells.T, path)
-    return Opened({"all": Split(x, None, np.array(cells))}, _kind(x), names, (_kind_note(x, "matrix"),))
+    kinds = None
+    if "features" in group and "feature_type" in group["features"]:
+        kinds = [text.decode("utf-8", "replace") for text in group["features/feature_type"][:]]
+    x, names, notes = _of_genes(check_x(genes_by_cells.T, path), names, kinds)
+    return Opened({"all": Split(x, None, np.array(cells))}, _kind(x), names, (kind_note(x, "matrix"), *notes))
+
+
+def _of_genes(x: Any, names: tuple[str, ...], kinds: Sequence[str] | None) -> tuple[Any, tuple[str, ...], list[str]]:
+    """Keep the genes of a matrix that also has antibodies or other features, and say so."""
+    own = [i for i, kind in enumerate(kinds or ()) if kind == GENES]
+    if not own or len(own) == len(names):
+        return x, names, []
+    others = ", ".join(sorted({*(kinds or ())} - {GENES}))
+    note = f"left out what is no gene: {len(names) - len(own):,} of {len(names):,} features ({printable(others)})"
+    return SparseRows(x.tocsc()[:, own]), tuple(names[i] for i in own), [note]
 
 
 def find_mtx(folder: Path) -> Path | None:
@@ -144,8 +151,12 @@ def read_mtx(path: Path, asked: Asked) -> Opened:
                 "many as it has rows or columns; give the files of one sample"
             )
     x = check_x(matrix.T if turned else matrix, path)
-    notes = (_kind_note(x, path.name),) + (("genes x cells were turned: rows are cells",) if turned else ())
+    notes = (kind_note(x, path.name),) + (("genes x cells were turned: rows are cells",) if turned else ())
     names = None if genes is None else unique(genes)
+    if names is not None:
+        kinds = _beside(path, "features", 2)
+        x, names, others = _of_genes(x, names, kinds)
+        notes = (*notes, *others)
     return Opened({"all": Split(x, None, None if cells is None else np.array(cells))}, _kind(x), names, notes)
 
 
@@ -175,8 +186,8 @@ def _entries(path: Path) -> Any:
     return coo_array((values.astype(np.int64) if header[3] == "integer" else values, places), shape=(rows, columns))
 
 
-def _beside(path: Path, what: str) -> list[str] | None:
-    """The second column, else the first, of a file of names that belongs to a matrix."""
+def _beside(path: Path, what: str, column: int = 1) -> list[str] | None:
+    """A column, or the last before it, of a file of names that belongs to a matrix."""
     start = re.sub(r"matrix\.mtx(\.gz)?$", "", path.name) if path.name.endswith(MATRIX) else ""
     for ending in (".tsv", ".tsv.gz"):
         file = path.with_name(f"{start}{what}{ending}")
@@ -184,7 +195,7 @@ def _beside(path: Path, what: str) -> list[str] | None:
             opened: Any = gzip.open if ending.endswith("gz") else open
             with reading(file, "a list of names"), opened(file, "rt", encoding="utf-8") as lines:
                 cells = [line.rstrip("\r\n").split("\t") for line in lines if line.strip()]
-            return [row[1] if len(row) > 1 else row[0] for row in cells]
+            return [row[min(column, len(row) - 1)] for row in cells]
     return None
 
 
@@ -208,16 +219,18 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _kind(x: Any) -> str:
-    return "counts" if _whole(x) else "matrix"
+    return "counts" if are_whole(x) else "matrix"
 
 
-def _kind_note(x: Any, part: str) -> str:
+def kind_note(x: Any, part: str) -> str:
+    """Say what cells were taken for."""
     n, genes = x.shape
-    what = "counts" if _whole(x) else "measurements, as some are no whole numbers or negative"
+    whole = "counts; to say otherwise: kind='matrix' (--kind matrix)"
+    what = whole if are_whole(x) else "measurements, as some are no whole numbers or negative"
     return f"{printable(part)}: {n:,} cells x {genes:,} genes, taken for {what}"
 
 
-def _whole(x: Any) -> bool:
+def are_whole(x: Any) -> bool:
     """Tell whether all numbers are whole and none is negative."""
     values = x if isinstance(x, np.ndarray) else x.data
     return not values.size or bool(

@@ -19,6 +19,7 @@ from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
 from cpvae.data.loaders.checks import check_labels, check_values, check_x, expanded, input_error, reading
 from cpvae.data.loaders.hdf5 import read_hdf5
 from cpvae.data.loaders.idx import is_idx, labels_beside, read_idx
+from cpvae.data.loaders.images import SUFFIXES as IMAGE_SUFFIXES
 from cpvae.data.loaders.images import read_images
 from cpvae.data.loaders.matlab import read_mat
 from cpvae.data.loaders.named import load_named
@@ -30,9 +31,23 @@ from cpvae.data.loaders.tables import is_table, read_table
 from cpvae.errors import InputError, nearest
 
 SUPPORTED = (
-    "a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx .arff), .npy .npz .mat .h5 .h5ad .ts .mtx, IDX "
-    "(-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with a matrix.mtx"
+    "a table (.csv .tsv .txt .json .jsonl, also .gz; .parquet .feather .orc .xlsx .arff .dta .sas7bdat), .npy .npz "
+    ".mat .h5 .h5ad .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with a "
+    "matrix.mtx"
 )
+_NOT_READ = {  # suffixes that people bring, and what to do
+    (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst"): "an archive; unpack it, and give the file or folder in it",
+    (".pkl", ".pickle", ".joblib", ".pt", ".pth"): "a file that could run code as it is unpickled; save the rows as "
+    ".parquet, .npy or .csv, or give them to the fit in Python",
+    (".db", ".sqlite", ".sqlite3", ".duckdb"): "a database; save the table you mean as .parquet or .csv",
+    (".rds", ".rda", ".rdata"): "a file of R; save the table as .csv or .parquet",
+    (".sav", ".zsav", ".por"): "a file of SPSS; save it as .csv or .dta",
+    (".xls", ".xlsb", ".ods", ".numbers"): "a workbook in a format that is not read; save it as .xlsx or .csv",
+    (".html", ".htm", ".xml", ".yaml", ".yml"): "a document; save its table as .csv or .json",
+    (".loom", ".zarr"): "cells in a format that is not read; save them as .h5ad",
+    (".wav", ".mp3", ".edf", ".mp4", ".avi"): "a recording; save the signals or pictures in it as .npy",
+    (*IMAGE_SUFFIXES, ".heic", ".svg"): "a single picture; give the folder that it is in",
+}
 READERS: dict[str, Callable[[Path, Asked], Opened]] = {
     ".npy": read_npy,
     ".npz": read_npz,
@@ -121,6 +136,9 @@ def _opened(path: Path, asked: Asked) -> Opened:
         beside = labels_beside(path)
         y = None if beside is None else read_labels(beside, len(x))
         return Opened({"all": Split(x, y)}, "images" if x.ndim == 3 and x.dtype == np.uint8 else "auto")
+    for suffixes, advice in _NOT_READ.items():
+        if path.suffix.lower() in suffixes:
+            raise input_error(f"{path}: {advice}; expected {SUPPORTED}")
     suffix = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise input_error(f"{path}: a file with {suffix}; expected {SUPPORTED}; convert it to one of these")
 

@@ -42,7 +42,9 @@ def find(path: Path) -> list[Path]:
     found = sorted(map(Path, glob.glob(str(path))))
     other = next((one for one in found if one.suffix.lower() != SUFFIX), None)
     if other is not None:
-        raise input_error(f"{path}: matches {other.name}; expected {SUFFIX} files only; give a narrower pattern")
+        raise input_error(
+            f"{path}: matches {other.name}; expected {SUFFIX} files only; give a narrower pattern, or a folder"
+        )
     refuse_odd(found, path.parent, f"{SUFFIX} files")
     return found
 

@@ -1,4 +1,6 @@
-"""Tables: text files, Parquet, Feather, Excel and ARFF. Every column is a feature, apart from the labels.
+"""Tables: text files, Parquet, Feather, ORC, Excel, ARFF, JSON, Stata and SAS.
+
+Every column is a feature, apart from the labels.
 
 A table of numbers without missing cells becomes an array. Any other stays a data frame; what its columns hold is for
 `cpvae.schema` to say.
@@ -7,6 +9,7 @@ A table of numbers without missing cells becomes an array. Any other stays a dat
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -64,7 +67,7 @@ def _read_parquet(path: Path, parts: list[Path], labels: str | None) -> Opened:
     if mapped is not None:
         x, names, y = mapped
         check_rows(len(x), path)
-        found, notes = (None, []) if y is None else _label_column(pd.Series(y), str(column), path)
+        found, notes = (None, []) if y is None else label_column(pd.Series(y), str(column), path)
         return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), labelled)
     frames = []
     for one in parts:
@@ -83,14 +86,46 @@ def _read_feather(path: Path) -> tuple[pd.DataFrame, list[str]]:
         return _tidied(pd.read_feather(path), path)
 
 
+def _read_orc(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+
+    _needed("pyarrow", "an ORC file", path)
+    with reading(path, "an ORC file"):
+        return _tidied(pd.read_orc(path), path)
+
+
+def _read_json(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a list of records, or columns by name; in a `.jsonl` a record a line."""
+    import pandas as pd
+
+    lines = suffix_of(path) != ".json"
+    with reading(path, "records in JSON" + ", one a line" * lines):
+        frame = pd.read_json(path, lines=lines, convert_dates=False, dtype=False)
+        return _tidied(frame if isinstance(frame, pd.DataFrame) else frame.to_frame(), path)
+
+
+def _read_stata(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+
+    with reading(path, "a file of Stata"):
+        return _tidied(pd.read_stata(path), path)
+
+
+def _read_sas(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+
+    with reading(path, "a file of SAS"):
+        return _tidied(pd.read_sas(path), path)
+
+
 def _read_excel(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Read the only sheet with cells of a workbook; a line that is all empty is left out."""
     import pandas as pd
 
     _needed("openpyxl", "an Excel workbook", path)
     with reading(path, "an Excel workbook"):
-        sheets = pd.read_excel(path, sheet_name=None, engine="openpyxl", keep_default_na=False, na_values=[""])
-        filled = {name: sheet for name, sheet in sheets.items() if sheet.size}
+        with pd.ExcelFile(path, engine="openpyxl") as book:
+            filled = {str(name): sheet for name in book.sheet_names if (sheet := _sheet(book, name)).size}
         if len(filled) != 1:
             listed = ", ".join(map(repr, filled)) or "none"
             raise input_error(
@@ -98,6 +133,21 @@ def _read_excel(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 "its own"
             )
         return _tidied(next(iter(filled.values())).dropna(how="all"), path)
+
+
+def _sheet(book: Any, name: Any) -> pd.DataFrame:
+    """Read a sheet, from its first line that is not empty."""
+    import pandas as pd
+
+    marks: Any = {"keep_default_na": False, "na_values": [""]}
+    sheet = pd.read_excel(book, sheet_name=name, **marks)
+    if sheet.size and all(str(column).startswith("Unnamed: ") for column in sheet.columns):
+        empty = int(sheet.notna().any(axis=1).argmax())
+        sheet = pd.read_excel(book, sheet_name=name, skiprows=1 + empty, **marks)
+    return sheet
+
+
+_DATE = re.compile(r"""^(\s*@attribute\s+(?:'[^']*'|"[^"]*"|\S+)\s+)date\b.*$""", re.I | re.M)  # unknown to liac-arff
 
 
 def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -114,7 +164,7 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
             text = content.decode("cp1252", "replace")
-        found = arff.loads(text)
+        found = arff.loads(_DATE.sub(r"\1string", text))
         names = [str(name) for name, _ in found["attributes"]]
         _check_repeats(names, path)
         frame = pd.DataFrame(found["data"], columns=names)
@@ -142,6 +192,10 @@ def _tidied(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 READERS: dict[str, Callable[[Path], tuple[pd.DataFrame, list[str]]]] = {
     **dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".data", ".dat"), read_text),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _read_json),
+    **dict.fromkeys((".sas7bdat", ".xpt"), _read_sas),
+    ".dta": _read_stata,
+    ".orc": _read_orc,
     ".feather": _read_feather,
     ".xlsx": _read_excel,
     ".arff": _read_arff,
@@ -153,7 +207,7 @@ def is_table(path: Path) -> bool:
     """Say whether the name of a file is that of a table."""
     suffix = suffix_of(path)
     compressed = path.suffix.lower() in OPENERS
-    return READERS.get(suffix) is read_text if compressed else suffix in SUFFIXES
+    return READERS.get(suffix) in (read_text, _read_json) if compressed else suffix in SUFFIXES
 
 
 def _needed(module: str, what: str, path: Path, package: str | None = None) -> Any:
@@ -204,7 +258,7 @@ def _table(frame: pd.DataFrame, notes: list[str], path: Path, labels: str | None
     kept = tuple(names[k] for k in features)
     y = None
     if column is not None:
-        y, more = _label_column(frame.iloc[:, names.index(column)], column, path)
+        y, more = label_column(frame.iloc[:, names.index(column)], column, path)
         notes = [*notes, *more]
     index = frame.index
     named = None if isinstance(index, pd.RangeIndex) or index.dtype.kind in "iu" else index.astype(str).to_numpy()
@@ -228,7 +282,7 @@ def _features(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> Array 
     return frame
 
 
-def _label_column(column: Column, name: str, path: Path) -> tuple[Array, list[str]]:
+def label_column(column: Column, name: str, path: Path) -> tuple[Array, list[str]]:
     """Give the labels of the rows, and say how many rows have none."""
     missing = column.isna().to_numpy(dtype=bool)
     if missing.all():

@@ -9,6 +9,8 @@ UTF-8:
   below. Whole numbers in even steps, such as 0, 1, 2 or 2019, 2020, 2021, are names of columns all the same.
 - A header with one name less than there are cells belongs to all columns but the first, which names the rows, as R
   writes it.
+- Lines at the beginning that start with # are comments. The last of them is the header if it has as many cells as the
+  lines below, and these have no header of their own.
 - A byte order mark tells UTF-8 or UTF-16. A file without it that is no UTF-8 is read as Windows-1252.
 """
 
@@ -21,6 +23,7 @@ import gzip
 import io
 import lzma
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,9 +37,25 @@ from cpvae.data.loaders.checks import input_error, reading
 if TYPE_CHECKING:
     import pandas as pd
 
-OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+def _open_zip(path: Path) -> IO[bytes]:
+    """Open the only file in an archive."""
+    archive = zipfile.ZipFile(path)
+    names = [one.filename for one in archive.infolist() if not one.is_dir() and "__MACOSX" not in one.filename]
+    if len(names) != 1:
+        raise input_error(f"{path}: an archive of {len(names)} files; expected one; unpack it and give the file meant")
+    return archive.open(names[0])
+
+
+OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zip": _open_zip,
+}
 MARKS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}  # in order of preference
 BLANKS = " "
+COMMENT = "#"
 SAMPLE_LINES, SAMPLE_LETTERS = 1000, 2**18  # looked at to find the mark and the header
 CONTROLS = frozenset(map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)]))  # in no text
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -50,7 +69,8 @@ class Form:
 
     Attributes: encoding: of its letters. mark: between cells. names: of the columns, where the first line is data or
         has no name for the first column; None to read them there. header: whether the first line is one. commas:
-        whether numbers with decimal commas are in it. notes: what was found that is not usual.
+        whether numbers with decimal commas are in it. skip: how many lines stand above the table. notes: what was found
+        that is not usual.
     """
 
     encoding: str
@@ -63,7 +83,7 @@ class Form:
 
 
 def read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read a table from a text file, which may be compressed (.gz, .bz2, .xz).
+    """Read a table from a text file, which may be compressed (.gz, .bz2, .xz, .zip).
 
     Returns:
         The table, its text as it stands there, and a line about each thing that was taken for granted.
@@ -114,28 +134,71 @@ def find_form(path: Path) -> Form:
     """
     encoding = find_encoding(path)
     with opened(path, encoding) as file:
-        sample = _sample(file)
+        comments = _comments(_lines(file))
+    skip = len(comments)
+    with opened(path, encoding) as file:
+        sample = _sample(islice(_lines(file), skip, None))
     said = _SAID.fullmatch(sample[0].strip()) if sample else None
     if said:
-        sample = sample[1:]
+        sample, skip = sample[1:], skip + 1
     if not sample:
         raise input_error(f"{path}: an empty file; expected a header and rows of numbers")
     mark = said[1] if said else find_mark(sample)
     rows = list(islice(split(iter(sample), mark), SAMPLE_LINES))
     named = _names_rows(rows)
     header = named or has_header(rows)
-    _check_lines(path, encoding, mark, named, bool(said))
-    first = rows[0]
-    if header:
+    above = _header_above(comments, rows, mark, header)
+    _check_first(path, rows, named)
+    _check_lines(path, encoding, mark, named, skip)
+    first = above or rows[0]
+    if header or above:
         _check_repeats([name for name in first if name], path)
-    names = ("rownames", *first) if named else None if header else tuple(map(str, range(len(first))))
     notes = [f"letters read as {encoding}"] if encoding not in ("utf-8", "utf-8-sig") else []
     if mark != "," and len(first) > 1:
         notes.append(f"cells separated by {MARKS.get(mark, 'blanks')}")
-    if not header:
+    if comments:
+        one = "the first line is a comment" if len(comments) == 1 else f"the first {len(comments):,} lines are comments"
+        notes.append(f"{one}, {'of which the last names the columns' if above else 'left out'}")
+    if not header and not above:
         last = f" to {str(len(first) - 1)!r}" if len(first) > 1 else ""
         notes.append(f"the first line holds data, so that the columns are called '0'{last}")
-    return Form(encoding, mark, names, header, _has_commas(rows), int(bool(said)), tuple(notes))
+    if named:
+        names: tuple[str, ...] | None = ("rownames", *first)
+    elif above:
+        names, header = tuple(above), False
+    else:
+        names = None if header else tuple(map(str, range(len(first))))
+    return Form(encoding, mark, names, header, _has_commas(rows), skip, tuple(notes))
+
+
+def _lines(file: IO[str]) -> Iterator[str]:
+    """Read lines, of which none may fill the memory."""
+    return iter(lambda: file.readline(MOST_LINE), "")
+
+
+def _comments(lines: Iterator[str]) -> list[str]:
+    """Take the comments at the beginning, with empty lines among them."""
+    found, n = [], 0
+    for i, line in enumerate(lines, 1):
+        if line.startswith(COMMENT):
+            n = i
+        elif line.strip():
+            break
+        found.append(line)
+    return found[:n]
+
+
+def _header_above(comments: Sequence[str], rows: Sequence[Sequence[str]], mark: str, header: bool) -> list[str]:
+    """Give the names of columns in the last comment; none where it is no header.
+
+    >>> _header_above(["# a,b"], [["1.5", "2"], ["2.5", "3"]], ",", False)
+    ['a', 'b']
+    """
+    named = header and not all(map(is_number, rows[0]))
+    if not comments or (named and (len(comments) > 1 or comments[-1][1:2].isspace())):
+        return []
+    cells = next(split(iter([comments[-1].removeprefix(COMMENT).strip(" ")]), mark), [])
+    return [cell or COMMENT for cell in cells] if len(cells) == len(rows[0]) > 1 else []
 
 
 def find_encoding(path: Path) -> str:
@@ -156,20 +219,19 @@ def find_encoding(path: Path) -> str:
             if not utf8:
                 letters = part.decode("cp1252", "replace")
             if not CONTROLS.isdisjoint(letters):
-                raise ValueError("it holds characters that no text has")
+                raise ValueError("it holds characters that no text has; UTF-16 needs its mark at the beginning")
             part = file.read(2**20)
         if utf8:
             decoder.decode(b"", final=True)
     return (marked or "utf-8") if utf8 else "cp1252"
 
 
-def _sample(file: IO[str]) -> list[str]:
+def _sample(file: Iterator[str]) -> list[str]:
     """Read the first lines, empty ones left out."""
     lines: list[str] = []
     letters = 0
-    while len(lines) < SAMPLE_LINES and (letters < SAMPLE_LETTERS or len(lines) < 2):
-        line = file.readline(MOST_LINE)
-        if not line:
+    for line in file:
+        if len(lines) >= SAMPLE_LINES or (letters >= SAMPLE_LETTERS and len(lines) >= 2):
             break
         letters += len(line)
         if line.strip():
@@ -283,6 +345,16 @@ def _has_commas(rows: Sequence[Sequence[str]]) -> bool:
     from cpvae.data.cells import ways_of
 
     return any(ways_of(cell) == {"comma"} for row in rows[1:] for cell in row if "," in cell)
+
+
+def _check_first(path: Path, rows: Sequence[Sequence[str]], named: bool) -> None:
+    """Refuse a title above a table."""
+    cells, below = len(rows[0]), {len(row) for row in rows[1:]}
+    if not named and len(rows) > 2 and len(below) == 1 and cells == 1 < max(below):
+        raise input_error(
+            f"{path}: the first line has 1 cell and all lines below have {max(below)}; expected the "
+            "names of the columns there, or data; remove what stands above the table, or begin it with #"
+        )
 
 
 def _check_lines(path: Path, encoding: str, mark: str, named: bool, skip: int) -> None:
