@@ -334,8 +334,8 @@ def _refuse_one_dimension(rows: Any) -> None:
     """Refuse an array that is a single row, or a single column: it does not say which."""
     if rows.ndim == 1:
         raise InputError(
-            f"Expected 2D array, got 1D array instead, of shape {rows.shape}. Reshape your data: array.reshape(-1, 1) for "
-            "one column, array.reshape(1, -1) for one row"
+            f"Expected 2D array, got 1D array instead, of shape {rows.shape}. Reshape your data: array.reshape(-1, 1) "
+            "for one column, array.reshape(1, -1) for one row"
         )
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from cpvae.data.containers import KINDS
 from cpvae.data.loaders.checks import expanded, input_error
+from cpvae.data.loaders.files import SUPPORTED, read, read_named
 from cpvae.data.loaders.files import check as check_path
-from cpvae.data.loaders.files import read, read_named
 from cpvae.data.loaders.options import applicable
 from cpvae.data.loaders.records import Asked, Dataset, DatasetStatus, FileStatus, Split
 from cpvae.data.loaders.registry import NAMES
@@ -123,12 +123,11 @@ def dataset_name(source: str) -> str:
 def _path(source: str | os.PathLike[str]) -> Path:
     if os.fspath(source) == "":
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
-    if re.match(r"[a-z][a-z0-9+.-]+://", os.fspath(source)):
+    if re.match(r"[a-z][a-z0-9+.-]+://", os.fspath(source)) or os.fspath(source) == "-":
         raise input_error(
-            f"{os.fspath(source)}: an address, from which nothing is read; download the file, give its path"
+            f"{os.fspath(source)}: no such file or folder; expected {SUPPORTED}; nothing is read from an address or from "
+            "standard input: save the rows as a file, and give its path"
         )
-    if os.fspath(source) == "-":
-        raise input_error("-: standard input, from which nothing is read; save the rows as a file, and give its path")
     return expanded(Path(source))
 
 

@@ -31,22 +31,27 @@ from cpvae.data.loaders.tables import is_table, read_table
 from cpvae.errors import InputError, nearest
 
 SUPPORTED = (
-    "a table (.csv .tsv .txt .json .jsonl, also .gz; .parquet .feather .orc .xlsx .arff .dta .sas7bdat), .npy .npz "
+    "a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx .arff .json .jsonl .orc .dta .sas7bdat), .npy .npz "
     ".mat .h5 .h5ad .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with a "
     "matrix.mtx"
 )
-_NOT_READ = {  # suffixes that people bring, and what to do
-    (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst"): "an archive; unpack it, and give the file or folder in it",
-    (".pkl", ".pickle", ".joblib", ".pt", ".pth"): "a file that could run code as it is unpickled; save the rows as "
-    ".parquet, .npy or .csv, or give them to the fit in Python",
-    (".db", ".sqlite", ".sqlite3", ".duckdb"): "a database; save the table you mean as .parquet or .csv",
-    (".rds", ".rda", ".rdata"): "a file of R; save the table as .csv or .parquet",
-    (".sav", ".zsav", ".por"): "a file of SPSS; save it as .csv or .dta",
-    (".xls", ".xlsb", ".ods", ".numbers"): "a workbook in a format that is not read; save it as .xlsx or .csv",
-    (".html", ".htm", ".xml", ".yaml", ".yml"): "a document; save its table as .csv or .json",
-    (".loom", ".zarr"): "cells in a format that is not read; save them as .h5ad",
-    (".wav", ".mp3", ".edf", ".mp4", ".avi"): "a recording; save the signals or pictures in it as .npy",
-    (*IMAGE_SUFFIXES, ".heic", ".svg"): "a single picture; give the folder that it is in",
+_ADVICE = {  # for suffixes that people bring
+    (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst"): "unpack the archive, and give the file or folder in it",
+    (
+        ".pkl",
+        ".pickle",
+        ".joblib",
+        ".pt",
+        ".pth",
+    ): "to unpickle it could run code: save the rows as .parquet, .npy or .csv, or give them to a fit in Python",
+    (".db", ".sqlite", ".sqlite3", ".duckdb"): "save the table that you mean as .parquet or .csv",
+    (".rds", ".rda", ".rdata"): "save the table from R as .csv or .parquet",
+    (".sav", ".zsav", ".por"): "save it from SPSS as .csv or .dta",
+    (".xls", ".xlsb", ".ods", ".numbers"): "save the workbook as .xlsx or .csv",
+    (".html", ".htm", ".xml", ".yaml", ".yml"): "save the table in it as .csv or .json",
+    (".loom", ".zarr"): "save the cells as .h5ad",
+    (".wav", ".mp3", ".edf", ".mp4", ".avi"): "save the signals or pictures in it as .npy",
+    (*IMAGE_SUFFIXES, ".heic", ".svg"): "for pictures give the folder that they are in",
 }
 READERS: dict[str, Callable[[Path, Asked], Opened]] = {
     ".npy": read_npy,
@@ -136,11 +141,11 @@ def _opened(path: Path, asked: Asked) -> Opened:
         beside = labels_beside(path)
         y = None if beside is None else read_labels(beside, len(x))
         return Opened({"all": Split(x, y)}, "images" if x.ndim == 3 and x.dtype == np.uint8 else "auto")
-    for suffixes, advice in _NOT_READ.items():
-        if path.suffix.lower() in suffixes:
-            raise input_error(f"{path}: {advice}; expected {SUPPORTED}")
     suffix = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
-    raise input_error(f"{path}: a file with {suffix}; expected {SUPPORTED}; convert it to one of these")
+    advice = (advice for suffixes, advice in _ADVICE.items() if path.suffix.lower() in suffixes)
+    raise input_error(
+        f"{path}: a file with {suffix}; expected {SUPPORTED}; {next(advice, 'convert it to one of these')}"
+    )
 
 
 def _series(path: Path) -> list[Path]:
