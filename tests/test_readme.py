@@ -115,6 +115,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/field.md",
         "docs/given.md",
         "docs/large.md",
+        "docs/next.md",
         "docs/tables.md",
         "docs/describe.md",
         "CONTRIBUTING.md",

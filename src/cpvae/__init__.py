@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cpvae.errors import FitWarning, InputError
     from cpvae.estimators.zoo import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
     from cpvae.study.choice import choose_components
+    from cpvae.study.drift import drift
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "VampHVAE",
     "VampVAE",
     "choose_components",
+    "drift",
     "load",
 ]
 
@@ -35,6 +37,7 @@ _HOME = {
     **dict.fromkeys(("CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators.zoo"),
     **dict.fromkeys(("FitWarning", "InputError"), "cpvae.errors"),
     "choose_components": "cpvae.study.choice",
+    "drift": "cpvae.study.drift",
 }
 
 

@@ -47,6 +47,20 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing",
+            help="Leave cells of a table missing, each column as often as in its category among the rows of the fit.",
+        ),
+    ] = False,
+    component_column: Annotated[
+        bool,
+        typer.Option(
+            "--component-column/--no-component-column",
+            help="Begin a table with the category of each row, or write the columns of the table alone.",
+        ),
+    ] = True,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="the fit's")] = None,
 ) -> None:
     """Draw new rows, from all categories or from one, and of a table such as have what is given."""
@@ -58,7 +72,7 @@ def sample(
     from cpvae.estimators.zoo import load
     from cpvae.study.answers import sample_rows
 
-    rests = sample_rows(load(run), n, component, weights, mean, seed, file, given or ())
+    rests = sample_rows(load(run), n, component, weights, mean, seed, file, given or (), missing, component_column)
     if rests:
         say(rests)
     say(f"wrote {out}")

@@ -160,9 +160,13 @@ class Column:
         values = self.rounded(values)
         if self.kind == "date":
             return dates.from_days(values, self.format)
-        whole = self.kind == "count" or self.decimals == 0
         fits = not missing.any() and bool((np.abs(values) < 2.0**53).all())
-        return pd.Series(values.astype(np.int64) if whole and fits else values)
+        return pd.Series(values.astype(np.int64) if self.is_whole and fits else values)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all numbers of the column are whole."""
+        return self.kind == "count" or (self.kind in ("numeric", "amount") and self.decimals == 0)
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
         """Give numbers ``(n,)`` the decimals and the bounds of the column; levels stay as they are."""

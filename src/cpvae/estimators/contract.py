@@ -27,7 +27,7 @@ from cpvae.data.containers import KINDS
 from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.errors import InputError
-from cpvae.estimators import describing, files, learning, params, running
+from cpvae.estimators import describing, files, gaps, learning, params, running
 from cpvae.estimators.given import log_prob_given, sample_given
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.estimators.imputing import fill
@@ -87,6 +87,8 @@ class Learned(RowsIn):
         seed_: seed of the restart that was kept.
         start_seconds_: seconds that the start took.
         names_: names that the user gave to categories, by their numbers (`Clusterer.rename`); a fit begins without any.
+        missing_rates_: how often the cells of each column of a table are missing in each component, ``(K, F)``, or None
+            where rows are no table.
         stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
     """
 
@@ -104,6 +106,7 @@ class Learned(RowsIn):
     start_seconds_: float
     stability_: float | None
     names_: dict[int, str]
+    missing_rates_: np.ndarray | None
 
     @torch.no_grad()
     def _set_model(self, model: VAEModule) -> None:
@@ -359,6 +362,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         weights: str = "auto",
         mean: bool = False,
         given: Mapping[Any, Any] | None = None,
+        missing: bool = False,
         random_state: RandomState = None,
     ) -> tuple[Any, np.ndarray]:
         """Draw new rows by ancestral sampling (section 3.1 of the paper), or rows of which something is known.
@@ -372,6 +376,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
             given: what is known of the rows, for a model of columns (`cpvae.estimators.given.sample_given`): column ->
                 a value, or a range ``(low, high)`` in which the row lies; None is an open end. No row is thrown away.
+            missing: leave cells of a table missing as often as those of its column are among the training rows of the
+                component (`cpvae.estimators.gaps`). What is given is never missing.
             random_state: seed; by default the estimator's own, so that two calls give the same rows.
 
         Returns:
@@ -380,7 +386,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
         Raises:
             InputError: the component does not exist; `n_samples` is below one; weights beside a component, or for a
-                model without components; what is `given` cannot be.
+                model without components; what is `given` cannot be; `missing` for rows that are no table.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)
@@ -401,12 +407,15 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             if given:
                 if mean:
                     raise InputError("mean=True with given: expected draws; leave mean out")
-                return sample_given(self, n_samples, given, self._component_weights(k, weights))
+                return sample_given(self, n_samples, given, self._component_weights(k, weights), missing)
             c = self._draw_components(n_samples, k, weights)
             rows = []
             for part in c.to(next(self.model_.parameters()).device).split(SAMPLED_AT_ONCE):
                 rows.append(self.model_.sample(part, mean))
-        return self._to_shape(torch.cat(rows)), c.numpy()
+            x = torch.cat(rows)
+            if missing:
+                x[torch.from_numpy(gaps.drawn(self, c.numpy())).to(x.device)] = torch.nan
+        return self._to_shape(x), c.numpy()
 
     @torch.no_grad()
     def _draw_components(self, n: int, component: int | None, weights: str) -> Tensor:

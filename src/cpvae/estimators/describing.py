@@ -15,7 +15,7 @@ from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
 
 if TYPE_CHECKING:
-    from cpvae.estimators.contract import Clusterer
+    from cpvae.estimators.contract import Clusterer, DeepMixture
 
 TYPICAL, ON_BORDER = 8, 5  # rows of each category
 MAX_COMPARED = 10_000  # rows whose columns are compared
@@ -76,26 +76,46 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
 
 
 def _told(model: Clusterer, matrix: np.ndarray, categories: np.ndarray) -> list[list[Contrast]] | None:
-    """Find the columns that set categories apart; None for images and signals, whose columns mean little alone.
+    """Find the columns that set categories apart; None where columns mean little alone.
 
-    Counts are compared at the median total of the rows: a large cell, or a long text, has more of everything. Only what
-    is more frequent in a category than elsewhere marks it.
+    Of counts, only what is more frequent in a category than elsewhere marks it.
     """
-    names, k = getattr(model, "feature_names_in_", None), model.n_components_
+    found = compared(model, matrix)
+    if found is None:
+        return None
+    if are_counts(model):
+        return contrasts(*found, categories, model.n_components_, more_only=True)
+    return contrasts(*with_distances(*found), categories, model.n_components_)
+
+
+def compared(model: DeepMixture, matrix: np.ndarray) -> tuple[np.ndarray, list[Feature]] | None:
+    """Give the columns by which rows are compared, ``(n, E)``, and what they are.
+
+    A level is a column of 0 and 1. Counts are compared at the median total of the rows: a large cell, or a long text,
+    has more of everything. Columns of images, signals and curves mean little alone: for these the answer is None.
+
+    Args:
+        matrix: rows as `_check_rows` gives them, ``(n, F)``.
+    """
+    names = getattr(model, "feature_names_in_", None)
     if model.image_shape_ is not None or model.signal_shape_ is not None:
         return None
     if model.schema_ is not None:
         values, _ = model.schema_.expand(matrix)
-        return contrasts(*with_distances(values, features_of(model.schema_, values, [])), categories, k)
+        return values, features_of(model.schema_, values, [])
     if names is None and in_order(matrix):  # a curve, such as a signal in a table of numbers
         return None
     given = [f"column {i}" for i in range(matrix.shape[1])] if names is None else [str(name) for name in names]
-    features: list[Feature] = features_of(None, matrix, given)
-    if "counts" not in (model.kind_, model.likelihood_):
-        return contrasts(*with_distances(matrix, features), categories, k)
+    features = features_of(None, matrix, given)
+    if not are_counts(model):
+        return matrix, features
     total = matrix.sum(1, keepdims=True)
-    level = matrix / np.where(total > 0, total, 1.0) * np.median(total)
-    return contrasts(level, features, categories, k, more_only=True)
+    return matrix / np.where(total > 0, total, 1.0) * np.median(total), features
+
+
+def are_counts(model: DeepMixture) -> bool:
+    """Say whether the rows of a model are counts, such as genes in cells."""
+    return "counts" in (model.kind_, model.likelihood_)
 
 
 def _mean_and_spread(model: Clusterer, matrix: Any, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError
+from cpvae.estimators import gaps
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.records import INTERRUPTED, EpochRecord
@@ -80,6 +81,7 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "stability": estimator.stability_,
         "consistent": estimator.consistent_,
         "names": estimator.names_,
+        "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
     save_tensors(path, estimator.model_.state_dict(), meta)
@@ -177,6 +179,8 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     estimator._set_model(model.to(device.find(estimator.device)))
     _check_mixture(estimator)
     estimator.names_ = stored(fitted.get("names", {}), estimator.n_components_)
+    rates = fitted.get("missing_rates")  # files from before it was kept do not have it
+    estimator.missing_rates_ = gaps.restored(rates, estimator.schema_, estimator.n_components_)
 
 
 def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,13 @@ from cpvae.data.columns import Column
 from cpvae.data.given import Condition, read_given
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.estimators.gaps import drawn
 from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete
 from cpvae.probability.models import VAE as VAEModule
+
+if TYPE_CHECKING:
+    from cpvae.estimators.contract import DeepMixture
 
 LEAST_CANDIDATES, MOST_CANDIDATES = 4000, 32_000
 CANDIDATES_A_ROW = 4
@@ -61,7 +65,7 @@ def columns_of(estimator: RowsIn) -> tuple[list[Column], dict[str, str]]:
 
 
 def sample_given(
-    estimator: RowsIn, n: int, given: Mapping[Any, Any], weights: Tensor
+    estimator: DeepMixture, n: int, given: Mapping[Any, Any], weights: Tensor, missing: bool = False
 ) -> tuple[pd.DataFrame | np.ndarray, np.ndarray]:
     """Draw rows of which something is known, from p(other cells | given), by importance resampling.
 
@@ -74,6 +78,7 @@ def sample_given(
         n: number of rows.
         given: column -> value or range, as `cpvae.data.given.read_given` takes them.
         weights: of the components, ``(K,)``.
+        missing: leave cells missing as often as in the fit, but for those that are known.
 
     Returns:
         Rows in the form of `sample`, and the component of each, ``(n,)``.
@@ -99,6 +104,9 @@ def sample_given(
         matrix[at] = model.likelihood.to_data(rows).numpy(force=True)
         categories[at] = prior.components(c[:, part], z[:, part])[0].numpy(force=True)
     matrix = condition.hold(matrix)
+    if missing:
+        unknown = np.isnan(condition.values) & np.isnan(condition.low) & np.isnan(condition.high)
+        matrix[drawn(estimator, categories) & unknown] = np.nan
     if estimator.schema_ is None:
         return matrix, categories
     table = estimator.schema_.decode(matrix)

@@ -18,6 +18,7 @@ from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import FitWarning, InputError
+from cpvae.estimators import gaps
 from cpvae.estimators.rows_in import warn_of_left_out
 from cpvae.fitting import presets, restarts, runs
 from cpvae.fitting.devices import device
@@ -247,8 +248,13 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.stopped_ = outcome.stopped if finished else INTERRUPTED
     estimator.best_epoch_ = outcome.best_epoch
     estimator.seed_ = prepared.seeds[best]
-    counts = _aggregate(model, prepared.rows, finished)
+    schema = estimator.schema_
+    lacking = schema is not None and any(column.missing for column in schema.columns)
+    counts, missing = _aggregate(model, prepared.rows, finished, lacking)
+    if schema is not None and missing is None:
+        missing = np.zeros((model.n_components, len(schema.columns)))
     estimator._set_model(model)
+    estimator.missing_rates_ = missing
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warnings.warn(
@@ -257,30 +263,39 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
 
 
 @torch.no_grad()
-def _aggregate(model: VAE, rows: Rows, finished: bool) -> torch.Tensor:
+def _aggregate(model: VAE, rows: Rows, finished: bool, lacking: bool) -> tuple[torch.Tensor, np.ndarray | None]:
     """Set q(c) of the training rows, eq. (14), and count the rows of each component, ``(K,)``.
+
+    Where cells are `lacking`, also measure how often they are missing in each component (`cpvae.estimators.gaps`).
 
     Whoever stops a fit does not wait for all rows: then some of them must do, read by this process alone.
     """
     model.eval()
-    total = torch.zeros(model.n_components, dtype=torch.float64)
-    counts = torch.zeros(model.n_components, dtype=torch.int64)
+    k = model.n_components
+    total = torch.zeros(k, dtype=torch.float64)
+    counts = torch.zeros(k, dtype=torch.int64)
     prior = component_prior(model.prior)
-    if prior is None:
-        return counts
+    if prior is None and not lacking:
+        return counts, None
     if finished:
         part = rows.part(world().part(len(rows)))
     else:
         part = rows.some(np.random.RandomState(0).permutation(len(rows))[:FEW_ROWS])
+    missing = torch.zeros(k, part.x.shape[1] if lacking else 0, dtype=torch.float64)
     for x in part.chunks():
-        y = model.likelihood.draw_fixed(model.likelihood.to_model(x))
-        q_c = component_probabilities(model, y).cpu()
+        if prior is None:
+            q_c = torch.ones(len(x), k) / k
+        else:
+            q_c = component_probabilities(model, model.likelihood.draw_fixed(model.likelihood.to_model(x))).cpu()
+            counts += row_counts(q_c)
         total += q_c.double().sum(0)
-        counts += row_counts(q_c)
+        if lacking:
+            missing += q_c.double().T @ x.isnan().double().cpu()
     if finished:
-        world().sum(total, counts)
-    prior.set_aggregated(total / (len(rows) if finished else len(part)))
-    return counts
+        world().sum(total, counts, missing)
+    if prior is not None:
+        prior.set_aggregated(total / (len(rows) if finished else len(part)))
+    return counts, gaps.rates(missing, total) if lacking else None
 
 
 def _stability(models: Sequence[VAE], valid: Rows) -> float | None:

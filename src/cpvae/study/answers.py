@@ -36,8 +36,10 @@ from cpvae.study.inputs import (
 )
 from cpvae.study.places import data_of
 from cpvae.study.report.page import write_report
+from cpvae.study.written import as_csv, free_name
 from cpvae.words.description import Description
 from cpvae.words.names import label
+from cpvae.words.phrases import percent
 
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
@@ -84,14 +86,18 @@ def sample_rows(
     seed: int | None,
     out: Path,
     given: Sequence[str] = (),
+    missing: bool = False,
+    numbered: bool = True,
 ) -> str:
     """Write new rows into a file; its suffix says how. In .npz a level is its code, its position in the schema.
 
     Args:
         given: what is known of the rows, in the words of `cpvae.data.given.parse_given`.
+        missing: leave cells of a table missing as often as in the fit.
+        numbered: begin a table with the component of each row, and its name.
 
     Returns:
-        A line about what the rows rest on, or "" if nothing is given.
+        A line about what the rows rest on, and what is missing; or "".
     """
     whole("n_samples", n, 1)
     check_memory(n * model.n_features_in_ * BYTES_A_VALUE, f"n_samples={n}", "a smaller number")
@@ -100,7 +106,9 @@ def sample_rows(
         raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
     average = drawn_as_picture if mean is None else mean
     known = parse_given(given, columns_of(model)[0]) if given else None
-    rows, categories = model.sample(n, component, weights=weights, mean=average, given=known, random_state=seed)
+    rows, categories = model.sample(
+        n, component, weights=weights, mean=average, given=known, missing=missing, random_state=seed
+    )
     if drawn_as_picture:
         figures.save(figures.image_grid(rows, max(1, round(n**0.5))), out)
     elif out.suffix.lower() == ".npz":
@@ -111,18 +119,19 @@ def sample_rows(
     else:
         names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
         frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names)) if isinstance(rows, np.ndarray) else rows
-        first = "component"
-        while first in frame.columns:  # of the table
-            first += "_"
-        frame.insert(0, first, categories)
-        if model.names_:
-            named = "component_name"
-            while named in frame.columns:
-                named += "_"
-            frame.insert(1, named, [model.names_.get(int(k), "") for k in categories])
-        write_atomic(out, frame.to_csv(index=False))
-    rests = getattr(rows, "attrs", {})
-    return f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates" if rests else ""
+        if numbered:
+            frame.insert(0, free_name("component", frame), categories)
+        if numbered and model.names_:
+            names_of = [model.names_.get(int(k), "") for k in categories]
+            frame.insert(1, free_name("component_name", frame), names_of)
+        write_atomic(out, as_csv(frame, model.schema_))
+    said = []
+    if rests := getattr(rows, "attrs", {}):
+        said.append(f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates")
+    if missing:
+        share = percent(float(rows.isna().to_numpy().mean()))
+        said.append(f"{share} of the cells are missing: each column as often as in its category among the rows fitted")
+    return "; ".join(said)
 
 
 def fill_rows(
@@ -152,12 +161,10 @@ def fill_rows(
         pd.isna(pd.DataFrame(rows.reshape(len(rows), -1)) if isinstance(rows, np.ndarray) else rows).sum().sum()
     )
     if len(tables) > 1:
-        first = "draw"
-        while first in tables[0].columns:  # of the table
-            first += "_"
+        first = free_name("draw", tables[0])
         for i, table in enumerate(tables):
             table.insert(0, first, i)
-    write_atomic(out, pd.concat(tables).to_csv(index=False))
+    write_atomic(out, as_csv(pd.concat(tables), model.schema_))
     after = int(tables[0].isna().sum().sum())
     return f"{before - after:,} cells filled in {len(rows):,} rows" + (
         f", {len(tables)} times" if len(tables) > 1 else ""

@@ -94,12 +94,16 @@ class Contrast:
         return short(self.column) if self.level is None else f"{short(self.column)} {short(self.level)}"
 
     def __str__(self) -> str:
+        return self.beside("others")
+
+    def beside(self, what: str) -> str:
+        """Say the contrast in words; `what` names those that the rows are beside."""
         if self.ranges:
             ends = [written(value, self.unit, 3) for value in self.ranges]
-            return f"{self.name} {ends[0]} to {ends[1]} (others {ends[2]} to {ends[3]})"
+            return f"{self.name} {ends[0]} to {ends[1]} ({what} {ends[2]} to {ends[3]})"
         texts = [[written(value, self.unit, digits) for value in (self.here, self.others)] for digits in (3, 4)]
         here, others = texts[0] if texts[0][0] != texts[0][1] else texts[1]
-        return f"{'median ' * (self.measure == 'median')}{self.name} {here} (others {others})"
+        return f"{'median ' * (self.measure == 'median')}{self.name} {here} ({what} {others})"
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON can hold them, and the words."""
@@ -248,7 +252,7 @@ def contrasts(
             if low > SMALL or high < -SMALL:
                 numbers = float(effect[k, j]), float(low), float(high), float(p[k, j])
                 told_by = features.index(replace(features[j], distance=False))  # distances tell of values
-                found[k].append(_contrast(values[:, told_by], own, features[j], *numbers))
+                found[k].append(contrast(values[:, told_by], own, features[j], *numbers))
     return found
 
 
@@ -262,7 +266,7 @@ def _strongest(effect: np.ndarray, p: np.ndarray, features: list[Feature], more_
     return list(best.values())[:MOST]
 
 
-def _contrast(
+def contrast(
     values: np.ndarray, own: np.ndarray, feature: Feature, effect: float, low: float, high: float, p: float
 ) -> Contrast:
     """Put a column that sets a category apart into the units of the data.

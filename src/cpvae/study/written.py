@@ -1,0 +1,38 @@
+"""Tables written as text files, in the form of the table of the fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cpvae.data.schema import Schema
+
+
+def as_csv(frame: pd.DataFrame, schema: Schema | None) -> str:
+    """Write a table as comma-separated text; whole numbers stay whole where cells are missing.
+
+    >>> schema = Schema.infer(pd.DataFrame({"year": [2007, 2008, 2009, 2011] * 5}))
+    >>> print(as_csv(pd.DataFrame({"year": [2008.0, None], "n": [1, 2]}), schema).rstrip())
+    year,n
+    2008,1
+    ,2
+    """
+    frame = frame.copy(deep=False)
+    for column in schema.columns if schema is not None else ():
+        if column.name not in frame.columns or not column.is_whole:
+            continue
+        cells = frame[column.name]
+        if cells.dtype.kind == "f" and bool((cells.dropna() == np.floor(cells.dropna())).all()):
+            frame[column.name] = cells.astype("Int64")
+    return frame.to_csv(index=False)
+
+
+def free_name(name: str, frame: pd.DataFrame) -> str:
+    """Give a name that no column has: the one asked for, with as many underscores as needed.
+
+    >>> free_name("draw", pd.DataFrame({"draw": [1]}))
+    'draw_'
+    """
+    while name in frame.columns:
+        name += "_"
+    return name
