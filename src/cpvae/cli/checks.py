@@ -51,10 +51,11 @@ def check_out_file(
     if out.suffix.lower() not in known:
         raise InputError(f"{option} {out}: unknown kind {out.suffix!r}; use one of {', '.join(known)}")
     target = behind(out)
-    fitted_on, fitted_labels, picture = None, None, None
+    fitted_on, fitted_labels, fitted_known, picture = None, None, None, None
     if run.is_dir():
         about = runs.read_config(run)["about"]
         fitted_on, fitted_labels, picture = about.get("source"), about.get("labels"), run / runs.SAMPLES
+        fitted_known = about.get("known")
     what = {
         "the data": data,
         "the file of labels": labels,
@@ -62,6 +63,7 @@ def check_out_file(
         "a part of the run": picture,
         "what the run was fitted on": fitted_on,
         "the labels of what the run was fitted on": fitted_labels,
+        "the known labels of what the run was fitted on": fitted_known,
     }
     for name, given in what.items():
         if given is not None and _same(target, given):

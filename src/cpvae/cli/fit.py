@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cpvae.cli.estimator_options import OPTIONS, takes
-from cpvae.cli.options import Data, Json, Labels, Layer, Size, expand, reading
+from cpvae.cli.options import Data, Json, Known, Labels, Layer, Size, expand, reading
 from cpvae.cli.output import put, put_json, say
 from cpvae.fitting.devices.rank import is_main
 
@@ -27,6 +27,7 @@ def fit(
     *,
     params: dict[str, Any],
     labels: Labels = None,
+    known: Known = None,
     size: Size = None,
     layer: Layer = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")] = False,
@@ -39,7 +40,7 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a model to rows without labels, and write it to a run folder."""
+    """Fit a model to rows without labels, or with known labels of some rows, and write it to a run folder."""
     from cpvae.cli.checks import check_inputs, check_out_folder
     from cpvae.fitting import runs
     from cpvae.fitting.limits import OutOfTime
@@ -51,14 +52,18 @@ def fit(
 
     from cpvae.study.fits import fit_run
     from cpvae.study.inputs import load_data, make_estimator
+    from cpvae.study.places import known_of
 
     if not resume:
         make_estimator(model or "cpvae", params).check_params()  # before data are fetched or read
     try:
         if resume:
-            read_as = dict(runs.read_config(out)["about"].get("reading") or {}) | read_as
+            began = runs.read_config(out)["about"]
+            read_as = dict(began.get("reading") or {}) | read_as
+            known = known or known_of(began)
+        read_as |= {} if known is None else {"known": known}
         found = load_data(data, labels, say, read_as)
-        run = fit_run(found, data, labels, model, params, out, resume, quiet, say, max_minutes=max_minutes)
+        run = fit_run(found, data, labels, model, params, out, resume, quiet, say, max_minutes=max_minutes, known=known)
     except KeyboardInterrupt as error:
         if runs.begun(out):
             stopped, kept = "stopped; the state is saved", "the weights so far can be used"

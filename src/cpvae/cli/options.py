@@ -30,6 +30,14 @@ Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="The folder that `cpvae fit` wrote, or a saved model.", callback=expand)
 ]
 Labels = Annotated[str | None, typer.Option(metavar="COLUMN|FILE", help=LABELS_HELP)]
+Known = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN|FILE",
+        help="Place of known labels: a column of a table, or a file; an empty cell or -1 stands for a row without one. "
+        "The fit learns from them. Their column is no part of the rows.",
+    ),
+]
 SplitName = Annotated[
     str | None, typer.Option("--split", help="Split to use: train, valid or test.", show_default="test if there is one")
 ]

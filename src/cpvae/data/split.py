@@ -37,7 +37,7 @@ class Split:
         return {"train": len(self.train), "valid": len(self.valid), "sha256": sha.hexdigest()[:16]}
 
 
-def split(n: int, fraction: float, least: int, seed: int) -> Split:
+def split(n: int, fraction: float, least: int, seed: int, kept: np.ndarray | None = None) -> Split:
     """Hold out a share of n rows, drawn at random, for validation.
 
     Args:
@@ -45,6 +45,7 @@ def split(n: int, fraction: float, least: int, seed: int) -> Split:
         fraction: the share to hold out; at least one row and at most 10,000 of them.
         least: training rows that must be left. Where they would not be, all rows are in both parts.
         seed: fixes the rows that are drawn.
+        kept: rows ``(n,)``, true or false, that are held out only if there are too few others.
 
     Examples:
         >>> found = split(10, 0.2, 2, seed=0)
@@ -58,6 +59,8 @@ def split(n: int, fraction: float, least: int, seed: int) -> Split:
         every = np.arange(n)
         return Split(every, every, overlap=True)
     order = np.random.RandomState(seed).permutation(n)
+    if kept is not None:
+        order = order[np.argsort(kept[order], kind="stable")]
     return Split(np.sort(order[n_valid:]), np.sort(order[:n_valid]))
 
 

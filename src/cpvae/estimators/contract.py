@@ -86,9 +86,12 @@ class Learned(RowsIn):
         stopped_: why training ended.
         seed_: seed of the restart that was kept.
         start_seconds_: seconds that the start took.
-        names_: names that the user gave to categories, by their numbers (`Clusterer.rename`); a fit begins without any.
+        names_: names of categories, by their numbers. A fit begins without any, or with those of known classes. The
+            user gives others (`Clusterer.rename`).
         missing_rates_: how often the cells of each column of a table are missing in each component, ``(K, F)``, or None
             where rows are no table.
+        known_: number of rows of the fit whose category was known, of each category ``(K,)``; None of a fit without
+            labels.
         stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
     """
 
@@ -107,6 +110,7 @@ class Learned(RowsIn):
     stability_: float | None
     names_: dict[int, str]
     missing_rates_: np.ndarray | None
+    known_: tuple[int, ...] | None
 
     @torch.no_grad()
     def _set_model(self, model: VAEModule) -> None:
@@ -130,6 +134,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     name: ClassVar[str]
     has_components: ClassVar[bool] = False  # whether the prior has components, which rows can be put to
+    takes_known: ClassVar[bool] = False  # whether `fit` takes known categories of rows
     sampled_by: ClassVar[str] = "prior"
     part_name: ClassVar[str] = "components"
     remedy: ClassVar[str] = "refit with n_init=5, or with fewer components"
@@ -223,13 +228,14 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         X: ArrayLike,
         y: Any = None,
         *,
+        known: ArrayLike | None = None,
         X_valid: ArrayLike | None = None,
         out: str | Path | None = None,
         resume: bool = False,
         reporter: Reporter | None = None,
         about: dict[str, Any] | None = None,
     ) -> Self:
-        """Learn the model from rows, without labels.
+        """Learn the model from rows, without labels or with `known` categories of some rows.
 
         Args:
             X: rows, ``(n, features)``, ``(n, channels, height, width)`` or ``(n, channels, time)``, in any container
@@ -237,6 +243,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                 data frame with text, and rows with missing cells (NaN, None), are modelled column by column
                 (`cpvae.schema`). Missing cells are marginalised out, never filled in.
             y: ignored; scikit-learn's pipelines pass it.
+            known: the categories of rows where they are known, one label for each row of X, ``(n,)``; -1, NaN, None or
+                empty text for a row without one. Whole numbers are the numbers of categories. Text names classes; they
+                get the categories in sorted order, and their names (`names_`). All other rows learn from these, and
+                categories that no label names are found (docs/known.md). For `CPVAE` only.
             X_valid: rows for the validation bound, which chooses the weights and the restart; by default a share
                 `validation_fraction` of X, at most 10,000 rows.
             out, resume, about: arguments of `cpvae.estimators.running.fit`, which fits into a run folder.
@@ -249,9 +259,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                 short training from quick categories. A second Ctrl-C ends at once.
         """
         if out is None:
-            learning.fit(self, X, X_valid, reporter)
+            learning.fit(self, X, X_valid, reporter, known)
         else:
-            running.fit(self, X, Path(out), X_valid=X_valid, resume=resume, reporter=reporter, about=about)
+            running.fit(self, X, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about)
         return self
 
     # -- questions -------------------------------------------------------------------------------------------------
@@ -517,9 +527,9 @@ class Clusterer(DeepMixture):
         """Find the likeliest component of each row, int ``(n,)``."""
         return self.predict_proba(X).argmax(1)
 
-    def fit_predict(self, X: ArrayLike, y: Any = None) -> np.ndarray:
-        """Call `fit`, then find the component of each row."""
-        return self.fit(X).predict(X)
+    def fit_predict(self, X: ArrayLike, y: Any = None, *, known: ArrayLike | None = None) -> np.ndarray:
+        """Call `fit`, then find the component of each row from the row alone, also where it was `known`."""
+        return self.fit(X, known=known).predict(X)
 
     def describe(self, X: ArrayLike) -> Description:
         """Say in words and numbers what each category is, by rows.

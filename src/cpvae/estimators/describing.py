@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
 from cpvae.words.examples import border_rows, nearest_rows
+from cpvae.words.phrases import known_in_words
 from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
 
@@ -72,7 +73,9 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
                 why="" if told is None or told[c] else reason(compared, len(some) - compared),
             )
         )
-    return Description(tuple(found), n, len(some), tree_of(proba[some], model.names_))
+    known = known_in_words(model.known_)
+    told_known = f"In the fit the labels of {known}." if known else ""
+    return Description(tuple(found), n, len(some), tree_of(proba[some], model.names_), told_known)
 
 
 def _told(model: Clusterer, matrix: np.ndarray, categories: np.ndarray) -> list[list[Contrast]] | None:

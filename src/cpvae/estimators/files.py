@@ -82,6 +82,7 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "consistent": estimator.consistent_,
         "names": estimator.names_,
         "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
+        **({} if estimator.known_ is None else {"known": list(estimator.known_)}),
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
     save_tensors(path, estimator.model_.state_dict(), meta)
@@ -181,6 +182,7 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     estimator.names_ = stored(fitted.get("names", {}), estimator.n_components_)
     rates = fitted.get("missing_rates")  # files from before it was kept do not have it
     estimator.missing_rates_ = gaps.restored(rates, estimator.schema_, estimator.n_components_)
+    estimator.known_ = _known(fitted.get("known"), estimator.n_components_)
 
 
 def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
@@ -218,6 +220,17 @@ def _shape(name: str, value: Any, n: int) -> tuple[int, ...] | None:
         raise InputError(f"{name}={str(value)[:40]}: expected {n} sizes; fit again")
     for size in value:
         whole(name, size, 1)
+    return tuple(value)
+
+
+def _known(value: Any, n_components: int) -> tuple[int, ...] | None:
+    """Read the number of rows whose category was known, of each category; None of a fit without labels."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != n_components:
+        raise InputError(f"known={str(value)[:40]}: expected {n_components} numbers of rows; fit again")
+    for count in value:
+        whole("known", count, 0)
     return tuple(value)
 
 

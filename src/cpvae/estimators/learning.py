@@ -19,6 +19,8 @@ from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators import gaps
+from cpvae.estimators.known import Known, tell
+from cpvae.estimators.known import read as read_known
 from cpvae.estimators.rows_in import warn_of_left_out
 from cpvae.fitting import presets, restarts, runs
 from cpvae.fitting.devices import device
@@ -50,6 +52,7 @@ class Prepared:
         parts: the split of `array`, or None where validation rows are given.
         likelihood: with the units of the training rows; why: it was chosen, in words.
         seeds: one for each restart.
+        known: the known categories of some rows of `array`, or None.
     """
 
     array: np.ndarray
@@ -60,6 +63,14 @@ class Prepared:
     likelihood: likelihoods.Likelihood
     why: str
     seeds: list[int]
+    known: Known | None = None
+
+    def known_rows(self) -> torch.Tensor | None:
+        """Give the known category of each row that is trained on, int64 ``(m,)``, -1 for a row without one."""
+        if self.known is None:
+            return None
+        own = self.known.categories if self.parts is None else self.known.categories[self.parts.train]
+        return torch.from_numpy(own)
 
     def data(self) -> dict[str, Any]:
         """Tell these rows, and their split, from others, as JSON holds it."""
@@ -71,23 +82,30 @@ class Prepared:
         return found
 
 
-def fit(estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, reporter: Reporter | None) -> None:
+def fit(
+    estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, reporter: Reporter | None, known: Any = None
+) -> None:
     """Fit an estimator, and keep nothing on the disk.
 
     Raises:
         InputError: arguments or rows that cannot be used.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
     """
-    train(estimator, prepare(estimator, X, X_valid), reporter)
+    train(estimator, prepare(estimator, X, X_valid, known=known), reporter)
 
 
 def prepare(
-    estimator: DeepMixture, X: ArrayLike, X_valid: ArrayLike | None, seeds: list[int] | None = None
+    estimator: DeepMixture,
+    X: ArrayLike,
+    X_valid: ArrayLike | None,
+    seeds: list[int] | None = None,
+    known: Any = None,
 ) -> Prepared:
     """Check arguments and rows, and settle the schema, then the split, then the seeds.
 
     Args:
         seeds: those a run began with; by default they are drawn with the estimator's `random_state`.
+        known: labels of some rows, as `cpvae.estimators.known.read`.
 
     Raises:
         InputError: arguments or rows that cannot be used.
@@ -99,6 +117,7 @@ def prepare(
             f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "
             "as many rows as components; give more rows or ask for fewer components"
         )
+    labels = None if known is None else _known(estimator, known, X, len(array))
     estimator._network()  # a network that cannot take such rows is refused before any work
     place = device.find(estimator.device)
     world().check_device(place)
@@ -106,7 +125,8 @@ def prepare(
         random = check_random_state(estimator.random_state)
         seeds = world().first(lambda: [int(seed) for seed in random.randint(2**31 - 1, size=estimator.n_init)])
     if X_valid is None:
-        parts = split(len(array), estimator.validation_fraction, estimator.n_components, seeds[0])
+        kept = None if labels is None else labels.categories >= 0
+        parts = split(len(array), estimator.validation_fraction, estimator.n_components, seeds[0], kept)
         valid_array, rows = None, Rows(array, parts.train, place)
         valid = rows.at(parts.valid)
     else:
@@ -127,7 +147,21 @@ def prepare(
             FitWarning,
             stacklevel=4,
         )
-    return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds)
+    return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds, labels)
+
+
+def _known(estimator: DeepMixture, known: Any, X: ArrayLike, n: int) -> Known:
+    """Read the labels of some rows.
+
+    Raises:
+        InputError: the model cannot be given categories, or `cpvae.estimators.known.read` refuses the labels.
+    """
+    if not estimator.takes_known:
+        raise InputError(
+            f"known for a {estimator.name!r} model, whose rows cannot be given categories: expected CPVAE "
+            "(--model cpvae); fit that, or leave known out"
+        )
+    return read_known(known, X, n, estimator.n_components)
 
 
 def refuse_one_row(rows: Rows) -> None:
@@ -189,7 +223,13 @@ def train(
         KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
-    for line in [*estimator._taken_for(), *estimator._seen(), f"likelihood {prepared.likelihood.name}: {prepared.why}"]:
+    told = [] if prepared.known is None else [tell(prepared.known, len(prepared.array))]
+    for line in [
+        *estimator._taken_for(),
+        *told,
+        *estimator._seen(),
+        f"likelihood {prepared.likelihood.name}: {prepared.why}",
+    ]:
         reporter.say(line)
     found: dict[int, Fit] = {}
     try:
@@ -225,6 +265,7 @@ def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | 
         settings=settings,
         folder=folder if folder is None or alone else runs.restart(folder, i),
         resume=resume,
+        known=prepared.known_rows(),
         label="" if alone else f" (restart {i + 1}/{len(prepared.seeds)})",
     )
 
@@ -242,7 +283,8 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.stability_ = _stability([model for model, _ in fits.values()], prepared.valid) if finished else None
     estimator.likelihood_ = model.likelihood.name
     estimator.consistent_ = estimator._consistent()
-    estimator.names_ = {}
+    estimator.names_ = {} if prepared.known is None else dict(prepared.known.names)
+    estimator.known_ = None if prepared.known is None else prepared.known.counts
     estimator.history_ = [record.as_dict() for record in outcome.history]
     estimator.n_iter_ = len(outcome.history)
     estimator.stopped_ = outcome.stopped if finished else INTERRUPTED

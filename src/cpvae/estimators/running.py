@@ -31,6 +31,7 @@ def fit(
     folder: Path,
     *,
     X_valid: ArrayLike | None = None,
+    known: Any = None,
     resume: bool = False,
     reporter: Reporter | None = None,
     about: dict[str, Any] | None = None,
@@ -41,7 +42,7 @@ def fit(
     (`cpvae.fitting.devices.world`); `batch_size` is that of all of them together, and the first one writes the files.
 
     Args:
-        X, X_valid: as for `DeepMixture.fit`.
+        X, X_valid, known: as for `DeepMixture.fit`.
         folder: of the run (`cpvae.fitting.runs`).
         resume: go on with the run in `folder`, with the rows and seeds it began with; on the CPU the result is the same
             to the bit. The number of epochs may be another one: then the rest is planned anew.
@@ -58,7 +59,7 @@ def fit(
         hold: list[Callable[[], bool]] = []  # of the first process, whether the folder is still its own
         world().first(lambda: hold.append(lock.enter_context(runs.held(folder))))
         seeds = world().first(lambda: runs.read_config(folder)["seeds"] if resume and runs.begun(folder) else None)
-        prepared = learning.prepare(estimator, X, X_valid, seeds)
+        prepared = learning.prepare(estimator, X, X_valid, seeds, known)
         asked = _config(estimator, prepared, about)
         defaults = files.config(type(estimator)())["params"]
         new = not (resume and runs.begun(folder))
@@ -115,6 +116,8 @@ def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | 
     }
     if estimator.schema_ is not None:
         config["schema"] = estimator.schema_.as_dict()
+    if prepared.known is not None:
+        config["known"] = prepared.known.as_dict()
     kept: dict[str, Any] = json.loads(json.dumps(config))  # as it will be read
     return kept
 

@@ -112,6 +112,7 @@ class CPVAE(Clusterer):
     """
 
     name = "cpvae"
+    takes_known = True
     sampled_by = "aggregated"
     part_name = "categories"
     remedy = "refit with n_init=5 and without init='random', or with fewer components"

@@ -60,6 +60,7 @@ def train(
     *,
     start: Tensor | None = None,
     start_seconds: float = 0.0,
+    known: Tensor | None = None,
     folder: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -73,6 +74,7 @@ def train(
         objective: what a step minimises; while a start holds, what this objective says (`Bound.held`).
         start: a category for each training row, integers ``(n,)``, held for `settings.start_epochs`.
         start_seconds: what finding it took, kept with the run.
+        known: the known category of each training row, int64 ``(n,)``, -1 where there is none; None knows none.
         folder: where history and checkpoints go; None keeps nothing.
         resume: go on from the folder's checkpoint, if it has one.
         on_epoch: called with each new record.
@@ -85,7 +87,7 @@ def train(
     """
     asking = stop_requests() if stop is None else nullcontext(stop)
     with torch.inference_mode(False), torch.enable_grad(), seeded(settings.seed), asking as asked_to_stop:
-        run = _Run(model, rows, valid, objective, settings, start, folder, on_epoch)
+        run = _Run(model, rows, valid, objective, settings, start, known, folder, on_epoch)
         run.state.progress.start_seconds = start_seconds
         return run.go(resume, asked_to_stop)
 
@@ -101,6 +103,7 @@ class _Run:
         objective: Bound,
         settings: Settings,
         start: Tensor | None,
+        known: Tensor | None,
         folder: Path | None,
         on_epoch: Callable[[EpochRecord], None] | None,
     ):
@@ -116,6 +119,7 @@ class _Run:
         self.world = world()
         self.world.copy(*(flat.values for flat in self.descent.flats))
         start = None if start is None else start.to(self.device)
+        self.known = None if known is None else known.to(self.device)
         self.state = State(model, self.descent, settings, len(rows), start)
         # What changes from step to step is in tensors, so that a step can be recorded.
         self.now = self.descent.number()
@@ -215,7 +219,8 @@ class _Run:
         y = likelihood.to_model(x)
         if self.varies:
             y = likelihood.draw(y)
-        batch = Batch(x, y, None if start is None else start[index].long())
+        known = None if self.known is None else self.known[index]
+        batch = Batch(x, y, None if start is None else start[index].long(), known)
         with reduced(self.settings.precision):
             losses, terms = objective(self.model, batch, self.now)
         loss = losses.sum() / n

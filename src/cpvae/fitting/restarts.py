@@ -59,6 +59,7 @@ class Restart:
         objective: what a step minimises.
         augment: makes copies of rows, for the start.
         shape: of a row, for the start.
+        known: the known category of each training row, int64 ``(n,)``, -1 where there is none; None knows none.
     """
 
     model: VAE
@@ -71,6 +72,7 @@ class Restart:
     label: str = ""
     augment: Augment | None = None
     shape: tuple[int, ...] | None = None
+    known: Tensor | None = None
 
     def run(self, rows: Rows, valid: Rows, reporter: Reporter, stop: Stop | None = None) -> Fit:
         """Find a start, then train; give the model, and how it went.
@@ -95,12 +97,13 @@ class Restart:
                     start, seconds = self._find_start(rows, valid, reporter, asked)
                 return self.model, self._train(rows, valid, reporter, start, seconds, going_on, asked)
             except CutShort as cut:
-                outcome = self._train_briefly(rows.some(cut.index), valid, reporter, cut.categories)
+                known = None if self.known is None else self.known[torch.from_numpy(cut.index)]
+                outcome = self._train_briefly(rows.some(cut.index), valid, reporter, cut.categories, known)
                 raise Interrupted(self.folder, outcome) from cut
             except Interrupted as stopped:
                 if stopped.outcome is None:
                     start = load_tensors(self.checkpoint)[0].get("start") if going_on and self.checkpoint else start
-                    stopped.outcome = self._train_briefly(rows, valid, reporter, start)
+                    stopped.outcome = self._train_briefly(rows, valid, reporter, start, self.known)
                 raise
 
     def _train(
@@ -127,18 +130,22 @@ class Restart:
             settings,
             start=start,
             start_seconds=seconds,
+            known=self.known,
             folder=self.folder,
             resume=self.resume,
             on_epoch=reporter.epoch,
             stop=stop,
         )
 
-    def _train_briefly(self, rows: Rows, valid: Rows, reporter: Reporter, start: Tensor | None) -> Outcome:
+    def _train_briefly(
+        self, rows: Rows, valid: Rows, reporter: Reporter, start: Tensor | None, known: Tensor | None
+    ) -> Outcome:
         """Train on some rows for a moment, so that a fit that is stopped early leaves a model that can be used.
 
         Args:
             rows: of which some are trained on.
             start: a category for each of them, ``(n,)``, or None.
+            known: their known categories, as `Restart.known`.
         """
         reporter.phase(f"stopping, after a short training that leaves a model{self.label}", 0)
         index = np.random.RandomState(self.settings.seed).permutation(len(rows))[:BRIEF_ROWS]
@@ -159,6 +166,7 @@ class Restart:
                 replace(self.objective, beta=settings.beta(len(some))),
                 settings,
                 start=None if start is None else start[torch.from_numpy(index)],
+                known=None if known is None else known[torch.from_numpy(index)],
                 on_epoch=ended.append,
                 stop=lambda: world().any(bool(ended) and time.perf_counter() - began > BRIEF_SECONDS),
             ).best_negative_elbo
@@ -195,6 +203,7 @@ class Restart:
             on_phase=on_phase,
             max_epochs=self.settings.max_epochs,
             stop=stop,
+            known=None if self.known is None else self.known.numpy(force=True),
         )
         if self.maker.epochs(task) and not isinstance(reporter, Silent) and world().size == 1:
             then = f"; then fitting for about {duration(self.expected_seconds(rows, valid))}"

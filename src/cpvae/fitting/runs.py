@@ -84,7 +84,9 @@ def _unusable(config: dict[str, Any]) -> list[str]:
     if bad:
         return bad
     about, seeds = config["about"], config["seeds"]
-    bad += [f"about.{key}" for key in ("source", "labels") if not isinstance(about.get(key), (str, type(None)))]
+    bad += [
+        f"about.{key}" for key in ("source", "labels", "known") if not isinstance(about.get(key), (str, type(None)))
+    ]
     reading = about.get("reading", {})
     bad += [] if isinstance(reading, dict) and reading.keys() <= READING else ["about.reading"]
     bad += [] if isinstance(config["data"].get("rows"), int) else ["data.rows"]
@@ -312,7 +314,13 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
     asked = {**asked, "data": {key: asked["data"][key] for key in told}}
     if found["status"] != FINISHED and isinstance(params, dict):  # the rest can be planned anew
         began["params"]["max_epochs"] = asked["params"].get("max_epochs")
-    for key in ("estimator", "params", "data", "schema"):
+    if ("known" in began) != ("known" in asked):
+        there, here = ("with", "without") if "known" in began else ("without", "with")
+        raise InputError(
+            f"{folder} holds a run {there} known categories of rows, and is resumed {here} any; resume with the labels "
+            "it began with (known, --known), or choose another folder"
+        )
+    for key in ("estimator", "params", "data", "schema", "known"):
         if key in asked and began.get(key) != asked[key]:
             if key == "params" and began[key] == {**asked[key], "max_epochs": began[key].get("max_epochs")}:
                 raise InputError(

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from cpvae.nn.draws import normal_
 from cpvae.probability.distributions import Latent
-from cpvae.probability.expectations import Categories, Expectation, Joint
+from cpvae.probability.expectations import NEVER, Categories, Expectation, Joint
 from cpvae.probability.models import VAE
 
 
@@ -141,6 +141,26 @@ def elbo_assigned(model: VAE, y: Tensor, c: Tensor, q: Joint | None = None) -> t
 def unlikeliness(q: Joint, c: Tensor) -> Tensor:
     """Compute - log q(c | x) ``(B,)`` of the categories ``(B,)``, nats: by its gradient q(c | x) learns them."""
     return -q.logits.gather(-1, c.unsqueeze(-1))[:, 0]
+
+
+def knowing(q: Joint, known: Tensor) -> tuple[Joint, Tensor]:
+    """Put rows of known categories there, and leave the posterior of all other rows as it is.
+
+    With the posterior of the result, L(x) of such a row is a lower bound of log p(x, c = known), as for labelled rows
+    in Kingma et al. (2014, M2); so it is one of log p(x) too. That posterior does not teach q(c | x) the category.
+    The cross-entropy does.
+
+    Args:
+        q: posterior.
+        known: categories ``(B,)``; -1 where a row has none.
+
+    Returns:
+        The posterior, and ``- log q(c = known | x)`` ``(B,)``, nats; 0 where a row has no known category.
+    """
+    has, c = known >= 0, known.clamp_min(0)
+    certain = torch.full_like(q.logits, NEVER).scatter(-1, c.unsqueeze(-1), 0.0)
+    logits = torch.where(has.unsqueeze(-1), certain, q.logits)
+    return Joint(logits, q.given), torch.where(has, unlikeliness(q, c), 0.0)
 
 
 def inconsistency(q: Joint, copies: Joint) -> Tensor:

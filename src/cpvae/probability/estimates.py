@@ -24,7 +24,7 @@ from cpvae.probability.bounds import (
     importance_weighted,
 )
 from cpvae.probability.distributions import Latent, log_normal_pairs
-from cpvae.probability.expectations import Categories, Exact, Joint, entropy
+from cpvae.probability.expectations import NEVER, Categories, Exact, Joint, entropy
 from cpvae.probability.models import VAE
 
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
@@ -32,7 +32,6 @@ COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixtu
 FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest counts
 EVALUATED = 64  # categories of a row, of more than that, where q(c | x) leaves no more than this to the others:
 LEFT_OUT = 1e-3
-NEVER = -100.0  # log-probability of a category left out
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
 
 

@@ -12,6 +12,8 @@ from torch.distributions import Categorical
 
 from cpvae.nn.draws import draw_rows, exponential_, uniform_
 
+NEVER = -100.0  # log-probability of a category that is left out; its exponential is 0 in float32
+
 
 @dataclass(frozen=True)
 class Joint:

@@ -19,10 +19,12 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from torch import Tensor
 
 from cpvae.data.augment import Augment
-from cpvae.probability.bounds import Terms, elbo, elbo_assigned, inconsistency, unlikeliness
+from cpvae.probability.bounds import Terms, elbo, elbo_assigned, inconsistency, knowing, unlikeliness
 from cpvae.probability.expectations import Exact, Expectation, Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
+
+KNOWN_WEIGHT = 20.0  # of -log q(c | x) where c is known: as much as copies that should agree have
 
 Weight = Callable[[Any], Any]
 """A weight as a function of the step: a number or a tensor without dimensions gives the same."""
@@ -35,11 +37,13 @@ class Batch(NamedTuple):
         x: as they are stored, ``(B, features)``.
         y: in the model's units, drawn to bits if the likelihood asks for it, ``(B, F)``.
         c: the categories that a start gave them, ``(B,)``; None without a start.
+        known: their known categories, ``(B,)``, -1 for a row without one; None where no row has one.
     """
 
     x: Tensor
     y: Tensor
     c: Tensor | None = None
+    known: Tensor | None = None
 
 
 class Objective(Protocol):
@@ -82,6 +86,8 @@ def full(step: Any) -> float:
 class Bound:
     """-L, eq. (7), its KL terms weighted by `beta`; a bound where that is 1.
 
+    Rows whose category is known have their bound given that category, and q(c | x) learns it with `KNOWN_WEIGHT`.
+
     Attributes:
         expectation: how c is summed or drawn.
         beta: the weight of both KL terms.
@@ -99,9 +105,20 @@ class Bound:
     chosen: ClassVar[bool] = True
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
-        q = model.encode(batch.y)
+        q, lesson = self.posterior(model, batch)
         loss, terms = self.loss(model, batch.y, step, q)
-        return loss - self.observed(q, batch.c), terms
+        return loss - self.observed(q, batch.c) + lesson, terms
+
+    def posterior(self, model: VAE, batch: Batch) -> tuple[Joint, Tensor | float]:
+        """Give the posterior of each row, and the loss ``(B,)`` by which q(c | x) learns the categories that are known.
+
+        Without known categories that loss is 0.
+        """
+        q = model.encode(batch.y)
+        if batch.known is None:
+            return q, 0.0
+        q, unlikely = knowing(q, batch.known)
+        return q, KNOWN_WEIGHT * unlikely
 
     def observed(self, q: Joint, c: Tensor | None) -> Tensor | float:
         """Compute E_q log p(start | c) of each row ``(B,)``, up to a constant; 0 without a start."""
@@ -131,16 +148,19 @@ class Bound:
 
 @dataclass(frozen=True)
 class Consistent(Bound):
-    """A bound, and `weight` times KL(q(c | x) || q(c | copy)); while a start holds, copies learn its categories too."""
+    """A bound, and `weight` times KL(q(c | x) || q(c | copy)); while a start holds, copies learn its categories too.
+
+    Copies of a row whose category is known learn that category.
+    """
 
     copies: Copies = field(kw_only=True)
     weight: float = field(kw_only=True)
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
         copies = model.encode(self.copies(model.likelihood, batch.x))
-        q = model.encode(batch.y)
+        q, lesson = self.posterior(model, batch)
         loss, terms = self.loss(model, batch.y, step, q)
-        return loss - self.observed(q, batch.c) + self.weight * inconsistency(q, copies), terms
+        return loss - self.observed(q, batch.c) + self.weight * inconsistency(q, copies) + lesson, terms
 
     @property
     def held(self) -> Assigned:

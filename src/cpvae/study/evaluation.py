@@ -116,6 +116,8 @@ def measure(
         "decomposition_rows": len(few),
         "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components_)),
     }
+    if model.known_ is not None:
+        result["rows_known_in_the_fit"] = sum(model.known_)
     groups = model.groups() if clusters(model) else None
     if groups is not None:
         result["component_groups"] = int(groups.max() + 1)

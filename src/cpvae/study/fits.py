@@ -21,8 +21,9 @@ from cpvae.fitting.limits import stop_after
 from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
-from cpvae.study.inputs import check_enough, choose_split_for_fit, estimator_for, rows_of, tell_notes
+from cpvae.study.inputs import check_enough, choose_split_for_fit, estimator_for, known_labels, rows_of, tell_notes
 from cpvae.study.places import where
+from cpvae.words.names import numbered
 
 SAMPLES_A_CATEGORY = 12
 MAX_CATEGORIES_DRAWN = 30
@@ -56,9 +57,11 @@ def fit_run(
     say: Callable[[str], None] | None = None,
     about: dict[str, Any] | None = None,
     max_minutes: float | None = None,
+    known: str | None = None,
 ) -> Run:
     """Fit, and leave in the run folder the model, its metrics and a picture of samples.
 
+    Labels that the fit is to know are those of the data (`cpvae.data.loaders.Split.known`), and `known` is their place.
     Unless `quiet`, `say` is told what the columns of a table were taken for. `about` is kept with the run. A resumed
     run goes on with the options it began with. One that is given again must be the same, but for the number of epochs.
     Of several processes the first returns figures and words, the others nothing.
@@ -81,17 +84,19 @@ def fit_run(
         model_name = model_name or there
         defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
     estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
-    rows = rows_of(data, choose_split_for_fit(data))
+    fitted = choose_split_for_fit(data)
+    rows, own = rows_of(data, fitted), data.splits[fitted].known
     if say is not None and not quiet:
         tell_notes(data, say)
-    judged = "valid" if "valid" in data.splits else choose_split_for_fit(data)
+    judged = "valid" if "valid" in data.splits else fitted
     with runs.warnings_noted(out) if is_main() else nullcontext(), stop_after(max_minutes and 60 * max_minutes):
         estimator.fit(
             rows,
+            known=None if own is None else known_labels(own),
             X_valid=rows_of(data, judged) if judged == "valid" else None,
             out=out,
             resume=resume,
-            about={**where(data, source, labels, choose_split_for_fit(data)), **(about or {})},
+            about={**where(data, source, labels, fitted, known), **(about or {})},
         )
     if not is_main():
         return Run(estimator, {}, ())
@@ -124,4 +129,7 @@ def picture(model: DeepMixture) -> Any:
         return figures.image_grid(model.sample(64, mean=True)[0], 8)
     largest = np.argsort(-model.weights_, kind="stable")[:MAX_CATEGORIES_DRAWN]
     images = np.stack([model.sample(SAMPLES_A_CATEGORY, int(k), mean=True)[0] for k in sorted(largest)])
-    return figures.samples_by_category(images, [f"{k}: {model.weights_[k]:.1%}" for k in sorted(largest)])
+    known = model.known_
+    told = {k: "" if known is None else f", {known[k]:,} known" for k in largest}
+    titles = [f"{numbered(k, model.names_)}: {model.weights_[k]:.1%}{told[k]}" for k in sorted(largest)]
+    return figures.samples_by_category(images, titles)

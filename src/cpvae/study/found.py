@@ -11,7 +11,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
 from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.study.evaluation import Measured
-from cpvae.words.phrases import in_use, listed, percent, shares, sureness
+from cpvae.words.phrases import in_use, known_in_words, listed, percent, shares, sureness
 
 
 def rows_in_words(model: DeepMixture) -> str:
@@ -54,6 +54,8 @@ def _categories(model: DeepMixture, measured: Measured) -> list[str]:
         held = np.bincount(likeliest, minlength=k) / len(likeliest)
         text += f"; {shares(held, used)}; {sureness(measured.evaluation.proba)}"
     lines = [f"{text}."]
+    if model.known_ is not None:
+        lines.append(f"In the fit the labels of {known_in_words(model.known_)}; all other rows learned from these.")
     groups = int(figures.get("component_groups", used))
     if 0 < groups < used:
         form = "a single group" if groups == 1 else f"{groups} groups"
@@ -63,7 +65,8 @@ def _categories(model: DeepMixture, measured: Measured) -> list[str]:
         )
     if "accuracy" in figures and k > 1:
         agree = percent(figures["accuracy"])
-        lines.append(f"With one label for each category, {agree} of the rows agree with theirs; labels only judge.")
+        judge = "; labels only judge" if model.known_ is None else ""
+        lines.append(f"With one label for each category, {agree} of the rows agree with theirs{judge}.")
     return lines
 
 

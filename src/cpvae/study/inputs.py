@@ -9,15 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
+from cpvae.data.loaders.records import NO_LABEL
 from cpvae.data.reading import Reading
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import DeepMixture, as_table
 from cpvae.estimators.rows_in import in_order
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
-from cpvae.study.places import about_of
+from cpvae.study.places import about_of, is_of_fit, known_of
 
 
 def load_data(
@@ -29,7 +32,7 @@ def load_data(
     """Load a data set by name or path; a named one that is absent is fetched, and `progress` told.
 
     Args:
-        reading: what is known about the data: kind, size, layer and shape of `cpvae.datasets.load`.
+        reading: what is known about the data: kind, size, layer, shape and known of `cpvae.datasets.load`.
     """
     if source in loaders.NAMES and any(s.name == source and not s.present for s in loaders.status()):
         loaders.fetch(source, progress=progress)
@@ -56,6 +59,8 @@ def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer:
         reading["kind"] = model.kind_
     if model.image_shape_:
         reading |= {"size": None, "shape": tuple(model.image_shape_)}
+    if about.get("known") and is_of_fit(about, source):  # a column of these labels is no part of the rows
+        reading["known"] = known_of(about)
     return loaders.applicable(source, reading) | ({} if layer is None else {"layer": layer})
 
 
@@ -163,6 +168,19 @@ def _shape(shape: tuple[int, ...]) -> str:
     """`3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
     what = {2: "signals", 3: "images"}.get(len(shape), "")
     return f"{what} of {' x '.join(map(str, shape))}" if what else f"{shape[0]} columns"
+
+
+def known_labels(labels: np.ndarray) -> list[Any]:
+    """Give the labels that a fit is to know as `DeepMixture.fit` takes them: whole numbers if all are, else text.
+
+    >>> known_labels(np.array(["3", "(none)", "1"])), known_labels(np.array(["3", "", "cat"]))
+    ([3, None, 1], ['3', None, 'cat'])
+    """
+    given = [None if str(label).strip() in ("", NO_LABEL) else label for label in labels.tolist()]
+    try:
+        return [int(label) if isinstance(label, str) else label for label in given]
+    except ValueError:
+        return given
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:

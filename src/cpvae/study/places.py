@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from cpvae.data.loaders.checks import expanded
 from cpvae.fitting import runs
 
 
-def where(data: Dataset, source: str, labels: str | None, split: str) -> dict[str, Any]:
+def where(data: Dataset, source: str, labels: str | None, split: str, known: str | None = None) -> dict[str, Any]:
     """Tell what a run keeps about its data.
 
     Args:
-        source, labels: the data, as on the command line.
+        source, labels, known: the data, as on the command line.
         split: the rows of the fit.
     """
     return {
@@ -27,6 +28,8 @@ def where(data: Dataset, source: str, labels: str | None, split: str) -> dict[st
         **({"reading": data.reading} if data.reading else {}),
         "found_at": found_at(source),
         "labels_found_at": found_at(labels) if labels is not None and Path(labels).is_file() else None,
+        **({} if known is None else {"known": known}),
+        **({"known_found_at": found_at(known)} if known is not None and Path(known).is_file() else {}),
     }
 
 
@@ -48,6 +51,27 @@ def data_of(about: dict[str, Any]) -> tuple[str | None, str | None]:
     return places[0], places[1]
 
 
+def known_of(about: Mapping[str, Any]) -> str | None:
+    """Say where the labels are that a fit knew: a column, or where their file lay then; None of a fit without.
+
+    Args:
+        about: of the configuration of the run.
+    """
+    there = about.get("known_found_at")
+    place = there if isinstance(there, str) and os.path.exists(there) else about.get("known")
+    return place if isinstance(place, str) else None
+
+
+def is_of_fit(about: Mapping[str, Any], source: str) -> bool:
+    """Say whether data are those of a fit.
+
+    Args:
+        about: of the configuration of the run; may be empty.
+        source: the data, as on the command line.
+    """
+    return source == about.get("source") if source in loaders.NAMES else found_at(source) == about.get("found_at")
+
+
 def about_of(run: Path) -> dict[str, Any]:
     """Say what a run keeps about its data; nothing of a saved model alone."""
     return dict(runs.read_config(run)["about"]) if (run / runs.CONFIG).is_file() else {}
@@ -63,5 +87,4 @@ def learned_from(run: Path, source: str, split: str) -> bool:
     if not (run / runs.CONFIG).is_file():
         return False
     about = runs.read_config(run)["about"]
-    same = source == about.get("source") if source in loaders.NAMES else found_at(source) == about.get("found_at")
-    return same and split == about.get("split")
+    return is_of_fit(about, source) and split == about.get("split")

@@ -82,12 +82,14 @@ class Description:
         rows: how many rows are described.
         compared: how many of them the columns were compared on, drawn with a fixed seed where there are many.
         tree: which categories join first, by these rows.
+        known: sentence on the rows whose category was known in the fit; "" of a fit without labels.
     """
 
     categories: tuple[Category, ...]
     rows: int
     compared: int
     tree: Tree
+    known: str = ""
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -108,6 +110,7 @@ class Description:
     def __str__(self) -> str:
         used = self.largest_first
         lines = [f"{self.rows:,} row{'s' * (self.rows != 1)} in {_categories(len(used))}, the largest first."]
+        lines += [self.known] if self.known else []
         if self.compared < self.rows:
             lines.append(f"Columns are compared on {self.compared:,} of the rows, drawn at random.")
         lines += map(str, used)

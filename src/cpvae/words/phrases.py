@@ -135,3 +135,19 @@ def sureness(proba: np.ndarray) -> str:
     median = float(np.median(proba.max(1)))
     text = "most rows are sure of theirs" if median >= SURE else "many rows lie between categories"
     return f"{text} (median probability {median:.2f})"
+
+
+def known_in_words(counts: Sequence[int] | None) -> str:
+    """Say of how many rows the category was known in a fit; "" for a fit without labels.
+
+    Args:
+        counts: rows known of each category, ``(K,)``, or None.
+
+    >>> known_in_words((2, 1, 0)), known_in_words((1, 0))
+    ('3 rows of 2 categories were known', '1 row of 1 category was known')
+    """
+    if counts is None:
+        return ""
+    n, classes = sum(counts), sum(count > 0 for count in counts)
+    rows = f"{n:,} row{'s' * (n != 1)} of {classes} categor{'ies' if classes != 1 else 'y'}"
+    return f"{rows} {'were' if n != 1 else 'was'} known"

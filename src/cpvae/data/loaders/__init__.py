@@ -53,6 +53,7 @@ def load(
     size: int | tuple[int, int] | list[int] | None = None,
     layer: str | None = None,
     shape: tuple[int, int, int] | None = None,
+    known: str | None = None,
     root: Path | None = None,
 ) -> Dataset:
     """Read a data set by name (see `NAMES`) or by path.
@@ -78,6 +79,8 @@ def load(
         layer: layer of an `.h5ad` to read instead of X. Other sources refuse it.
         shape: (channels, height, width) of the pictures that a model was fitted on. Pictures of a folder are resized to
             it, and with ``kind="images"`` rows of as many numbers take it. Others stay as they are.
+        known: labels that a fit is to know (`Split.known`), in a place as for `labels`: a column, an array or a file. A
+            row without a label has an empty cell, NaN or -1 there. The column is no part of the rows.
         root: folder of the named sets, by default `data_root()`. Missing files are downloaded into it.
 
     Returns:
@@ -89,7 +92,7 @@ def load(
         InputError: the data cannot be used; one line says what was given, what was expected and what to do.
     """
     size = tuple(size) if isinstance(size, list) else size  # type: ignore[assignment]
-    asked = Asked(labels, kind, size, layer, shape)  # type: ignore[arg-type]
+    asked = Asked(labels, kind, size, layer, shape, known)  # type: ignore[arg-type]
     _check_asked(asked)
     if isinstance(source, str) and source in NAMES:
         if labels is not None:

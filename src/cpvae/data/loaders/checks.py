@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.limits import LARGEST, first_beyond
-from cpvae.data.loaders.records import Array
+from cpvae.data.loaders.records import NO_LABEL, Array
 from cpvae.errors import InputError
 
 
@@ -186,11 +186,11 @@ def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] 
     return f"{value:.3g} {at}; expected absolute values up to {LARGEST:g} (float32 arithmetic); rescale the data"
 
 
-def check_labels(y: Array, n: int, where: object) -> Array:
-    """(n,) labels; whole floats become integers, bytes become text.
+def check_labels(y: Array, n: int, where: object, gaps: bool = False) -> Array:
+    """(n,) labels; whole floats become integers, bytes become text. With `gaps` NaN becomes `NO_LABEL`, others text.
 
     Raises:
-        InputError: another length or shape, objects, complex numbers, dates, NaN.
+        InputError: another length or shape, objects, complex numbers, dates, infinity, NaN without `gaps`.
     """
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -203,8 +203,15 @@ def check_labels(y: Array, n: int, where: object) -> Array:
         return np.char.decode(y, "utf-8", "replace")
     if y.dtype.kind != "f":
         return y if y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
-    if not np.isfinite(y).all():
-        row = int(np.argmin(np.isfinite(y)))
+    missing = np.isnan(y) if gaps else np.zeros(len(y), dtype=bool)
+    own = y[~missing]
+    if not np.isfinite(own).all() or not len(own):
+        row = int(np.argmin(np.isfinite(y) | missing)) if len(own) else 0
         raise input_error(f"{where}: label {y[row]} at row {row} (counted from 0); expected one label for every row")
-    whole = bool((y == np.round(y)).all()) and float(np.abs(y).max()) < 2**53
-    return y.astype(np.int64) if whole else y
+    whole = bool((own == np.round(own)).all()) and float(np.abs(own).max()) < 2**53
+    own = own.astype(np.int64) if whole else own
+    if not missing.any():
+        return own
+    text = np.full(len(y), NO_LABEL, dtype=object)
+    text[~missing] = own.astype(str)
+    return text.astype(str)

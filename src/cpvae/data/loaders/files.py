@@ -24,7 +24,7 @@ from cpvae.data.loaders.images import read_images
 from cpvae.data.loaders.matlab import read_mat
 from cpvae.data.loaders.named import load_named
 from cpvae.data.loaders.options import refuse_unused
-from cpvae.data.loaders.records import Array, Asked, Dataset, Opened, Split
+from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Dataset, Opened, Split
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.series import read_ts
 from cpvae.data.loaders.tables import is_table, read_table
@@ -73,6 +73,8 @@ def read(path: Path, asked: Asked) -> Dataset:
     splits = opened.splits
     if asked.labels is not None and not opened.labelled:
         splits = _relabel(splits, expanded(Path(asked.labels)), path)
+    if asked.known is not None:
+        splits = _with_known(splits, asked, path)
     first = next(iter(splits.values()))
     shape = " x ".join(map(str, first.x.shape[1:]))
     rows = {"images": "images of ", "signals": "signals of "}.get(opened.kind, "rows of ") + shape
@@ -86,6 +88,8 @@ def read_named(name: str, asked: Asked, root: Path | None) -> Dataset:
     """Read a named set; see `cpvae.datasets.load`."""
     refuse_unused(name, asked)
     data = load_named(name, root)
+    if asked.known is not None:
+        data = replace(data, splits=_with_known_file(data.splits, asked.known, name))
     if asked.kind in ("auto", data.kind):
         return data
     opened = _as_asked(Opened(data.splits, data.kind, data.feature_names), asked, Path(name))
@@ -176,7 +180,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
         if given.kind == "images":
             _check_size(given.values.shape[2:], asked, path)
             check_values(given.values, path)
-        splits[name] = Split(given.values, split.y, split.row_names)
+        splits[name] = replace(split, x=given.values)
     names = None if kind in ("images", "signals") else given.names or opened.names
     return Opened(splits, kind, names, tuple(notes), opened.labelled)
 
@@ -219,26 +223,60 @@ def _relabel(splits: dict[str, Split], labels: Path, path: Path) -> dict[str, Sp
             "labels inside, as 'y_train', ...; add them to the file"
         )
     _check_path(labels, what="file of labels")
-    x = splits["all"].x
-    return {"all": Split(x, read_labels(labels, len(x)), splits["all"].row_names)}
+    whole = splits["all"]
+    return {"all": replace(whole, y=read_labels(labels, len(whole.x)))}
 
 
-def read_labels(path: Path, n: int) -> Array:
-    """(n,) labels from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header."""
+def _with_known(splits: dict[str, Split], asked: Asked, path: Path) -> dict[str, Split]:
+    """Add the labels that a fit is to know, from a column or an array of the data, or from a file of their own.
+
+    Raises:
+        InputError: they are in neither; they are in data that are split, which tell those of one split alone.
+    """
+    inside = _opened(path, replace(asked, labels=asked.known, known=None, gaps=True))
+    if not inside.labelled:
+        return _with_known_file(splits, str(asked.known), str(path))
+    if "all" not in inside.splits:
+        raise input_error(
+            f"{path}: known labels {asked.known!r} in data that are split into {', '.join(splits)}; expected a file of "
+            "labels for the training rows; save them as a file of their own"
+        )
+    return {"all": replace(splits["all"], known=inside.splits["all"].y)}
+
+
+def _with_known_file(splits: dict[str, Split], known: str, where: str) -> dict[str, Split]:
+    """Add the labels that a fit is to know, one for each row of the fit, from a file of their own."""
+    file = expanded(Path(known))
+    if not file.is_file():
+        raise input_error(
+            f"{where}: no column, array or file of known labels {known!r}; expected one of them, with a label for each "
+            "row"
+        )
+    name = "train" if "train" in splits else next(iter(splits))
+    return {**splits, name: replace(splits[name], known=read_labels(file, len(splits[name].x), gaps=True))}
+
+
+def read_labels(path: Path, n: int, gaps: bool = False) -> Array:
+    """(n,) labels from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header.
+
+    With `gaps` rows may be without one: NaN, or an empty line.
+    """
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return check_labels(np.array(map_npy(path)), n, path)
+        return check_labels(np.array(map_npy(path)), n, path, gaps)
     if suffix in (".csv", ".tsv", ".txt"):
-        return check_labels(_text_labels(path, n), n, path)
+        return check_labels(_text_labels(path, n, gaps), n, path)
     if path.is_file() and (_named_as_idx(path) or is_idx(path)):
         return check_labels(read_idx(path), n, path)
     raise input_error(f"{path}: not a file of labels; expected .npy, IDX, or .csv / .txt with one column")
 
 
-def _text_labels(path: Path, n: int) -> Array:
+def _text_labels(path: Path, n: int, gaps: bool) -> Array:
     with reading(path, "a file of labels, one in each line"):
         with text.opened(path, text.find_encoding(path)) as file:
-            lines = file.read().strip().splitlines()
+            lines = file.read().splitlines()
+            if not gaps or len(lines) not in (n, n + 1):  # the first or the last row may be without a label
+                lines = "\n".join(lines).strip().splitlines()
         if lines and "," in lines[0]:
             raise input_error(f"{path}: labels in several columns ({lines[0][:60]}); expected one column")
         cells = [line.strip().strip('"') for line in lines]
@@ -247,7 +285,7 @@ def _text_labels(path: Path, n: int) -> Array:
         try:
             return np.array(cells, dtype=np.int64)
         except (ValueError, OverflowError):
-            return np.array(cells, dtype=str)
+            return np.array([cell or NO_LABEL for cell in cells] if gaps else cells, dtype=str)
 
 
 def _check_path(path: Path, what: str = "file or folder") -> None:

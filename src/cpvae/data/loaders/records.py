@@ -23,12 +23,14 @@ class Split:
     A `.npy` file comes as a copy-on-write `np.memmap`, so that it may be larger than the memory; a sparse matrix as
     `cpvae.data.sparse.SparseRows`, which stands where an array does; a table with text or missing cells as a data
     frame. `y`: (n,) integers, floats or strings, or None. `row_names`: (n,) text by which a person knows a row, such as
-    the names of picture files, or None; `cpvae cluster` writes them.
+    the names of picture files, or None; `cpvae cluster` writes them. `known`: (n,) labels that a fit is to know, with
+    `NO_LABEL` or -1 for a row without one, or None.
     """
 
     x: Array | pd.DataFrame
     y: Array | None
     row_names: Array | None = None
+    known: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Asked:
     size: int | tuple[int, int] | None = None
     layer: str | None = None
     shape: tuple[int, int, int] | None = None
+    known: str | None = None
+    gaps: bool = False  # whether rows may be without a label in any format, as where some labels are known
 
     @property
     def sides(self) -> tuple[int, int] | None:

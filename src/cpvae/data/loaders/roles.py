@@ -49,7 +49,7 @@ def assemble(
             notes.append(f"{x_key!r} has its {len(y):,} rows along the last axis; it was turned")
         x = check_x(x, f"{path}[{x_key}]")
         if y is not None:
-            y = check_labels(y.ravel() if y.size == y.shape[-1] else y, len(x), f"{path}[{y_key}]")
+            y = check_labels(y.ravel() if y.size == y.shape[-1] else y, len(x), f"{path}[{y_key}]", asked.gaps)
         splits[split] = Split(x, y)
     _check_same_rows(splits, path)
     named = {x_key.lower() for x_key, _ in roles.values()} == {"images"}

@@ -85,8 +85,12 @@ def names(paths: list[Path]) -> list[str]:
         return [field.name for field in schema if field.name not in index]
 
 
-def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...], Array | None] | None:
+def mapped(
+    paths: list[Path], labels: str | None, known: str | None = None
+) -> tuple[Array, tuple[str, ...], Array | None] | None:
     """The numbers of a large table as an array mapped into memory, the names of its columns, and the labels.
+
+    The columns of labels, and of known labels, are no part of the numbers.
 
     None where the table is not large, has columns that are no numbers, two of one name, or missing cells.
 
@@ -98,8 +102,8 @@ def mapped(paths: list[Path], labels: str | None) -> tuple[Array, tuple[str, ...
         own = names(paths)
         if len(set(own)) < len(own):
             return None
-        kinds = [[schema.field(name).type for name in own if name != labels] for schema, _ in schemas]
-    features = tuple(name for name in own if name != labels)
+        kinds = [[schema.field(name).type for name in own if name not in (labels, known)] for schema, _ in schemas]
+    features = tuple(name for name in own if name not in (labels, known))
     if not features or not all(_is_number(kind) for row in kinds for kind in row):
         return None
     dtype = np.result_type(*{np.dtype(kind.to_pandas_dtype()) for row in kinds for kind in row})

@@ -37,7 +37,8 @@ def read_table(path: Path, asked: Asked) -> Opened:
 
     Args:
         path: its suffix, one of `SUFFIXES`, tells the format; text may be compressed (.gz, .bz2, .xz).
-        asked: `labels` is the name of the label column, "last" for the last one, or a file, which is not read here.
+        asked: `labels` is the name of the label column, "last" for the last one, or a file, which is not read here;
+            `known` names a column that is left out.
 
     Raises:
         InputError: a file that cannot be read as what it claims; two columns of one name; cells that no table has, an
@@ -45,13 +46,13 @@ def read_table(path: Path, asked: Asked) -> Opened:
     """
     parts = shards.find(path) or [path]
     if suffix_of(parts[0]) == shards.SUFFIX:
-        return _read_parquet(path, parts, asked.labels)
+        return _read_parquet(path, parts, asked)
     frame, notes = READERS[suffix_of(path)](path)
     with reading(path, "a table"):
-        return _table(frame, notes, path, asked.labels)
+        return _table(frame, notes, path, asked)
 
 
-def _read_parquet(path: Path, parts: list[Path], labels: str | None) -> Opened:
+def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     """Read Parquet files as one table.
 
     Numbers that would take more than `cpvae.data.loaders.shards.LARGE` bytes are mapped into memory, not read.
@@ -62,8 +63,9 @@ def _read_parquet(path: Path, parts: list[Path], labels: str | None) -> Opened:
     if len(parts) > 1:
         shards.check_alike(parts)
     own = shards.names(parts)
-    column, labelled = _label_name(labels, own, path)
-    mapped = shards.mapped(parts, column)
+    column, labelled = _label_name(asked.labels, own, path)
+    known = _known_name(asked.known, own, path)
+    mapped = shards.mapped(parts, column, known)
     if mapped is not None:
         x, names, y = mapped
         check_rows(len(x), path)
@@ -75,7 +77,7 @@ def _read_parquet(path: Path, parts: list[Path], labels: str | None) -> Opened:
             frames.append(pd.read_parquet(one, engine="pyarrow"))
     with reading(path, "a parquet file"):
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-        return _table(*_tidied(frame, path), path, labels)
+        return _table(*_tidied(frame, path), path, asked)
 
 
 def _read_feather(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -243,15 +245,32 @@ def _label_name(labels: str | None, names: Sequence[str], path: Path) -> tuple[s
     raise input_error(f"{path}: no label column {labels!r}{nearest(labels, known)}")
 
 
-def _table(frame: pd.DataFrame, notes: list[str], path: Path, labels: str | None) -> Opened:
+def _known_name(known: str | None, names: Sequence[str], path: Path) -> str | None:
+    """Find the column of known labels; None where there is none, or where they are in a file of their own.
+
+    Raises:
+        InputError: neither a column nor a file.
+    """
+    if known is None or known in names:
+        return known
+    if known == LAST and names:
+        return names[-1]
+    if expanded(Path(known)).is_file():
+        return None
+    like = get_close_matches(known, names, n=1) or names[:10]
+    raise input_error(f"{path}: no column of known labels {known!r}{nearest(known, like)}")
+
+
+def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> Opened:
     import pandas as pd
 
     names = [str(name) for name in frame.columns]
     _check_repeats(names, path)
-    column, labelled = _label_name(labels, names, path)
-    if column != labels and column is not None:
+    column, labelled = _label_name(asked.labels, names, path)
+    left_out = (column, _known_name(asked.known, names, path))
+    if column != asked.labels and column is not None:
         notes = [*notes, f"{path.name}: the labels are in the last column, {column!r}"]
-    features = [k for k, name in enumerate(names) if name != column]
+    features = [k for k, name in enumerate(names) if name not in left_out]
     if not features:
         raise input_error(f"{path}: no columns besides the labels; expected one or more columns of numbers")
     check_rows(len(frame), path)
@@ -286,7 +305,7 @@ def label_column(column: Column, name: str, path: Path) -> tuple[Array, list[str
     """Give the labels of the rows, and say how many rows have none."""
     missing = column.isna().to_numpy(dtype=bool)
     if missing.all():
-        raise input_error(f"{path}: label column {name!r} is empty; expected labels; leave --labels out")
+        raise input_error(f"{path}: label column {name!r} is empty; expected labels; leave it out")
     notes = []
     if missing.any():
         n = int(missing.sum())

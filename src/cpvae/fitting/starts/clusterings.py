@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
+from cpvae.fitting.starts import seeded
 from cpvae.fitting.starts.maps import laid_out
 from cpvae.fitting.starts.task import Points
 
@@ -22,8 +24,15 @@ MOST_MAPS = 3
 NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
 
 
-Clustering = Callable[[Points, int, np.random.RandomState], Callable[[Points], np.ndarray]]
-"""From points ``(m, d)``, a number of components and a random state to a function that gives points a category."""
+class Clustering(Protocol):
+    """From points ``(m, d)``, a number of components and a random state to a function that gives points a category.
+
+    Where categories of some points are `known`, ``(m,)`` with -1 for all others, the others join these.
+    """
+
+    def __call__(
+        self, points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
+    ) -> Callable[[Points], np.ndarray]: ...
 
 
 def _restarts(points: Points) -> int:
@@ -32,23 +41,40 @@ def _restarts(points: Points) -> int:
 
 
 def k_means(
-    points: Points, n_components: int, random: np.random.RandomState, n_init: int | None = None
+    points: Points,
+    n_components: int,
+    random: np.random.RandomState,
+    n_init: int | None = None,
+    *,
+    known: np.ndarray | None = None,
 ) -> Callable[[Points], np.ndarray]:
-    """Run scikit-learn's k-means, the best of `n_init` by its inertia."""
+    """Run scikit-learn's k-means, the best of `n_init` by its inertia; with known categories once, from their means."""
+    if known is not None:
+        return seeded.k_means(points, n_components, random, known)
     means = KMeans(n_components, n_init=n_init or _restarts(points), random_state=random)
     found: Callable[[Points], np.ndarray] = means.fit(points).predict
     return found
 
 
 def gaussian_mixture(
-    points: Points, n_components: int, random: np.random.RandomState, n_init: int | None = None
+    points: Points,
+    n_components: int,
+    random: np.random.RandomState,
+    n_init: int | None = None,
+    *,
+    known: np.ndarray | None = None,
 ) -> Callable[[Points], np.ndarray]:
     """Fit scikit-learn's mixture of Gaussians with full covariances, the best of `n_init` by its likelihood.
 
-    With few points for its parameters, or many components, k-means.
+    With known categories it is `seeded.mixture`. With few points for its parameters, or many components, k-means.
     """
     if n_components > MANY or len(points) < 5 * n_components * points.shape[1]:
-        return k_means(points, n_components, random, n_init)
+        return k_means(points, n_components, random, n_init, known=known)
+    if known is not None:
+        begun = n_init or seeded.beginnings(n_components, known)
+        fits = [seeded.mixture(points, n_components, random, known) for _ in range(begun)]
+        best = max(fits, key=lambda fit: fit[0])[1]
+        return seeded.numbered(lambda others: best.log_joint(others).argmax(1), points, n_components, known)
     spread = max(float(np.var(points, axis=0).mean()), TINY)
     n_init = n_init or _restarts(points)
     mixture = GaussianMixture(n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random)
@@ -56,14 +82,17 @@ def gaussian_mixture(
     return found
 
 
-def umap_mixture(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+def umap_mixture(
+    points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
+) -> Callable[[Points], np.ndarray]:
     """Fit mixtures of Gaussians on points laid out by UMAP, and take the groups that cut the graph of neighbours best.
 
     UMAP draws rows together that a chain of neighbours joins, whatever shape they form; with the code of an autoencoder
     that is N2D (McConville et al., 2021). A map, and where a mixture begins, are drawn at random, and few rows fall
     into other groups each time. So several maps are made of few rows, with several mixtures on each. The likelihood of
     a mixture says how round its groups are on a map; their modularity says how well they part the neighbours.
-    Other points get the category of most of their neighbours.
+    Known categories then spread over the graph (`seeded.spread`). Other points get the category of most of their
+    neighbours.
 
     Raises:
         InputError: umap-learn is not installed.
@@ -71,15 +100,22 @@ def umap_mixture(points: Points, n_components: int, random: np.random.RandomStat
     # More than half of the rows of a component would join it to others.
     neighbours = int(np.clip(len(points) // (2 * n_components), 5, NEIGHBOURS))
     if len(points) <= NEIGHBOURS:
-        return gaussian_mixture(points, n_components, random)
+        return gaussian_mixture(points, n_components, random, known=known)
     n_maps = int(np.clip(ROWS_MAPPED // len(points), 1, MOST_MAPS))
     best, categories = -np.inf, np.zeros(len(points), dtype=np.int64)
-    for one in laid_out(points, neighbours, min(10, points.shape[1]), random, n_maps):
-        for _ in range(_restarts(points)):
-            found = gaussian_mixture(one.layout, n_components, random, n_init=1)(one.layout)
+    begun = _restarts(points) if known is None else seeded.beginnings(n_components, known)
+    maps = laid_out(points, neighbours, min(10, points.shape[1]), random, n_maps)
+    chosen = maps[0]
+    for one in maps:
+        for _ in range(begun):
+            found = gaussian_mixture(one.layout, n_components, random, n_init=1, known=known)(one.layout)
             value = one.modularity(found)
+            if known is not None:
+                value += seeded.agreement(found, known)
             if value > best:
-                best, categories = value, found
+                best, categories, chosen = value, found, one
+    if known is not None:
+        categories = seeded.spread(chosen.graph, chosen.layout, categories, n_components, known)
     nearest = KNeighborsClassifier(5).fit(points, categories)
 
     def predict(others: Points) -> np.ndarray:
@@ -112,8 +148,11 @@ def ellipses(points: Points, n_components: int, random: np.random.RandomState) -
     return float(np.mean(many > few)) < 0.55 + 1.0 / np.sqrt(len(rest))
 
 
-def mixture_or_map(points: Points, n_components: int, random: np.random.RandomState) -> Callable[[Points], np.ndarray]:
+def mixture_or_map(
+    points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
+) -> Callable[[Points], np.ndarray]:
     """Choose `gaussian_mixture` where sources are `ellipses`, else `umap_mixture`, if umap-learn is installed."""
     mapped = n_components <= MOST_MAPPED and importlib.util.find_spec("umap") is not None
-    clustering = umap_mixture if mapped and not ellipses(points, n_components, random) else gaussian_mixture
-    return clustering(points, n_components, random)
+    if mapped and not ellipses(points, n_components, random):
+        return umap_mixture(points, n_components, random, known=known)
+    return gaussian_mixture(points, n_components, random, known=known)

@@ -22,6 +22,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
+from cpvae.fitting.starts import seeded
 from cpvae.probability.likelihoods.likelihood import Cells
 
 ADDED_VARIANCE = 0.3  # to that of a standardised column in a class: classes are groups of rows, not spikes and outliers
@@ -44,16 +45,22 @@ class Pattern(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table for EM, the fields those of `cpvae.probability.likelihoods.likelihood.Cells` as float64 arrays."""
+    """A table for EM, the fields those of `cpvae.probability.likelihoods.likelihood.Cells` as float64 arrays.
+
+    Attributes:
+        known: classes of the rows ``(n,)``, -1 for a row without one; None knows none.
+    """
 
     numbers: np.ndarray
     observed: np.ndarray
     levels: np.ndarray
     sizes: list[int]
+    known: np.ndarray | None = None
 
     def rows(self, some: np.ndarray) -> Table:
         """Take the rows at some positions."""
-        return Table(self.numbers[some], self.observed[some], self.levels[some], self.sizes)
+        known = None if self.known is None else self.known[some]
+        return Table(self.numbers[some], self.observed[some], self.levels[some], self.sizes, known)
 
     @cached_property
     def patterns(self) -> list[Pattern]:
@@ -196,8 +203,12 @@ class Classes:
     log_levels: np.ndarray
 
     def log_joint(self, table: Table) -> np.ndarray:
-        """Compute log p(x, c) of what is observed, ``(n, K)``, nats, for standardised numbers."""
-        return self.log_weights + self.numbers.log_density(table) + table.levels @ self.log_levels.T
+        """Compute log p(x, c) of what is observed, ``(n, K)``, nats, for standardised numbers.
+
+        A row whose class is known has minus infinity for all others.
+        """
+        found: np.ndarray = self.log_weights + self.numbers.log_density(table) + table.levels @ self.log_levels.T
+        return found if table.known is None else seeded.fixed(found, table.known)
 
     def posterior(self, table: Table) -> np.ndarray:
         """Compute p(c | x), ``(n, K)``."""
@@ -226,7 +237,9 @@ def fit(table: Table, n_components: int, random: np.random.RandomState, max_iter
     if 1 < p <= MOST_TIED and len(table.patterns) <= MOST_PATTERNS:
         shapes.append(Tied)
     best: list[tuple[float, Classes]] = []
-    starts = [_assigned(values, n_components, random) for _ in range(int(np.clip(ROWS_TRIED // n, *TRIED)))]
+    starts = [
+        _assigned(values, n_components, random, table.known) for _ in range(int(np.clip(ROWS_TRIED // n, *TRIED)))
+    ]
     for shape in shapes:
         n_tried = max(TRIED[0], len(starts) // shape.parts(table))
         tried = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts[:n_tried]]
@@ -237,10 +250,18 @@ def fit(table: Table, n_components: int, random: np.random.RandomState, max_iter
     return max(best, key=lambda fitted: fitted[0])[1]
 
 
-def _assigned(values: np.ndarray, n_components: int, random: np.random.RandomState) -> np.ndarray:
-    """Put each row into the class of the nearest of some rows that are far apart: weights ``(n, K)``."""
+def _assigned(
+    values: np.ndarray, n_components: int, random: np.random.RandomState, known: np.ndarray | None
+) -> np.ndarray:
+    """Put each row into the class of the nearest of some rows that are far apart: weights ``(n, K)``.
+
+    Classes get the numbers by which most rows of a known class are in their own.
+    """
     centres, _ = kmeans_plusplus(values, n_components, random_state=random)
-    weights: np.ndarray = np.eye(n_components)[((centres**2).sum(1) - 2 * values @ centres.T).argmin(1)]
+    nearest = ((centres**2).sum(1) - 2 * values @ centres.T).argmin(1)
+    if known is not None:
+        nearest = np.where(known >= 0, known, seeded.numbering(nearest, n_components, known)[nearest])
+    weights: np.ndarray = np.eye(n_components)[nearest]
     return weights
 
 

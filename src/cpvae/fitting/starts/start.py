@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class ClusteredStart:
             # That rows have fewer different values than there are categories: the fit says how many it came to use.
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = self._by_classes(task) if task.likelihood.mixed else self._by_code(task)
-        return torch.from_numpy(found)
+        return torch.from_numpy(with_known(found, task.known))
 
     def _by_code(self, task: Task) -> np.ndarray:
         """Cluster what the code makes of rows."""
@@ -81,11 +81,14 @@ class ClusteredStart:
         def categories() -> np.ndarray:
             some = task.some(task.max_rows)
             task.on_phase(f"clustering {len(some):,} rows", 0)
-            known = points(some)
-            category = self.clustering(known, task.n_components, np.random.RandomState(task.seed))
+            shown = points(some)
+            random = np.random.RandomState(task.seed)
+            known = task.known_of(task.index(task.max_rows, np.random.RandomState(task.seed)))
+            given = {} if known is None else {"known": known}
+            category = self.clustering(shown, task.n_components, random, **given)
             few = np.int16 if task.n_components < 2**15 else np.int64
             if some is task.rows:
-                return category(known).astype(few)
+                return category(shown).astype(few)
             return np.concatenate([category(code(x)).astype(few) for x in task.rows.chunks()])
 
         return unless_stopped(categories, points, task)
@@ -103,10 +106,11 @@ class ClusteredStart:
         """Find a category for each row of a table with columns of several kinds."""
         random, table, n = np.random.RandomState(task.seed), table_of(task.rows, task), len(task.rows)
         task.on_phase(f"clustering {min(n, task.max_rows):,} rows", 0)
-        some = np.arange(n) if n <= task.max_rows else random.choice(n, task.max_rows, replace=False)
+        some = task.index(task.max_rows, random)
         if task.n_components > MANY:
             points = np.concatenate([table.numbers, table.levels], axis=1)
-            return k_means(points[some], task.n_components, random)(points).astype(np.int64)
+            given = task.known_of(some)
+            return k_means(points[some], task.n_components, random, known=given)(points).astype(np.int64)
         classes = latent_classes.fit(table.rows(some), task.n_components, random)
         return classes.log_joint(table).argmax(1)
 
@@ -114,7 +118,8 @@ class ClusteredStart:
 def table_of(rows: Rows, task: Task) -> latent_classes.Table:
     """Make the table that rows with columns of several kinds are clustered as."""
     likelihood = task.likelihood
-    return latent_classes.table_of([likelihood.cells(likelihood.to_model(x)) for x in rows.chunks()])
+    table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x)) for x in rows.chunks()])
+    return table if rows is not task.rows else replace(table, known=task.known)
 
 
 def unless_stopped(categories: Callable[[], np.ndarray], points: Callable[[Rows], Points], task: Task) -> np.ndarray:
@@ -136,9 +141,16 @@ def unless_stopped(categories: Callable[[], np.ndarray], points: Callable[[Rows]
         if not task.stop():
             return found
     index = np.random.RandomState(task.seed).permutation(len(task.rows))[:FEW_ROWS]
-    some = points(task.rows.some(index))
-    quick = k_means(some, task.n_components, np.random.RandomState(task.seed))(some)
-    raise CutShort(index, torch.from_numpy(quick.astype(np.int64)))
+    if task.known is not None:
+        index = task.index(FEW_ROWS, np.random.RandomState(task.seed))
+    some, known = points(task.rows.some(index)), task.known_of(index)
+    quick = k_means(some, task.n_components, np.random.RandomState(task.seed), known=known)(some)
+    raise CutShort(index, torch.from_numpy(with_known(quick.astype(np.int64), known)))
+
+
+def with_known(found: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """Put rows of a known category there: categories ``(n,)`` of the same integers; None knows none."""
+    return found if known is None else np.where(known >= 0, known, found).astype(found.dtype)
 
 
 STARTS: dict[str, Start] = {

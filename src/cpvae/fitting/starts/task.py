@@ -33,6 +33,7 @@ class Task:
         max_epochs: passes over the rows that the fit may make, which bound the start as well; None does not.
         max_rows: rows that a clustering is found on, drawn at random when there are more.
         stop: asked after each step of whatever is trained, and between the stages.
+        known: the known category of each row, int64 ``(n,)``, -1 where there is none; None knows none.
     """
 
     rows: Rows
@@ -48,12 +49,23 @@ class Task:
     max_epochs: int | None = None
     max_rows: int = 50_000
     stop: Stop = field(default_factory=Stop)
+    known: np.ndarray | None = None
 
     def some(self, n: int) -> Rows:
         """Draw n of the rows at random, or take all if there are no more."""
+        return self.rows if len(self.rows) <= n else self.rows.some(self.index(n, np.random.RandomState(self.seed)))
+
+    def index(self, n: int, random: np.random.RandomState) -> np.ndarray:
+        """Draw the positions of n rows at random, those of a known category first; of all rows if there are no more."""
         if len(self.rows) <= n:
-            return self.rows
-        return self.rows.some(np.random.RandomState(self.seed).choice(len(self.rows), n, replace=False))
+            return np.arange(len(self.rows))
+        if self.known is None:
+            return random.choice(len(self.rows), n, replace=False)
+        return np.argsort(random.permutation(len(self.rows)) + len(self.rows) * (self.known < 0))[:n]
+
+    def known_of(self, index: np.ndarray) -> np.ndarray | None:
+        """Take the known categories of the rows at some positions."""
+        return None if self.known is None else self.known[index]
 
 
 class CutShort(Exception):

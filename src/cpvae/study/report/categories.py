@@ -53,7 +53,7 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         label=capital(label(k, model.names_)),
         share=float(model.weights_[k]),
         count=int(own.sum()),
-        judged=_main_label(shown, own),
+        judged="; ".join(filter(None, [_main_label(shown, own), _known(model, k)])),
         traits=words.traits,
         nearest=list(words.typical),
         border=words.on_the_border,
@@ -119,6 +119,11 @@ def _main_label(shown: Shown, own: np.ndarray) -> str:
         return ""
     names, counts = np.unique(shown.labels[own], return_counts=True)
     return f"label {names[counts.argmax()]} in {percent(counts.max() / own.sum())} of them"
+
+
+def _known(model: DeepMixture, k: int) -> str:
+    """Say how many rows of the fit were known to be in a category; "" of a fit without labels."""
+    return "" if model.known_ is None else f"{model.known_[k]:,} known in the fit"
 
 
 def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:

@@ -17,7 +17,8 @@ from cpvae.study import metrics
 from cpvae.study.found import rows_in_words
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
-from cpvae.words.phrases import duration, in_use, percent
+from cpvae.words.names import numbered
+from cpvae.words.phrases import duration, in_use, known_in_words, percent
 
 MODELS = {
     "CPVAE": "CP-VAE, a deep mixture model",
@@ -57,6 +58,7 @@ def headline(model: DeepMixture, config: Mapping[str, Any]) -> str:
     words += [f"{model.likelihood_} likelihood", f"{rows_in_words(model)}"]
     fitted_on = config.get("data", {}).get("rows")
     words += [f"fitted on {fitted_on:,} rows"] if fitted_on is not None else []
+    words += [f"{sum(model.known_):,} of known category"] if model.known_ is not None else []
     return " · ".join([*words, f"{_epochs(model)} in {duration(_seconds(model))}", f"seed {model.random_state}"])
 
 
@@ -72,6 +74,8 @@ def summary(model: DeepMixture, shown: Shown) -> str:
         text += f"; the largest holds {percent(weights.max())} of the training rows"
         sure = float((shown.evaluation.proba.max(1) >= 0.9).mean())
         text += f". For {percent(sure)} of the rows the model is at least 90 % sure of the category"
+    if model.known_ is not None:
+        text += f". In the fit the labels of {known_in_words(model.known_)}; all other rows learned from these"
     if shown.labels is not None and k > 1:
         same = metrics.accuracy_hungarian(shown.labels, shown.categories)
         text += f". With one label for each category, {percent(same)} of the rows agree with their label"
@@ -104,6 +108,9 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
         yield Fact("Kinds of columns", counts + ignored)
     if shown.categories is not None:
         yield Fact("Categories (K)", str(model.n_components_))
+    if model.known_ is not None:
+        each = [f"{numbered(k, model.names_)}: {n:,}" for k, n in enumerate(model.known_) if n]
+        yield Fact("Rows of known category", f"{sum(model.known_):,} ({', '.join(each)})")
     yield Fact("Dimensions of the code z", str(model.latent_dim))
     yield Fact("Weights in the networks", f"{sum(p.numel() for p in model.model_.parameters()):,}")
     yield Fact("Training", f"{_epochs(model)} in {duration(_seconds(model))}, without the start")
