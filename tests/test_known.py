@@ -71,9 +71,13 @@ def test_all_rows_learn_from_those_that_are_known_even_without_a_start():
         (["owl", None, "cat ", ""], [1, -1, 0, -1], {0: "cat", 1: "owl"}),
         (np.array(["owl", np.nan, "cat", -1]), [1, -1, 0, -1], {0: "cat", 1: "owl"}),
         (pd.Series(["b", None, "a", None], dtype="category"), [1, -1, 0, -1], {0: "a", 1: "b"}),
-        ([30, 10, 20, None], [2, 0, 1, -1], {0: "10", 1: "20", 2: "30"}),  # as many classes as categories
+        (
+            [30, 10, 20, None],
+            [2, 0, 1, -1],
+            {0: "class 10", 1: "class 20", 2: "class 30"},
+        ),  # as many classes as categories
         ([True, False, None, True], [1, 0, -1, 1], {0: "False", 1: "True"}),
-        ([1, "x", None, None], [0, 1, -1, -1], {0: "1", 1: "x"}),
+        ([1, "x", None, None], [0, 1, -1, -1], {0: "class 1", 1: "x"}),
         (torch.tensor([0, -1, 1, 2]), [0, -1, 1, 2], {}),
         (np.ma.masked_array([0, 7, 1, 2], [False, True, False, False]), [0, -1, 1, 2], {}),
     ],

@@ -94,7 +94,9 @@ def read(known: Any, X: Any, n: int, n_components: int) -> Known:
     places = _places(sorted(set(given)), n_components)
     categories = np.full(n, UNKNOWN, dtype=np.int64)
     categories[there] = [places[label] for label in given]
-    named = {} if all(k == label for label, k in places.items()) else {k: str(label) for label, k in places.items()}
+    named = {k: _name(label) for label, k in places.items()}
+    if all(k == label for label, k in places.items()):
+        named = {}
     try:
         names = checked(named, n_components)
     except InputError as error:
@@ -123,6 +125,15 @@ def _places(classes: list[Any], n_components: int) -> Mapping[Any, int]:
             f"categories, expected 0 to {n_components - 1}; give these, ask for more components, or name classes"
         )
     return {label: k for k, label in enumerate(classes)}
+
+
+def _name(label: int | str) -> str:
+    """Name the category of a class; a number gets a word before it, since a number alone is that of a category.
+
+    >>> _name("owl"), _name(3), _name("3")
+    ('owl', 'class 3', 'class 3')
+    """
+    return label if isinstance(label, str) and not label.isdecimal() else f"class {label}"
 
 
 def _few(classes: list[Any]) -> str:
