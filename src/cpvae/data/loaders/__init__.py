@@ -128,8 +128,8 @@ def _path(source: str | os.PathLike[str]) -> Path:
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
     if re.match(r"[a-z][a-z0-9+.-]+://", os.fspath(source)) or os.fspath(source) == "-":
         raise input_error(
-            f"{os.fspath(source)}: no such file or folder; expected {SUPPORTED}; nothing is read from an address or from "
-            "standard input: save the rows as a file, and give its path"
+            f"{os.fspath(source)}: no such file or folder; expected {SUPPORTED}; nothing is read from an address or "
+            "from standard input: save the rows as a file, and give its path"
         )
     return expanded(Path(source))
 
