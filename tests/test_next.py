@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpvae import CPVAE, drift, load
+from cpvae import CPVAE, VAE, drift, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError, ReadWarning
@@ -285,6 +285,22 @@ def test_rows_of_another_source_are_unusual(place: Path):
     assert "are less usual: median bound" in str(found)
     assert drift(model, strange, may).notes[-1].startswith("the fit learned from the rows before")
     assert list(found.to_frame().columns[:6]) == ["category", "name", "column", "level", "now", "before"]
+
+
+def test_rows_that_are_no_table_and_models_without_categories():
+    random = np.random.RandomState(0)
+    X = random.normal(size=(80, 4))
+    settings: dict[str, Any] = {"latent_dim": 1, "hidden": (4,), "max_epochs": 1, "random_state": 0}
+    model = CPVAE(2, init="random", **settings).fit(X)
+    assert drift(model, X[::2], X, learned=False).answer == "No change found: 40 new rows are like the 80 rows before."
+    shifted = X[:40] + np.array([0, 0, 3, 0])
+    found = drift(model, shifted, X, learned=False)
+    assert {one.contrast.column for one in found.columns} == {"column 2"}
+    assert len(found.mix) == 2
+    found = drift(VAE(**settings).fit(X), shifted, X)
+    assert found.answer == "Changed: the rows ('column 2')."
+    assert found.mix == ()
+    assert "\nColumns that have changed, the largest effect first:\n  column 2 " in str(found)
 
 
 def test_rows_that_cannot_be_compared(place: Path, tmp_path: Path):

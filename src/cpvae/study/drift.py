@@ -28,10 +28,10 @@ from cpvae.data.containers import as_rows
 from cpvae.data.reading import Reading
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError, already_said
-from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.contract import DeepMixture, clusters
 from cpvae.estimators.describing import MAX_COMPARED, are_counts, compared
 from cpvae.study.two_samples import columns_p, frequency_p, middles, shares_interval, shares_p
-from cpvae.words.changes import ALPHA, BoundChange, CellChange, ColumnChange, Drift, ShareChange
+from cpvae.words.changes import ALPHA, NOWHERE, BoundChange, CellChange, ColumnChange, Drift, ShareChange
 from cpvae.words.contrasts import FEWEST, Feature, contrast, corrected, intervals, with_distances
 
 
@@ -92,7 +92,7 @@ def drift(
         )
         told = [one for one in (replace(one, p=min(1.0, questions * one.p)) for one in cells) if one.p <= ALPHA]
         aside = list(dict.fromkeys(one.column for one in told))
-        if len(aside) == len(old.names):
+        if aside and len(aside) == len(old.names):
             note = "no column is left to compare the rows by"
             return Drift(len(new.matrix), len(old.matrix), cells=tuple(told), notes=(note,))
         old, new = old.without(aside), new.without(aside)
@@ -218,7 +218,7 @@ def _bounds(model: DeepMixture, old: _Looked, new: _Looked, questions: int) -> l
             found[k] = middles(*sides)
     p = np.minimum(1.0, questions * corrected(np.array([one.p for one in found.values()])))
     return [
-        BoundChange(k, model.names_.get(k, ""), one.old, one.new, one.low, one.high, one.effect, float(own))
+        BoundChange(*_place(model, k), one.old, one.new, one.low, one.high, one.effect, float(own))
         for (k, one), own in zip(found.items(), p, strict=True)
     ]
 
@@ -254,8 +254,13 @@ def _columns(
             numbers = float(effect[j]), float(low), float(high), float(own_p[j])
             at = features.index(replace(features[j], distance=False))  # distances tell of values
             one = contrast(values[:, at], new_here, features[j], *numbers)
-            found.append(ColumnChange(k, model.names_.get(k, ""), one))
+            found.append(ColumnChange(*_place(model, k), one))
     return sorted(found, key=lambda one: -abs(one.contrast.effect))
+
+
+def _place(model: DeepMixture, k: int) -> tuple[int, str]:
+    """Give the number and the name of a category, `NOWHERE` for a model without categories."""
+    return (k, model.names_.get(k, "")) if clusters(model) else (NOWHERE, "")
 
 
 def _strongest(effect: np.ndarray, p: np.ndarray, features: list[Feature]) -> list[int]:

@@ -15,6 +15,7 @@ from cpvae.words.phrases import capital, listed, percent, plain, short
 ALPHA = 0.05  # chance of a false alarm, in any of the questions together
 TOLD = 8  # categories, or columns, in a text
 NAMED = 4  # columns in a sentence
+NOWHERE = -1  # in place of the number of a category, for models that have none
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ShareChange:
     high: float
 
     def __str__(self) -> str:
-        points, low, high = (f"{100 * one:+.0f}" for one in (self.now - self.before, self.low, self.high))
+        points, low, high = (f"{round(100 * one):+d}" for one in (self.now - self.before, self.low, self.high))
         shares = f"{percent(self.now)} of the rows, before {percent(self.before)}"
         return f"{_called(self.category, self.name)}: {shares} ({points} points, 95 % interval {low} to {high})"
 
@@ -47,7 +48,7 @@ class BoundChange:
     """The bound of log p(x) of the rows of a category, held-out rows of the fit beside new ones.
 
     Attributes:
-        category: its number; name: that the user gave it, or "".
+        category: its number, or `NOWHERE`; name: that the user gave it, or "".
         before, now: medians, nats a row; low, high: of their difference, a bootstrap interval of 95 %.
         effect: Cliff's delta, positive where new rows are more likely; p: of a rank test, corrected.
     """
@@ -65,7 +66,7 @@ class BoundChange:
         way = "less" if self.effect < 0 else "more"
         medians = f"median bound {plain(self.now)} nats a row, before {plain(self.before)}"
         apart = ", ".join([f"{self.now - self.before:+.2g}", f"95 % interval {self.low:+.2g} to {self.high:+.2g}"])
-        return f"rows of {_called(self.category, self.name)} are {way} usual: {medians} ({apart})"
+        return f"rows{_within(self.category, self.name, ' of ')} are {way} usual: {medians} ({apart})"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class ColumnChange:
     """A column whose values have changed in the rows of a category.
 
     Attributes:
-        category: its number; name: that the user gave it, or "".
+        category: its number, or `NOWHERE`; name: that the user gave it, or "".
         contrast: new rows ("here") beside old ones ("others"), with effect size, interval and p, corrected for all
             columns and categories.
     """
@@ -120,7 +121,8 @@ class ColumnChange:
     def __str__(self) -> str:
         one = self.contrast
         effect = f"effect {one.effect:+.2f}, 95 % interval {one.low:+.2f} to {one.high:+.2f}"
-        return f"in {_called(self.category, self.name)}: {one.beside('before')} ({effect})"
+        where = _within(self.category, self.name, "in ")
+        return f"{where}{': ' * bool(where)}{one.beside('before')} ({effect})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +177,7 @@ class Drift:
         for one in self.columns:
             inside.setdefault((one.category, one.name), []).append(one.contrast.column)
         for (category, name), columns in sorted(inside.items()):
-            what.append(f"the rows within {_called(category, name)}" + f" ({_few(columns)})" * bool(columns))
+            what.append(f"the rows{_within(category, name, ' within ')}" + f" ({_few(columns)})" * bool(columns))
         if self.cells:
             what.append(f"which cells are there ({_few([one.column for one in self.cells])})")
         return f"Changed: {listed(what)}."
@@ -193,7 +195,7 @@ class Drift:
         lines += [f"{capital(str(one))}." for one in self.cells if one.kind != "absent"]
         lines += [f"{capital(str(one))}." for one in self.bounds_changed]
         if self.columns:
-            lines.append("Columns that have changed within a category, the largest effect first:")
+            lines.append(f"Columns that have changed{' within a category' * bool(self.mix)}, the largest effect first:")
             lines += _first(self.columns)
         return "\n".join([*lines, *(f"{capital(note)}." for note in self.notes)])
 
@@ -240,6 +242,15 @@ def _few(columns: Sequence[str]) -> str:
     """
     names = [repr(short(name)) for name in dict.fromkeys(columns)]
     return listed(names if len(names) <= NAMED else [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"])
+
+
+def _within(category: int, name: str, word: str) -> str:
+    """Say where rows are: nowhere in particular for a model without categories.
+
+    >>> _within(1, "", " within "), _within(NOWHERE, "", " within ")
+    (' within category 1', '')
+    """
+    return "" if category == NOWHERE else word + _called(category, name)
 
 
 def _called(category: int, name: str) -> str:
