@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import sparse
 from scipy.io import mmwrite, savemat
 
+from cpvae import tl
 from cpvae.data.loaders import Dataset, Split, images, load
 from cpvae.data.loaders.files import READERS
 from cpvae.data.sparse import SparseRows
@@ -157,6 +158,36 @@ def test_h5ad(h5ad):
     np.testing.assert_array_equal(split.x.toarray(), COUNTS)
     assert (data.kind, split.y) == ("counts", None)
     assert "6 cells x 5 genes, taken for counts; to say otherwise: kind='matrix'" in data.notes[0]
+
+
+@pytest.mark.filterwarnings("ignore:The '.*' option is deprecated")  # of pandas, which AnnData sets
+def test_what_is_found_in_cells_is_kept_with_them(h5ad, tmp_path):
+    import anndata
+
+    cells = anndata.read_h5ad(h5ad)
+    cells = cells[cells.layers["counts"].sum(1) > 0].copy()  # a depth of zero is refused
+    before = cells.copy()
+    with pytest.raises(InputError, match=r"^no layer 'count'; did you mean 'counts'\?"):
+        tl.fit(cells, 2, layer="count")
+    with pytest.raises(InputError, match="is no count; expected whole numbers"):
+        tl.fit(cells, 2, kind="counts", random_state=0)
+    with pytest.raises(InputError, match="cells of type ndarray: expected an AnnData object"):
+        tl.fit(COUNTS, 2)
+    assert (len(cells.uns), len(cells.obsm), [*cells.obs]) == (0, 0, [*before.obs])
+    params = {"latent_dim": 1, "hidden": (4,), "max_epochs": 1, "random_state": 0}
+    model = tl.fit(cells, 2, layer="counts", **params)
+    assert model.likelihood_ == "counts"
+    assert cells.obs["cpvae"].astype(int).tolist() == model.predict(cells.layers["counts"]).tolist()
+    with pd.option_context("future.infer_string", False):
+        cells.write_h5ad(tmp_path / "b.h5ad")
+    again = anndata.read_h5ad(tmp_path / "b.h5ad")
+    assert again.obs["cpvae"].tolist() == cells.obs["cpvae"].tolist()
+    assert again.obsm["X_cpvae"].shape == (len(cells), 1)
+    assert again.uns["cpvae"]["params"]["layer"] == "counts"
+    model.rename({0: "T cells", 1: "B cells"})
+    tl.annotate(before, model, layer="counts", key_added="named")
+    assert {*before.obs["named"]} <= {"T cells", "B cells"}
+    np.testing.assert_allclose(before.obsm["named_proba"].max(1), before.obs["named_probability"])
 
 
 def test_h5ad_refused(h5ad):

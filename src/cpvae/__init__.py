@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cpvae import tl
     from cpvae.errors import FitWarning, InputError
     from cpvae.estimators.zoo import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
     from cpvae.study.choice import choose_components
@@ -31,6 +32,7 @@ __all__ = [
     "choose_components",
     "drift",
     "load",
+    "tl",
 ]
 
 _HOME = {
@@ -41,11 +43,16 @@ _HOME = {
 }
 
 
+_MODULES = ("tl",)
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"cpvae.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'cpvae' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted([*globals(), *_HOME, *_MODULES])
