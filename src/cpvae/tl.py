@@ -97,9 +97,9 @@ def _keep(
 ) -> None:
     """Ask a model about cells, then write all of its answers."""
     proba, codes = model.predict_proba(cells), model.transform(cells)
-    # of Python's text, which AnnData writes for every version of pandas
-    names: Any = np.array([model.names_.get(k, str(k)) for k in range(model.n_components_)], dtype=object)
-    found = pd.Categorical.from_codes(proba.argmax(1), names).remove_unused_categories()
+    names = [model.names_.get(k, str(k)) for k in range(model.n_components_)]
+    text: Any = pd.Index(names, dtype=object)  # AnnData writes no other text of every version of pandas
+    found = pd.Categorical.from_codes(proba.argmax(1), text).remove_unused_categories()
     adata.obs[key] = found
     adata.obs[f"{key}_probability"] = proba.max(1)
     adata.obsm[f"X_{key}"], adata.obsm[f"{key}_proba"] = codes, proba

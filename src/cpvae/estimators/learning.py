@@ -206,6 +206,11 @@ def _choose(estimator: DeepMixture, array: np.ndarray) -> likelihoods.Choice:
     return likelihoods.choose(array, estimator._form())
 
 
+def _other(likelihood: str) -> str:
+    """Name another likelihood for the same rows, as an example."""
+    return "isotropic" if likelihood == "gaussian" else "gaussian"
+
+
 def train(
     estimator: DeepMixture,
     prepared: Prepared,
@@ -224,12 +229,10 @@ def train(
     """
     reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
     told = [] if prepared.known is None else [tell(prepared.known, len(prepared.array))]
-    for line in [
-        *estimator._taken_for(),
-        *told,
-        *estimator._seen(),
-        f"likelihood {prepared.likelihood.name}: {prepared.why}",
-    ]:
+    chosen = f"likelihood {prepared.likelihood.name}: {prepared.why}"
+    if estimator.likelihood == "auto" and prepared.likelihood.name != "columns":  # that is said of by the schema
+        chosen += f"; for another say likelihood={_other(prepared.likelihood.name)!r} (--likelihood)"
+    for line in [*estimator._taken_for(), *told, *estimator._seen(), chosen]:
         reporter.say(line)
     found: dict[int, Fit] = {}
     try:
