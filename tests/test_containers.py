@@ -12,6 +12,7 @@ from scipy import sparse
 from cpvae import CPVAE, InputError
 from cpvae.data.augment import Roll
 from cpvae.data.containers import as_rows
+from cpvae.data.weights import repeats
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
 IMAGES = np.random.default_rng(0).random((12, 8, 8))
@@ -357,3 +358,48 @@ def test_what_holds_no_rows_is_refused_in_a_short_line(name):
 @pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="this NumPy has no type of text")
 def test_text_of_numpy_makes_a_table():
     assert as_rows(np.array([["a", "1.5"], ["b", "2"]], np.dtypes.StringDType())).kind == "table"
+
+
+# -- weights of rows ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [np.asarray, np.ndarray.tolist, torch.tensor, sparse.csr_matrix, pd.DataFrame])
+def test_weights_are_numbers_of_rows(container):
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    weights = np.arange(30) % 3
+    model = CPVAE(2, **SMALL).fit(container(x), sample_weight=weights)
+    same = CPVAE(2, **SMALL).fit(container(np.repeat(x, weights, axis=0)))
+    np.testing.assert_array_equal(model.predict_proba(container(x)), same.predict_proba(container(x)))
+
+
+def test_labels_that_are_known_have_the_weights_of_their_rows():
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    weights, known = np.arange(30) % 3, np.where(np.arange(30) < 9, "u", None)
+    model = CPVAE(2, **SMALL).fit(x, known=known, sample_weight=weights)
+    same = CPVAE(2, **SMALL).fit(np.repeat(x, weights, axis=0), known=np.repeat(known, weights))
+    np.testing.assert_array_equal(model.predict_proba(x), same.predict_proba(x))
+
+
+def test_weights_that_are_not_whole_keep_their_sums():
+    weights = np.random.default_rng(0).exponential(size=1000)
+    weights[:100] = 0
+    found = np.bincount(repeats(weights, 1000), minlength=1000)
+    scaled = weights * (900 / weights.sum())
+    assert (np.abs(found - scaled) < 1).all()
+    assert (np.abs(np.cumsum(found - scaled)) <= 0.5 + 1e-9).all()
+    np.testing.assert_array_equal(repeats(100.0 * (weights > 0), 1000), np.arange(100, 1000))
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (np.ones(3), r"sample_weight of shape \(3,\): expected one weight for each row, \(20,\)"),
+        ([1.0] * 19 + [np.nan], r"sample_weight\[19\]=nan: expected a number of at least 0"),
+        ([-1.0] + [1.0] * 19, r"sample_weight\[0\]=-1: expected a number of at least 0; give 0 to leave a row out"),
+        (np.zeros(20), "sample_weight without a weight above 0"),
+        (["a"] * 20, "sample_weight of type list: expected 20 numbers"),
+    ],
+)
+def test_weights_that_cannot_be(weights, said):
+    with pytest.raises(InputError, match=f"^{said}"):
+        CPVAE(2, **SMALL).fit(holes()[:, [0, 2]], sample_weight=weights)

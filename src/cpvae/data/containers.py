@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cpvae.data.weights import repeats
 from cpvae.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -107,16 +108,34 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
     """
     if kind != "auto" and kind not in KINDS:
         raise InputError(f"kind={kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
+    return _of_kind(_read(x), kind, shape)
+
+
+def repeated(x: Any, weights: Any) -> Given:
+    """Give the rows of a container as often as their weights say (`cpvae.data.weights.repeats`), not yet of a kind.
+
+    >>> repeated([[1.0], [2.0], [3.0]], [2, 0, 1]).values.ravel()
+    array([1., 1., 3.])
+    """
+    given = _read(x)
+    index = repeats(weights, len(given))
+    values = given.values
+    values = values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
+    names = None if given.row_names is None else tuple(given.row_names[i] for i in index)
+    return replace(given, values=values, row_names=names)
+
+
+def _read(x: Any) -> Given:
+    """Open a container, whatever its library raises."""
     try:
-        given = _opened(x)
+        return _opened(x)
     except InputError:
         raise
-    except Exception as error:  # of whatever library the container is
+    except Exception as error:
         raise InputError(
             f"rows of type {type(x).__name__}, which cannot be read ({one_line(error)[:MOST_REASON]}); expected an "
             "array, a list of rows, a data frame or a sparse matrix; convert them to one of these"
         ) from error
-    return _of_kind(given, kind, shape)
 
 
 # -- containers --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeGuard
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
@@ -23,9 +24,10 @@ from torch import Tensor
 
 from cpvae.arguments import between, one_of, seed, whole, widths
 from cpvae.data.augment import Augment
-from cpvae.data.containers import KINDS
+from cpvae.data.containers import KINDS, repeated
 from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
+from cpvae.data.weights import repeats
 from cpvae.errors import InputError
 from cpvae.estimators import describing, files, gaps, learning, params, running
 from cpvae.estimators.given import log_prob_given, sample_given
@@ -229,6 +231,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         y: Any = None,
         *,
         known: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         X_valid: ArrayLike | None = None,
         out: str | Path | None = None,
         resume: bool = False,
@@ -247,6 +250,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                 empty text for a row without one. Whole numbers are the numbers of categories. Text names classes; they
                 get the categories in sorted order, and their names (`names_`). All other rows learn from these, and
                 categories that no label names are found (docs/known.md). For `CPVAE` only.
+            sample_weight: weights of the rows of X, ``(n,)``: a row of weight 2 counts as two rows, and one of weight 0
+                is left out (`cpvae.data.weights`).
             X_valid: rows for the validation bound, which chooses the weights and the restart; by default a share
                 `validation_fraction` of X, at most 10,000 rows.
             out, resume, about: arguments of `cpvae.estimators.running.fit`, which fits into a run folder.
@@ -258,10 +263,18 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                 ``stopped_`` is "interrupted". If no epoch had ended, ``n_iter_`` is 0 and the weights are those of a
                 short training from quick categories. A second Ctrl-C ends at once.
         """
+        rows: Any = X
+        if sample_weight is not None:
+            rows = repeated(X, sample_weight)
+            if known is not None:
+                labels = np.asarray(known, dtype=object)
+                known = labels[repeats(sample_weight, len(labels))]
         if out is None:
-            learning.fit(self, X, X_valid, reporter, known)
+            learning.fit(self, rows, X_valid, reporter, known)
         else:
-            running.fit(self, X, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about)
+            running.fit(
+                self, rows, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about
+            )
         return self
 
     # -- questions -------------------------------------------------------------------------------------------------
@@ -362,7 +375,8 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         Cells that are missing in X have the value that the model expects. No bound and no category uses such a value.
         """
         parts = [self.model_.reconstruct(y) for large in self._observed(X) for y in batches(large, 1)]
-        return self._to_shape(torch.cat(parts))
+        rows = self._to_shape(torch.cat(parts))
+        return rows.set_axis(X.index) if isinstance(rows, pd.DataFrame) and isinstance(X, pd.DataFrame) else rows
 
     def sample(
         self,
