@@ -2,7 +2,7 @@
 
 python benchmarks/tutorials.py docs/tutorials/customers.md
 
-A page is Markdown, which jupytext reads as a notebook: blocks of ```python and ```bash are its cells. They run in the
+A page is Markdown, which jupytext reads as a notebook: blocks of ```python and ```sh are its cells. They run in the
 order of the page, in one kernel, in a folder that begins with the data sets of the page alone. What a block prints
 stands below it as a block of ```text, and pictures that the page shows are copied beside it. The last line says which
 commit made all this.
@@ -31,7 +31,7 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
     "pbmc.h5": "field/cells/10X_PBMC_top2000.h5",
 }
 KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
-CELL = re.compile(r"^```(?:python|bash)\n.*?^```\n", re.DOTALL | re.MULTILINE)
+CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
 PROGRESS = re.compile(r"^fitting \d+/\d+: .*\n", re.MULTILINE)  # with seconds that differ from run to run
 MADE = re.compile(r"\n<!-- made -->\n.*?<!-- /made -->\n", re.DOTALL)

@@ -134,6 +134,16 @@ def test_signals_have_a_panel_for_each_channel() -> None:
     assert len(figures.svg(figures.signals({"a": np.tile(rows[:, :1], 32)}))) < 100_000
 
 
+def test_examples_lie_over_mean_and_spread() -> None:
+    rows = np.random.RandomState(0).normal(size=(50, 3, 64))
+    groups = {"typical rows": rows[:2], "on the border": rows[:0]}
+    figure = figures.examples(groups, rows.mean(0), rows.std(0))
+    assert len(figure.axes) == 3
+    assert np.array_equal(figure.axes[2].lines[1].get_ydata(), rows[1, 2])
+    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx((rows.mean(0) + rows.std(0))[0].max())
+
+
 def test_overlays() -> None:
     original = np.arange(15.0).reshape(5, 3)
     figure = figures.overlays(original, -original, [f"row {i}" for i in range(5)])

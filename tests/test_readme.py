@@ -118,6 +118,8 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/next.md",
         "docs/tables.md",
         "docs/describe.md",
+        "docs/tutorials/customers.md",
+        "docs/tutorials/cells.md",
         "CONTRIBUTING.md",
         "CITATION.cff",
         "LICENSE",

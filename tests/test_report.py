@@ -302,7 +302,18 @@ def test_nearest_rows_are_nearest(digits_model: CPVAE, digits: tuple[np.ndarray,
     others = np.setdiff1d(np.flatnonzero(categories == k), near)
     assert distance[others].min() >= distance[near].max()
     shown = look_at(digits_model, x, None, None, 5000)
-    assert category(digits_model, shown, k).nearest == near.tolist()
+    drawn = category(digits_model, shown, k)
+    assert drawn.nearest == near.tolist()
+    mean, spread = (_decoded(one.source) for one in drawn.summary_pictures)
+    own = x[categories == k].reshape(-1, 8, 8)
+    np.testing.assert_allclose(mean, own.mean(0) * 255, atol=1)
+    np.testing.assert_allclose(spread, np.clip(own.std(0) * 2 * 255, 0, 255), atol=1)
+    assert shown.description is not None
+    assert [one.alt for one in drawn.border_pictures] == [f"row {one}" for one in shown.description[k].border]
+
+
+def _decoded(source: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("L"), np.float64)
 
 
 def test_the_scale_of_a_category_counts() -> None:
@@ -522,7 +533,8 @@ def test_page_of_signals_has_channels_over_time() -> None:
     model = quiet(CPVAE(2, **SMALL | {"max_epochs": 1}, init="random", kind="signals"), x)
     page = check_page(text := render(model, x, data_name="gait"))
     assert "signals of 3 channels and 40 time points" in page.text
-    assert text.count("channel 2<") >= 3  # of each category, and of new rows
+    assert text.count("channel 2<") >= 4  # of each category, of its examples, and of new rows
+    assert "mean ± spread" in text
     assert "time, one channel after the other" in page.text
     assert "columns that differ most" not in page.text
     x[0, 0, 3] = np.nan

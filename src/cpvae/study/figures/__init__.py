@@ -4,7 +4,7 @@ from cpvae.study.figures.files import save, svg
 from cpvae.study.figures.images import image_grid, mosaic, pixels, samples_by_category, value_limits
 from cpvae.study.figures.latent import latent_map
 from cpvae.study.figures.many import component_choice, reliability
-from cpvae.study.figures.signals import overlays, signals
+from cpvae.study.figures.signals import examples, overlays, signals
 from cpvae.study.figures.style import FAINT, INK, NAMED, NEW, ROWS, blank, look, styled
 from cpvae.study.figures.tables import band, histograms, profiles
 from cpvae.study.figures.training import bound_curves, diagnosis_curves, kl_curves
@@ -21,6 +21,7 @@ __all__ = [
     "bound_curves",
     "component_choice",
     "diagnosis_curves",
+    "examples",
     "generations",
     "histograms",
     "image_grid",

@@ -16,7 +16,7 @@ from cpvae.words.phrases import capital, p_value, percent
 from cpvae.words.units import written
 
 NEW_ROWS = 300  # of a table, for a profile
-FEW = 4  # curves of each kind
+FEW = 3  # curves of each kind
 
 
 def category(model: DeepMixture, shown: Shown, k: int) -> Category:
@@ -74,19 +74,15 @@ def _rows_as_pictures(model: DeepMixture, shown: Shown, rows: np.ndarray, alts: 
 
 
 def _examples(shown: Shown, words: Described, near: np.ndarray) -> Markup | None:
-    """Draw typical rows and rows on the border as curves, each over the mean of the category."""
+    """Draw typical rows and rows on the border as curves, over mean and spread of the category."""
     assert shown.curve is not None
-    if words.mean is None or not len(near):
+    if words.mean is None or words.spread is None or not len(near):
         return None
-    border = words.border[:FEW]
-    at_border = np.searchsorted(shown.index, np.array([one.row for one in border], dtype=np.int64))
-    titles = [f"row {shown.index[i]}" for i in near[:FEW]] + [
-        f"row {one.row}, border to {one.neighbour}" for one in border
-    ]
-    rows = shown.values[np.append(near[:FEW], at_border)]
-    mean = np.broadcast_to(words.mean.reshape(1, -1), rows.shape)
-    time = "time" if shown.curve[0] == 1 else "time, one channel after the other"
-    return inline(figures.overlays(rows, mean, titles, time, ("row", "mean of the category")))
+    at_border = np.searchsorted(shown.index, np.array([one.row for one in words.border], dtype=np.int64))
+    rows = shown.values.reshape(-1, *shown.curve)
+    groups = {"typical rows": rows[near[:FEW]], "on the border": rows[at_border[:FEW]]}
+    mean, spread = (values.reshape(shown.curve) for values in (words.mean, words.spread))
+    return inline(figures.examples(groups, mean, spread))
 
 
 def _told_table(words: Described) -> Table | None:

@@ -17,7 +17,7 @@ from cpvae.study import metrics
 from cpvae.study.found import rows_in_words
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
-from cpvae.words.names import numbered
+from cpvae.words.names import label, numbered
 from cpvae.words.phrases import duration, in_use, known_in_words, percent
 
 MODELS = {
@@ -151,7 +151,10 @@ def commands(model: DeepMixture, run: str | Path | None, config: Mapping[str, An
     if clusters(model):
         k = int(np.argmax(model.weights_))
         found = [
-            Fact(f"New rows from category {k}", f"cpvae sample {place} --component {k} -n 64 --out new.{suffix}"),
+            Fact(
+                f"New rows from {label(k, model.names_)}",
+                f"cpvae sample {place} --component {shlex.quote(model.names_.get(k, str(k)))} -n 64 --out new.{suffix}",
+            ),
             Fact("The category of each row", f"cpvae cluster {place} {data} --out labels.csv"),
         ]
     found.append(Fact("Bounds, and log p(x)", f"cpvae evaluate {place} {data} --importance-samples 5000"))

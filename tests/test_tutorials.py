@@ -1,0 +1,39 @@
+"""Pages whose outputs were printed by a run: each is whole, and says which commit made it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import tutorials  # noqa: E402
+
+PAGES = [ROOT / "docs" / "describe.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_has_what_its_blocks_printed_and_the_commit(path):
+    page = path.read_text()
+    assert len(tutorials.OUTPUT.findall(page)) >= 3
+    assert re.search(r"with the code of commit [0-9a-f]{10}, in \d+ min", " ".join(page.split()))
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page):
+        assert (path.parent / picture).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_is_run_again_from_what_it_is(path):
+    page = path.read_text()
+    outputs = [
+        match[0].strip().removeprefix("```text\n").removesuffix("\n```") for match in tutorials.OUTPUT.finditer(page)
+    ]
+    bare = tutorials.without_outputs(page)
+    assert "```text" not in bare
+    blocks = len(tutorials.CELL.findall(bare))
+    assert len(outputs) <= blocks
+    numbered = tutorials.with_outputs(bare, iter(map(str, range(blocks))))
+    assert tutorials.without_outputs(numbered) == bare
