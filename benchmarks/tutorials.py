@@ -33,7 +33,12 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
 KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
 CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
-PROGRESS = re.compile(r"^fitting \d+/\d+: .*\n", re.MULTILINE)  # with seconds that differ from run to run
+PROGRESS = re.compile(r"^fitting[: ].*\n", re.MULTILINE)  # with seconds that differ from run to run
+QUIET = """
+import os, warnings
+os.environ.pop("FORCE_COLOR", None)  # the kernel sets it, and a progress bar then takes a pipe for a terminal
+warnings.formatwarning = lambda message, category, *rest: f"{category.__name__}: {message}\\n"
+"""  # a cell before the first one, which the page does not show
 MADE = re.compile(r"\n<!-- made -->\n.*?<!-- /made -->\n", re.DOTALL)
 
 
@@ -63,13 +68,15 @@ def with_outputs(page: str, outputs: Iterator[str]) -> str:
 def executed(page: str, folder: Path) -> list[Any]:
     """Run the blocks of a page in a folder; give the cells with their outputs. A block that fails raises."""
     import jupytext
+    import nbformat
     from nbclient import NotebookClient
 
     notebook = jupytext.reads(KERNEL + page, fmt="md")
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(QUIET))
     NotebookClient(
         notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
 
 
 def printed(cell: Any) -> str:
