@@ -29,12 +29,12 @@ def key(line: Line) -> tuple[str, int, str]:
     return line["set"], line["seed"], line["system"]
 
 
-def read(path: Path) -> list[Line]:
-    """Read a file of lines. The last line on a set, seed and system counts; a missing file has no lines."""
+def read(path: Path, name: Callable[[Line], tuple[Any, ...]] = key) -> list[Line]:
+    """Read a file of lines. The last line of a name counts; a missing file has no lines."""
     if not path.exists():
         return []
     lines = [json.loads(text) for text in path.read_text().splitlines() if text.strip()]
-    return list({key(line): line for line in lines}.values())
+    return list({name(line): line for line in lines}.values())
 
 
 def figure_of(line: Line, figure: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -441,8 +442,13 @@ def test_signals_with_missing_values():
     assert filled[1].shape == x.shape
     assert not np.isnan(filled[0]).any()
     np.testing.assert_array_equal(np.where(np.isnan(x), np.nan, filled[0]), x)
-    with pytest.raises(InputError, match=r"given for signals of shape \(2, 9\): expected a table or a matrix"):
+    with pytest.raises(InputError, match=r"given for signals of shape \(2, 9\): expected an array of shape \(2, 9\)"):
         model.sample(1, given={"a": 1})
+    with pytest.raises(InputError, match=r"columns of signals of shape \(2, 9\), which have none"):
+        model.log_prob(x, ["a"])
+    rows, _ = model.sample(3, given=np.where(np.arange(9) < 4, x[1], np.nan))
+    assert rows.shape == (3, 2, 9)
+    np.testing.assert_array_equal(rows[:, :, :4], np.broadcast_to(x[1, :, :4], (3, 2, 4)))
 
 
 # ---------------------------------------------------------------- refusals
@@ -465,6 +471,10 @@ def test_signals_with_missing_values():
         ({"mass": "heavy"}, "given mass=heavy: expected a finite number"),
         ({"mass": float("nan")}, "given mass=nan: expected a value; leave it out if nothing is known"),
         ({"mass": (1, 2, 3)}, "a range has two ends, not 3"),
+        ({"mass": 10**400}, ": expected a finite number"),
+        ({"mass": (0, 10**400)}, ": expected a finite number"),
+        ({"mass": 1 + 2j}, "given mass=(1+2j): expected a finite number"),
+        ({"mass": np.array([1, 2])}, "given mass=array([1, 2]): expected a value, or a range as a tuple (low, high)"),
         ({"mass": 1e25}, "more than 1e+12 standard deviations from the rows of the fit"),
         ("mass", "given=mass: expected columns with values or ranges"),
         ({"bil": 1, "eggs": -1}, "did you mean 'bill'?; given eggs=-1: no row has it"),
@@ -480,14 +490,85 @@ def test_what_cannot_be_given(fitted, given, message):
     assert "\n" not in str(error.value)
 
 
-def test_models_that_need_all_cells():
-    bits = np.random.default_rng(0).integers(0, 2, (60, 5))
-    model = VAE(max_epochs=1, **TINY).fit(bits)
-    for ask in (lambda: model.sample(1, given={0: 1}), lambda: model.impute(bits)):
-        with pytest.raises(InputError, match="for likelihood 'bernoulli', which needs all cells of a row; expected a"):
+def test_counts_with_a_depth_need_all_cells():
+    counts = np.random.default_rng(0).poisson(1.0, (40, 5))
+    model = VAE(max_epochs=1, likelihood="counts", **TINY).fit(counts)
+    for ask in (lambda: model.sample(1, given={0: 1}), lambda: model.impute(counts)):
+        with pytest.raises(
+            InputError, match="for likelihood 'counts', which needs all cells of a row, since their sum"
+        ):
             ask()
     with pytest.raises(InputError, match="mean=True with given: expected draws; leave mean out"):
         model.sample(1, given={0: 1}, mean=True)
+
+
+def test_columns_of_ink():
+    bits = np.random.default_rng(0).integers(0, 2, (30, 5))
+    model = VAE(max_epochs=1, **TINY).fit(bits)
+    assert model.likelihood_ == "bernoulli"
+    rows, _ = model.sample(40, given={0: 1, 1: (0, 1)})
+    assert (rows[:, 0] == 1).all()
+    assert set(np.unique(rows)) == {0, 1}
+    holes = np.where(np.arange(5) < 2, bits, np.nan)
+    (filled,) = model.impute(holes, 1)
+    np.testing.assert_array_equal(filled[:, :2], bits[:, :2])
+    assert set(np.unique(filled)) == {0, 1}
+    with pytest.raises(InputError, match=r"given 0=0\.4: no row has it, the nearest that one can have is 0"):
+        model.sample(1, given={0: 0.4})
+
+
+# ---------------------------------------------------------------- pictures
+
+
+@pytest.mark.parametrize(("likelihood", "divisor"), [("levels", 1), ("gaussian", 1), ("bernoulli", 14)])
+def test_parts_of_pictures(likelihood, divisor):
+    x = np.random.default_rng(0).integers(0, 15, (24, 4, 6)) / divisor
+    model = VAE(max_epochs=1, kind="images", likelihood=likelihood, **TINY).fit(x)
+    right = np.arange(6) >= 3
+    holes = np.where(right, np.nan, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # draws of so few pixels rest on few candidates
+        tables = [*model.impute(holes, 3), model.impute(holes, mean=True)]
+        rows, _ = model.sample(20, given=holes[0])
+    for filled in tables:
+        assert filled.shape == (24, 1, 4, 6)
+        np.testing.assert_array_equal(filled[:, 0, :, :3], x[:, :, :3])
+        assert not np.isnan(filled).any()
+    assert rows.shape == (20, 1, 4, 6)
+    np.testing.assert_array_equal(rows[:, 0, :, :3], np.broadcast_to(x[0, :, :3], (20, 4, 3)))
+    if likelihood != "gaussian":
+        assert set(np.unique(tables[0][:, 0, :, 3:])) <= set(np.arange(16) if likelihood == "levels" else (0, 1))
+    for given, message in [
+        (x[0], "given has every value: nothing is left to draw"),
+        (np.full((4, 6), np.nan), "given has no value, NaN everywhere"),
+        (x[0, :2], r"given for images: expected an array of shape \(1, 4, 6\) with numbers"),
+        ({"a": 1}, r"given for images of shape \(1, 4, 6\): expected an array"),
+        ("half", "given for images of shape"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            model.sample(1, given=given)
+
+
+def test_a_part_of_a_picture_is_marginalised(pixels):
+    """The probability of two pixels is the sum over the other two, by the sixteen probabilities of quadrature."""
+    found = pixels()
+    own = found.model
+    likelihood = own.likelihood.with_gaps()
+    assert likelihood is not None
+    model = VAEModule(own.posterior, own.prior, own.decoder, likelihood, own.latent_dim).requires_grad_(False)
+    y = found.y[[3]].clone()
+    y[0, [1, 2]] = torch.nan
+    same = ((found.y == y) | y.isnan()).all(1).numpy()
+    exact = found.log_joint()[same]
+    answer = one(model, Known(y), 20_000)
+    assert float(answer.log_known[0]) == pytest.approx(logsumexp(exact), abs=0.02)
+    shares = torch.zeros(3).double().index_add(0, answer.c[0], answer.shares[0]).numpy()
+    np.testing.assert_allclose(shares, softmax(logsumexp(exact, 0)), atol=2e-2)
+    with seeded(0):
+        drawn = complete(model, Known(y), *answer.take(8_000))[0]
+    patterns = found.y[torch.from_numpy(same)]
+    share = (drawn.unsqueeze(1) == patterns).all(-1).double().mean(0).numpy()
+    np.testing.assert_allclose(share, softmax(logsumexp(exact, 1)), atol=2e-2)
 
 
 def test_what_is_rare_is_said(fitted):
@@ -558,4 +639,7 @@ def test_commands(fitted, tmp_path: Path):
     assert refused("sample", run, "--given", "mas=3", "--out", out).startswith("given 'mas': no such column; did you")
     assert "wrong way round" in refused("sample", run, "--given", "mass=4:3", "--out", out)
     assert "draws=0: expected a whole number" in refused("impute", run, data, "--draws", "0", "--out", out)
+    assert "draws=2 with mean: means make one table" in refused(
+        "impute", run, data, "--draws", "2", "--mean", "--out", out
+    )
     assert tree(tmp_path) == before

@@ -30,7 +30,7 @@ def test_probabilities_sum_to_one(top, scale):
     """Whatever the decoder says, also far outside of the levels."""
     loc = torch.tensor([-1e3, -0.7, 0.5 * top, top + 40.0]).double().unsqueeze(-1)
     every = torch.arange(top + 1).double().view(-1, 1, 1)
-    total = DiscretisedLogistic(loc, torch.tensor([scale]).double(), top).log_prob(every).exp().sum(0)
+    total = DiscretisedLogistic(loc, torch.tensor([scale]).double(), top).log_prob(every).exp().sum(0).squeeze(-1)
     torch.testing.assert_close(total, torch.ones(4).double(), rtol=0, atol=1e-10)
 
 
@@ -39,6 +39,10 @@ def test_the_joint_probability_of_a_row_sums_to_one():
     rows = torch.cartesian_prod(*[torch.tensor([-1.0, -0.5, 0.0]).double()] * 2)
     total = likelihood.log_prob(torch.randn(1, 5, 2).double(), likelihood.to_model(rows)).exp().sum(0)
     torch.testing.assert_close(total, torch.ones(5).double(), rtol=0, atol=1e-12)
+    gapped = likelihood.with_gaps()
+    params, first = torch.randn(1, 5, 2).double(), torch.tensor([[-0.5, torch.nan]]).double()
+    whole = likelihood.log_prob(params, likelihood.to_model(rows[rows[:, 0] == -0.5])).exp().sum(0)
+    torch.testing.assert_close(gapped.log_prob(params, gapped.to_model(first))[0].exp(), whole)
 
 
 def test_probabilities_by_scipy():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,11 @@ class Condition:
     low: np.ndarray
     high: np.ndarray
 
+    @property
+    def known(self) -> np.ndarray:
+        """The columns of which something is known, ``(F,)``."""
+        return ~(np.isnan(self.values) & np.isnan(self.low) & np.isnan(self.high))
+
     def event(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the ends ``(F,)`` between which a number must lie before it is rounded so that it is written in range.
 
@@ -45,6 +50,40 @@ class Condition:
         rounded = [column.rounded(matrix[:, j]) for j, column in enumerate(self.columns)]
         held = np.clip(np.column_stack(rounded), *_open(self.low, self.high))
         return np.where(np.isnan(self.values), held, self.values)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part of a picture or a signal that is known.
+
+    Attributes:
+        values: of the row, ``(F,)``, in the units of the data, NaN where not known.
+    """
+
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Self:
+        """Check that something is known, and something is left to draw.
+
+        Raises:
+            InputError: none or all of the values are NaN.
+        """
+        known = ~np.isnan(values)
+        if known.all():
+            raise InputError("given has every value: nothing is left to draw; put NaN where a value is not known")
+        if not known.any():
+            raise InputError("given has no value, NaN everywhere; expected some that are known; leave given out")
+        return cls(values)
+
+    @property
+    def known(self) -> np.ndarray:
+        """The places that are known, ``(F,)``."""
+        return ~np.isnan(self.values)
+
+    def hold(self, matrix: np.ndarray) -> np.ndarray:
+        """Put what is known into drawn rows ``(n, F)``."""
+        return np.where(np.isnan(self.values), matrix, self.values)
 
 
 def read_given(given: object, columns: Sequence[Column], left_out: Mapping[str, str]) -> Condition:
@@ -89,6 +128,9 @@ def read_given(given: object, columns: Sequence[Column], left_out: Mapping[str, 
             faults.append(f"given {name}={_shown(asked)}: {error}")
     if faults:
         raise InputError("; ".join(faults))
+    least, most = (np.array([_limit(_bounded(column), end) for column in columns]) for end in ("least", "most"))
+    everything = (low <= least) & (high >= most) & (least < most)  # by such a range nothing is known
+    low[everything], high[everything] = np.nan, np.nan
     single = low == high
     values[single], low[single], high[single] = low[single], np.nan, np.nan
     if not np.isnan(values).any():
@@ -142,8 +184,10 @@ def _shown(asked: Any) -> str:
 
 def _number(column: Column, asked: Any) -> float:
     """Read one value as a number: the code of a level, the days of a date."""
+    if np.ndim(asked):
+        raise InputError("expected a value, or a range as a tuple (low, high)")
     cells = pd.Series([asked])
-    if np.ndim(asked) or cells.isna().any():
+    if cells.isna().any():
         raise InputError("expected a value; leave it out if nothing is known")
     if column.kind == "categorical":
         found = column.read(cells, guess=False)
@@ -151,8 +195,10 @@ def _number(column: Column, asked: Any) -> float:
             raise InputError(f"no such level in the fit{nearest(str(asked), map(str, column.levels))}")
         return float(found.values[0])
     try:
+        if np.iscomplexobj(asked):
+            raise InputError("a complex number")
         return float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
-    except InputError as error:
+    except (InputError, OverflowError) as error:
         what = f"a date, such as {column.decode(np.zeros(1)).iloc[0]}" if column.kind == "date" else "a finite number"
         raise InputError(f"expected {what}") from error
 

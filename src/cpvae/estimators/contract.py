@@ -385,7 +385,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         *,
         weights: str = "auto",
         mean: bool = False,
-        given: Mapping[Any, Any] | None = None,
+        given: Any = None,
         missing: bool = False,
         random_state: RandomState = None,
     ) -> tuple[Any, np.ndarray]:
@@ -398,8 +398,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             weights: weights of the components: "prior" is the model's p(c); "aggregated" is q(c) of the training rows,
                 eq. (14), which the paper uses for CP-VAE. "auto" is "aggregated" for CP-VAE and "prior" for all others.
             mean: give the mean of p(x | z, c) instead of a draw from it, as pictures in papers do.
-            given: what is known of the rows, for a model of columns (`cpvae.estimators.given.sample_given`): column ->
-                a value, or a range ``(low, high)`` in which the row lies; None is an open end. No row is thrown away.
+            given: what is known of the rows (`cpvae.estimators.given.sample_given`). For a model of columns: column ->
+                a value, or a range ``(low, high)`` in which the row lies; None is an open end. For pictures and
+                signals: an array of the shape of a row, NaN where a value is not known. No row is thrown away.
             missing: leave cells of a table missing as often as those of its column are among the training rows of the
                 component (`cpvae.estimators.gaps`). What is given is never missing.
             random_state: seed; by default the estimator's own, so that two calls give the same rows.
@@ -428,7 +429,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         seed("random_state", random_state)
         random = check_random_state(self.random_state if random_state is None else random_state)
         with seeded(int(random.randint(2**31 - 1))):
-            if given:
+            if given is not None and not (isinstance(given, Mapping) and not given):
                 if mean:
                     raise InputError("mean=True with given: expected draws; leave mean out")
                 return sample_given(self, n_samples, given, self._component_weights(k, weights), missing)
@@ -467,7 +468,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         then shows what the missing cells leave open (Rubin, "Multiple Imputation for Nonresponse in Surveys", 1987).
 
         Args:
-            X: rows, for a model of columns, or signals with missing values.
+            X: rows with missing values: a table, a matrix, signals or pictures.
             n_draws: number of filled tables.
             mean: give one table of means and likeliest levels instead; of an amount the mean on its scale.
             random_state: seed; by default the estimator's own.

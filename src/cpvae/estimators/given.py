@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cpvae.data.columns import Column
-from cpvae.data.given import Condition, read_given
+from cpvae.data.given import Condition, Part, read_given
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning, InputError, nearest
+from cpvae.errors import FitWarning, InputError, nearest, one_line
 from cpvae.estimators.gaps import drawn
 from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LEAST_CANDIDATES, MOST_CANDIDATES = 4000, 32_000
 CANDIDATES_A_ROW = 4
 FEW = 100  # candidates in effect, below which a warning says so
-NOT_IN_PICTURES = "expected a table or a matrix of columns"
 
 
 def with_gaps(estimator: RowsIn, what: str) -> VAEModule:
@@ -39,8 +38,8 @@ def with_gaps(estimator: RowsIn, what: str) -> VAEModule:
     model, likelihood = estimator.model_, estimator.model_.likelihood.with_gaps()
     if likelihood is None:
         raise InputError(
-            f"{what} for likelihood {estimator.likelihood_!r}, which needs all cells of a row; expected a model of "
-            "measurements or of a table; fit with likelihood 'columns'"
+            f"{what} for likelihood {estimator.likelihood_!r}, which needs all cells of a row, since their sum is its "
+            "depth; expected a model with another likelihood; for tables fit with likelihood 'columns'"
         )
     return VAEModule(model.posterior, model.prior, model.decoder, likelihood, model.latent_dim)
 
@@ -53,19 +52,51 @@ def columns_of(estimator: RowsIn) -> tuple[list[Column], dict[str, str]]:
     """
     shape = estimator.image_shape_ or estimator.signal_shape_
     if shape is not None:
-        raise InputError(f"given for {estimator.kind_} of shape {shape}: {NOT_IN_PICTURES}; leave it out")
+        raise InputError(
+            f"columns of {estimator.kind_} of shape {shape}, which have none; expected an array of that shape as "
+            "given, NaN where a value is not known"
+        )
     with_gaps(estimator, "given")
     schema = estimator.schema_
     if schema is not None:
         return list(schema.columns), {one.name: one.reason for one in schema.left_out}
     names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
-    columns = [Column(str(name), "numeric") for name in names]
-    constant = estimator.model_.likelihood.constants()
-    return [replace(column, least=constant.get(j), most=constant.get(j)) for j, column in enumerate(columns)], {}
+    likelihood = estimator.model_.likelihood
+    (least, most), decimals = likelihood.span or (None, None), 0 if likelihood.step == 1 else None
+    columns = [Column(str(name), "numeric", decimals=decimals, least=least, most=most) for name in names]
+    for j, value in likelihood.constants().items():
+        columns[j] = replace(columns[j], least=value, most=value)
+    return columns, {}
+
+
+def condition_of(estimator: RowsIn, given: Any) -> Condition | Part:
+    """Read what is known of rows: columns of a table or matrix by name, or a part of a picture or signal.
+
+    Raises:
+        InputError: what `read_given` refuses; an array of another shape, or one that leaves nothing to draw; a range
+            where the likelihood has none.
+    """
+    shape = estimator.image_shape_ or estimator.signal_shape_
+    if shape is None:
+        condition = read_given(given, *columns_of(estimator))
+        if not (estimator.model_.likelihood.ranged or np.isnan(condition.low).all()):
+            raise InputError(
+                f"given has a range, for likelihood {estimator.likelihood_!r}; expected values; give single values"
+            )
+        return condition
+    expected = f"expected an array of shape {shape} with numbers, NaN where a value is not known"
+    if isinstance(given, (Mapping, str)):
+        raise InputError(f"given for {estimator.kind_} of shape {shape}: {expected}")
+    try:
+        array = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given, dtype=np.float64)
+        values = np.asarray(estimator._check_rows(array[None], reset=False, gaps=True), dtype=np.float64)[0]
+    except (TypeError, ValueError, IndexError, InputError) as error:
+        raise InputError(f"given for {estimator.kind_}: {expected}; {one_line(error)}") from error
+    return Part.of(values)
 
 
 def sample_given(
-    estimator: DeepMixture, n: int, given: Mapping[Any, Any], weights: Tensor, missing: bool = False
+    estimator: DeepMixture, n: int, given: Any, weights: Tensor, missing: bool = False
 ) -> tuple[pd.DataFrame | np.ndarray, np.ndarray]:
     """Draw rows of which something is known, from p(other cells | given), by importance resampling.
 
@@ -74,9 +105,10 @@ def sample_given(
     method. A data frame says in ``attrs`` how many candidates it rests on: "effective" of "candidates".
 
     Args:
-        estimator: fitted, of a table or a matrix of columns.
+        estimator: fitted.
         n: number of rows.
-        given: column -> value or range, as `cpvae.data.given.read_given` takes them.
+        given: column -> value or range, as `cpvae.data.given.read_given` takes them; for pictures and signals an array
+            of the shape of a row, NaN where a value is not known.
         weights: of the components, ``(K,)``.
         missing: leave cells missing as often as in the fit, but for those that are known.
 
@@ -84,18 +116,17 @@ def sample_given(
         Rows in the form of `sample`, and the component of each, ``(n,)``.
 
     Raises:
-        InputError: what `read_given` refuses; a model whose likelihood needs all cells; probability zero.
+        InputError: what `condition_of` refuses; a model whose likelihood needs all cells; probability zero.
     """
-    columns, left_out = columns_of(estimator)
-    condition = read_given(given, columns, left_out)
     model = with_gaps(estimator, "given")
+    condition = condition_of(estimator, given)
     device = next(model.parameters()).device
     prior = Prior(model.latent(), weights)
     total = min(max(LEAST_CANDIDATES, CANDIDATES_A_ROW * n), MOST_CANDIDATES)
     known = known_of(model, condition, device)
     (found,) = candidates(model, known, prior, total)
     _check(found, total)
-    matrix = np.empty((n, len(columns)))
+    matrix = np.empty((n, len(condition.values)))
     categories = np.empty(n, dtype=np.int64)
     c, z = found.take(n)
     for part in torch.arange(n, device=device).split(8192):
@@ -105,10 +136,10 @@ def sample_given(
         categories[at] = prior.components(c[:, part], z[:, part])[0].numpy(force=True)
     matrix = condition.hold(matrix)
     if missing:
-        unknown = np.isnan(condition.values) & np.isnan(condition.low) & np.isnan(condition.high)
-        matrix[drawn(estimator, categories) & unknown] = np.nan
+        matrix[drawn(estimator, categories) & ~condition.known] = np.nan
     if estimator.schema_ is None:
-        return matrix, categories
+        shape = estimator.image_shape_ or estimator.signal_shape_
+        return matrix.reshape(-1, *shape) if shape else matrix, categories
     table = estimator.schema_.decode(matrix)
     table.attrs = {"effective": float(found.effective[0]), "candidates": total}
     return table, categories
@@ -140,7 +171,7 @@ def log_prob_given(
     model = with_gaps(estimator, "log_prob")
     device, prior = next(model.parameters()).device, Prior(model.latent())
     total = []
-    for x in Rows(estimator._check_rows(X, reset=False), device=device).chunks():
+    for x in Rows(estimator._check_rows(X, reset=False, gaps=True), device=device).chunks():
         parts: list[Tensor] = []
         for names in ([*asked, *held], held):
             if not names:
@@ -149,13 +180,15 @@ def log_prob_given(
             seen = torch.full(x.shape, torch.nan, dtype=torch.float64, device=device)
             at = [place[name] for name in names]
             seen[:, at] = x[:, at].double()
-            found = candidates(model, Known(model.likelihood.to_model(seen)), prior, n_samples)
+            found = candidates(
+                model, Known(model.likelihood.draw_fixed(model.likelihood.to_model(seen))), prior, n_samples
+            )
             parts.append(torch.cat([one.log_known for one in found]))
         total.append((parts[0] - parts[1]).numpy(force=True))
     return np.concatenate(total)
 
 
-def known_of(model: VAEModule, condition: Condition, device: torch.device) -> Known:
+def known_of(model: VAEModule, condition: Condition | Part, device: torch.device) -> Known:
     """Turn what is known into the units of the model.
 
     Raises:
@@ -167,8 +200,11 @@ def known_of(model: VAEModule, condition: Condition, device: torch.device) -> Kn
     def units(row: np.ndarray) -> Tensor:
         return model.likelihood.to_model(torch.from_numpy(row).to(device))
 
+    y = model.likelihood.draw_fixed(units(condition.values).unsqueeze(0))
+    if isinstance(condition, Part) or np.isnan(condition.low).all():
+        return Known(y)
     low, high = (units(end) for end in condition.event())
-    return Known(units(condition.values).unsqueeze(0), low, high)
+    return Known(y, low, high)
 
 
 def _check(found: Candidates, total: int) -> None:

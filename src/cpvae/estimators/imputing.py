@@ -19,7 +19,7 @@ from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.data.schema import as_frame
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import FitWarning
 from cpvae.estimators.given import with_gaps
 from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
@@ -44,12 +44,8 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
     Raises:
         InputError: rows that the model does not take, or whose likelihood needs all cells.
     """
-    if estimator.image_shape_ is not None:
-        raise InputError(
-            f"impute for images of shape {estimator.image_shape_}: expected a table or signals; drop such pictures"
-        )
     model = with_gaps(estimator, "impute")
-    checked: Any = estimator._check_rows(X, reset=False)
+    checked: Any = estimator._check_rows(X, reset=False, gaps=True)
     if isinstance(checked, SparseRows):  # without missing cells, as was checked
         return [copy.copy(X) for _ in range(max(1, n_draws))]
     matrix = np.asarray(checked, dtype=np.float64)
@@ -58,10 +54,10 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
     gaps = np.flatnonzero(np.isnan(matrix).any(1))
     filled = np.repeat(matrix[None], max(1, n_draws), 0)
     if len(gaps):
-        y = model.likelihood.to_model(torch.from_numpy(matrix[gaps]).to(rows.device))
+        y = model.likelihood.draw_fixed(model.likelihood.to_model(torch.from_numpy(matrix[gaps]).to(rows.device)))
         filled[:, gaps] = _filled(model, Prior(model.latent(), weights), y, n_draws)
     if estimator.schema_ is None:
-        return [_array(X, np.where(np.isnan(matrix), one, matrix)) for one in filled]
+        return [_array(estimator, X, np.where(np.isnan(matrix), one, matrix)) for one in filled]
     return _tables(estimator, X, filled)
 
 
@@ -87,9 +83,9 @@ def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int) -> np.ndarr
     return np.concatenate(parts, 1)
 
 
-def _array(given: Any, filled: np.ndarray) -> np.ndarray:
-    """Give filled rows the shape and the dtype that an array had; observed values are those of the array."""
-    values = np.asarray(as_rows(given).values)
+def _array(estimator: RowsIn, given: Any, filled: np.ndarray) -> np.ndarray:
+    """Give filled rows the shape of those of the fit, and the dtype and the observed values of an array."""
+    values = np.asarray(as_rows(given, *estimator._known()).values)
     dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
     return np.where(np.isnan(values), filled.reshape(values.shape), values).astype(dtype)
 

@@ -54,11 +54,16 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     notes_: tuple[str, ...]
     schema_: Schema | None
 
-    def _check_rows(self, X: ArrayLike, reset: bool) -> np.ndarray:
+    def _check_rows(self, X: ArrayLike, reset: bool, gaps: bool = False) -> np.ndarray:
         """Turn rows into a matrix in their own dtype, checked by scikit-learn's own validation.
 
         Images ``(n, channels, height, width)`` or ``(n, height, width)`` are flattened; their shape is kept. A table
         with a schema becomes float64, NaN where a cell is missing.
+
+        Args:
+            X: rows.
+            reset: whether they are those of a fit.
+            gaps: whether values may be missing though none was in the rows of the fit.
         """
         names = None if reset or self.schema_ is not None else getattr(self, "feature_names_in_", None)
         if names is not None and isinstance(X, pd.DataFrame):
@@ -77,7 +82,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         if reset:
             self.schema_ = infer_schema(given, self.likelihood, self.schema)
         if self.schema_ is not None:
-            return self._encode(X, reset)
+            return self._encode(X, reset, gaps)
         if isinstance(X, SparseRows):
             return self._check_sparse(given, reset)
         _refuse_one_dimension(X)
@@ -91,7 +96,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
-        gap = _gap(array, X)
+        gap = "" if gaps else _gap(array, X)
         if gap and given.kind == "images":
             raise InputError(f"{gap}, of images; expected a number in every pixel; fill it or drop the row")
         if gap and given.kind != "signals":
@@ -137,7 +142,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         _refuse_large(array, given)
         return array
 
-    def _encode(self, X: Any, reset: bool) -> np.ndarray:
+    def _encode(self, X: Any, reset: bool, gaps: bool = False) -> np.ndarray:
         """Turn a table into the numbers of its schema, ``(n, columns modelled)``."""
         assert self.schema_ is not None
         frame = as_frame(X, None if reset else self.schema_.given)
@@ -147,7 +152,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             kept = frame.iloc[:1, [i for i, name in enumerate(frame.columns) if str(name) in own]]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         matrix = self.schema_.encode(frame)
-        if self.schema_.is_matrix and not by_schema(self.likelihood):
+        if self.schema_.is_matrix and not by_schema(self.likelihood) and not gaps:
             gap = _gap(matrix, frame)
             if gap:
                 raise InputError(

@@ -148,6 +148,8 @@ def fill_rows(
         A line about how many cells were filled.
     """
     whole("draws", n_draws, 1)
+    if mean and n_draws > 1:
+        raise InputError(f"draws={n_draws} with mean: means make one table; expected one of the two; leave one out")
     rows = rows_of(data, choose_split(data, split))
     check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
     with already_said():

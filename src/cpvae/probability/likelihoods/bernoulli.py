@@ -8,19 +8,20 @@ is a bound for one fixed binary row.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
-from torch.distributions import Independent
 
 from cpvae.data.noise import row_keys, row_uniform
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.nn.draws import bits_, draw_rows
-from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.pointwise import Pointwise, there
 
 PIXEL_STREAM = 1
 
@@ -52,7 +53,7 @@ def full_of(parts: Sequence[Rows], form: Form) -> float:
     return 255.0 if whole else 1.0
 
 
-class Bernoulli(Likelihood):
+class Bernoulli(Pointwise):
     """Independent binary pixels.
 
     Args:
@@ -66,6 +67,7 @@ class Bernoulli(Likelihood):
     discrete = True
     has_noise = False
     least_side = 16
+    ranged = False
     limits = (0.0, 1.0)
 
     def __init__(self, features: int, full: float = 1.0, drawn: bool = True):
@@ -73,6 +75,7 @@ class Bernoulli(Likelihood):
         self.n_inputs = self.n_outputs = features
         self.register_buffer("full", torch.tensor(float(full), dtype=torch.float32))
         self.register_buffer("drawn", torch.tensor(drawn))
+        self.register_buffer("gaps", None)
         self.full: Tensor
         self.drawn: Tensor
 
@@ -96,7 +99,10 @@ class Bernoulli(Likelihood):
         return cls(form.features)
 
     def to_model(self, x: Tensor) -> Tensor:
-        return x.to(self.full.dtype) / self.full
+        return self.marked(x.to(self.full.dtype) / self.full)
+
+    def inputs(self, y: Tensor) -> Tensor:
+        return self.completed(y)
 
     def to_data(self, y: Tensor) -> Tensor:
         return y * self.full
@@ -104,14 +110,17 @@ class Bernoulli(Likelihood):
     def check(self, rows: Rows) -> None:
         full, drawn = float(self.full), bool(self.drawn)
         for x in rows.chunks():
-            low, high = float(x.min()), float(x.max())
+            known = there(x)
+            if not known.numel():
+                continue
+            low, high = float(known.min()), float(known.max())
             if low < 0 or high > full:
-                at = int(torch.maximum(-x.double(), x.double() - full).amax(0).argmax())
+                at = int(torch.maximum(-x.double(), x.double() - full).nan_to_num(0.0).amax(0).argmax())
                 raise InputError(
                     f"values from {low:g} to {high:g} (column {at}) cannot be Bernoulli, which needs [0, {full:g}]; "
                     "scale them, or use likelihood 'gaussian'"
                 )
-            grey = (x != 0) & (x != full)
+            grey = (x != 0) & (x != full) & (x == x)  # a missing value is not
             if not drawn and bool(grey.any()):
                 row, column = divmod(int(grey.flatten().int().argmax()), x.shape[1])
                 raise InputError(
@@ -123,6 +132,10 @@ class Bernoulli(Likelihood):
     def span(self) -> tuple[float, float]:
         return 0.0, float(self.full)
 
+    @property
+    def step(self) -> float:
+        return float(self.full)
+
     def draw(self, y: Tensor) -> Tensor:
         return draw_bits(y)
 
@@ -133,7 +146,8 @@ class Bernoulli(Likelihood):
     def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:
         if not self.drawn:
             return y
-        return (row_uniform(row_keys(y), y.shape[-1:], PIXEL_STREAM + 1000 * i) < y).to(y.dtype)
+        drawn = (row_uniform(row_keys(y), y.shape[-1:], PIXEL_STREAM + 1000 * i) < y).to(y.dtype)
+        return drawn if self.gaps is None else drawn.masked_fill(y.isnan(), math.nan)
 
     def for_code(self) -> Self:
         """A copy that sees grey levels as they are: they carry more than any one draw of their pixels."""
@@ -141,5 +155,5 @@ class Bernoulli(Likelihood):
         other.drawn.fill_(False)
         return other
 
-    def forward(self, params: Tensor) -> Independent:
-        return Independent(TorchBernoulli(logits=params, validate_args=False), 1, validate_args=False)
+    def each(self, params: Tensor) -> TorchBernoulli:
+        return TorchBernoulli(logits=params, validate_args=False)

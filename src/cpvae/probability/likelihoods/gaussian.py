@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Self
@@ -10,17 +9,17 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Normal
 
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
-from cpvae.probability.distributions import diagonal_normal
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
+from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.pointwise import Pointwise
 from cpvae.probability.likelihoods.units import Units, units_of, varying
 
 
-class Gaussian(Likelihood):
+class Gaussian(Pointwise):
     """N(x; d(z, c), sigma^2), columns standardised one by one for the network; densities in the units of the data.
 
     - columns: one sigma for all, section 3.1 of the paper, in standard deviations of each;
@@ -129,16 +128,14 @@ class Gaussian(Likelihood):
         x = x if self.kept is None else x[..., self.kept]
         wide = x if x.dtype == torch.float64 else x.to(self.loc.dtype)
         y = ((wide - self.loc) / self.scale).to(self.log_noise.dtype)
-        # One NaN for all, for its bits are part of a row's key.
-        return y if self.gaps is None else y.masked_fill(y.isnan(), math.nan)
+        return self.marked(y)
+
+    @property
+    def n_groups(self) -> int:
+        return self.log_noise.numel()
 
     def inputs(self, y: Tensor) -> Tensor:
-        if self.gaps is None:
-            return y
-        channels = y.unflatten(-1, (self.log_noise.numel(), -1))
-        mean = channels.nanmean(-1, keepdim=True)
-        mean = mean.masked_fill(mean.isnan(), 0.0)  # of a channel without any value
-        return torch.where(channels.isnan(), mean, channels).flatten(-2)
+        return self.completed(y)
 
     def to_data(self, y: Tensor) -> Tensor:
         x = self.loc + y * self.scale
@@ -168,37 +165,21 @@ class Gaussian(Likelihood):
                 )
             position += len(x)
 
-    def with_gaps(self) -> Self:
-        if self.gaps is not None:
-            return self
-        found = copy.copy(self)
-        found._buffers = {**self._buffers, "gaps": torch.ones_like(self.loc[0], dtype=torch.bool)}
-        return found
-
     def constants(self) -> dict[int, float]:
         if self.kept is None or self.rest is None:
             return {}
         kept = set(self.kept.tolist())
         return {place: value for place, value in enumerate(self.rest.tolist()) if place not in kept}
 
-    def parts(self, params: Tensor) -> Parts:
-        return [(torch.arange(params.shape[-1], device=params.device), self(params).base_dist)]
-
-    def forward(self, params: Tensor) -> Independent:
+    def each(self, params: Tensor) -> Normal:
         noise = self.noise
         if noise.ndim:
             noise = noise.repeat_interleave(self.n_outputs // len(noise))
-        return diagonal_normal(params, noise.expand_as(params))
+        return Normal(params, noise.expand_as(params), validate_args=False)
+
+    def log_slopes(self) -> Tensor:
+        return -self.scale.log()
 
     def log_abs_det(self) -> Tensor:
         """Compute the log-determinant of the change of units, of a row without missing values."""
-        return -self.scale.log().sum().to(self.log_noise.dtype)
-
-    def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
-        if self.gaps is None:
-            return super().log_prob(params, y)
-        missing = y.isnan().unsqueeze(-2)
-        each = self(params).base_dist.log_prob(y.masked_fill(y.isnan(), 0.0).unsqueeze(-2))
-        each = each - self.scale.log().to(each.dtype)
-        log_prob: Tensor = each.masked_fill(missing, 0.0).sum(-1)
-        return log_prob
+        return self.log_slopes().sum().to(self.log_noise.dtype)

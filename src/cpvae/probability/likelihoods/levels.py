@@ -26,7 +26,8 @@ from torch.nn import functional as F
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.pointwise import Pointwise, there
 from cpvae.probability.likelihoods.units import units_of
 
 SEEN = 2**20  # values among which the grid is looked for; all values are then compared with it
@@ -105,14 +106,14 @@ def _candidates(distinct: Tensor, low: float, high: float) -> list[Grid]:
 
 
 class DiscretisedLogistic(Distribution):
-    """Levels 0 to `top`, each position a rounded logistic, event shape ``(F,)``.
+    """Levels 0 to `top`, each position a rounded logistic by itself.
 
     Args:
         loc: mean of the logistic, ``(..., F)``, in levels.
         scale: its standard deviation, ``(F,)``.
         top: the highest level.
 
-    >>> levels = torch.arange(5.0).unsqueeze(-1)  # five rows of one position
+    >>> levels = torch.arange(5.0)
     >>> probs = DiscretisedLogistic(torch.tensor([1.7]), torch.tensor([2.0]), 4).log_prob(levels).exp()
     >>> round(float(probs.sum()), 6)
     1.0
@@ -123,10 +124,10 @@ class DiscretisedLogistic(Distribution):
     def __init__(self, loc: Tensor, scale: Tensor, top: Tensor | int):
         self.loc, self.top = loc, torch.as_tensor(top, dtype=loc.dtype, device=loc.device)
         self.width = scale * (math.sqrt(3) / math.pi)  # of a logistic with that standard deviation
-        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+        super().__init__(loc.shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of levels ``(..., F)``.
+        """Compute log-probabilities of levels ``(..., F)``, in the same shape.
 
         With s the logistic function, a and b where a level ends and begins:
         ``log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - exp(b - a))``, in which nothing cancels.
@@ -136,7 +137,7 @@ class DiscretisedLogistic(Distribution):
         below_end = F.logsigmoid(centre + half).masked_fill(most, 0.0)
         above_begin = F.logsigmoid(half - centre).masked_fill(least, 0.0)
         between = torch.log(-torch.expm1(-2 * half)).expand_as(centre).masked_fill(least | most, 0.0)
-        return (below_end + above_begin + between).sum(-1)
+        return below_end + above_begin + between
 
     @property
     def mean(self) -> Tensor:
@@ -151,7 +152,7 @@ class DiscretisedLogistic(Distribution):
         return torch.minimum((self.loc + self.width * u.logit()).round().clamp_min(0), self.top)
 
 
-class Levels(Likelihood):
+class Levels(Pointwise):
     """Independent levels given z and c, one learned width for each position.
 
     In the model's units a row holds the numbers of its levels, 0 to `top`. The decoder gives the mean of each, and the
@@ -170,6 +171,7 @@ class Levels(Likelihood):
     name = "levels"
     description = "levels: a discretised logistic for each position, probabilities of the levels themselves"
     discrete = True
+    ranged = False
     least = 0.25
 
     def __init__(self, grid: Grid, loc: Tensor, scale: Tensor, noise: float | None = None):
@@ -179,6 +181,7 @@ class Levels(Likelihood):
         self.register_buffer("grid", torch.tensor(tuple(grid), dtype=double))
         self.register_buffer("loc", loc)
         self.register_buffer("scale", scale)
+        self.register_buffer("gaps", None)
         self.grid: Tensor
         self.loc: Tensor
         self.scale: Tensor
@@ -223,13 +226,13 @@ class Levels(Likelihood):
 
     def to_model(self, x: Tensor) -> Tensor:
         # What interpolation made, as of a copy that is turned a little, is read as the nearest level.
-        return ((x.to(self.grid.dtype) - self.grid[0]) / self.grid[1]).round().to(self.log_noise.dtype)
+        return self.marked(((x.to(self.grid.dtype) - self.grid[0]) / self.grid[1]).round().to(self.log_noise.dtype))
 
     def to_data(self, y: Tensor) -> Tensor:
         return self.grid[0] + self.grid[1] * y.to(self.grid.dtype)
 
     def inputs(self, y: Tensor) -> Tensor:
-        return (y - self.loc.to(y.dtype)) / self.scale.to(y.dtype)
+        return self.completed((y - self.loc.to(y.dtype)) / self.scale.to(y.dtype))
 
     def check(self, rows: Rows) -> None:
         """Refuse values beyond the levels; what lies between two of them is read as the nearer one, and said.
@@ -240,7 +243,9 @@ class Levels(Likelihood):
         grid, step = self._grid(), float(self.grid[1])
         low, high = math.inf, -math.inf
         between = False
-        for x in rows.chunks():
+        for x in map(there, rows.chunks()):
+            if not x.numel():
+                continue
             low, high = min(low, float(x.min())), max(high, float(x.max()))
             between = between or bool(grid.off(x).any())
         levels = f"the {grid.top + 1:,} levels from {grid.low:g} to {grid.high:g} of the rows of the fit"
@@ -256,6 +261,10 @@ class Levels(Likelihood):
         grid = self._grid()
         return grid.low, grid.high
 
-    def forward(self, params: Tensor) -> DiscretisedLogistic:
+    @property
+    def step(self) -> float:
+        return self._grid().step
+
+    def each(self, params: Tensor) -> DiscretisedLogistic:
         loc, scale, top = (value.to(params.dtype) for value in (self.loc, self.scale, self.grid[2]))
         return DiscretisedLogistic(loc + scale * params, scale * self.noise, top)

@@ -95,6 +95,7 @@ class Likelihood(nn.Module, ABC):
         has_noise: whether it has a noise that a person may fix.
         n_inputs: how many numbers the encoder gets for one row.
         n_outputs: how many numbers the decoder must give for one row.
+        ranged: whether values can be held in a range (`cpvae.probability.likelihoods.ranges`).
         limits: between which the inputs of the encoder lie; None for any number.
     """
 
@@ -104,6 +105,7 @@ class Likelihood(nn.Module, ABC):
     by_schema: ClassVar[bool] = False
     least_side: ClassVar[int] = 8
     by_neighbours: ClassVar[bool] = False
+    ranged: ClassVar[bool] = True
     mixed: bool = False
     has_noise: bool = True
     n_inputs: int
@@ -160,6 +162,11 @@ class Likelihood(nn.Module, ABC):
     @property
     def span(self) -> tuple[float, float] | None:
         """The values of black and white in the units of the data; None where rows have no such ends."""
+        return None
+
+    @property
+    def step(self) -> float | None:
+        """The difference of neighbouring values, in the units of the data; None where values lie on no grid."""
         return None
 
     # -- observations ----------------------------------------------------------------------------------------------
