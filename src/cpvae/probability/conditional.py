@@ -33,9 +33,11 @@ from cpvae.probability.likelihoods import ranges
 from cpvae.probability.models import VAE
 
 DEFENCE = 4  # one in so many candidates comes from the prior
-PILOTS, FILLED = 2, 7  # rounds before the last one, each of a quarter of its candidates; rows that they fill
+PILOTS = 2  # rounds before the last one, each of a quarter of its candidates
+LEAST_FILLED, MOST_FILLED, CANDIDATES_A_FILL = 7, 31, 128  # rows that they fill, by the number of candidates
 CANDIDATES = 1024
 AT_ONCE = 2**18  # rows times encodings times candidates; bounds memory, not the result
+VALUES_AT_ONCE = 2**26  # rows times candidates times columns, for the same reason
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,13 @@ def candidates(model: VAE, known: Known, prior: Prior, n: int = CANDIDATES) -> I
         prior: with the weights that the components have.
         n: S, from which effective sample sizes follow.
     """
-    for part in known.split(max(1, AT_ONCE // (n * (1 + FILLED)))):
+    fills = min(MOST_FILLED, max(LEAST_FILLED, n // CANDIDATES_A_FILL))
+    decoded = VALUES_AT_ONCE // (n * known.y.shape[-1])
+    for part in known.split(max(1, min(AT_ONCE // (n * (1 + fills)), decoded))):
         seen = part.y.unsqueeze(1)
         for _ in range(PILOTS):
             pilot = _round(model, part, prior, seen, -(-n // 4))
-            seen = torch.cat([part.y.unsqueeze(1), complete(model, part, *pilot.take(FILLED))], 1)
+            seen = torch.cat([part.y.unsqueeze(1), complete(model, part, *pilot.take(fills))], 1)
         yield _round(model, part, prior, seen, n)
 
 
