@@ -395,7 +395,7 @@ def test_weights_that_are_not_whole_keep_their_sums():
         (np.ones(3), r"sample_weight of shape \(3,\): expected one weight for each row, \(20,\)"),
         ([1.0] * 19 + [np.nan], r"sample_weight\[19\]=nan: expected a number of at least 0"),
         ([-1.0] + [1.0] * 19, r"sample_weight\[0\]=-1: expected a number of at least 0; give 0 to leave a row out"),
-        (np.zeros(20), "sample_weight without a weight above 0"),
+        (np.zeros(20), "sample_weight is zero in every row"),
         (["a"] * 20, "sample_weight of type list: expected 20 numbers"),
     ],
 )

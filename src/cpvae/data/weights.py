@@ -42,7 +42,7 @@ def repeats(weights: Any, n: int) -> np.ndarray:
         )
     used = int((values > 0).sum())
     if not used:
-        raise InputError("sample_weight without a weight above 0: expected one or more rows to learn from")
+        raise InputError("sample_weight is zero in every row: expected a weight above 0 for the rows to learn from")
     if (values != np.floor(values)).any() or values.sum() > MOST_REPEATS * used:
         values = values * (used / values.sum())
     ends = np.floor(np.cumsum(values) + 0.5).astype(np.int64)
