@@ -164,7 +164,7 @@ def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(mon
     assert choose((5,), stationary=False) is STARTS["rows"]
     assert choose((1, 8, 8), stationary=False) is choose((2, 50), stationary=False) is STARTS["umap"]
     assert choose((2, 50), stationary=True) is STARTS["spectrum"]
-    assert choose((500,), by_neighbours=True) is STARTS["map"]
+    assert choose((500,), by_neighbours=True) is STARTS["directions"]
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
     assert choose((2, 50), stationary=False) is STARTS["autoencoder"]
     assert choose((2, 50), stationary=True).clustering is gaussian_mixture
@@ -195,9 +195,11 @@ def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
     assert (STARTS["rows"](task(moons[0], 2)).numpy() == found["gmm"]).all()
 
 
-@pytest.mark.parametrize(("n", "k", "neighbours"), [(600, 4, 20), (168, 12, 7), (60, 30, 5)])
+@pytest.mark.parametrize(
+    ("n", "k", "neighbours"), [(640, 4, 20), (600, 5, 15), (300, 5, 10), (168, 12, 7), (60, 30, 5)]
+)
 def test_a_component_of_few_rows_has_fewer_neighbours(n, k, neighbours, monkeypatch):
-    """With more of them than half of its rows, others' would be among its own."""
+    """An eighth of its rows but 10; with more of them than half of its rows, others' would be among its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that one of its kinds needs TensorFlow
         import umap
@@ -212,6 +214,12 @@ def test_a_component_of_few_rows_has_fewer_neighbours(n, k, neighbours, monkeypa
     monkeypatch.setattr(umap, "UMAP", Told)
     umap_mixture(np.random.RandomState(0).normal(size=(n, 6)), k, np.random.RandomState(0))
     assert asked == 3 * [neighbours]
+
+
+def test_directions_leave_out_how_far_a_row_is_from_the_mean():
+    asked = task(np.random.RandomState(0).normal(size=(60, 5)).astype(np.float32), 2)
+    rows, directions = (RowCode(direction=one)(asked)(asked.rows.x) for one in (False, True))
+    np.testing.assert_allclose(directions, rows / np.linalg.norm(rows, axis=1, keepdims=True), rtol=1e-5)
 
 
 def test_a_code_takes_as_many_steps_whatever_the_rows_but_no_more_than_200_epochs():

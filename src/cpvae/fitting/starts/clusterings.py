@@ -21,7 +21,7 @@ TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
 ROWS_MAPPED = 6_000  # on all maps together, but for the first
 MOST_MAPS = 3
-NEIGHBOURS = 20  # of a row at most, in the graph that UMAP lays out
+FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 10, 20  # of a row, in the graph that UMAP lays out
 
 
 class Clustering(Protocol):
@@ -82,6 +82,19 @@ def gaussian_mixture(
     return found
 
 
+def n_neighbours(n: int, n_components: int) -> int:
+    """Choose the neighbours of each of n rows in the graph that UMAP lays out: 5 to 20.
+
+    An eighth of the rows of a component, so that a chain of rows, as of a thing that turns, is not cut short, but 10
+    where that is fewer. Never more than half of them, which would join it to others.
+
+    >>> n_neighbours(60_000, 10), n_neighbours(1440, 20), n_neighbours(400, 40)
+    (20, 10, 5)
+    """
+    rows = n // n_components
+    return int(np.clip(np.clip(rows // 8, FEWEST_NEIGHBOURS, MOST_NEIGHBOURS), 5, max(5, rows // 2)))
+
+
 def umap_mixture(
     points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
 ) -> Callable[[Points], np.ndarray]:
@@ -97,10 +110,9 @@ def umap_mixture(
     Raises:
         InputError: umap-learn is not installed.
     """
-    # More than half of the rows of a component would join it to others.
-    neighbours = int(np.clip(len(points) // (2 * n_components), 5, NEIGHBOURS))
-    if len(points) <= NEIGHBOURS:
+    if len(points) <= MOST_NEIGHBOURS:
         return gaussian_mixture(points, n_components, random, known=known)
+    neighbours = n_neighbours(len(points), n_components)
     n_maps = int(np.clip(ROWS_MAPPED // len(points), 1, MOST_MAPS))
     best, categories = -np.inf, np.zeros(len(points), dtype=np.int64)
     begun = _restarts(points) if known is None else seeded.beginnings(n_components, known)

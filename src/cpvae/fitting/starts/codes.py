@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
 from torch import Tensor
 
 from cpvae.fitting.loop import train
@@ -38,9 +39,16 @@ def principal(points: Callable[[Tensor], Points], task: Task, latent_dim: int) -
 
 @dataclass(frozen=True)
 class RowCode:
-    """Rows as the encoder sees them, standardised; of many columns the first principal components."""
+    """Rows as the encoder sees them, standardised; of many columns the first principal components.
+
+    Args:
+        latent_dim: components at most.
+        direction: leave out how far a row is from the mean of all, as a distance by the cosine does. A cell or a
+            document of few counts is near the mean whatever it is.
+    """
 
     latent_dim: int = 40
+    direction: bool = False
 
     def epochs(self, task: Task) -> int:
         """Train nothing."""
@@ -51,7 +59,8 @@ class RowCode:
             points: Points = task.likelihood.inputs(task.likelihood.to_model(x)).numpy(force=True)
             return points
 
-        return principal(inputs, task, self.latent_dim)
+        code = principal(inputs, task, self.latent_dim)
+        return (lambda x: normalize(code(x))) if self.direction else code
 
 
 @dataclass(frozen=True)

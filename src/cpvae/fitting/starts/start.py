@@ -158,6 +158,7 @@ STARTS: dict[str, Start] = {
     "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
     "rows": ClusteredStart(RowCode(), mixture_or_map),
     "map": ClusteredStart(RowCode(), umap_mixture),
+    "directions": ClusteredStart(RowCode(direction=True), umap_mixture),
     "gmm": ClusteredStart(RowCode(), gaussian_mixture),
     "kmeans": ClusteredStart(RowCode(), k_means),
     "spectrum": ClusteredStart(SpectrumCode(), umap_mixture),
@@ -170,14 +171,14 @@ def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool
 
     Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows". Signals
     that could have begun anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood asks for
-    groups `by_neighbours`, get "map".
+    groups `by_neighbours`, get "directions".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
     """
     mapped = importlib.util.find_spec("umap") is not None
     if len(shape) == 1:
-        return STARTS["map" if by_neighbours and mapped else "rows"]
+        return STARTS["directions" if by_neighbours and mapped else "rows"]
     if stationary:
         return STARTS["spectrum"] if mapped else ClusteredStart(SpectrumCode(), gaussian_mixture)
     return STARTS["umap" if mapped else "autoencoder"]
