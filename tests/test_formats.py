@@ -556,6 +556,18 @@ def test_a_layer_goes_through_all_commands(h5ad, tmp_path):
     done("report", run)
     pd.DataFrame(COUNTS, columns=["a", "b", "c", "d", "e"]).to_csv(tmp_path / "a.csv", index=False)
     done("evaluate", run, tmp_path / "a.csv")  # the layer of the fit is no layer of a table
+    done("sample", run, "-n", "3", "--out", str(tmp_path / "new.csv"))
+    assert pd.read_csv(tmp_path / "new.csv").dtypes.eq("int64").all()  # counts are whole
+
+
+def test_a_sparse_matrix_with_a_missing_cell_is_refused_and_nothing_is_written(tmp_path):
+    holed = sparse.csr_matrix(COUNTS)
+    holed.data[0] = np.nan
+    sparse.save_npz(tmp_path / "a.npz", holed)
+    assert "of a sparse matrix; expected a number" in refused(
+        "fit", tmp_path / "a.npz", "--out", tmp_path / "run", *SMALL
+    )
+    assert not (tmp_path / "run").exists()
 
 
 # -- options that do not apply -------------------------------------------------------------------------------------

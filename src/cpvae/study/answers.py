@@ -36,7 +36,7 @@ from cpvae.study.inputs import (
 )
 from cpvae.study.places import data_of
 from cpvae.study.report.page import write_report
-from cpvae.study.written import as_csv, free_name
+from cpvae.study.written import as_csv, as_whole, free_name
 from cpvae.words.description import Description
 from cpvae.words.names import label
 from cpvae.words.phrases import percent
@@ -118,7 +118,9 @@ def sample_rows(
         write_atomic(out, buffer.getvalue())
     else:
         names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
-        frame = pd.DataFrame(rows.reshape(n, -1), columns=list(names)) if isinstance(rows, np.ndarray) else rows
+        frame = rows
+        if isinstance(rows, np.ndarray):
+            frame = pd.DataFrame(as_whole(rows.reshape(n, -1)), columns=list(names))
         if numbered:
             frame.insert(0, free_name("component", frame), categories)
         if numbered and model.names_:

@@ -27,6 +27,16 @@ def as_csv(frame: pd.DataFrame, schema: Schema | None) -> str:
     return frame.to_csv(index=False)
 
 
+def as_whole(values: np.ndarray) -> np.ndarray:
+    """Give numbers as integers if all of them are whole, as counts and levels are.
+
+    >>> as_whole(np.array([1.0, 2.0])), as_whole(np.array([1.0, 2.5]))
+    (array([1, 2]), array([1. , 2.5]))
+    """
+    whole = bool(np.isfinite(values).all() and (values == np.rint(values)).all() and (np.abs(values) < 2.0**53).all())
+    return values.astype(np.int64) if whole else values
+
+
 def free_name(name: str, frame: pd.DataFrame) -> str:
     """Give a name that no column has: the one asked for, with as many underscores as needed.
 
