@@ -66,7 +66,7 @@ Drawn = Callable[[int], np.ndarray]  # from a number of rows to rows, as numbers
 
 def cpvae(wanted: Wanted) -> Drawn:
     """Fit CP-VAE with its defaults, missing cells as they are."""
-    given: Any = wanted.schema.as_given()
+    given: Any = {name: kind for name, kind in wanted.schema.as_given().items() if name in wanted.schema.names}
     model = CPVAE(wanted.n_components, schema=given, random_state=wanted.seed)
     model.fit(wanted.schema.decode(wanted.values))
     return lambda n: wanted.schema.encode(model.sample(n)[0])

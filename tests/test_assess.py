@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,15 @@ import pytest
 from cpvae import CPVAE, FitWarning, InputError
 from cpvae.data.columns import Column
 from cpvae.data.schema import Schema
-from cpvae.study.assessing import assess, learners
+from cpvae.study.assessing import assess, assessment, learners
+from cpvae.study.assessing import closeness as nearby
 from cpvae.study.assessing.assessment import Target
 from cpvae.study.assessing.closeness import _share_to_training, closeness
 from cpvae.study.assessing.learners import two_samples, usefulness
 from cpvae.study.assessing.rows import assess_run, table_of
 from cpvae.study.assessing.shapes import shapes, trends
 from cpvae.study.assessing.tables import Table, with_gaps_of
-from test_cli import done, refused, tree
+from test_cli import SMALL, done, refused, tree
 
 ROOT = Path(__file__).parents[1]
 
@@ -306,6 +308,22 @@ def test_rows_of_the_fit_that_are_gone_are_asked_for(world, tmp_path):
         assert "cannot be read" in refused("assess", world / "run", world / "others.csv", world / "new.csv")
     finally:
         place.write_bytes(kept)
+
+
+def test_the_page(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "assess.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    for place, name in ((assessment, "MOST"), (assessment, "MOST_TRAINING"), (nearby, "MOST_AGAIN")):
+        monkeypatch.setattr(place, name, 200)
+    (lines,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    for line in lines.splitlines():
+        words = shlex.split(line, comments=True)[1:]
+        if words[0] in ("fit", "sample", "assess"):  # a report is written elsewhere in this file
+            done(*words, *(SMALL if words[0] == "fit" else ()))
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert set(re.findall(r"`(\w+_\w+)`", page)) <= {*names["found"].figures(), "assess_run"}
 
 
 def test_a_matrix_of_numbers_is_assessed_too():

@@ -114,6 +114,8 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/benchmarks.md",
         "docs/field.md",
         "docs/given.md",
+        "docs/assess.md",
+        "docs/synthetic.md",
         "docs/large.md",
         "docs/next.md",
         "docs/tables.md",
