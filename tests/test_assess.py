@@ -23,6 +23,7 @@ from cpvae.study.assessing.shapes import shapes, trends
 from cpvae.study.assessing.tables import Table, with_gaps_of
 from test_cli import SMALL, done, refused, tree
 
+FAST = ("--init", "random", *SMALL)
 ROOT = Path(__file__).parents[1]
 
 
@@ -319,7 +320,7 @@ def test_the_page(tmp_path, monkeypatch):
     for line in lines.splitlines():
         words = shlex.split(line, comments=True)[1:]
         if words[0] in ("fit", "sample", "assess"):  # a report is written elsewhere in this file
-            done(*words, *(SMALL if words[0] == "fit" else ()))
+            done(*words, *(FAST if words[0] == "fit" else ()))
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict = {}
     exec(code, names)
