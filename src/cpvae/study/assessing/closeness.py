@@ -25,7 +25,7 @@ from scipy.stats import fisher_exact, norm
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import QuantileTransformer
 
-from cpvae.study.assessing.learners import Estimate, interval
+from cpvae.study.assessing.learners import Estimate, interval, smaller
 from cpvae.study.assessing.tables import Table
 
 RATIO = 1 / 3  # of the distance to the second row, below which a row is taken for a copy of the first
@@ -113,7 +113,7 @@ def closeness(
     share, expected, p = _share_to_training(near[:, 0], at, beside[:, 0], held_at, len(known), len(others))
     copied = np.flatnonzero(_is_copy(near))
     return Closeness(
-        nearer=interval(_nearer, [distances, held_near[:, 0]], seed),
+        nearer=interval(smaller, [distances, held_near[:, 0]], seed),
         median=float(np.median(distances)),
         median_held_out=float(np.median(held_near[:, 0])),
         to_training=share,
@@ -165,17 +165,6 @@ def _is_copy(near: np.ndarray) -> np.ndarray:
     A row that several training rows share is no copy of one of them.
     """
     return (near[:, 1] > SAME) & (near[:, 0] < RATIO * near[:, 1])
-
-
-def _nearer(synthetic: np.ndarray, held_out: np.ndarray) -> float:
-    """Compute how often the first of two distances is smaller, ties half.
-
-    >>> _nearer(np.array([0.0, 2.0]), np.array([1.0, 2.0]))
-    0.625
-    """
-    ordered = np.sort(held_out)
-    below, up_to = (np.searchsorted(ordered, synthetic, side) for side in ("left", "right"))
-    return float(1.0 - (below + up_to).mean() / (2 * len(ordered)))
 
 
 def _share_to_training(

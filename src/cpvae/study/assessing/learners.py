@@ -19,7 +19,6 @@ import numpy as np
 from scipy.stats import binomtest, bootstrap, rankdata
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from cpvae.study.assessing.tables import Table
@@ -73,7 +72,7 @@ def two_samples(real: Table, synthetic: Table, most: int, seed: int = 0) -> TwoS
         place[judged] = rankdata(chance) / len(judged)  # within a fold: models of two folds have not one scale
         correct[judged] = (chance > 0.5) == y[judged]
     found = binomtest(int(correct.sum()), 2 * n).proportion_ci(method="wilson")
-    auc = interval(lambda a, b: float(roc_auc_score(y, np.concatenate([a, b]))), [place[:n], place[n:]], seed)
+    auc = interval(smaller, [place[:n], place[n:]], seed)
     return TwoSamples(auc, Estimate(float(correct.mean()), float(found.low), float(found.high)), n)
 
 
@@ -154,6 +153,17 @@ def _trees(kind: type, table: Table, n: int) -> Any:
     few = np.array([len(column.levels) <= MOST_LEVELS for column in table.columns])
     least = int(np.clip(n // 20, 2, 20))  # rows in a leaf, so that few rows are told apart too
     return kind(max_iter=TREES, min_samples_leaf=least, categorical_features=table.is_level & few, random_state=0)
+
+
+def smaller(a: np.ndarray, b: np.ndarray) -> float:
+    """Compute how often a value of a sample is smaller than one of another, ties half: the area under the curve.
+
+    >>> smaller(np.array([0.0, 2.0]), np.array([1.0, 2.0]))
+    0.625
+    """
+    ordered = np.sort(b)
+    below, up_to = (np.searchsorted(ordered, a, side) for side in ("left", "right"))
+    return float(1.0 - (below + up_to).mean() / (2 * len(ordered)))
 
 
 def interval(statistic: Callable[..., float], samples: list[np.ndarray], seed: int) -> Estimate:
