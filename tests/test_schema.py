@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from cpvae import InputError
+from cpvae.data.given import read_given
 from cpvae.data.loaders import make_table
 from cpvae.data.schema import Column, LeftOut, Schema, as_frame
 from cpvae.errors import FitWarning
@@ -427,3 +428,15 @@ def test_levels_may_be_given_that_the_rows_do_not_have():
             InputError, match=r"gives the column 'b' the levels .*: expected two or more, different, all"
         ):
             Schema.infer(whole, {"b": levels})
+
+
+def test_new_rows_stay_on_a_scale_whose_values_are_further_apart_than_their_decimals():
+    column = Schema.infer(pd.DataFrame({"edema": [0, 0.5, 1.0] * 20, "x": np.arange(60) / 7})).columns[0]
+    assert (column.kind, column.step, column.least, column.most) == ("numeric", 0.5, 0.0, 1.0)
+    assert column.rounded(np.array([-1.0, 0.2, 0.3, 0.74, 2.0])).tolist() == [0, 0, 0.5, 0.5, 1]
+    others = [column, Column("size", "numeric")]
+    assert read_given({"edema": (0.1, 0.6)}, others, {}).values[0] == 0.5
+    condition = read_given({"edema": (0.1, 7)}, others, {})
+    assert (condition.low[0], condition.high[0]) == (0.5, 1.0)
+    assert [float(end[0]) for end in condition.event()] == [0.25, np.inf]
+    assert Schema.infer(pd.DataFrame({"a": [1.0, 3.5, 6.0] * 2, "x": np.arange(6) / 7})).columns[0].step is None

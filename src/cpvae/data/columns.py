@@ -24,7 +24,8 @@ ON_A_LINE = ("numeric", "amount", "date")  # kinds whose density is a normal one
 IGNORE = "ignore"  # in place of a kind: the column is left out
 
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
-FULL_SCALE = 100  # whole numbers that all occur between the least and the most are a scale, such as ratings or months
+FULL_SCALE = 100  # steps of a scale at most: evenly spaced numbers that all occur, such as ratings or months
+REPEATED = 10  # rows for each value, from which values that are further apart than their decimals are a scale
 
 Level = str | bool | int | float
 
@@ -54,6 +55,7 @@ class Column:
         missing: how many cells were missing in the table that the schema was made from.
         decimals: digits behind the point that the numbers had; None for more than six.
         least, most: between which new numbers are written; None for no bound.
+        step: of a scale such as 0, 0.5, 1, the distance between its values; None where the decimals say it.
         unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
         format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates.
     """
@@ -67,6 +69,14 @@ class Column:
     most: float | None = None
     unit: float | None = None
     format: str = ""
+    step: float | None = None
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """The first of the values that can be written, and the distance between them; 0 for no distance."""
+        if self.step is not None and self.least is not None:
+            return self.least, self.step
+        return 0.0, 0.0 if self.decimals is None else 10.0**-self.decimals
 
     def encode(self, cells: Series) -> np.ndarray:
         """Turn cells into numbers, float64 ``(n,)``; NaN where missing, the number of days for a date.
@@ -173,6 +183,9 @@ class Column:
         if self.kind == "categorical":
             return values
         decimals = 0 if self.kind == "count" else self.decimals
+        if self.step is not None:
+            first, step = self.spacing
+            values = first + step * np.round((values - first) / step)
         if decimals is not None:
             values = np.round(values, decimals)
         low, high = (-np.inf if self.least is None else self.least), (np.inf if self.most is None else self.most)
@@ -212,9 +225,10 @@ class Column:
         if self.kind == "date":
             return replace(self, decimals=0 if bool((values == np.floor(values)).all()) else None)
         decimals, (least, most) = decimals_of(values), (float(values.min()), float(values.max()))
-        distinct = np.unique(values) if decimals == 0 and most - least <= FULL_SCALE else values[:0]
-        if self.kind == "numeric" and len(distinct) == most - least + 1:
-            return replace(self, decimals=decimals, least=least, most=most)
+        step = _step(values, decimals) if self.kind == "numeric" else None
+        if step is not None:
+            own = None if decimals == 0 and step == 1 else step
+            return replace(self, decimals=decimals, least=least, most=most, step=own)
         return replace(self, decimals=decimals, least=0.0 if least >= 0 else None)
 
 
@@ -251,6 +265,25 @@ def decimals_of(values: np.ndarray, most: int = 6) -> int | None:
         if (np.abs(scaled - np.rint(scaled)) <= 4 * np.spacing(np.abs(scaled))).all():
             return decimals
     return None
+
+
+def _step(values: np.ndarray, decimals: int | None) -> float | None:
+    """Find the distance between the values of a scale; None for other numbers.
+
+    >>> halves, uneven = np.array([0.0, 0.5, 1.0] * 10), np.array([0.0, 0.3, 1.0] * 10)
+    >>> _step(np.array([1.0, 2.0, 3.0]), 0), _step(halves, 1), _step(uneven, 1)
+    (1.0, 0.5, None)
+    """
+    distinct = np.unique(values)
+    if decimals is None or len(distinct) > FULL_SCALE + 1:
+        return None
+    if decimals == 0 and len(distinct) == distinct[-1] - distinct[0] + 1:
+        return 1.0
+    steps = np.diff(distinct)
+    if len(distinct) < 3 or len(values) < REPEATED * len(distinct) or not np.allclose(steps, steps[0], rtol=1e-6):
+        return None
+    step = round(float(steps.mean()), decimals)
+    return step if step > 1.5 * 10.0**-decimals else None
 
 
 def listed(values: Sequence[Level], most: int = 5) -> str:

@@ -39,7 +39,8 @@ class Condition:
     def event(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the ends ``(F,)`` between which a number must lie before it is rounded so that it is written in range.
 
-        A column written with d decimals has a step of 10^-d; half of it lies outside of the range at each end. What
+        A column written with d decimals has a step of 10^-d, or its own; half of it lies outside of the range at each
+        end. What
         lies beyond a bound of the column is written as the bound.
         """
         ends = np.array([_event(*item) for item in zip(self.columns, self.low, self.high, strict=True)])
@@ -225,9 +226,9 @@ def _range(column: Column, asked: Sequence[Any]) -> tuple[float, float]:
     if low > high:
         raise InputError(f"the range is the wrong way round; expected ({_shown(asked[1])}, {_shown(asked[0])})")
     bounded = _bounded(column)
-    step = 0.0 if bounded.decimals is None else 10.0**-bounded.decimals
-    first = low if not step or math.isinf(low) else math.ceil(low / step - 1e-9) * step
-    last = high if not step or math.isinf(high) else math.floor(high / step + 1e-9) * step
+    origin, step = bounded.spacing
+    first = low if not step or math.isinf(low) else origin + math.ceil((low - origin) / step - 1e-9) * step
+    last = high if not step or math.isinf(high) else origin + math.floor((high - origin) / step + 1e-9) * step
     least, most = (_limit(bounded, which) for which in ("least", "most"))
     first, last = max(first, least), min(last, most)
     if first > last:
@@ -260,7 +261,7 @@ def _event(column: Column, low: float, high: float) -> tuple[float, float]:
     """Give the ends of a range before rounding; NaN without a range."""
     if column.kind == "count":
         return low, high
-    half = 0.0 if column.decimals is None else 0.5 * 10.0**-column.decimals
+    half = 0.5 * column.spacing[1]
     return (
         -math.inf if low <= _limit(column, "least") else low - half,
         math.inf if high >= _limit(column, "most") else high + half,

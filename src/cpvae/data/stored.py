@@ -28,11 +28,16 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         most=item.get("most"),
         unit=item.get("unit"),
         format=str(item.get("format", "")),
+        step=item.get("step"),
     )
-    numbers = {"decimals": column.decimals, "least": column.least, "most": column.most, "unit": column.unit}
+    numbers = {name: getattr(column, name) for name in ("decimals", "least", "most", "unit", "step")}
     odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]
     if odd:
         raise InputError(f"column {column.name!r} has the {odd[0]} {numbers[odd[0]]!r:.40}; fit again")
+    if column.step is not None and (column.step <= 0 or column.least is None):
+        raise InputError(
+            f"column {column.name!r} has the step {column.step!r} and the least {column.least!r}; fit again"
+        )
     if (column.kind == "categorical") != (len(column.levels) > 1):
         raise InputError(f"column {column.name!r} is {column.kind} with {len(column.levels)} levels; fit again")
     if (column.kind == "amount") != (column.unit is not None):
