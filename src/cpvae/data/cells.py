@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -279,10 +279,11 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
     if "+" in texts:
         marks.discard("-")
     found = {text: int(count) for text, count in zip(texts, counts, strict=True) if text in marks}
-    bare, unit = _without_unit([text for text in texts if text not in marks])
+    known = {text: ways_of(text) for text in texts if text not in marks}
+    bare, unit = _without_unit(known)
     texts = [bare.get(text, text) for text in texts]
     left = [text for text in texts if text not in marks]
-    ways = [ways_of(text) for text in left]
+    ways = [known[text] if text in known else ways_of(text) for text in left]
     others = {text for text, way in zip(left, ways, strict=True) if not way}
     if others and len(others) < len(left) and all(text.lower() in MARKS_AMONG_NUMBERS for text in others):
         found |= {text: int(count) for text, count in zip(texts, counts, strict=True) if text in others}
@@ -297,19 +298,20 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
     return Text(places[codes], list(place), possible, signs.pop() if possible else "", found, plain)
 
 
-def _without_unit(texts: Sequence[str]) -> tuple[dict[str, str], str]:
+def _without_unit(ways: Mapping[str, frozenset[str]]) -> tuple[dict[str, str], str]:
     """Find the numbers in texts that are all written with the same unit or currency, or some of them in brackets.
+
+    Args:
+        ways: text -> the ways of writing in which it is a number (`ways_of`).
 
     Returns:
         Text -> the number in it, empty where the texts are not so; and the unit.
 
-    >>> _without_unit(["70.5 kg", "9 kg"]), _without_unit(["1 year", "30 years"])[1], _without_unit(["1st", "2nd"])
-    (({'70.5 kg': '70.5', '9 kg': '9'}, 'kg'), 'year', ({}, ''))
-    >>> _without_unit(["(12.50)", "3.00"])
-    ({'(12.50)': '-12.50'}, '')
+    >>> [_without_unit({text: ways_of(text) for text in texts}) for texts in (["7.5 kg", "9 kg"], ["(2.5)", "3"])]
+    [({'7.5 kg': '7.5', '9 kg': '9'}, 'kg'), ({'(2.5)': '-2.5'}, '')]
     """
-    texts = [text for text in texts if text.lower() not in MARKS_AMONG_NUMBERS]
-    others = [text for text in texts if not ways_of(text)]
+    texts = [text for text in ways if text.lower() not in MARKS_AMONG_NUMBERS]
+    others = [text for text in texts if not ways[text]]
     if not others:
         return {}, ""
     if len(others) < len(texts):
