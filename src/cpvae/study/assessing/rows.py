@@ -125,6 +125,8 @@ def table_of(model: DeepMixture, rows: Any, name: str, others: bool = False) -> 
     known = names if model.schema_ is None else list(model.schema_.given)
     if not isinstance(rows, pd.DataFrame) and np.ndim(rows) == 2 and np.shape(rows)[1] == len(known):
         rows = as_frame(rows, known)
+    if np.ndim(rows) != 2:
+        raise InputError(f"{name}: rows of shape {np.shape(rows)[1:]}; expected a table with the columns of the fit")
     frame = as_frame(rows)
     given = [str(one) for one in frame.columns]
     absent = [one for one in names if one not in given]
