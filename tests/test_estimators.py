@@ -205,7 +205,7 @@ def test_sampling_is_reproducible_and_a_seed_changes_it(images):
 
 
 def test_n_init_keeps_the_best_validation_bound():
-    x = load_digits().images[:200] / 16
+    x, _ = blobs()
     several = CPVAE(3, n_init=3, **QUICK).fit(x)
     random = np.random.RandomState(0)
     seeds = random.randint(2**31 - 1, size=3)

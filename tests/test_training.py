@@ -419,27 +419,26 @@ def _two_at_a_time(monkeypatch):
 
 def test_restarts_side_by_side_are_those_in_turn_to_the_bit(tmp_path, request):
     np.save(tmp_path / "x.npy", X)
-    in_turn = CPVAE(4, n_init=3, **FIT).fit(X, out=tmp_path / "in-turn")
+    in_turn = CPVAE(4, n_init=2, **FIT).fit(X, out=tmp_path / "in-turn")
     request.getfixturevalue("_two_at_a_time")
-    beside = CPVAE(4, n_init=3, **FIT).fit(np.load(tmp_path / "x.npy", mmap_mode="r"), out=tmp_path / "beside")
+    beside = CPVAE(4, n_init=2, **FIT).fit(np.load(tmp_path / "x.npy", mmap_mode="r"), out=tmp_path / "beside")
     assert_same_run(tmp_path / "in-turn", tmp_path / "beside")
     assert beside.seed_ == in_turn.seed_
-    for i in range(3):
+    for i in range(2):
         lines = [(tmp_path / name / f"restart-{i}" / HISTORY).read_text() for name in ("in-turn", "beside")]
         bounds = [[json.loads(line)["valid_negative_elbo"] for line in text.splitlines()] for text in lines]
         assert bounds[0] == bounds[1]
     assert beside.start_seconds_ > 0
 
 
-@pytest.mark.usefixtures("_two_at_a_time")
-def test_restarts_side_by_side_stop_and_go_on(tmp_path):
+def test_restarts_side_by_side_stop_and_go_on(tmp_path, request):
     folder, before = tmp_path / "stopped", signal.getsignal(signal.SIGTERM)
-
+    CPVAE(4, n_init=2, **{**FIT, "max_epochs": 60}).fit(X, out=tmp_path / "whole")  # in turn
+    request.getfixturevalue("_two_at_a_time")
     with stopped_at(folder / "restart-1" / CHECKPOINT, signal.SIGTERM):
-        CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder)
+        CPVAE(4, n_init=2, **{**FIT, "max_epochs": 60}).fit(X, out=folder)
     assert signal.getsignal(signal.SIGTERM) == before
-    CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=folder, resume=True)
-    CPVAE(4, n_init=3, **{**FIT, "max_epochs": 60}).fit(X, out=tmp_path / "whole")
+    CPVAE(4, n_init=2, **{**FIT, "max_epochs": 60}).fit(X, out=folder, resume=True)
     assert_same_run(tmp_path / "whole", folder)
 
 
