@@ -436,7 +436,7 @@ def test_usage(arguments, expected, shop):
 
 def test_options_of_sample(shop):
     for options, expected in {
-        ("--component", 1.5): "component='1.5': no category has this name; expected 0 to 2",
+        ("--component", 1.5): f"component=1.5: {WHOLE} 0",
         ("--component", -1): f"component=-1: {WHOLE} 0",
         ("--component", 3): "component=3: expected 0 to 2",
         ("--component", 10): "component=10: expected 0 to 2",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +13,6 @@ from cpvae.data.columns import listed
 from cpvae.errors import InputError, nearest
 
 LONGEST = 60  # characters of a name
-NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def checked(names: Any, n_components: int) -> dict[int, str]:
@@ -99,13 +97,15 @@ def position(name: str, given: Any, names: Mapping[int, str], n_components: int)
         own = _numbers(names)
         if _folded(given) in own:
             return own[_folded(given)]
-        if not NUMBER.fullmatch(given.strip()):
+        try:
+            number = float(given)
+        except ValueError:
             hint = nearest(given, names.values()) if names else ", or name categories by rename"
             raise InputError(
                 f"{name}={shown(given)}: no category has this name; expected 0 to {n_components - 1}, "
                 f"the categories of this model{', or a name' * bool(names)}{hint}"
-            )
-        given = int(given)
+            ) from None
+        given = int(number) if number.is_integer() else number
     whole(name, given, 0)
     if given >= n_components:
         raise InputError(f"{name}={given}: expected 0 to {n_components - 1}, the categories of this model")
