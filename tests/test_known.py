@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
+import re
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -379,3 +382,41 @@ def test_known_labels_come_from_columns_arrays_and_files(tmp_path):
     both = load_data(tmp_path / "s.npz", known=str(tmp_path / "k.npy"))
     assert both.splits["train"].known is not None
     assert both.splits["test"].known is None
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "known.md").read_text("utf-8")
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
+    (code,), (commands,) = (re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) for language in ("python", "sh"))
+    names: dict[str, Any] = {}
+    exec(code.replace("max_epochs=20", "max_epochs=1, init='kmeans'"), names)
+    assert names["model"].names_ == {0: "cat", 1: "owl"}
+    assert names["model"].known_ == (2, 2, 0)
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame(X, columns=["a", "b"]).assign(seen=np.where(np.arange(90) % 30, "", PLACES.astype(str)))
+    table.to_csv("birds.csv", index=False)
+    for line in commands.strip().splitlines():
+        done(*shlex.split(line, comments=True)[1:], *(["--init", "kmeans"] if " fit " in line else []))
+    assert len(pd.read_csv("categories.csv")) == 90
+
+
+def test_the_benchmark_scores_all_systems_by_the_same_labels(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    known = importlib.import_module("known")
+    frame = pd.DataFrame(X, columns=["a", "b"]).assign(n=np.arange(90), species=np.array(["x", "y", "z"])[PLACES])
+    (tmp_path / "field" / "tables").mkdir(parents=True)
+    frame.to_csv(tmp_path / "field" / "tables" / "penguins.csv", index=False)
+    monkeypatch.setenv("CPVAE_DATA", str(tmp_path))
+    out, page = tmp_path / "lines.jsonl", tmp_path / "page.md"
+    asked = ["--set", "penguins", "--labels", "2", "--seed", "0", "--out", str(out)]
+    known.main([*asked, "--epochs", "1"])
+    lines = known.read(out)
+    assert {line["system"] for line in lines} == set(known.SYSTEMS)
+    assert {(line["n_known"], line["n_train"], line["n_test"]) for line in lines} == {(6, 63, 27)}
+    assert all(line["held_out"] > 0.8 for line in lines if line["system"] in known.ALONE)
+    assert next(line["start"] for line in lines if line["system"] == "cpvae") > 0.9
+    page.write_text(f"a\n{known.BEGIN}old\n{known.END}\nz\n")
+    known.main(["--render", str(page), "--out", str(out)])
+    assert "| penguins | 63 | 2 | **" in page.read_text()
+    assert page.read_text().endswith("<!-- /results -->\nz\n")

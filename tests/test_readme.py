@@ -116,6 +116,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         "docs/given.md",
         "docs/assess.md",
         "docs/synthetic.md",
+        "docs/known.md",
         "docs/large.md",
         "docs/next.md",
         "docs/tables.md",
