@@ -104,8 +104,9 @@ def umap_mixture(
     that is N2D (McConville et al., 2021). A map, and where a mixture begins, are drawn at random, and few rows fall
     into other groups each time. So several maps are made of few rows, with several mixtures on each. The likelihood of
     a mixture says how round its groups are on a map; their modularity says how well they part the neighbours.
-    Known categories then spread over the graph (`seeded.spread`). Other points get the category of most of their
-    neighbours.
+    Where categories are known, some mixtures begin at their points, and the share of known points that are in their
+    categories counts beside the modularity. Known categories then spread over the graph (`seeded.spread`). Other points
+    get the category of most of their neighbours.
 
     Raises:
         InputError: umap-learn is not installed.
@@ -115,14 +116,17 @@ def umap_mixture(
     neighbours = n_neighbours(len(points), n_components)
     n_maps = int(np.clip(ROWS_MAPPED // len(points), 1, MOST_MAPS))
     best, categories = -np.inf, np.zeros(len(points), dtype=np.int64)
-    begun = _restarts(points) if known is None else seeded.beginnings(n_components, known)
+    tried: list[np.ndarray | None] = [None] * _restarts(points)
+    if known is not None:
+        tried += [known] * seeded.beginnings(n_components, known)
     maps = laid_out(points, neighbours, min(10, points.shape[1]), random, n_maps)
     chosen = maps[0]
     for one in maps:
-        for _ in range(begun):
-            found = gaussian_mixture(one.layout, n_components, random, n_init=1, known=known)(one.layout)
+        for own in tried:
+            found = gaussian_mixture(one.layout, n_components, random, n_init=1, known=own)(one.layout)
             value = one.modularity(found)
             if known is not None:
+                found = seeded.numbering(found, n_components, known)[found]
                 value += seeded.agreement(found, known)
             if value > best:
                 best, categories, chosen = value, found, one
