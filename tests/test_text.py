@@ -341,11 +341,13 @@ def test_other_formats_hold_the_same_table(suffix, tmp_path):
 
 
 def test_a_sheet_begins_at_its_first_line_that_is_not_empty(tmp_path):
+    pytest.importorskip("openpyxl")
     pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}).to_excel(tmp_path / "a.xlsx", index=False, startrow=3)
     assert table(tmp_path / "a.xlsx").to_numpy().tolist() == [[1, "x"], [2, "y"]]
 
 
 def test_dates_of_arff_are_read(tmp_path):
+    pytest.importorskip("arff")
     lines = ["@relation r", '@attribute since date "yyyy-MM-dd"', "@attribute 'a b' numeric", "@data"]
     path = written(tmp_path / "a.arff", "\n".join([*lines, "2024-01-31,1", "2024-02-01,2.5"]))
     assert [column.kind for column in Schema.infer(table(path)).columns] == ["date", "categorical"]

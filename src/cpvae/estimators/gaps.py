@@ -31,8 +31,8 @@ def rates(missing: Tensor, rows: Tensor) -> np.ndarray:
     Args:
         missing: missing cells of each category and column; rows: of each category.
 
-    >>> rates(torch.tensor([[3.0], [0.0]]), torch.tensor([5.0, 0.0])).round(2).tolist()
-    [[0.6], [0.6]]
+    >>> rates(torch.tensor([[2.0], [0.0]]), torch.tensor([4.0, 0.0])).tolist()
+    [[0.5], [0.5]]
     """
     overall = missing.sum(0) / rows.sum()
     found: np.ndarray = ((missing + overall) / (rows.unsqueeze(-1) + 1)).numpy(force=True)

@@ -18,7 +18,6 @@ from cpvae.data.limits import check_memory
 from cpvae.data.loaders.checks import check_x, input_error, needed, printable, reading
 from cpvae.data.loaders.records import Asked, Opened, Split
 from cpvae.data.loaders.tables import label_column
-from cpvae.data.sparse import SparseRows
 from cpvae.errors import nearest
 
 MATRIX = ("matrix.mtx", "matrix.mtx.gz")
@@ -121,6 +120,8 @@ def _of_genes(x: Any, names: tuple[str, ...], kinds: Sequence[str] | None) -> tu
         return x, names, []
     others = ", ".join(sorted({*(kinds or ())} - {GENES}))
     note = f"left out what is no gene: {len(names) - len(own):,} of {len(names):,} features ({printable(others)})"
+    from cpvae.data.sparse import SparseRows
+
     return SparseRows(x.tocsc()[:, own]), tuple(names[i] for i in own), [note]
 
 
