@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import field_page
+import options
 from field_lines import lines_of
 from field_page import OWN, SYSTEMS, Line
 from field_peers import PEERS
@@ -117,19 +118,10 @@ def render(out: Path, page: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options.parser_of(__doc__, SYSTEMS, RESULTS, PAGE)
     parser.add_argument("--set", action="append", choices=list(SETS), help="one of the sets; may be repeated")
-    parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0, 1 and 2")
-    parser.add_argument("--system", action="append", choices=SYSTEMS, help="may be repeated; by default all")
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--force", action="store_true", help="run again what has a line")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the file of lines")
-    parser.add_argument("--render", nargs="?", type=Path, const=PAGE, help="write the page from the file, run nothing")
-    args = parser.parse_args(words)
-    if args.render:
-        render(args.out, args.render)
-    else:
-        measure(args)
+    options.run_or_render(parser.parse_args(words), measure, render)
 
 
 if __name__ == "__main__":

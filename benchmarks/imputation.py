@@ -19,6 +19,7 @@ from pathlib import Path
 
 import field_page
 import imputation_page
+import options
 from field import OWN_CODE, ROOT, SEEDS, code_of
 from field_page import Line
 from field_sets import SETS
@@ -86,23 +87,19 @@ def said(line: Line) -> str:
     return f"{head} {'  '.join(f'{name} {line[name]:.3f}' for name in names if line[name] is not None)}"
 
 
+def render(results: Path, page: Path) -> None:
+    """Write the page from the lines."""
+    lines = field_page.read(results, imputation_page.key)
+    write_atomic(page, imputation_page.page(lines, f"../results/{results.name}"))
+
+
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options.parser_of(__doc__, SYSTEMS, RESULTS, PAGE)
     parser.add_argument("--set", action="append", choices=TABLES, help="one of the sets; may be repeated")
     parser.add_argument("--mechanism", action="append", choices=MECHANISMS, help="may be repeated; by default both")
     parser.add_argument("--share", action="append", type=float, choices=SHARES, help="may be repeated; by default all")
-    parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0, 1 and 2")
-    parser.add_argument("--system", action="append", choices=SYSTEMS, help="may be repeated; by default all")
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--force", action="store_true", help="run again what has a line")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the file of lines")
-    parser.add_argument("--render", nargs="?", type=Path, const=PAGE, help="write the page from the file, run nothing")
-    args = parser.parse_args(words)
-    if args.render:
-        lines = field_page.read(args.out, imputation_page.key)
-        write_atomic(args.render, imputation_page.page(lines, f"../results/{args.out.name}"))
-    else:
-        measure(args)
+    options.run_or_render(parser.parse_args(words), measure, render)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import options
 import pandas as pd
 from field import ROOT, SEEDS, code_of
 from field_lines import warm
@@ -265,21 +266,12 @@ def render(out: Path, page: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options.parser_of(__doc__, SYSTEMS, RESULTS, PAGE)
     parser.add_argument("--set", action="append", choices=list(CHOSEN), help="one of the sets; may be repeated")
     parser.add_argument("--labels", action="append", type=int, help="known rows of each class; may be repeated")
-    parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0, 1 and 2")
-    parser.add_argument("--system", action="append", choices=SYSTEMS, help="may be repeated; by default all")
     parser.add_argument("--rows", type=int, help="use so many training rows only; such lines are not on the page")
     parser.add_argument("--epochs", type=int, help="largest number of epochs of CP-VAE")
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the file of lines")
-    parser.add_argument("--render", nargs="?", type=Path, const=PAGE, help="write the page from the file, run nothing")
-    args = parser.parse_args(words)
-    if args.render:
-        render(args.out, args.render)
-    else:
-        measure(args)
+    options.run_or_render(parser.parse_args(words), measure, render)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import options
 import synthetic_page
 from field import ROOT, code_of
 from field_lines import portable
@@ -141,24 +142,15 @@ def render(out: Path, page: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options.parser_of(__doc__, list(SYSTEMS), RESULTS, PAGE)
     parser.add_argument(
         "--set",
         action="append",
         choices=[name for name, one in SETS.items() if one.labels],
         help="may be repeated; by default four",
     )
-    parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0, 1 and 2")
-    parser.add_argument("--system", action="append", choices=list(SYSTEMS), help="may be repeated; by default all")
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--force", action="store_true", help="run again what has a line")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the file of lines")
-    parser.add_argument("--render", nargs="?", type=Path, const=PAGE, help="write the page from the file, run nothing")
-    args = parser.parse_args(words)
-    if args.render:
-        render(args.out, args.render)
-    else:
-        measure(args)
+    options.run_or_render(parser.parse_args(words), measure, render)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Figure:
     ratio: bool = False
 
     def cost(self, value: float) -> float:
-        """How far from the best value a value is."""
+        """Compute the distance of a value from the best one."""
         return max(0.0, value - self.best) if self.above else abs(value - self.best)
 
 

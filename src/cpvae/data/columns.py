@@ -175,7 +175,7 @@ class Column:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all numbers of the column are whole."""
+        """Tell whether all numbers of the column are whole."""
         return self.kind == "count" or (self.kind in ("numeric", "amount") and self.decimals == 0)
 
     def rounded(self, values: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found in a table that is read by the columns of a fit.
+    """Findings in a table that is read by the columns of a fit.
 
     Attributes:
         rows: how many there are.

@@ -25,7 +25,7 @@ FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 10, 20  # of a row, in the graph that UMAP 
 
 
 class Clustering(Protocol):
-    """From points ``(m, d)``, a number of components and a random state to a function that gives points a category.
+    """Function from points ``(m, d)``, a number of components and a random state to one that gives points a category.
 
     Where categories of some points are `known`, ``(m,)`` with -1 for all others, the others join these.
     """

@@ -46,7 +46,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Closeness:
-    """How close synthetic rows are to training rows.
+    """Distances of synthetic rows to training rows.
 
     Attributes:
         nearer: how often a synthetic row is nearer to a training row than a held-out row is, ties half.
@@ -89,7 +89,7 @@ class Closeness:
 
     @property
     def exact(self) -> int:
-        """How many synthetic rows are equal to a training row, and to no second one."""
+        """Count the synthetic rows that are equal to a training row, and to no second one."""
         return sum(copy.exact for copy in self.copies)
 
 
