@@ -8,7 +8,9 @@ import shlex
 import shutil
 import warnings
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -320,6 +322,25 @@ def test_rows_that_cannot_be_compared(place: Path, tmp_path: Path):
     shop(80).assign(kind="k").to_csv(tmp_path / "may.csv", index=False)
     message = refused("drift", tmp_path / "run", june)
     assert "has changed since the fit: 80 rows, expected the 300 of the fit as they were; give the rows" in message
+
+
+def test_gaps_of_many_columns_do_not_change_by_chance():
+    """Of 60 columns that lack as many cells as before, three are expected below 0.05 by their own p."""
+    random, names = np.random.RandomState(1), [f"x{j}" for j in range(60)]
+
+    def side(n: int, gaps: float) -> Any:
+        matrix = np.where(random.rand(n, 60) < np.r_[gaps, np.full(59, 0.1)], np.nan, 0.0)
+        reading = SimpleNamespace(unknown=(), absent=())
+        return SimpleNamespace(matrix=matrix, names=names, unknown=np.zeros(60), reading=reading)
+
+    old, same, worse = side(300, 0.1), side(150, 0.1), side(150, 0.5)
+    (n_old, old_gaps), (n_same, same_gaps) = (
+        (np.full(60, len(x.matrix)), np.isnan(x.matrix).sum(0)) for x in (old, same)
+    )
+    assert two_samples.frequency_p(old_gaps, n_old, same_gaps, n_same).min() < 0.05
+    cells = import_module("cpvae.study.drift")._cells  # the function of the same name hides the module
+    assert min(one.p for one in cells(old, same)) > 0.05
+    assert [one.column for one in cells(old, worse) if one.p < 0.05] == ["x0"]
 
 
 def test_a_false_alarm_is_rare_whatever_is_asked(monkeypatch: pytest.MonkeyPatch):
