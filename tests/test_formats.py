@@ -373,6 +373,24 @@ def test_levels_of_16_bits_are_kept(suffix, tmp_path):
     assert "4 of 5 pictures are grey with 16 bits and 1 have colours; expected one kind" in refusal(tmp_path)
 
 
+def test_floating_point_levels_are_kept(tmp_path):
+    """Microscopes and satellites write such; a pixel that is no number is refused, and so are bytes beside them."""
+    levels = [grey.astype(np.float32) / 7 - 3 for grey in GREY]
+    for k, one in enumerate(levels):
+        picture(tmp_path / f"{k}.tif", one)
+    split, data = whole(tmp_path)
+    assert split.x.dtype == np.float32
+    np.testing.assert_array_equal(split.x[:, 0], levels)
+    assert data.notes == ("4 of 4 pictures have grey levels in floating point, which are kept",)
+    assert whole(tmp_path, size=6)[0].x.shape == (4, 1, 6, 6)
+    for k in (1, 2):
+        picture(tmp_path / f"{k}.tif", np.where(levels[k] == levels[k].max(), np.nan, levels[k]))
+    assert "2 of 4 images cannot be used (1.tif, 2.tif); " in refusal(tmp_path)
+    assert "pixels are infinite or no number; expected finite levels" in refusal(tmp_path)
+    picture(tmp_path / "9.tif", GREY[0])
+    assert "4 of 5 pictures have floating-point levels and 1 have bytes or 16 bits; expected one" in refusal(tmp_path)
+
+
 def test_sizes_that_differ(tmp_path):
     for k, levels in enumerate(GREY):
         picture(tmp_path / f"{k}.png", levels)

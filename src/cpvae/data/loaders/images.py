@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm")
 OTHER_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".ts", ".mat", ".h5", ".h5ad")  # for the hint without images
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would run Ghostscript on others
-GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")
+REAL = "F"  # Pillow's name for 32-bit floating-point levels
+GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", REAL)
 MOST_SIDE = 64  # pixels of the longer side, where pictures have many sizes and none is the usual one
 MOST_VALUES = 2**22  # numbers in a picture: more are a slip, as of photographs that nobody made smaller
 ORIENTATION = 0x0112  # the tag of a photograph that says how it was held; from 5 on its sides change places
@@ -46,6 +47,7 @@ class Header:
         size: height and width, upright.
         colour: whether it has colours.
         deep: whether its levels have 16 bits.
+        real: whether they are floating-point numbers.
         clear: whether parts of it are transparent.
         more: whether more pictures follow the first in the same file.
     """
@@ -53,6 +55,7 @@ class Header:
     size: Size
     colour: bool
     deep: bool
+    real: bool
     clear: bool
     more: bool
 
@@ -61,17 +64,18 @@ def read_images(folder: Path, asked: Asked) -> Opened:
     """All pictures in a folder, in the order of their paths.
 
     Files that start with a dot and other suffixes are left out. Pictures in subfolders are labelled by the name of
-    the subfolder. Colour is kept if any picture has it, else one grey channel. Grey levels of 16 bits are kept.
-    Transparent parts become white; of an animation or a stack the first picture is read. Where sizes differ, all are
-    resized (`common_size`). Each of these is noted.
+    the subfolder. Colour is kept if any picture has it, else one grey channel. Grey levels of 16 bits are kept, and so
+    are floating-point ones. Transparent parts become white; of an animation or a stack the first picture is read. Where
+    sizes differ, all are resized (`common_size`). Each of these is noted.
 
     Returns:
-        x: (n, 1 or 3, height, width), uint8, or uint16 where a picture has 16 bits; y: (n,) str, or None; the names of
-        rows are the paths in the folder.
+        x: (n, 1 or 3, height, width), uint8, uint16 where a picture has 16 bits, or float32 where they have
+        floating-point levels; y: (n,) str, or None; the names of rows are the paths in the folder.
 
     Raises:
-        InputError: no pictures, pictures both in the folder and in subfolders, 16-bit grey levels beside colours, files
-            that are damaged (all are named), or more pixels than there is memory for.
+        InputError: no pictures, pictures both in the folder and in subfolders, 16-bit grey levels beside colours,
+            floating-point levels beside others or not finite, files that are damaged (all are named), or more pixels
+            than there is memory for.
     """
     paths = _find(folder)
     _quiet_pillow()
@@ -176,7 +180,7 @@ def _read(path: Path, use: Callable[[Image, str], T]) -> T:
 
 
 def _header(image: Image, where: str) -> Header:
-    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM", "TIFF", None)):
+    if image.mode == "I" and image.format not in ("PNG", "PPM", "TIFF", None):
         raise input_error(f"{where}: an image of 32-bit values; expected 8 or 16 bits; save it as 8-bit PNG")
     size = image.height, image.width
     turned = image.getexif().get(ORIENTATION, 1) >= 5
@@ -185,7 +189,23 @@ def _header(image: Image, where: str) -> Header:
         colours = np.asarray(image.convert("RGB"))
         colour = bool((colours != colours[..., :1]).any())
     more = bool(getattr(image, "is_animated", False))
-    return Header(size[::-1] if turned else size, colour, image.mode.startswith("I"), _is_clear(image), more)
+    deep, real = image.mode.startswith("I"), image.mode == REAL
+    return Header(size[::-1] if turned else size, colour, deep, real, _is_clear(image), more)
+
+
+def _refuse_levels(levels: Array, real: bool, where: str) -> None:
+    """Refuse floating-point levels that are not finite, and whole ones that 16 bits do not hold."""
+    if real and not np.isfinite(levels).all():
+        odd = int((~np.isfinite(levels)).sum())
+        raise input_error(
+            f"{where}: {odd:,} of {levels.size:,} pixels are infinite or no number; expected finite levels; give them "
+            "a value, or drop the picture"
+        )
+    if not real and (levels.min() < 0 or levels.max() > 65535):
+        raise input_error(
+            f"{where}: an image of 32-bit values, {levels.min():g} to {levels.max():g}; expected 8 or 16 bits, or "
+            "floating point; save it as 16-bit PNG, or as a TIFF of 32-bit floating point"
+        )
 
 
 def _is_clear(image: Image) -> bool:
@@ -202,6 +222,7 @@ class Plan:
         size: height and width.
         colour: whether they get three channels.
         deep: whether they get levels of 16 bits.
+        real: whether they have floating-point levels.
         notes: what was decided, a line each.
     """
 
@@ -209,6 +230,7 @@ class Plan:
     size: Size
     colour: bool
     deep: bool
+    real: bool
     notes: tuple[str, ...]
 
     @property
@@ -217,9 +239,9 @@ class Plan:
         return (3 if self.colour else 1, *self.size)
 
     @property
-    def dtype(self) -> type[np.uint8 | np.uint16]:
+    def dtype(self) -> type[np.uint8 | np.uint16 | np.float32]:
         """The type of its levels."""
-        return np.uint16 if self.deep else np.uint8
+        return np.float32 if self.real else np.uint16 if self.deep else np.uint8
 
     def pixels(self, image: Image, where: str) -> Array:
         """Read the levels of a picture, ``(1 or 3, height, width)``."""
@@ -228,16 +250,12 @@ class Plan:
 
         image = ImageOps.exif_transpose(image)
         wanted = self.size[::-1]  # Pillow counts across first
-        if image.mode.startswith("I"):
+        if image.mode.startswith("I") or image.mode == REAL:
             levels = np.asarray(image).astype(np.float32)
-            if levels.min() < 0 or levels.max() > 65535:
-                raise input_error(
-                    f"{where}: an image of 32-bit values, {levels.min():g} to {levels.max():g}; expected 8 or 16 bits; "
-                    "save it as 16-bit PNG"
-                )
+            _refuse_levels(levels, self.real, where)
             if image.size != wanted:
                 levels = np.asarray(module.fromarray(levels).resize(wanted, module.Resampling.BILINEAR))
-            return np.rint(levels).astype(np.uint16)[None]
+            return (levels if self.real else np.rint(levels).astype(self.dtype))[None]
         if _is_clear(image):
             layer = image.convert("RGBA")
             image = module.alpha_composite(module.new("RGBA", layer.size, "white"), layer)
@@ -251,9 +269,15 @@ class Plan:
 
 
 def _plan(where: object, headers: Sequence[Header], asked: Size | None) -> Plan:
-    """Decide what pictures become; refuse grey levels of 16 bits beside colours, and more than there is memory for."""
+    """Decide what pictures become; refuse those of kinds that do not go together, and more than there is memory for."""
     n, notes = len(headers), []
     colours, deep = sum(header.colour for header in headers), sum(header.deep for header in headers)
+    real = sum(header.real for header in headers)
+    if 0 < real < n:
+        raise input_error(
+            f"{where}: {real} of {n} pictures have floating-point levels and {n - real} have bytes or 16 bits; "
+            "expected one kind; move them apart, or convert them"
+        )
     if colours and deep:
         raise input_error(
             f"{where}: {deep} of {n} pictures are grey with 16 bits and {colours} have colours; expected one kind; "
@@ -264,6 +288,8 @@ def _plan(where: object, headers: Sequence[Header], asked: Size | None) -> Plan:
     if deep:
         rest = "" if deep == n else f"; those of 8 bits of the {n - deep:,} others are multiplied by 257"
         notes.append(f"{deep:,} of {n:,} pictures have grey levels of 16 bits, which are kept{rest}")
+    if real:
+        notes.append(f"{n:,} of {n:,} pictures have grey levels in floating point, which are kept")
     if any(header.clear for header in headers):
         clear = sum(header.clear for header in headers)
         notes.append(f"{clear:,} of {n:,} pictures may be transparent in parts, which are read as white")
@@ -279,7 +305,7 @@ def _plan(where: object, headers: Sequence[Header], asked: Size | None) -> Plan:
         had = f"{least} pixels" if least == most else f"{least} to {most} pixels"
         other = "" if asked else "; for another size say size=32 (--size 32)"
         notes.append(f"{others:,} of {n:,} pictures had {had} and were resized to {_by(size)}{other}")
-    plan = Plan(n, size, bool(colours), bool(deep), tuple(notes))
+    plan = Plan(n, size, bool(colours), bool(deep), bool(real), tuple(notes))
     values = math.prod(plan.shape)
     if values > MOST_VALUES:
         raise input_error(
