@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, time
 from decimal import Decimal
 from uuid import UUID
@@ -14,6 +15,7 @@ from cpvae.data.cells import read_frame
 from cpvae.data.dates import find_format, from_days, to_days
 from cpvae.data.kinds import LeftOut, column_of
 from cpvae.data.schema import Column, Schema
+from cpvae.data.stored import stored_column
 from cpvae.errors import InputError
 
 R = np.random.default_rng(0)
@@ -222,6 +224,36 @@ def test_what_a_table_says_is_read_once():
 
 
 # ---------------------------------------------------------------- dates
+
+
+MOMENTS = pd.Series(pd.date_range("2024-03-28 08:00", periods=40, freq="7h", tz="Europe/Berlin"))
+ZONED = {
+    "name": (MOMENTS, "Europe/Berlin", "2024-03-31 03:00:00+02:00"),
+    "offset": (MOMENTS.dt.tz_convert("UTC+05:30"), "UTC+05:30", "2024-03-31 06:30:00+05:30"),
+    "of Python": (pd.Series(MOMENTS.dt.tz_convert("UTC-03:00").dt.to_pydatetime(), dtype=object), "-03:00", None),
+    "text": (MOMENTS.astype(str), "+02:00", "2024-03-31 03:00:00+02:00"),  # most are of summer
+    "text without a colon": (MOMENTS.dt.strftime("%Y-%m-%dT%H:%M:%S%z"), "+0200", "2024-03-31T03:00:00+0200"),
+    "Greenwich": (MOMENTS.dt.tz_convert("UTC"), "UTC", "2024-03-31 01:00:00+00:00"),
+    "none": (MOMENTS.dt.tz_localize(None), "", "2024-03-31 01:00:00"),
+}
+
+
+@pytest.mark.parametrize("case", ZONED)
+def test_dates_are_written_in_their_time_zone(case):
+    cells, zone, written = ZONED[case]
+    column = column_of(cells, "when")
+    assert column.zone == zone
+    assert stored_column(asdict(column)) == column
+    days = column.encode(cells)
+    np.testing.assert_allclose(column.encode(column.decode(days)), days, atol=1e-9)
+    assert written in (None, str(column.decode(np.array([19813 + 1 / 24])).iloc[0]))
+
+
+def test_a_time_zone_that_a_file_makes_up_is_refused():
+    column = asdict(column_of(MOMENTS, "when"))
+    with pytest.raises(InputError, match="column 'when' has the time zone 'Europe/Atlantis'; fit again"):
+        stored_column({**column, "zone": "Europe/Atlantis"})
+    assert stored_column({name: value for name, value in column.items() if name != "zone"}).zone == ""
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Column:
         step: of a scale such as 0, 0.5, 1, the distance between its values; None where the decimals say it.
         unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
         format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates.
+        zone: of a "date", its time zone (`cpvae.data.dates.zone_of`); "" for none.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Column:
     unit: float | None = None
     format: str = ""
     step: float | None = None
+    zone: str = ""
 
     @property
     def spacing(self) -> tuple[float, float]:
@@ -125,9 +127,8 @@ class Column:
         other = dates.format_of(cells) if guess else None
         if other is None:
             row = int(wrong.argmax())
-            like = (
-                f"such as {dates.from_days(np.zeros(1), self.format).iloc[0]}" if self.format else "such as 1970-01-31"
-            )
+            first = dates.from_days(np.zeros(1), self.format, self.zone).iloc[0]
+            like = f"such as {first}" if self.format else "such as 1970-01-31"
             raise Fault(
                 "dates that cannot be read",
                 cell(self.name, cells.iloc[row], row),
@@ -169,7 +170,7 @@ class Column:
             return self._levels_of(values, missing)
         values = self.rounded(values)
         if self.kind == "date":
-            return dates.from_days(values, self.format)
+            return dates.from_days(values, self.format, self.zone)
         fits = not missing.any() and bool((np.abs(values) < 2.0**53).all())
         return pd.Series(values.astype(np.int64) if self.is_whole and fits else values)
 

@@ -54,6 +54,7 @@ _LIKE_A_DATE = re.compile(
     r"|(mon|tue|wed|thu|fri|sat|sun)\w*,? \w",
     re.I,
 )
+_OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")  # the end of a text that says how far its time is from Greenwich
 _ZONES = ("Z", "+00:00", "-00:00", "+0000", "-0000")  # outlines of how a zone is written
 _FINER = re.compile(r"(?<=\.\d{6})\d{1,3}(?!\d)")  # digits of a second that Python's dates do not have
 _GREENWICH = ("Z", "+00:00", "+0000", " UTC", " GMT")  # ways to say that a time is that of Greenwich
@@ -226,18 +227,73 @@ def _read(cells: Series, form: str) -> Series:
     return found
 
 
-def from_days(days: np.ndarray, form: str) -> Series:
-    """Write days since 1970 as dates, in the format they came in.
+def zone_of(cells: Series, form: str) -> str:
+    """Find the time zone of the dates of a column; "" where they have none.
+
+    Args:
+        cells: ``(n,)``, of the type of dates or text.
+        form: as `find_format` found it, or `TYPED`.
+
+    Returns:
+        The name of the zone, or an offset such as "+02:00", as it is written. Where offsets differ, as in winter and
+        in summer, it is the one that most dates have: text does not name the zone.
+
+    >>> zone_of(pd.Series(pd.to_datetime(["2024-01-31"])).dt.tz_localize("Europe/Berlin"), TYPED)
+    'Europe/Berlin'
+    >>> zone_of(pd.Series(["2024-01-31 10:00:00+0100", None]), "%Y-%m-%d %H:%M:%S%z")
+    '+0100'
+    """
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        name = str(cells.dtype.tz)
+        return name if is_zone(name) else _offset(cells[cells.first_valid_index()])
+    if form == TYPED and cells.dtype == object:
+        return _offset(cells[cells.first_valid_index()])
+    if "%z" not in form:
+        return ""
+    ends = cells.dropna().astype(str).str.extract(_OFFSET, expand=False).dropna()
+    return str(ends.mode().iloc[0]) if len(ends) else ""
+
+
+def _as_zone(zone: str) -> str:
+    """Give a zone as pandas knows it."""
+    return "UTC" if zone == "Z" else f"UTC{zone[:3]}:{zone[-2:]}" if zone[0] in "+-" else zone
+
+
+def is_zone(name: str) -> bool:
+    """Say whether dates can be written in a zone, or in none.
+
+    >>> is_zone("Europe/Berlin"), is_zone("+02:00"), is_zone(""), is_zone("Europe/Atlantis")
+    (True, True, True, False)
+    """
+    try:
+        pd.Timestamp(0, tz=_as_zone(name) if name else None)
+    except (KeyError, ValueError):  # ZoneInfoNotFoundError is a KeyError
+        return False
+    return True
+
+
+def _offset(moment: Any) -> str:
+    """Give the offset of a moment from Greenwich, such as "+02:00"; "" for one without a zone."""
+    text = moment.strftime("%z") if isinstance(moment, datetime) else ""
+    return f"{text[:3]}:{text[3:5]}" if text else ""
+
+
+def from_days(days: np.ndarray, form: str, zone: str = "") -> Series:
+    """Write days since 1970, of Greenwich, as dates in the format and the time zone they came in.
 
     >>> from_days(np.array([0.0, np.nan]), "%d.%m.%Y").tolist()
     ['01.01.1970', None]
+    >>> from_days(np.array([0.5]), "%Y-%m-%d %H:%M:%S%z", "+02:00").tolist()
+    ['1970-01-01 14:00:00+02:00']
     """
     missing = np.isnan(days)
     seconds = np.rint(np.where(missing, 0.0, days.clip(FIRST_DAY, LAST_DAY)) * 86_400).astype(np.int64)
     moments = pd.Series(seconds.astype("datetime64[s]"))
+    if zone:
+        moments = moments.dt.tz_localize("UTC").dt.tz_convert(_as_zone(zone))
     if form == TYPED:
         return moments.where(~missing)
-    text = moments.dt.strftime(form.replace("%z", "+0000"))
+    text = moments.dt.strftime(form.replace("%z", zone or "+0000"))
     if form == WHOLE:
         return pd.Series(np.where(missing, np.nan, text.astype(float))) if missing.any() else text.astype(np.int64)
     return text.astype(object).where(~missing, None)

@@ -126,7 +126,8 @@ def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = Non
     if kind == "date" and not form:
         form = _date_format(cells, name)
     levels = levels_of(cells, name) if kind == "categorical" else ()
-    column = Column(name, kind, levels, missing, format=form)
+    zone = dates.zone_of(cells, form) if kind == "date" else ""
+    column = Column(name, kind, levels, missing, format=form, zone=zone)
     values = column.encode(cells)
     values = values[~np.isnan(values)]
     if values.min() == values.max():

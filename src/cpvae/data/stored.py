@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cpvae.data import dates
 from cpvae.data.columns import Column
 from cpvae.data.limits import LARGEST
 from cpvae.errors import InputError
@@ -29,6 +30,7 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         unit=item.get("unit"),
         format=str(item.get("format", "")),
         step=item.get("step"),
+        zone=str(item.get("zone", "")),
     )
     numbers = {name: getattr(column, name) for name in ("decimals", "least", "most", "unit", "step")}
     odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]
@@ -40,6 +42,8 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         )
     if (column.kind == "categorical") != (len(column.levels) > 1):
         raise InputError(f"column {column.name!r} is {column.kind} with {len(column.levels)} levels; fit again")
+    if not dates.is_zone(column.zone):
+        raise InputError(f"column {column.name!r} has the time zone {column.zone!r:.40}; fit again")
     if (column.kind == "amount") != (column.unit is not None):
         raise InputError(f"column {column.name!r} is {column.kind} with the unit {column.unit}; fit again")
     return column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from cpvae.data.cells import read_frame
 from cpvae.data.columns import Column
 from cpvae.data.containers import as_rows
+from cpvae.data.dates import TYPED
 from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.data.schema import as_frame
@@ -122,10 +124,11 @@ def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.nda
         observed = found[~gaps]
         if len(observed) and all(isinstance(cell, str) for cell in observed) and column.kind != "date":
             new = new.map(str)
-    elif isinstance(found.dtype, pd.DatetimeTZDtype):  # the model's days are those of UTC
-        new = new.dt.tz_localize("UTC").dt.tz_convert(found.dtype.tz)
+    elif found.dtype.kind == "M":  # a date without a zone is of UTC, as the model's days are
+        moments = replace(column, format=TYPED, zone="UTC").decode(values)
+        new = moments.dt.tz_convert(getattr(found.dtype, "tz", None))
     elif isinstance(found.dtype, pd.PeriodDtype):
-        new = new.astype(found.dtype)
+        new = replace(column, format=TYPED, zone="").decode(values).astype(found.dtype)
     elif found.dtype.kind in "biuf":
         new = (new.round() if found.dtype.kind in "iu" else new).astype(found.dtype)
     found[gaps] = new.array
