@@ -67,6 +67,27 @@ def test_new_rows_of_a_table_with_a_column_called_component(tmp_path, monkeypatc
         done("fit", f"new-{name}.csv", "--out", f"again-{name}", *TINY)
 
 
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (1, 4, 4)], ids=["matrix", "signals", "images"])
+def test_new_rows_of_columns_without_names_can_be_read_again(shape, tmp_path, monkeypatch):
+    """The file that `cpvae sample` wrote has a column "component", which is named and left out."""
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.random.RandomState(0).randn(30, *shape))
+    kind = () if len(shape) == 1 else ("--kind", "signals" if len(shape) == 2 else "images")
+    done("fit", "x.npy", "--out", "run", *kind, *TINY)
+    done("sample", "run", "-n", 5, "--out", "new.csv")
+    n = int(np.prod(shape))
+    said = done("cluster", "run", "new.csv", "--out", "labels.csv").err
+    assert f"read new.csv: 5 rows, all {n} columns of the fit\ncolumns that the fit did not have: 'component'" in said
+    found = pd.read_csv("labels.csv")["category"].tolist()
+    done("sample", "run", "-n", 5, "--no-component-column", "--out", "bare.csv")
+    done("cluster", "run", "bare.csv", "--out", "again.csv")
+    assert pd.read_csv("again.csv")["category"].tolist() == found
+    pd.read_csv("new.csv").drop(columns="x1").to_csv("less.csv")
+    assert f"; expected {'3 columns' if len(shape) == 1 else ''}" in refused(
+        "cluster", "run", "less.csv", "--out", "c.csv"
+    )
+
+
 def test_a_report_on_other_rows_does_not_take_the_labels_of_the_fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("a.npy", table().to_numpy())
@@ -454,6 +475,11 @@ def test_options_of_sample(shop):
         if "not '" not in message:
             arguments: dict[str, Any] = {name: options[1]}
             same(message, lambda arguments=arguments: load("run").sample(**arguments))
+    same(
+        "random_state is a numpy.random.Generator: expected a whole number, a numpy.random.RandomState or None; draw a "
+        "number with it: int(rng.integers(2**31))",
+        lambda: load("run").sample(random_state=np.random.default_rng(0)),
+    )
     assert "component=1: expected 0 to 0" in refused("sample", "vae", "--component", 1, "--out", "old.csv")
     message = refused("sample", "vae", "--weights", "aggregated", "--out", "old.csv")
     assert message == "weights='aggregated' for a 'vae' model, which has no categories; leave it out"

@@ -203,6 +203,9 @@ def test_excel(tmp_path):
         for sheet in ("May", "June"):
             frame.to_excel(writer, sheet_name=sheet, index=False)
         pd.DataFrame().to_excel(writer, sheet_name="empty")
+    pd.DataFrame().to_excel(tmp_path / "empty.xlsx")
+    with pytest.raises(InputError, match="no sheet has cells; expected one with a table; write the table into it"):
+        load(tmp_path / "empty.xlsx")
     with pytest.raises(InputError, match=r"2 sheets with cells \('May', 'June'\); expected one; save the one you mean"):
         load(path)
 

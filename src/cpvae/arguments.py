@@ -37,7 +37,12 @@ def shown(value: Any) -> str:
 
 
 def seed(name: str, value: Any) -> None:
-    """Refuse what NumPy would not take as a random state."""
+    """Refuse what scikit-learn would not take as a random state: it has no place for NumPy's new generators."""
+    if isinstance(value, np.random.Generator):
+        raise InputError(
+            f"{name} is a numpy.random.Generator: expected a whole number, a numpy.random.RandomState or None; draw a "
+            "number with it: int(rng.integers(2**31))"
+        )
     if value is not None and not isinstance(value, np.random.RandomState):
         whole(name, value, 0, LARGEST_SEED)
 

@@ -36,7 +36,7 @@ from cpvae.study.inputs import (
 )
 from cpvae.study.places import data_of
 from cpvae.study.report.page import write_report
-from cpvae.study.written import as_csv, as_whole, free_name
+from cpvae.study.written import as_csv, as_whole, columns_written, free_name
 from cpvae.words.description import Description
 from cpvae.words.names import label
 from cpvae.words.phrases import percent
@@ -117,10 +117,9 @@ def sample_rows(
         np.savez_compressed(buffer, x=values, component=categories)
         write_atomic(out, buffer.getvalue())
     else:
-        names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
         frame = rows
         if isinstance(rows, np.ndarray):
-            frame = pd.DataFrame(as_whole(rows.reshape(n, -1)), columns=list(names))
+            frame = pd.DataFrame(as_whole(rows.reshape(n, -1)), columns=columns_written(model))
         if numbered:
             frame.insert(0, free_name("component", frame), categories)
         if numbered and model.names_:
@@ -156,7 +155,7 @@ def fill_rows(
     check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
     with already_said():
         filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
-    names = data.feature_names or [f"x{i}" for i in range(model.n_features_in_)]
+    names = data.feature_names or columns_written(model)
     tables = [
         pd.DataFrame(table.reshape(len(table), -1), columns=list(names)) if isinstance(table, np.ndarray) else table
         for table in ([filled] if mean else filled)

@@ -21,6 +21,7 @@ from cpvae.estimators.rows_in import in_order
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
 from cpvae.study.places import about_of, is_of_fit, known_of
+from cpvae.study.written import columns_written
 
 
 def load_data(
@@ -57,8 +58,8 @@ def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer:
     reading = dict(about.get("reading") or {})
     if model.image_shape_ or model.signal_shape_ or model.kind_ == "counts":
         reading["kind"] = model.kind_
-    if model.image_shape_:
-        reading |= {"size": None, "shape": tuple(model.image_shape_)}
+    if shape := model.image_shape_ or model.signal_shape_:
+        reading |= {"size": None, "shape": tuple(shape)}
     if about.get("known") and is_of_fit(about, source):  # a column of these labels is no part of the rows
         reading["known"] = known_of(about)
     return loaders.applicable(source, reading) | ({} if layer is None else {"layer": layer})
@@ -108,7 +109,8 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str 
     """Give data the columns that the model was fitted on, by their names; those without names take those of the fit.
 
     A table may have its columns in any order. Others are left out, absent ones and levels that the fit did not have are
-    taken as missing (`cpvae.data.schema.Schema.read`). The notes of the data say what was read.
+    taken as missing (`cpvae.data.schema.Schema.read`). The notes of the data say what was read. Where the fit had no
+    names, its columns are found by the names that new rows are written with (`columns_written`).
 
     Args:
         strict: refuse a table that is unlike that of the fit.
@@ -124,7 +126,10 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str 
     given = None if names is None or form is not None else tuple(map(str, names))
     if model.schema_ is not None and form is None:
         expected, given = (len(model.schema_.given),), model.schema_.given
-    unnamed = data.feature_names is None
+    unnamed, nameless = data.feature_names is None, given is None
+    own = tuple(columns_written(model))
+    if nameless and not unnamed and set(own) <= set(data.feature_names or ()):
+        given = own
     if unnamed or given is None:
         if math.prod(shape) != math.prod(expected) or (len(shape) > 1 and shape != expected):
             raise InputError(
@@ -140,11 +145,11 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str 
             rows, reading = _read(model, rows_of(data, name), given)
             if strict:
                 reading.check(labels)
-        splits[name] = replace(split, x=rows)
+        splits[name] = replace(split, x=rows.to_numpy() if nameless else rows)
         if not unnamed or reading.differences():
             of = "" if len(data.splits) == 1 else f" ({name})"
             notes += reading.lines(f"{data.name}{of}", labels)
-    return replace(data, splits=splits, feature_names=reading.names, notes=tuple(notes))
+    return replace(data, splits=splits, feature_names=None if nameless else reading.names, notes=tuple(notes))
 
 
 def _read(model: DeepMixture, rows: Any, given: Sequence[str]) -> tuple[Any, Reading]:

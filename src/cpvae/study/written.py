@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data.schema import Schema
+from cpvae.estimators.contract import DeepMixture
 
 
 def as_csv(frame: pd.DataFrame, schema: Schema | None) -> str:
@@ -35,6 +36,12 @@ def as_whole(values: np.ndarray) -> np.ndarray:
     """
     whole = bool(np.isfinite(values).all() and (values == np.rint(values)).all() and (np.abs(values) < 2.0**53).all())
     return values.astype(np.int64) if whole else values
+
+
+def columns_written(model: DeepMixture) -> list[str]:
+    """Name the columns of a model's rows in a file: x0, x1 and so on where the fit had no names."""
+    names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
+    return [str(name) for name in names]
 
 
 def free_name(name: str, frame: pd.DataFrame) -> str:

@@ -52,7 +52,7 @@ def load(
     kind: str = "auto",
     size: int | tuple[int, int] | list[int] | None = None,
     layer: str | None = None,
-    shape: tuple[int, int, int] | None = None,
+    shape: tuple[int, ...] | None = None,
     known: str | None = None,
     root: Path | None = None,
 ) -> Dataset:
@@ -77,8 +77,9 @@ def load(
         size: pixels a side, or (height, width): the size to which pictures of a folder are resized, or the size of
             pictures that a file holds as rows of pixels, with ``kind="images"``. Other sources refuse it.
         layer: layer of an `.h5ad` to read instead of X. Other sources refuse it.
-        shape: (channels, height, width) of the pictures that a model was fitted on. Pictures of a folder are resized to
-            it, and with ``kind="images"`` rows of as many numbers take it. Others stay as they are.
+        shape: (channels, height, width) of the pictures that a model was fitted on, or (channels, time) of the signals.
+            Pictures of a folder are resized to it. With ``kind="images"`` or ``kind="signals"``, rows of as many
+            numbers take it. Others stay as they are.
         known: labels that a fit is to know (`Split.known`), in a place as for `labels`: a column, an array or a file. A
             row without a label has an empty cell, NaN or -1 there. The column is no part of the rows.
         root: folder of the named sets, by default `data_root()`. Missing files are downloaded into it.

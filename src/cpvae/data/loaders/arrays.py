@@ -68,5 +68,6 @@ def _check_header(file: IO[bytes], where: object) -> None:
     if dtype.hasobject:
         raise input_error(
             f"{where}: an array of Python objects, which would have to be unpickled and could run "
-            "code; expected numbers (or text for labels); convert with .astype('float32') or .astype(str)"
+            "code; expected numbers (or text for labels); convert with .astype('float32') or .astype(str), or, where "
+            "rows have several lengths, fill them up with NaN to one length"
         )

@@ -170,7 +170,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
     for name, split in opened.splits.items():
         try:
             if shape is None:
-                given = as_rows(split.x, kind, _flat_pictures(split.x, asked))
+                given = as_rows(split.x, kind, _flat_shape(split.x, asked))
                 kind, notes = given.kind, [*notes, *given.notes]
             else:  # as the first one
                 given = as_rows(split.x, kind, shape if kind in ("images", "signals") else None)
@@ -185,11 +185,11 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
     return Opened(splits, kind, names, tuple(notes), opened.labelled)
 
 
-def _flat_pictures(x: Any, asked: Asked) -> tuple[int, ...] | None:
-    """Give the shape of pictures that are kept as rows, where it is known or their size is asked for."""
-    if asked.kind != "images" or asked.sides is None or x.ndim != 2:
+def _flat_shape(x: Any, asked: Asked) -> tuple[int, ...] | None:
+    """Give the shape of pictures or signals that are kept as rows, where it is known or a size is asked for."""
+    if asked.kind not in ("images", "signals") or x.ndim != 2:
         return None
-    if asked.size is None:
+    if asked.size is None or asked.sides is None:
         return asked.shape
     height, width = asked.sides
     channels, rest = divmod(x.shape[1], height * width)

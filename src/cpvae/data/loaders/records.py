@@ -41,7 +41,7 @@ class Asked:
     kind: str = "auto"
     size: int | tuple[int, int] | None = None
     layer: str | None = None
-    shape: tuple[int, int, int] | None = None
+    shape: tuple[int, ...] | None = None
     known: str | None = None
     gaps: bool = False  # whether rows may be without a label in any format, as where some labels are known
 
@@ -49,7 +49,7 @@ class Asked:
     def sides(self) -> tuple[int, int] | None:
         """Give height and width of pictures, asked for or known, or None."""
         if self.size is None:
-            return None if self.shape is None else self.shape[1:]
+            return None if self.shape is None or len(self.shape) < 3 else (self.shape[1], self.shape[2])
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def as_dict(self) -> dict[str, Any]:

@@ -128,8 +128,10 @@ def _read_excel(path: Path) -> tuple[pd.DataFrame, list[str]]:
     with reading(path, "an Excel workbook"):
         with pd.ExcelFile(path, engine="openpyxl") as book:
             filled = {str(name): sheet for name in book.sheet_names if (sheet := _sheet(book, name)).size}
-        if len(filled) != 1:
-            listed = ", ".join(map(repr, filled)) or "none"
+        if not filled:
+            raise input_error(f"{path}: no sheet has cells; expected one with a table; write the table into it")
+        if len(filled) > 1:
+            listed = ", ".join(map(repr, filled))
             raise input_error(
                 f"{path}: {len(filled)} sheets with cells ({listed}); expected one; save the one you mean as a file of "
                 "its own"

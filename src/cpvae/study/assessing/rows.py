@@ -30,6 +30,7 @@ from cpvae.study.assessing.assessment import Assessment, Target, assess
 from cpvae.study.assessing.tables import Table
 from cpvae.study.inputs import choose_split_for_fit, load_data, reading_of, rows_of
 from cpvae.study.places import about_of, data_of
+from cpvae.study.written import columns_written
 
 WRITTEN = re.compile(r"component_*|component_name_*|draw_*")  # columns that cpvae writes beside those of the table
 CATEGORY = "category"  # in place of a column to predict
@@ -105,8 +106,7 @@ def columns_of(model: DeepMixture) -> tuple[Column, ...]:
         raise InputError(f"a model of {model.kind_}: expected one of a table, whose columns can be compared")
     if model.schema_ is not None:
         return model.schema_.columns
-    names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
-    return tuple(Column(str(name), "numeric") for name in names)
+    return tuple(Column(name, "numeric") for name in columns_written(model))
 
 
 def table_of(model: DeepMixture, rows: Any, name: str, others: bool = False) -> Table:
