@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from cpvae.fitting.adam import Adam
 from cpvae.fitting.devices.flat import Flat
 from cpvae.probability.models import VAE
 
@@ -42,10 +43,8 @@ class Descent:
         self.flats = [flat for _, flat in parts]
         self.gradients = [flat.gradient for flat in self.flats]
         self.device = self.flats[0].values.device
-        for flat in self.flats:
-            flat.values.grad = flat.gradient
-        groups = [{"params": [flat.values], "ahead": ahead, "lr": self.number()} for ahead, flat in parts]
-        self.optimizer = torch.optim.Adam(groups, fused=True, capturable=self.device.type == "cuda")
+        self.ahead = [ahead for ahead, _ in parts]
+        self.optimizer = Adam([flat.values for flat in self.flats])
         self.broken, self.usual_norm = self.number(), self.number()
         self.decay, self.every = decay, min(AVERAGE_EVERY, max(1, total // 100))
         self.averages: list[Tensor] = []
@@ -57,8 +56,8 @@ class Descent:
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""
-        for group in self.optimizer.param_groups:
-            group["lr"].fill_(group["ahead"] * rate)
+        for mine, ahead in zip(self.optimizer.rates, self.ahead, strict=True):
+            mine.fill_(ahead * rate)
 
     def collect(self) -> None:
         """Move what `backward` left with the weights into `gradients`."""
@@ -79,11 +78,11 @@ class Descent:
             shrink = torch.where(huge, size / self.usual_norm, 1.0)
             for gradient in self.gradients:
                 gradient.copy_(torch.where(self.broken > 0, 0.0, gradient / shrink))
-            for group in self.optimizer.param_groups:
-                group["lr"].mul_(1.0 - self.broken)
+            for rate in self.optimizer.rates:
+                rate.mul_(1.0 - self.broken)
         held = torch.where(huge, GUARD * self.usual_norm, size)
         self.usual_norm.copy_(torch.where(usual, 0.99 * self.usual_norm + 0.01 * held, held))
-        self.optimizer.step()
+        self.optimizer.step(self.gradients)
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:

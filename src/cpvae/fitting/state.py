@@ -70,11 +70,10 @@ class State:
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         descent = self.descent
-        moments = descent.optimizer.state_dict()["state"]
         states = draws.state()
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        tensors |= {f"adam.{i}.{name}": value for i, parts in moments.items() for name, value in parts.items()}
+        tensors |= {f"adam.{name}": value for name, value in descent.optimizer.state().items()}
         tensors |= {f"average.{i}": average for i, average in enumerate(descent.averages)}
         tensors |= {"sums": self.sums, "usual_norm": descent.usual_norm, "random": states.pop("cpu")}
         tensors |= {f"random.{kind}": state for kind, state in states.items()}
@@ -102,12 +101,7 @@ class State:
         descent, device = self.descent, self.descent.device
         self.model.load_state_dict(part("model."))
         self.best = part("best.")
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in part("adam.").items():
-            i, key = name.split(".")
-            moments.setdefault(int(i), {})[key] = value
-        groups = descent.optimizer.state_dict()["param_groups"]
-        descent.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        descent.optimizer.restore(part("adam."))
         for name, value in part("average.").items():
             descent.averages[int(name)] = value.to(device)
         self.progress = self._checked(meta["progress"])

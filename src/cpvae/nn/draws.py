@@ -90,8 +90,11 @@ def lent(device: torch.device = _CPU) -> Iterator[None]:
 
 
 def normal_(x: Tensor) -> Tensor:
-    """Fill `x` with standard normal numbers."""
-    return x.normal_(generator=generator(x.device))
+    """Fill `x` with standard normal numbers.
+
+    A tensor on the meta device has no numbers; PyTorch would import its compiler, for seconds, to find that out.
+    """
+    return x if x.is_meta else x.normal_(generator=generator(x.device))
 
 
 def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
