@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from cpvae.errors import InputError
-from cpvae.fitting.jobs import at_a_time, one_thread
+from cpvae.fitting.devices.threads import at_most
+from cpvae.fitting.jobs import at_a_time
 from paper.results import results_of
 from paper.rows import Row
 from paper.running import RowSeed, speed
@@ -82,7 +83,7 @@ class Plan:
     def __init__(
         self, jobs: Sequence[RowSeed], rows: Sequence[Row], results: Path, n_jobs: int | None, budget: float | None
     ):
-        with one_thread():
+        with at_most(1):
             rate = speed()
         self.n_jobs = at_a_time(n_jobs, len(jobs))
         expected = Costs(rows, results, rate)

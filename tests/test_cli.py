@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import weakref
@@ -236,13 +237,14 @@ def test_a_control_c_that_python_loses_is_given_again(monkeypatch):
         pass
 
     thing = Anything()
-    watcher = weakref.ref(thing, lambda gone: signal.raise_signal(signal.SIGINT))
+    watcher, again = weakref.ref(thing, lambda gone: signal.raise_signal(signal.SIGINT)), threading.Event()
     monkeypatch.setattr(sys, "unraisablehook", program._insist)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore it
     try:
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # it comes a little later
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
             del thing
-            time.sleep(10)
+            while not again.wait(0.01):  # it comes a little later: a single long wait would not be left by it
+                pass
     finally:
         signal.signal(signal.SIGINT, before)
     assert watcher() is None

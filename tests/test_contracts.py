@@ -205,7 +205,7 @@ def exact_log_p(model: VAEModule, y: Tensor) -> np.ndarray:
 def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """L <= L* <= importance-weighted <= log p(x), each as a mean over many draws, and the last one reached."""
     torch.manual_seed(2)
-    model, y, n = tiny(name), every_row(), 1500
+    model, y, n = tiny(name), every_row(), 600
     exact = exact_log_p(model, y)
     assert logsumexp(exact) == pytest.approx(0, abs=1e-6)  # all rows there are: their probabilities add up to one
     many = y.repeat(n, 1)
@@ -223,7 +223,7 @@ def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str, monkeypatc
         assert (low <= high + 5 * np.hypot(e, f) + 1e-9).all()
     assert (steps[0][0] < exact - 1e-3).any()  # a bound that is no equality, or nothing was tested
     model = widen(model)
-    close = importance_weighted(model, y, 200_000, chunk=5000).numpy()
+    close = importance_weighted(model, y, 200_000 if name.startswith("hvae") else 40_000, chunk=5000).numpy()
     np.testing.assert_allclose(close, exact_log_p(model, y), atol=0.12 if name == "hvae-vamp" else 0.05)
 
 
@@ -385,6 +385,7 @@ def fitted() -> dict[str, object]:
         warnings.simplefilter("ignore", FitWarning)
         for name, cls in ESTIMATORS.items():
             more = {"n_components": 4} if name in WITH_COMPONENTS else {}
+            more |= {"init": "kmeans"} if name == "cpvae" else {}
             models[name] = cls(**QUICK, **more).fit(x)
     return models
 

@@ -161,7 +161,7 @@ def test_bytes_and_grey_levels_are_the_same_images():
 
 def test_the_category_of_a_grey_row_read_as_ink_is_judged_by_several_draws_of_its_pixels():
     """The posterior of each draw by hand, then their mean; bounds are for the first draw alone."""
-    images = CPVAE(4, likelihood="bernoulli", **QUICK).fit(load_digits().images[:400] / 16)
+    images = CPVAE(4, likelihood="bernoulli", init="kmeans", **QUICK).fit(load_digits().images[:400] / 16)
     assert set(np.unique(images.sample(50)[0])) == {0.0, 1.0}
     x = (load_digits().images[:60] / 16).reshape(60, 64)
     likelihood, y = images.model_.likelihood, torch.tensor(x, dtype=torch.float32)
@@ -174,7 +174,7 @@ def test_the_category_of_a_grey_row_read_as_ink_is_judged_by_several_draws_of_it
     np.testing.assert_allclose(copied.predict_proba(x), np.mean(encoded, axis=0), atol=1e-5)
     np.testing.assert_array_equal(copied.evaluate(x).proba, copied.predict_proba(x))
     np.testing.assert_allclose(images.score_samples(x), evaluate(images.model_, draws[0], 4).elbo, atol=1e-3)
-    binary = CPVAE(2, **{**QUICK, "max_epochs": 2}).fit((x > 0.5).astype(np.float32))
+    binary = CPVAE(2, init="kmeans", **{**QUICK, "max_epochs": 2}).fit((x > 0.5).astype(np.float32))
     alone = evaluate(binary.model_, torch.tensor(x > 0.5).float(), 4).proba
     np.testing.assert_allclose(binary.predict_proba((x > 0.5).astype(np.float32)), alone, atol=1e-5)
 

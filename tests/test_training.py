@@ -24,6 +24,7 @@ from cpvae import CPVAE, FitWarning, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.rows import Rows
 from cpvae.fitting import jobs, loop, restarts
+from cpvae.fitting.devices.threads import at_most
 from cpvae.fitting.loop import train
 from cpvae.fitting.records import EpochRecord, Interrupted
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
@@ -417,34 +418,29 @@ def _two_at_a_time(monkeypatch):
     monkeypatch.setattr(jobs.joblib, "effective_n_jobs", lambda n: 2)
 
 
-def test_restarts_side_by_side_are_those_in_turn_to_the_bit(tmp_path, request):
+def test_restarts_side_by_side_stop_and_go_on_as_those_in_turn_to_the_bit(tmp_path, request):
     np.save(tmp_path / "x.npy", X)
-    in_turn = CPVAE(4, n_init=2, **FIT).fit(X, out=tmp_path / "in-turn")
+    rows = np.load(tmp_path / "x.npy", mmap_mode="r")
+    folder, before = tmp_path / "stopped", signal.getsignal(signal.SIGTERM)
+    settings = {**FIT, "max_epochs": 30}
+    in_turn = CPVAE(4, n_init=2, **settings).fit(X, out=tmp_path / "in-turn")
     request.getfixturevalue("_two_at_a_time")
-    beside = CPVAE(4, n_init=2, **FIT).fit(np.load(tmp_path / "x.npy", mmap_mode="r"), out=tmp_path / "beside")
-    assert_same_run(tmp_path / "in-turn", tmp_path / "beside")
+    with stopped_at(folder / "restart-1" / CHECKPOINT, signal.SIGTERM):
+        CPVAE(4, n_init=2, **settings).fit(rows, out=folder)
+    assert signal.getsignal(signal.SIGTERM) == before
+    beside = CPVAE(4, n_init=2, **settings).fit(rows, out=folder, resume=True)
+    assert_same_run(tmp_path / "in-turn", folder)
     assert beside.seed_ == in_turn.seed_
     for i in range(2):
-        lines = [(tmp_path / name / f"restart-{i}" / HISTORY).read_text() for name in ("in-turn", "beside")]
+        lines = [(place / f"restart-{i}" / HISTORY).read_text() for place in (tmp_path / "in-turn", folder)]
         bounds = [[json.loads(line)["valid_negative_elbo"] for line in text.splitlines()] for text in lines]
         assert bounds[0] == bounds[1]
     assert beside.start_seconds_ > 0
 
 
-def test_restarts_side_by_side_stop_and_go_on(tmp_path, request):
-    folder, before = tmp_path / "stopped", signal.getsignal(signal.SIGTERM)
-    CPVAE(4, n_init=2, **{**FIT, "max_epochs": 60}).fit(X, out=tmp_path / "whole")  # in turn
-    request.getfixturevalue("_two_at_a_time")
-    with stopped_at(folder / "restart-1" / CHECKPOINT, signal.SIGTERM):
-        CPVAE(4, n_init=2, **{**FIT, "max_epochs": 60}).fit(X, out=folder)
-    assert signal.getsignal(signal.SIGTERM) == before
-    CPVAE(4, n_init=2, **{**FIT, "max_epochs": 60}).fit(X, out=folder, resume=True)
-    assert_same_run(tmp_path / "whole", folder)
-
-
 @pytest.mark.filterwarnings("default::cpvae.FitWarning")
 def test_restarts_within_a_comparison_do_not_wait_for_themselves():
-    with restarts.one_thread():
+    with at_most(1):
         assert torch.get_num_threads() == 1
         model = CPVAE(4, n_init=2, **{**FIT, "init": "random", "max_epochs": 2}).fit(X)
     assert model.n_iter_ == 2

@@ -36,6 +36,7 @@ from cpvae.cli.output import prepare_streams, say, silence
 from cpvae.errors import FitWarning, InputError, nearest, readable
 from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.devices.rank import check_environment, is_main, n_processes
+from cpvae.fitting.devices.waiting import wait_asleep
 
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 AGAIN_AFTER = 0.1  # seconds after which a Ctrl-C that was lost is given again
@@ -76,6 +77,7 @@ def main() -> NoReturn:
     sys.unraisablehook = _insist
     warnings.showwarning = _show_warning
     keep_freed()
+    wait_asleep()
     os.environ.pop("MPLBACKEND", None)  # figures have canvases of their own; matplotlib refuses a name it does not know
     arguments = sys.argv[1:]
     try:

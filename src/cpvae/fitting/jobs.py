@@ -23,14 +23,13 @@ from typing import Any, Generic, TypeVar
 import joblib
 import torch
 from joblib.externals.loky import get_reusable_executor
-from threadpoolctl import threadpool_limits
 
 from cpvae.errors import FitWarning, InputError
+from cpvae.fitting.devices.threads import at_most
 
 R = TypeVar("R")
 LOOK_EVERY = 1.0  # seconds
 MOST = 10_000  # fits in one call; more are a slip of the finger
-ALONE = threading.RLock()  # a comparison of models with restarts is in the block twice
 
 
 @dataclass(frozen=True)
@@ -151,23 +150,11 @@ def check_number(n_fits: int) -> None:
         raise InputError(f"{n_fits:,} fits: expected at most {MOST:,}; ask for fewer seeds, components or models")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Have torch, NumPy and scikit-learn use one thread in the block; other such blocks wait until it is left."""
-    with ALONE, threadpool_limits(1):
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
 def _do(i: int, job: Job[R], folder: str) -> tuple[int, Done[R]]:
     """Do one job, in a folder, on one thread."""
     _end_with_parent()
     value, refused = None, ""
-    with chdir(folder), one_thread(), warnings.catch_warnings(record=True) as caught:
+    with chdir(folder), at_most(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         try:
             value = job.work()

@@ -28,9 +28,10 @@ from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
+from cpvae.fitting.devices.threads import at_most, useful
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.interrupts import Stop, stop_requests
-from cpvae.fitting.jobs import Done, Job, at_a_time, one_thread, run
+from cpvae.fitting.jobs import Done, Job, at_a_time, run
 from cpvae.fitting.loop import train
 from cpvae.fitting.progress import Reporter, Silent, describe, duration
 from cpvae.fitting.records import ALL_EPOCHS, INTERRUPTED, EpochRecord, Interrupted, Outcome
@@ -275,8 +276,9 @@ class Restart:
 def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Reporter, found: dict[int, Fit]) -> None:
     """Train all restarts.
 
-    A single one has all threads. Of several, as many run at a time as there are cores, if they are long enough; where
-    processes train together (`cpvae.fitting.devices.world`), one after the other.
+    A single one has as many threads as it can use (`cpvae.fitting.devices.threads`). Of several, as many run at a time
+    as there are cores, if they are long enough; where processes train together (`cpvae.fitting.devices.world`), one
+    after the other.
 
     Args:
         found: is given the fit of each restart, by its number, as it ends. After a stop it holds what there is so far:
@@ -294,7 +296,8 @@ def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Repo
         if n_jobs > 1 and steps >= WORTH and multiprocessing.parent_process() is None:
             _side_by_side(restarts, rows, valid, reporter, n_jobs, found)
         else:
-            with one_thread() if several else nullcontext():
+            n = 1 if several else useful(restarts[0].model, settings.batch_size, rows.x.shape[1])
+            with at_most(n) if n < torch.get_num_threads() or several else nullcontext():
                 for i, restart in enumerate(restarts):
                     found[i] = restart.run(rows, valid, reporter)
     except KeyboardInterrupt as stop:

@@ -35,7 +35,8 @@ from cpvae.estimators.contract import as_table
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs
-from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, one_thread, run
+from cpvae.fitting.devices.threads import at_most
+from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run
 from cpvae.probability.estimates import standard_error
 from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.study.comparison import DRAWN, PROTOCOL, as_markdown, page, table_rows
@@ -284,7 +285,7 @@ def _judge(data: Dataset, split: str, schema: Schema | None, out: Path, progress
         return None
     path = out / "judge"
     progress("a judge of generated rows learns from the labelled training rows, once; the models never see it")
-    with one_thread():
+    with at_most(1):
         judge_for(data, path, schema=schema)
     return path
 
