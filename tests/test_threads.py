@@ -14,12 +14,12 @@ from cpvae.fitting.devices.threads import at_most, useful
 from cpvae.fitting.devices.waiting import ASLEEP, wait_asleep
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
-from cpvae.probability.likelihoods.gaussian import Gaussian
+from cpvae.probability.likelihoods.bernoulli import Bernoulli
 
 
 def test_a_small_network_has_one_thread_and_a_large_one_more_with_its_batch() -> None:
-    small = recipes.cpvae(Gaussian(5), 10, 2, Dense((8,)))
-    large = recipes.cpvae(Gaussian(800), 10, 40, Dense((300, 300)))
+    small = recipes.cpvae(Bernoulli(5), 10, 2, Dense((8,)))
+    large = recipes.cpvae(Bernoulli(800), 10, 40, Dense((300, 300)))
     assert useful(small, 100, 5) == 1
     assert 1 < useful(large, 200, 800) < useful(large, 1000, 800)
 
