@@ -79,6 +79,7 @@ def test_new_rows_of_columns_without_names_can_be_read_again(shape, tmp_path, mo
     said = done("cluster", "run", "new.csv", "--out", "labels.csv").err
     assert f"read new.csv: 5 rows, all {n} columns of the fit\ncolumns that the fit did not have: 'component'" in said
     found = pd.read_csv("labels.csv")["category"].tolist()
+    assert "'component'; left out" in done("drift", "run", "new.csv").err
     done("sample", "run", "-n", 5, "--no-component-column", "--out", "bare.csv")
     done("cluster", "run", "bare.csv", "--out", "again.csv")
     assert pd.read_csv("again.csv")["category"].tolist() == found

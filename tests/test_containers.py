@@ -238,6 +238,13 @@ def test_rows_of_unequal_lengths_are_refused_in_a_line():
             as_rows(x)
 
 
+def test_a_signal_with_other_channels_is_named():
+    """Not one whose length alone differs, which is allowed."""
+    signals = [np.zeros((2, n)) for n in (9, 7, 8)]
+    with pytest.raises(InputError, match="row 0 has 2 x 9 and row 3 has 3 x 9; expected one shape"):
+        as_rows([*signals, np.zeros((3, 9))])
+
+
 def test_a_fit_to_a_sparse_matrix_is_that_to_its_rows():
     dense = np.random.default_rng(0).poisson(0.7, (40, 6)).astype(float)
     frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(dense), columns=list("abcdef"))

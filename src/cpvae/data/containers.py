@@ -333,7 +333,9 @@ def _unequal(parts: Sequence[Any]) -> str:
         np.shape(part) if hasattr(part, "__array__") else (len(part) if hasattr(part, "__len__") else 0,)
         for part in parts
     ]
-    odd = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+    ends = [shape[:-1] for shape in shapes]  # channels of signals, whose last axis may differ
+    judged: Sequence[Any] = ends if len(set(ends)) > 1 else shapes
+    odd = next(i for i, shape in enumerate(judged) if shape != judged[0])
     given, other = (" x ".join(map(str, shape)) or "a single number" for shape in (shapes[0], shapes[odd]))
     return (
         f"rows of unequal (inhomogeneous) shape: row 0 has {given} and row {odd} has {other}; expected one shape; "

@@ -71,7 +71,7 @@ class OpenedRun(NamedTuple):
     Attributes:
         model: fitted.
         data: with the columns of the fit (`suited`).
-        read: as they are.
+        read: as they are, or, where the columns of the fit had no names, the same as `data`.
     """
 
     model: DeepMixture
@@ -97,7 +97,8 @@ def open_run(
     """
     model, about = load(run), about_of(run)
     read = load_data(source, labels, progress, reading_of(model, about, source, layer))
-    return OpenedRun(model, suited(read, model, strict, about.get("labels")), read)
+    data = suited(read, model, strict, about.get("labels"))
+    return OpenedRun(model, data, data if data.feature_names is None else read)
 
 
 def rows_of(data: Dataset, split: str) -> Any:
