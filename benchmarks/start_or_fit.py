@@ -26,7 +26,7 @@ from field_sets import SETS, labelled
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
-from starts import WithStart
+from starts import Told, WithStart
 from torch import Tensor
 
 from cpvae.data.rows import Rows
@@ -67,6 +67,7 @@ class WithCode(WithStart):
 
     def _start(self) -> Start:
         told = super()._start()
+        assert isinstance(told, Told)
         if isinstance(told.start, ClusteredStart):
             return replace(told, start=replace(told.start, code=Kept(told.start.code, self._keep_points)))
         return told
@@ -112,6 +113,7 @@ def measure(name: str, start_weight: float, seed: int, likelihood: str) -> dict[
     inputs = torch.cat([stored.inputs(stored.draw_fixed(stored.to_model(x))) for x in trained.chunks()])
     points = {"code": model.start_points_, "rows": inputs.numpy(force=True), "latent": model.transform(X)[rows]}
     known = labelled(part.y, len(part.x))[rows]
+    assert part.y is not None
     classes = part.y[rows][known]
     return {
         "set": name,
