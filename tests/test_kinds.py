@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cpvae.data.cells import read_frame
-from cpvae.data.dates import find_format, from_days, to_days
+from cpvae.data.dates import as_zone, find_format, from_days, to_days
 from cpvae.data.kinds import LeftOut, column_of
 from cpvae.data.schema import Column, Schema
 from cpvae.data.stored import stored_column
@@ -247,6 +247,16 @@ def test_dates_are_written_in_their_time_zone(case):
     days = column.encode(cells)
     np.testing.assert_allclose(column.encode(column.decode(days)), days, atol=1e-9)
     assert written in (None, str(column.decode(np.array([19813 + 1 / 24])).iloc[0]))
+
+
+def test_dates_that_say_no_zone_are_of_that_of_the_fit():
+    for cells, _, _ in ZONED.values():
+        column = column_of(cells, "when")
+        if column.zone:
+            own = pd.Series(MOMENTS.dt.tz_convert(as_zone(column.zone)))
+            bare = own.dt.tz_localize(None)
+            for given in (own, bare, bare.astype(str), own.astype(str)):
+                np.testing.assert_allclose(column.encode(given), column.encode(cells), atol=1e-9)
 
 
 def test_a_time_zone_that_a_file_makes_up_is_refused():

@@ -121,7 +121,7 @@ class Column:
         """Read dates; where they are not written as in the fit, in the one way that all of them can be read in."""
         if cells.isna().all():
             return np.full(len(cells), np.nan), ""
-        days, wrong = dates.to_days(cells, self.format)
+        days, wrong = dates.to_days(cells, self.format, self.zone)
         if not wrong.any():
             return days, ""
         other = dates.format_of(cells) if guess else None
@@ -136,7 +136,9 @@ class Column:
             )
         form, either = other
         told = f"column {self.name!r} has dates read as {written(form)}, unlike those of the fit"
-        return dates.to_days(cells, form)[0], told + ", though day and month could be the other way round" * either
+        return dates.to_days(cells, form, self.zone)[
+            0
+        ], told + ", though day and month could be the other way round" * either
 
     def _check_counts(self, values: np.ndarray) -> None:
         bad = (values < 0) | (values != np.floor(values)) & ~np.isnan(values) | (values > LARGEST_COUNT)

@@ -180,12 +180,13 @@ def are_whole(values: np.ndarray) -> bool:
     return _parsed([str(int(value)) for value in np.unique(values)], WHOLE) is not None
 
 
-def to_days(cells: Series, form: str) -> tuple[np.ndarray, np.ndarray]:
-    """Turn dates into days since 1970.
+def to_days(cells: Series, form: str, zone: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Turn dates into days since 1970, of Greenwich.
 
     Args:
         cells: ``(n,)`` of the type of dates, text in the format, or numbers such as 20240131.
         form: as `find_format` found it, or `TYPED`.
+        zone: as `zone_of` found it; dates that say no zone are of this one.
 
     Returns:
         float64 days ``(n,)``, NaN where missing, and which cells ``(n,)`` could not be read.
@@ -196,6 +197,8 @@ def to_days(cells: Series, form: str) -> tuple[np.ndarray, np.ndarray]:
     given = cells.notna().to_numpy(dtype=bool)
     if isinstance(cells.dtype, pd.PeriodDtype):
         found: Any = cells.dt.to_timestamp()
+    elif zone and isinstance(cells.dtype, np.dtype) and cells.dtype.kind == "M":
+        found = _in_zone(cells, zone)
     elif is_typed(cells):
         found = pd.to_datetime(cells.astype(object), errors="coerce", utc=True)
     elif form == WHOLE:
@@ -203,7 +206,7 @@ def to_days(cells: Series, form: str) -> tuple[np.ndarray, np.ndarray]:
         whole = numbers.where(numbers == np.floor(numbers)).astype("Int64").astype("string")
         found = pd.to_datetime(whole, format=form, errors="coerce", utc=True)
     else:
-        found = _read(cells.astype(object), form)
+        found = _read(cells.astype(object), form, zone)
     moments = pd.Series(found, index=cells.index)
     if getattr(moments.dt, "tz", None) is not None:
         moments = moments.dt.tz_localize(None)
@@ -213,7 +216,13 @@ def to_days(cells: Series, form: str) -> tuple[np.ndarray, np.ndarray]:
     return days, given & ~known
 
 
-def _read(cells: Series, form: str) -> Series:
+def _in_zone(moments: Series, zone: str) -> Series:
+    """Take dates without a zone for those of one; an hour that comes twice is that of summer."""
+    summer = np.ones(len(moments), dtype=bool)
+    return moments.dt.tz_localize(as_zone(zone), ambiguous=summer, nonexistent="shift_forward").dt.tz_convert("UTC")
+
+
+def _read(cells: Series, form: str, zone: str) -> Series:
     """Read text in its format; what is not in it may be an ISO date, as other programs write them."""
     text = cells.where(cells.isna(), cells.astype(str).str.strip())
     found = pd.Series(pd.NaT, cells.index, dtype="datetime64[us, UTC]")
@@ -221,7 +230,10 @@ def _read(cells: Series, form: str) -> Series:
         found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
     left = found.isna() & cells.notna()
     if left.any():
-        iso = pd.to_datetime(text[left], format="ISO8601", errors="coerce", utc=True)
+        iso = pd.Series(pd.to_datetime(text[left], format="ISO8601", errors="coerce", utc=True))
+        if zone:
+            bare = text[left].astype(str).str.extract(_OFFSET, expand=False).isna()
+            iso[bare] = _in_zone(iso[bare].dt.tz_localize(None), zone)
         found = found.astype("datetime64[us, UTC]")
         found[left] = iso.astype("datetime64[us, UTC]")
     return found
@@ -254,8 +266,12 @@ def zone_of(cells: Series, form: str) -> str:
     return str(ends.mode().iloc[0]) if len(ends) else ""
 
 
-def _as_zone(zone: str) -> str:
-    """Give a zone as pandas knows it."""
+def as_zone(zone: str) -> str:
+    """Give the name by which pandas knows a zone of `zone_of`.
+
+    >>> as_zone("+0200"), as_zone("Z"), as_zone("Europe/Berlin")
+    ('UTC+02:00', 'UTC', 'Europe/Berlin')
+    """
     return "UTC" if zone == "Z" else f"UTC{zone[:3]}:{zone[-2:]}" if zone[0] in "+-" else zone
 
 
@@ -266,7 +282,7 @@ def is_zone(name: str) -> bool:
     (True, True, True, False)
     """
     try:
-        pd.Timestamp(0, tz=_as_zone(name) if name else None)
+        pd.Timestamp(0, tz=as_zone(name) if name else None)
     except (KeyError, ValueError):  # ZoneInfoNotFoundError is a KeyError
         return False
     return True
@@ -290,7 +306,7 @@ def from_days(days: np.ndarray, form: str, zone: str = "") -> Series:
     seconds = np.rint(np.where(missing, 0.0, days.clip(FIRST_DAY, LAST_DAY)) * 86_400).astype(np.int64)
     moments = pd.Series(seconds.astype("datetime64[s]"))
     if zone:
-        moments = moments.dt.tz_localize("UTC").dt.tz_convert(_as_zone(zone))
+        moments = moments.dt.tz_localize("UTC").dt.tz_convert(as_zone(zone))
     if form == TYPED:
         return moments.where(~missing)
     text = moments.dt.strftime(form.replace("%z", zone or "+0000"))

@@ -124,9 +124,10 @@ def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.nda
         observed = found[~gaps]
         if len(observed) and all(isinstance(cell, str) for cell in observed) and column.kind != "date":
             new = new.map(str)
-    elif found.dtype.kind == "M":  # a date without a zone is of UTC, as the model's days are
-        moments = replace(column, format=TYPED, zone="UTC").decode(values)
-        new = moments.dt.tz_convert(getattr(found.dtype, "tz", None))
+    elif found.dtype.kind == "M":  # a date without a zone is of that of the fit
+        moments = replace(column, format=TYPED, zone=column.zone or "UTC").decode(values)
+        zone = getattr(found.dtype, "tz", None)
+        new = moments.dt.tz_localize(None) if zone is None else moments.dt.tz_convert(zone)
     elif isinstance(found.dtype, pd.PeriodDtype):
         new = replace(column, format=TYPED, zone="").decode(values).astype(found.dtype)
     elif found.dtype.kind in "biuf":
