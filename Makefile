@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint types tests setup clean
+.PHONY: demo test lint types tests docs setup clean
 
 demo: $(READY)  ## fit the embedded digits, compare, draw, report
 	$(BIN)/python examples/demo.py --out demo
@@ -22,6 +22,10 @@ tests: $(READY)
 	$(BIN)/pytest -n 2 -q
 	CPVAE_FAST_PRODUCTS=0 $(BIN)/pytest -q src/cpvae/nn tests/test_products.py tests/test_presets.py
 
+docs: $(READY)  ## the site, in site/; open site/index.html
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 setup: $(READY)
 
 # torch first and by itself: with it in place no other package can pull another build.
@@ -32,4 +36,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site

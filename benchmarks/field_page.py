@@ -18,6 +18,7 @@ TIE = 0.01  # two systems are level if their accuracies differ by no more
 OWN = ("cpvae", "start")
 SYSTEMS = (*OWN, *PEERS)
 OUTCOMES = ("loss", "tie", "win")
+SHORT = ("k-means", "GMM full", "UMAP+HDBSCAN")  # peers in the short table
 TITLES = {"loss": "Losses", "tie": "Ties", "win": "Wins"}
 Line = dict[str, Any]
 
@@ -184,6 +185,34 @@ def page(lines: Sequence[Line], source: str) -> str:
     refused = _refused(found)
     parts += [f"## Refused\n\n{refused}"] if refused else []
     return "\n".join([*parts, _evidence(lines, source)])
+
+
+def short(lines: Sequence[Line], source: str) -> str:
+    """Write the table of the page on which model to take: accuracy and seconds of a few systems, by kind of rows.
+
+    Args:
+        lines: all lines.
+        source: address of their file, as the page links to it.
+    """
+    judged = [one for one in verdicts(lines) if one.judged]
+    rows = []
+    for one in sorted(judged, key=lambda one: (SETS[one.name].field, one.name)):
+        accuracies = (_number(one.median(name, "accuracy")) for name in ("cpvae", *SHORT))
+        seconds = (_number(one.median(name, "seconds"), 2) for name in ("cpvae", "k-means"))
+        rows.append([SETS[one.name].field, one.name, _size(one), *accuracies, *seconds, one.outcome])
+    counts = [sum(one.outcome == name for one in judged) for name in OUTCOMES]
+    said = "Of {} sets, CP-VAE with its defaults loses {}, ties {} and wins {}.".format(len(judged), *counts)
+    head = (
+        "rows are",
+        "set",
+        "rows x columns, K",
+        "CP-VAE",
+        *SHORT,
+        "seconds",
+        "seconds, k-means",
+        "beside the best peer",
+    )
+    return f"{said}\n\n{markdown.table(head, rows)}\n{_evidence(lines, source)}"
 
 
 def _summary(judged: Sequence[Verdict]) -> str:

@@ -404,6 +404,13 @@ def fielded(page: str) -> str:
     return field_page.page(field_page.read(ROOT / "results" / name), f"../results/{name}")
 
 
+def which(page: str) -> str:
+    """Put the short table of the field benchmark between the markers of `docs/which.md`."""
+    name = "field.jsonl"
+    text = field_page.short(field_page.read(ROOT / "results" / name), f"../results/{name}")
+    return between(page, text.rstrip("\n"))
+
+
 PAGES = {
     "README.md": rendered,
     "docs/results.md": measured,
@@ -412,6 +419,7 @@ PAGES = {
     "docs/scaling.md": scaled,
     "docs/large.md": large,
     "docs/field.md": fielded,
+    "docs/which.md": which,
 }
 
 

@@ -254,7 +254,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
                 is left out (`cpvae.data.weights`).
             X_valid: rows for the validation bound, which chooses the weights and the restart; by default a share
                 `validation_fraction` of X, at most 10,000 rows.
-            out, resume, about: arguments of `cpvae.estimators.running.fit`, which fits into a run folder.
+            out: run folder for history, checkpoints and the fitted model (`cpvae.estimators.running.fit`).
+            resume: whether to continue the run in `out`, with the rows and seeds it began with.
+            about: JSON kept with the run, for instance where the rows came from.
             reporter: object that is told of each epoch; by default a progress bar if `verbose`.
 
         Raises:

@@ -80,7 +80,8 @@ class CPVAE(Clusterer):
         preset: "fast" or "paper": settings of the training (`cpvae.fitting.presets`). Each of the next five arguments
             replaces a value of the preset.
         max_epochs: largest number of passes over the rows.
-        batch_size, learning_rate: rows in a step, and step size of Adam.
+        batch_size: rows in a step.
+        learning_rate: step size of Adam.
         warmup_epochs: epochs in which the weight of both KL terms grows from 0 to 1.
         patience: epochs without a better validation bound after which training stops.
         precision: "float32" or "bfloat16" for matrix products in training (bfloat16 is faster on some hardware).
