@@ -49,7 +49,13 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 def on_page_content(content: str, **_: Any) -> str:
     """Turn equations into MathML, which browsers draw without a script."""
-    return EQUATION.sub(lambda one: convert(html.unescape(one[2]), "inline" if one[1] == "span" else "block"), content)
+    return EQUATION.sub(lambda one: f"<{one[1]} class=equation>{_mathml(one[2], one[1])}</{one[1]}>", content)
+
+
+def _mathml(equation: str, element: str) -> str:
+    """Convert TeX; names of functions stand apart from what follows."""
+    made = convert(html.unescape(equation), display="block" if element == "div" else "inline")
+    return re.sub(r"<mi>(log|exp)</mi>", r'<mi>\1</mi><mspace width="0.17em" />', made)
 
 
 def _target(own: str, link: str) -> Path:
@@ -92,8 +98,11 @@ def _add(target: Path, files: Files, config: Any) -> None:
 
 
 def _command_line() -> str:
-    """Write down all commands and their options, as typer knows them."""
-    command: Any = typer.main.get_command(app)
-    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="cpvae")
-    without_title = text.split("\n", 2)[2]
-    return re.sub(r"^#+ `(cpvae.+)`$", r"## \1", without_title, flags=re.MULTILINE).replace("<", "&lt;")
+    """List all commands, then write down each with its options, as typer knows them."""
+    group: Any = typer.main.get_command(app)
+    listed, parts = [], []
+    for name, command in group.commands.items():
+        listed.append(f"- [`cpvae {name}`](#cpvae-{name}): {command.help.splitlines()[0]}")
+        parts.append(get_docs_for_click(obj=command, ctx=typer.Context(command), name=name, call_prefix="cpvae"))
+    text = re.sub(r"^#+ `(.+)`$", r"## \1", "\n".join(parts), flags=re.MULTILINE)
+    return "\n".join(listed) + "\n\n" + re.sub(r"(?<![*\n])\*(?!\*)", r"\*", text)

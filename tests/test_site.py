@@ -64,3 +64,14 @@ def test_commands_have_the_options_that_a_page_gives_them(page):
         if hasattr(one, "commands"):
             continue
         one.make_context(words[0], words[1:])  # raises for an option that is none
+
+
+def test_the_example_of_the_questions_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "faq.md").read_text(), re.DOTALL)
+    exec(code, {})
+
+
+def test_what_the_first_page_shows_is_what_a_run_printed():
+    (shown,) = re.findall(r"```text\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
+    printed = (DOCS / "start.md").read_text().splitlines()
+    assert all(line in printed for line in shown.splitlines())
