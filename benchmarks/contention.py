@@ -3,12 +3,13 @@
     python benchmarks/contention.py --out results/contention.json
 
 The same fit is made in three processes, in turn: on one thread, which says how many CPU seconds the work needs; as
-PyTorch comes, with two threads that turn round while they wait (once for each number of neighbours); and as `cpvae fit` does it. Its neighbours are
-processes that count. All share two cores.
+PyTorch comes, with two threads that turn round while they wait (once for each number of neighbours); and as `cpvae fit`
+does it. Its neighbours are processes that count. All share two cores.
 
 The fair share is the part of a core that a neighbour had meanwhile. The time over the fair share is the time of the
-fit, times that part, over the CPU seconds of the work: 1 is one of several equal processes. Without neighbours the part is that of the time in which the fit was ready to run and did. So work of other processes on the
-machine does not count against the fit; Linux only.
+fit, times that part, over the CPU seconds of the work: 1 is one of several equal processes. Without neighbours the part
+is that of the time in which the fit was ready to run and did. So work of other processes on the machine does not count
+against the fit. This runs on Linux only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def waited():
 
 print("ready", flush=True)
 for name in map(str.strip, sys.stdin):
-    model = CPVAE(10, init="random", max_epochs=3, batch_size=fits[name][2], random_state=0)
+    model = CPVAE(10, init="random", max_epochs=1, batch_size=fits[name][2], random_state=0)
     wall, cpu, before = time.perf_counter(), time.process_time(), waited()
     model.fit(rows[name])
     ran, ready = waited() - before

@@ -348,6 +348,28 @@ def stacked() -> str:
     return f"{table}\n{said}: [stacked]({{}}/stacked.json)."
 
 
+def contention() -> str:
+    """Tabulate fits beside other busy processes: their times over their fair share of two cores."""
+    result = result_of("contention")
+    rows = [
+        [name, n, *(f"{one['over_fair_share'][side]:.2f}" for side in ("one thread", "before", "after"))]
+        for name, counts in result["fits"].items()
+        for n, one in counts.items()
+    ]
+    head = (
+        "CP-VAE K=10, rows of",
+        "busy neighbours",
+        "one thread",
+        "two threads as PyTorch comes",
+        "as `cpvae fit` does it",
+    )
+    load = " and ".join(f"{value:.0f}" for value in result["load"])
+    said = (
+        f"Time over the fair share of two cores, one epoch each; the load of the machine was {load}, before and after"
+    )
+    return f"{markdown.table(head, rows)}\n{said}: [contention]({{}}/contention.json)."
+
+
 def benchmarked(page: str) -> str:
     """Put its tables between the markers of `docs/benchmarks.md`."""
     sections = {
@@ -356,6 +378,7 @@ def benchmarked(page: str) -> str:
         "Where a step's time goes": profiles(),
         "Time to quality": time_to_quality(),
         "Many restarts": stacked(),
+        "Beside other processes": contention(),
     }
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
     return between(page, "\n\n".join(parts).replace("{}/", "../results/"))

@@ -11,10 +11,12 @@ import torch
 from sklearn.datasets import load_digits
 
 from cpvae import CPVAE, VAE, FitWarning, InputError
+from cpvae.cli.options import parse_time
 from cpvae.estimators.zoo import MODELS
 from cpvae.fitting.devices import capture
 from cpvae.fitting.devices.capture import EAGER, Captured
 from cpvae.fitting.presets import PRESETS, settings, start_epochs
+from cpvae.fitting.restarts import Restart
 from cpvae.fitting.settings import Settings
 from cpvae.probability.expectations import Exact, SumAndSample
 
@@ -143,3 +145,22 @@ def test_the_temperature_of_a_recorded_step_comes_from_a_tensor():
 @pytest.mark.parametrize(("n_components", "expected"), [(2, Exact), (4, Exact), (5, SumAndSample), (500, SumAndSample)])
 def test_training_sums_over_few_categories_and_samples_the_rest_of_many(n_components, expected):
     assert type(CPVAE(n_components)._expectation(100)) is expected
+
+
+def test_a_time_plans_the_epochs_of_a_fit_with_its_start(monkeypatch):
+    """By a machine on which an epoch takes a second; the rule of thumb for the start is checked by hand."""
+    monkeypatch.setattr(Restart, "expected_seconds", lambda self, rows, valid: float(self.settings.max_epochs))
+    x = np.random.RandomState(0).normal(size=(60, 3))
+    fixed = {"latent_dim": 1, "hidden": (4,), "random_state": 0}
+    assert VAE(max_seconds=10, **fixed).fit(x).n_iter_ == 8
+    assert VAE(max_seconds=10, max_epochs=3, **fixed).fit(x).n_iter_ == 3
+    assert VAE(max_seconds=1e-3, **fixed).fit(x).n_iter_ == 1
+    assert CPVAE(2, max_seconds=10, **fixed).fit(x).n_iter_ == 4  # the clustering takes 3 seconds and 0.05
+    with pytest.raises(InputError, match=r"max_seconds=0: expected"):
+        VAE(max_seconds=0).fit(x)
+
+
+@pytest.mark.parametrize("text", ["", "5 days", "-1m", "0", "1e3"])
+def test_a_time_that_is_none_is_refused(text):
+    with pytest.raises(InputError, match=r"--time .*: expected a time such as 90s, 5m or 2h"):
+        parse_time("--time", text)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from cpvae.cli.options import expand, parse_numbers, read_schema
+from cpvae.cli.options import expand, parse_numbers, parse_time, read_schema
 
 PRESETS_OWN = "the preset's"
 OPTIONS: dict[str, Any] = {
@@ -23,6 +23,15 @@ OPTIONS: dict[str, Any] = {
     ],
     "max_epochs": Annotated[
         int | None, Option("--epochs", help="Largest number of passes over the rows.", show_default=PRESETS_OWN)
+    ],
+    "max_seconds": Annotated[
+        str | None,
+        Option(
+            "--time",
+            metavar="5m",
+            help="Time that the fit is planned for, start included: 90s, 5m, 2h. It then makes fewer epochs.",
+            show_default="none",
+        ),
     ],
     "random_state": Annotated[int | None, Option("--seed", help="Seed of all random numbers.", show_default="0")],
     "n_init": Annotated[
@@ -159,14 +168,16 @@ def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def read(given: dict[str, Any]) -> dict[str, Any]:
-    """Make the arguments of an estimator from the options that were given: read widths and schema.
+    """Make the arguments of an estimator from the options that were given: read widths, time and schema.
 
     Raises:
-        InputError: the widths are not numbers, or the schema cannot be read.
+        InputError: the widths are not numbers, the time is none, or the schema cannot be read.
     """
     params = dict(given)
     if "hidden" in params:
         params["hidden"] = parse_numbers("--hidden", params["hidden"], "300,300")
+    if "max_seconds" in params:
+        params["max_seconds"] = parse_time("--time", params["max_seconds"])
     if "schema" in params:
         params["schema"] = read_schema(params["schema"])
     return params

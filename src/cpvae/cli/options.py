@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +90,21 @@ def _size(text: str) -> int | tuple[int, int]:
         raise InputError(f"--size {text!r}: expected pixels a side, such as 32, or HEIGHTxWIDTH, such as 24x32")
     numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}  # of a time, in seconds
+
+
+def parse_time(option: str, text: str) -> float:
+    """Read "90s", "5m", "1.5h" or "90" as seconds.
+
+    >>> parse_time("--time", "1.5h"), parse_time("--time", "90")
+    (5400.0, 90.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if found is None or float(found[1]) == 0:
+        raise InputError(f"{option} {text!r}: expected a time such as 90s, 5m or 2h")
+    return float(found[1]) * UNITS[found[2] or "s"]
 
 
 def parse_numbers(option: str, text: str, such_as: str = "10,50") -> tuple[int, ...]:

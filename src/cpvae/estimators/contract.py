@@ -153,6 +153,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     n_init: int = argument(whole_from(1, jobs.MOST), default=1)
     preset: str = argument(among(tuple(PRESETS)), default="fast")
     max_epochs: int | None = argument(optional(whole_from(1)), default=None)
+    max_seconds: float | None = argument(optional(within(0.0, params.MOST_SECONDS, highest=True)), default=None)
     batch_size: int | None = argument(optional(whole_from(1)), default=None)
     learning_rate: float | None = argument(optional(within(0.0, 1.0)), default=None)
     warmup_epochs: int | None = argument(optional(whole_from(0)), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from cpvae.estimators import gaps
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
 from cpvae.estimators.rows_in import warn_of_left_out
-from cpvae.fitting import presets, restarts, runs
+from cpvae.fitting import jobs, presets, restarts, runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
@@ -237,7 +238,7 @@ def train(
     found: dict[int, Fit] = {}
     try:
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller works in
-            asked = [_restart(estimator, prepared, i, folder, resume) for i in range(len(prepared.seeds))]
+            asked = _restarts(estimator, prepared, folder, resume)
             run_all(asked, prepared.rows, prepared.valid, reporter, found)
     except KeyboardInterrupt:
         if found and world().is_main:
@@ -248,11 +249,38 @@ def train(
     keep(estimator, prepared, found)
 
 
-def _restart(estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | None, resume: bool) -> Restart:
-    """Make the i-th fit, ready to run."""
+def _restarts(estimator: DeepMixture, prepared: Prepared, folder: Path | None, resume: bool) -> list[Restart]:
+    """Make all fits, ready to run, of as many epochs as the time of the estimator allows for.
+
+    Raises:
+        InputError: a time, where several processes train together, whose plans would differ.
+    """
+
+    def made(epochs: int | None) -> list[Restart]:
+        return [_restart(estimator, prepared, i, folder, resume, epochs) for i in range(len(prepared.seeds))]
+
+    asked, seconds = made(estimator.max_epochs), estimator.max_seconds
+    began = asked[0].began_with() if resume else None
+    if seconds is None or (began is not None and estimator.max_epochs is not None):
+        return asked
+    if world().size > 1:
+        raise InputError(
+            f"max_seconds={seconds} for {world().size} processes that train together: expected one process, which can "
+            "plan; say max_epochs (--epochs)"
+        )
+    if began is None:
+        turns = math.ceil(len(asked) / jobs.at_a_time(None, len(asked), prepared.rows.device.type))
+        began = asked[0].affordable(prepared.rows, prepared.valid, seconds / turns)
+    return made(began)
+
+
+def _restart(
+    estimator: DeepMixture, prepared: Prepared, i: int, folder: Path | None, resume: bool, epochs: int | None
+) -> Restart:
+    """Make the i-th fit, ready to run; `epochs` in place of those of the preset, where it is not None."""
     rows, seed, alone = prepared.rows, prepared.seeds[i], len(prepared.seeds) == 1
     names = ("max_epochs", "batch_size", "learning_rate", "warmup_epochs", "patience", "precision")
-    given = {name: getattr(estimator, name) for name in names}
+    given = {name: getattr(estimator, name) for name in names} | {"max_epochs": epochs}
     settings = presets.settings(estimator.preset, len(rows), seed, **given)
     total = settings.max_epochs * settings.steps(len(rows))
     with seeded(seed), lent():

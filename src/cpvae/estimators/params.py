@@ -71,6 +71,9 @@ def _whole_from(least: int, most: int, name: str, value: Any) -> None:
     whole(name, value, least, most)
 
 
+MOST_SECONDS = 1e8  # three years: a plan for more is a slip of the finger
+
+
 def within(low: float, high: float, lowest: bool = False, highest: bool = False) -> Check:
     """Make a check for numbers between `low` and `high`, these themselves only with `lowest` and `highest`."""
     return partial(_within, low, high, lowest, highest)

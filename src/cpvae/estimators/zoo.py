@@ -84,6 +84,8 @@ class CPVAE(Clusterer):
         learning_rate: step size of Adam.
         warmup_epochs: epochs in which the weight of both KL terms grows from 0 to 1.
         patience: epochs without a better validation bound after which training stops.
+        max_seconds: time that the fit is planned for, its start included, where `max_epochs` passes would take longer:
+            it makes as many as the speed of this machine allows for, so that its result depends on that speed.
         precision: "float32" or "bfloat16" for matrix products in training (bfloat16 is faster on some hardware).
         validation_fraction: share of the rows kept for the validation bound, if `fit` is given no `X_valid`.
         device: "auto", "cpu", "cuda", ...

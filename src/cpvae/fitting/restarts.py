@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import time
 import warnings
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from cpvae.fitting.progress import Reporter, Silent, describe, duration
 from cpvae.fitting.records import ALL_EPOCHS, INTERRUPTED, EpochRecord, Interrupted, Outcome
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.settings import Settings
+from cpvae.fitting.starts.start import RandomStart
 from cpvae.fitting.starts.task import CutShort, Start, Task
 from cpvae.probability.models import VAE
 from cpvae.probability.objectives import Bound
@@ -45,6 +47,11 @@ Fit = tuple[VAE, Outcome]  # a trained model, and how it went
 TIMED = 3  # steps by which the time of a fit is estimated
 BRIEF_ROWS, BRIEF_BATCH, BRIEF_STEPS = 2000, 100, 200  # of a training that leaves a model of a fit stopped early
 BRIEF_SECONDS = 5.0  # after which it ends, once an epoch of it has ended
+CLUSTERED_AN_EPOCH = 5000  # rows that a start is found on, for each epoch of the fit: a short one has a short start
+CODED = 0.5  # seconds that a start takes for a row of an epoch of its own, in those of the fit (MNIST)
+CLUSTERED = 1e-3, 3.0  # seconds for a row on which categories are found, and before the first (MNIST, digits)
+LONG = 60.0  # seconds from which on a fit says how it would be shorter
+PLANNED = 0.8  # part of a time that is planned: judging an epoch takes time as well
 WORTH = 2000  # steps of a fit from which on the seconds that a process takes to begin do not matter
 
 
@@ -180,18 +187,9 @@ class Restart:
         """The file of its state."""
         return None if self.folder is None else self.folder / CHECKPOINT
 
-    def _find_start(self, rows: Rows, valid: Rows, reporter: Reporter, stop: Stop) -> tuple[Tensor | None, float]:
-        """Find a start; give it, and the seconds that it took.
-
-        Raises:
-            CutShort: a stop was asked.
-        """
-        then = ""
-
-        def on_phase(title: str, n_epochs: int) -> None:
-            reporter.phase(f"{title}{self.label}{then}", n_epochs)
-
-        task = Task(
+    def _task(self, rows: Rows, valid: Rows, max_epochs: int) -> Task:
+        """Make the question for a start of a fit of so many epochs."""
+        return Task(
             rows=rows,
             valid=valid,
             likelihood=self.model.likelihood,
@@ -200,14 +198,31 @@ class Restart:
             shape=self.shape,
             augment=self.augment,
             precision=self.settings.precision,
-            on_epoch=reporter.epoch,
-            on_phase=on_phase,
-            max_epochs=self.settings.max_epochs,
-            stop=stop,
+            max_epochs=max_epochs,
+            max_rows=min(Task.max_rows, CLUSTERED_AN_EPOCH * max_epochs),
             known=None if self.known is None else self.known.numpy(force=True),
         )
-        if self.maker.epochs(task) and not isinstance(reporter, Silent) and world().size == 1:
-            then = f"; then fitting for about {duration(self.expected_seconds(rows, valid))}"
+
+    def _find_start(self, rows: Rows, valid: Rows, reporter: Reporter, stop: Stop) -> tuple[Tensor | None, float]:
+        """Find a start; give it, and the seconds that it took.
+
+        Raises:
+            CutShort: a stop was asked.
+        """
+        then, epochs = "", self.settings.max_epochs
+
+        def on_phase(title: str, n_epochs: int) -> None:
+            reporter.phase(f"{title}{self.label}{then}", n_epochs)
+
+        task = replace(self._task(rows, valid, epochs), on_epoch=reporter.epoch, on_phase=on_phase, stop=stop)
+        if not isinstance(reporter, Silent) and world().size == 1:
+            fit = self.expected_seconds(rows, valid)
+            first = self.expected_start(rows, valid, epochs, fit / epochs)
+            then = f"; then fitting for about {duration(fit)}" if self.maker.epochs(task) else ""
+            passes = f"at most {epochs} epoch{'s' * (epochs > 1)} in {duration(fit)}"
+            parts = f"{duration(first)} for a start, then {passes}" if first else passes
+            less = "; for less say max_seconds=60 (--time 1m)" * (first + fit > LONG)
+            reporter.say(f"about {duration(first + fit)}{self.label}: {parts}{less}")
         began = time.perf_counter()
         start = self.maker(task)
         seconds = time.perf_counter() - began
@@ -224,9 +239,37 @@ class Restart:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # the fit itself will say it
             few = model.likelihood.fixed(valid.some(np.arange(1)))
-            outcome = train(model, some, few, self.objective, once, stop=Stop())
-        seconds = outcome.history[0].seconds if outcome.history else 0.0
+            outcomes = [train(model, some, few, self.objective, once, stop=Stop()) for _ in range(2)]  # one warms up
+        seconds = min(outcome.history[0].seconds if outcome.history else 0.0 for outcome in outcomes)
         return seconds / len(some) * n * self.settings.max_epochs
+
+    def expected_start(self, rows: Rows, valid: Rows, max_epochs: int, epoch: float) -> float:
+        """Estimate what the start of a fit of so many epochs takes, by a rule of thumb.
+
+        Args:
+            epoch: seconds of an epoch of the fit.
+        """
+        task = self._task(rows, valid, max_epochs)
+        if isinstance(self.maker, RandomStart) or self.n_components == 1:
+            return 0.0
+        each, first = CLUSTERED
+        share = min(1.0, task.max_rows / len(rows))
+        return CODED * epoch * share * self.maker.epochs(task) + first + each * share * len(rows)
+
+    def affordable(self, rows: Rows, valid: Rows, seconds: float) -> int:
+        """Count the epochs that take so many seconds, together with the start of a fit of that length: at least one.
+
+        There are no more than the fit has without a plan.
+        """
+        most = self.settings.max_epochs
+        epoch = self.expected_seconds(rows, valid) / most
+        lengths = range(1, most + 1)
+        return max(
+            1,
+            bisect_right(
+                lengths, PLANNED * seconds, key=lambda n: n * epoch + self.expected_start(rows, valid, n, epoch)
+            ),
+        )
 
     def _plan(self) -> dict[str, Any]:
         """Plan the rest of a run anew whose number of epochs was changed, in its checkpoint; give what is new.
@@ -250,6 +293,13 @@ class Restart:
                 self.checkpoint, tensors, {k: v for k, v in meta.items() if k not in ("format_version", "sha256")}
             )
         return new
+
+    def began_with(self) -> int | None:
+        """Read the number of epochs of a run that is gone on with from its checkpoint; None where there is none."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return None
+        with described(self.checkpoint):
+            return int(load_tensors(self.checkpoint)[1]["settings"]["max_epochs"])
 
     def so_far(self) -> Fit | None:
         """Read the best weights of a run that was stopped from its checkpoint, and how it went until then.
