@@ -160,7 +160,7 @@ def table(lines: list[dict[str, Any]]) -> str:
                 right[key] += (one["low"] > 0) == (better > 0)
         name = f"{line['set']}, {line['likelihood']}, {line['start_weight']:g}"
         rows.append([name, f"{better:+.3f}", f"{line['same']:.3f}", *cells])
-    counts = "; ".join(f"among {SPACES[key]} {right[key]} of {clear[key]}" for key in SPACES)
+    counts = "; ".join(f"for neighbours in {SPACES[key]} {right[key]} of {clear[key]}" for key in SPACES)
     said = f"Clear judgements, whose interval leaves out 0, that agree with the labels: {counts}."
     for line in (one for one in lines if one["set"] == CLOUD):
         said += (

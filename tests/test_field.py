@@ -15,6 +15,7 @@ import field_lines
 import field_page
 import field_peers
 import field_sets
+import start_or_fit
 from starts import Found, StartAlone, WithStart
 
 TINY = {"hidden": (8,), "latent_dim": 2, "max_epochs": 3}
@@ -190,3 +191,15 @@ def test_every_set_is_in_one_half_and_the_lines_are_json():
     assert set(field_sets.DEVELOPMENT) <= set(field_sets.SETS)
     assert len(field_sets.SETS) == 22
     assert json.loads(json.dumps(made("ORL", "cpvae", 0.5)))["set"] == "ORL"
+
+
+def test_start_or_fit_is_judged_by_neighbours():
+    """A start that neighbours tell, and a fit at random: clear, and right or wrong by the labels."""
+    points, random = np.repeat(np.eye(2), 30, axis=0), np.random.default_rng(0)
+    one = start_or_fit.judged(np.repeat([0, 1], 30), random.integers(0, 2, 60), points)
+    assert (one["start"], one["low"] > 0.5) == (1.0, True)
+    line = {"set": "a", "likelihood": "gaussian", "start_weight": 0.0, "same": 0.1, "criteria": {"rows": one}}
+    lines = [line | {"start_accuracy": 0.9, "fit_accuracy": fit} for fit in (0.5, 1.0)]
+    text = start_or_fit.table([*lines, {"set": "cloud", "rows": 9, "told": 0.9, "cut_again": 0.4}])
+    assert "| a, gaussian, 0 | -0.100 | 0.100 | - |" in text
+    assert "for neighbours in the rows 1 of 2;" in text
