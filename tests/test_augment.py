@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 from sklearn.datasets import load_digits
 
 from cpvae.data import augment
-from cpvae.data.augment import AUGMENTS, Affine, Roll, Shift
+from cpvae.data.augment import AUGMENTS, Affine, Hide, Roll, Shift
 from cpvae.fitting.devices.world import World
 from cpvae.nn.draws import seeded
 
@@ -76,7 +76,7 @@ def test_two_processes_make_together_the_copies_of_one(name):
         torch.manual_seed(3)
         with world.sharing(len(DIGITS)):
             parts.append(affine(DIGITS[world.part(len(DIGITS))]))
-    assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-6, equal_nan=True)
 
 
 def test_a_copy_of_a_signal_is_moved_and_scaled_whole(monkeypatch):
@@ -120,4 +120,14 @@ def test_copies_of_a_seed_are_the_same_whatever_torch_was_seeded_with(name):
         torch.manual_seed(other)
         with seeded(0):
             copies.append(make(DIGITS))
-    assert torch.equal(*copies)
+    torch.testing.assert_close(*copies, rtol=0, atol=0, equal_nan=True)
+
+
+def test_copies_of_a_table_lack_any_number_of_their_cells_as_often():
+    rows = torch.arange(40_000.0).view(4_000, 10)
+    copies = Hide((10,))(rows.long())
+    hidden = copies.isnan()
+    assert torch.equal(copies[~hidden], rows[~hidden])
+    counts = torch.bincount(hidden.sum(1), minlength=11) / len(rows)
+    np.testing.assert_allclose(counts, 1 / 11, atol=0.02)
+    np.testing.assert_allclose(hidden.double().mean(0), 0.5, atol=0.03)

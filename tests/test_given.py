@@ -320,6 +320,51 @@ def test_log_prob_of_some_columns(fitted):
         fitted.log_prob(table, ["bil", "eggs"], ["eggs"])
 
 
+def test_rows_of_which_two_thirds_of_the_columns_are_given_by_quadrature():
+    """A fitted model with a code of one dimension: components, levels and numbers of its rows, within 1e-2."""
+    random, table = np.random.default_rng(1), birds(300, 0.0)
+    heavy = table["mass"] + 300 * random.normal(size=300) > 4200
+    table["sex"] = np.where(heavy, "male", np.where(random.random(300) < 0.8, "female", "unknown"))
+    table["wing"] = (0.02 * table["mass"] + 8 * random.normal(size=300)).round()
+    small = TINY | {"latent_dim": 1, "hidden": (8,)}
+    model = CPVAE(3, max_epochs=6, learning_rate=0.02, batch_size=64, schema=RING, **small).fit(table)
+    given = {"island": "Dream", "bill": 45.1, "eggs": 6, "wing": 86}
+    n, steps = 40_000, torch.linspace(-8, 8, 2001)
+    module = model.model_.requires_grad_(False)
+    likelihood = module.likelihood
+    assert likelihood.amount is None
+    whole = table.drop(columns="ring").head(1).assign(mass=np.nan, sex=None, **given)
+    y = next(iter(model._units(whole)))
+    joint, levels, masses = [], [], []
+    edges = np.array([-np.inf, *(np.arange(3000, 5500, 500) + 0.5), np.inf])
+    for k in range(3):
+        z = module.prior.loc[k] + module.prior.scale[k] * steps
+        params = module.decoder(z[None, :, None], torch.full((1, len(z)), k))
+        parts = {int(i): (part, j) for places, part in likelihood.parts(params) for j, i in enumerate(places)}
+        names = list(model.schema_.names)
+        mass, j = parts[names.index("mass")]
+        place = likelihood.numeric.tolist().index(names.index("mass"))
+        units = (edges - float(likelihood.loc[place])) / float(likelihood.scale[place])
+        masses.append(np.diff(stats.norm(mass.loc[0, :, j].numpy()[:, None], mass.scale[0, 0, j]).cdf(units)))
+        sex, j = parts[names.index("sex")]
+        levels.append(sex.probs[0, :, j].numpy())
+        log_z = stats.norm.logpdf(steps.numpy()) + np.log(model._component_weights()[k].item())
+        joint.append(log_z + likelihood.log_prob(params, y)[0].numpy())
+    exact = np.exp(np.stack(joint).astype(float) - logsumexp(joint))
+    rows, c = model.sample(n, given=given, random_state=0)
+    assert rows.attrs["effective"] > 0.4 * n
+    found = (np.bincount(c, minlength=3) / n, exact.sum(1))
+    order = list(next(column for column in model.schema_.columns if column.name == "sex").levels)
+    found += (
+        rows["sex"].value_counts(normalize=True).reindex(order, fill_value=0),
+        np.einsum("kz,kzl->l", exact, levels),
+    )
+    found += (np.histogram(rows["mass"], edges)[0] / n, np.einsum("kz,kzb->b", exact, masses))
+    far = [0.5 * np.abs(drawn - right).sum() for drawn, right in zip(found[::2], found[1::2], strict=True)]
+    assert found[1].max() < 0.9  # no certain answer
+    assert max(far) < 1e-2, far
+
+
 # ---------------------------------------------------------------- filled tables
 
 

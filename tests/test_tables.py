@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from conftest import LinearDecoder
 from cpvae import CPVAE, VAE, InputError, load
-from cpvae.checkpoints import load_tensors
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data import loaders
 from cpvae.data.loaders import make_table
 from cpvae.data.noise import row_keys
@@ -862,3 +862,52 @@ def test_levels_of_validation_rows_that_are_new_are_missing():
     valid.loc[4, "plan"] = "gold"
     with pytest.warns(FitWarning, match="column 'plan' has 'gold' in 1 cell: not there in the fit, taken as missing"):
         CPVAE(2, **QUICK).fit(frame, X_valid=valid)
+
+
+# ---------------------------------------------------------------- copies with hidden cells
+
+
+@pytest.fixture(scope="module")
+def by_one_column() -> tuple[CPVAE, pd.DataFrame, np.ndarray]:
+    """Fit three known categories that one column tells, of which no training row lacks a cell."""
+    random, c = np.random.default_rng(0), np.arange(300) % 3
+    table = pd.DataFrame({"a": 4.0 * (c - 1) + random.normal(size=300), "b": random.choice(["u", "v"], 300)})
+    model = CPVAE(3, max_epochs=20, learning_rate=0.02, batch_size=20, latent_dim=2, hidden=(16,), random_state=0).fit(
+        table, known=c
+    )
+    return model, table, c
+
+
+def test_a_row_without_what_tells_its_category_may_be_in_any(by_one_column):
+    """The middle category looks like a column that is hidden, unless hidden cells were seen in training."""
+    model, table, c = by_one_column
+    assert (model.predict(table) == c).mean() > 0.95
+    np.testing.assert_allclose(model.predict_proba(table.assign(a=np.nan)).mean(0), 1 / 3, atol=0.15)
+
+
+def test_gaps_are_answered_by_the_encoder_and_whole_rows_by_bounds(by_one_column, tmp_path):
+    model, table, _ = by_one_column
+    table = table.head(20).copy()
+    table.loc[:9, "a"] = np.nan
+    found = model.evaluate(table)
+    np.testing.assert_array_equal(found.proba[:10], found.q_c[:10])
+    assert not np.isclose(found.proba[10:], found.q_c[10:], atol=1e-4).all()
+    np.testing.assert_array_equal(model.predict_proba(table), found.proba)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").predict_proba(table), found.proba)
+
+
+def test_fits_without_hidden_cells_stay_as_they_were(tmp_path):
+    """As those of files from before: gaps of the training rows alone are seen, and bounds answer for all rows."""
+    table = mixed(60)
+    model = CPVAE(2, max_epochs=1, latent_dim=2, hidden=(8,), augment="none", random_state=0).fit(table)
+    assert len(model.model_.likelihood.gaps) == sum(column.missing > 0 for column in model.schema_.columns)
+    model.save(tmp_path / "model")
+    tensors, meta = load_tensors(tmp_path / "model")
+    del meta["fitted"]["consistent"], meta["params"]["augment"], meta["format_version"], meta["sha256"]
+    save_tensors(tmp_path / "old", tensors, meta)
+    old = load(tmp_path / "old")
+    assert not old.consistent_
+    np.testing.assert_array_equal(old.predict_proba(table), model.predict_proba(table))
+    with pytest.raises(InputError, match="augment='hide' for rows taken for matrix: expected table whose columns have"):
+        CPVAE(2, augment="hide", max_epochs=1).fit(np.random.default_rng(0).normal(size=(30, 3)))

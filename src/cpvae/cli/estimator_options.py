@@ -99,8 +99,9 @@ OPTIONS: dict[str, Any] = {
     "augment": Annotated[
         str | None,
         Option(
-            help="Copies that keep the category of their row: affine (images), shift or roll (signals), none or auto.",
-            show_default="auto: affine for images, roll for signals that may begin anywhere",
+            help="Copies that keep the category of their row: affine (images), shift or roll (signals), hide (tables), "
+            "none or auto.",
+            show_default="auto: affine for images, roll for signals that may begin anywhere, hide for tables",
         ),
     ],
     "consistency": Annotated[

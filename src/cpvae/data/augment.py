@@ -1,7 +1,8 @@
-"""Copies of a row that show the same thing, an image or a signal: what its category should not depend on.
+"""Copies of a row: deformed images and signals, which show the same thing, and rows of tables with cells hidden.
 
-A copy is made afresh at every step. Training (`cpvae.fitting.loop`) pulls the category of a copy to that of the image,
-and has the code of a start's autoencoder rebuild the image from a copy.
+A copy is made afresh at every step. Training (`cpvae.fitting.loop`) pulls the category of a copy to that of the row,
+and has the code of a start's autoencoder rebuild the row from a copy. A copy that lacks cells may belong to several
+categories; q(c | copy) then learns how often each of them is the one of the row.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ class Augment(Protocol):
 
     Attributes:
         kind: of what rows, one of `cpvae.data.containers.KINDS`.
+        weight: what the agreement of its copies counts for, as a multiple of what is asked for.
     """
 
     kind: ClassVar[str]
+    weight: ClassVar[float]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows ``(B, features)``, of any numeric dtype, to as many copies, floating."""
@@ -55,6 +58,7 @@ class Affine:
     """
 
     kind: ClassVar[str] = "images"
+    weight: ClassVar[float] = 1.0
     shape: tuple[int, ...]
     rotation: float = 15.0
     scale: float = 0.12
@@ -107,6 +111,7 @@ class Shift:
     """
 
     kind: ClassVar[str] = "signals"
+    weight: ClassVar[float] = 1.0
     shape: tuple[int, ...]
     shift: float = 0.05
     scale: float = 0.1
@@ -157,8 +162,40 @@ class Roll(Shift):
         return replace(self, scale=factor * self.scale, noise=factor * self.noise)
 
 
-AUGMENTS: dict[str, type[Affine] | type[Shift] | type[Roll]] = {  # made from the shape of a row
+@dataclass(frozen=True)
+class Hide:
+    """Tables with some of their cells hidden, NaN.
+
+    The share of the cells that a copy lacks is uniform from none to all, so that each number of them is as likely as
+    any other.
+
+    Args:
+        shape: of a row, ``(columns,)``.
+
+    >>> rows = torch.randn(3, 4)
+    >>> copies = Hide((4,))(rows)
+    >>> bool((copies.isnan() | (copies == rows)).all())
+    True
+    """
+
+    kind: ClassVar[str] = "table"
+    weight: ClassVar[float] = 0.05  # of the default of 20: as much as the bound, from which it takes nothing then
+    shape: tuple[int, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Make copies of rows ``(B, columns)``, of any numeric dtype; they are floating."""
+        x = x if x.is_floating_point() else x.float()
+        u = draw_rows(torch.Size([len(x), 1 + x.shape[1]]), lambda size: uniform_(x.new_empty(size)))
+        return x.masked_fill(u[:, 1:] < u[:, :1], math.nan)
+
+    def times(self, factor: float) -> Self:
+        """Make the same: any share of the cells is as likely already."""
+        return self
+
+
+AUGMENTS: dict[str, type[Affine] | type[Shift] | type[Roll] | type[Hide]] = {  # made from the shape of a row
     "affine": Affine,
     "shift": Shift,
     "roll": Roll,
+    "hide": Hide,
 }

@@ -80,7 +80,7 @@ class Learned(RowsIn):
         model_: the torch module.
         n_components_: number of categories, or of components of the prior.
         consistent_: whether training made q(c | x) agree between a row and its copies; q(c | x) then tells categories
-            better than bounds do.
+            better than bounds do. In a table that holds of rows with missing cells, which its copies are like.
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of the Gaussians of the prior, ``(K, latent_dim)``.
         history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
@@ -307,11 +307,18 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         if self.n_components_ == 1:
             return result
         if self.consistent_:
-            return replace(result, proba=self._encoded(y, n_samples))
+            taught = self._taught_by_copies(y).numpy(force=True)
+            return replace(result, proba=np.where(taught, self._encoded(y, n_samples), result.proba))
         if not likelihood.varies:
             return result
         others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1, 1000 * i).proba for i in range(1, n_samples)]
         return replace(result, proba=np.mean([result.proba, *others], axis=0))
+
+    def _taught_by_copies(self, y: Tensor) -> Tensor:
+        """Say of which rows copies taught q(c | x), ``(B, 1)``: in a table of those with missing cells, else of all."""
+        if self.schema_ is None:
+            return torch.ones_like(y[:, :1], dtype=torch.bool)
+        return y.isnan().any(1, keepdim=True)
 
     def _encoded(self, y: Tensor, n_samples: int) -> np.ndarray:
         """Compute q(c | x) ``(B, K)``; where observations vary, its mean over `n_samples` of them."""
@@ -533,11 +540,12 @@ class Clusterer(DeepMixture):
         """Compute the probability of each component for each row, ``(n, K)``.
 
         CP-VAE gives q(c | x) if it was fitted with copies of its rows, and ``softmax_c [log p(c) + ELBO_c(x)]``
-        otherwise. Models with a mixture over z alone give the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels
-        that pixels are drawn from, the answer is the mean over observations of the row (`evaluate`).
+        otherwise. Copies of tables lack cells; there it gives q(c | x) of rows with missing cells alone. Models with a
+        mixture over z alone give the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels that pixels are drawn
+        from, the answer is the mean over observations of the row (`evaluate`).
         """
         check_is_fitted(self)
-        if self.consistent_:
+        if self.consistent_ and self.schema_ is None:
             return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
         return self.evaluate(X).proba
 

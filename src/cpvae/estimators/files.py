@@ -158,7 +158,8 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     if stability is not None:
         between("stability", stability, -1.0, 1.0 + 1e-9, lowest=True)
     estimator.start_seconds_, estimator.stability_ = float(seconds), stability
-    consistent = fitted.get("consistent", estimator._consistent())  # files from before it was kept have the arguments
+    # Files from before it was kept have the arguments; tables had no copies then.
+    consistent = fitted.get("consistent", estimator.schema_ is None and estimator._consistent())
     if not isinstance(consistent, bool):
         raise InputError(f"consistent={str(consistent)[:40]!r}: expected true or false")
     estimator.consistent_ = consistent

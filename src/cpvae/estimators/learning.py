@@ -6,7 +6,7 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,9 @@ def prepare(
     estimator._look_at(rows)
     choice = _choose(estimator, array)
     estimator.likelihood_ = choice.name
-    likelihood = likelihoods.make(choice.name, rows, estimator._form(), valid).to(place)
+    augment = estimator._augment()
+    form = replace(estimator._form(), hides=augment is not None and augment.kind == "table")
+    likelihood = likelihoods.make(choice.name, rows, form, valid).to(place)
     _refuse_too_large(estimator, likelihood, place)
     warn_of_left_out(estimator.schema_)
     if parts is not None and parts.overlap:

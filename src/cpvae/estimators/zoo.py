@@ -67,12 +67,14 @@ class CPVAE(Clusterer):
             (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly ends in few categories.
         augment: copies that should keep the category of their row: "affine" rotates, scales and shifts images slightly;
             "shift" moves signals in time, scales them and adds noise; "roll" shifts signals circularly by any time;
-            "none" makes no copies. "auto" is "affine" for images of 8 pixels a side or more; it blurs ink, which needs
-            16. For signals "auto" is "roll" if time explains less than a fifth of their variance
-            (`cpvae.data.signals.share_of_time`). With `init="random"` it is "none", because categories that begin at
-            random agree most easily if there is only one.
-        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound; with 0 only the start uses the copies. Rows
-            without copies refuse any other weight than the default and 0.
+            "hide" hides cells of tables, so that q(c | x) of a row with gaps is as sure as it should be; "none" makes
+            no copies. "auto" is "affine" for images of 8 pixels a side or more; it blurs ink, which needs 16. For
+            signals "auto" is "roll" if time explains less than a fifth of their variance
+            (`cpvae.data.signals.share_of_time`), and for tables it is "hide". With `init="random"` it is "none",
+            because categories that begin at random agree most easily if there is only one.
+        consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, of which copies with hidden cells have a
+            twentieth; with 0 only the start uses the copies. Rows without copies refuse any other weight than the
+            default and 0.
         start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
             end of the fit. A row leaves its category where its values say more than that. With 0 the start is forgotten
             as soon as the bound decides.
@@ -158,11 +160,13 @@ class CPVAE(Clusterer):
         if augment is None and self.n_components > 1 and self.consistency not in (0.0, CONSISTENCY):
             raise InputError(
                 f"consistency={self.consistency:g} for {self.kind_} rows without copies: it weighs how far the copies "
-                "of a row agree; leave it out, or ask for copies (augment, --augment), which images and signals have"
+                "of a row agree; leave it out, or ask for copies (augment, --augment), which images, signals and "
+                "tables have"
             )
         if augment is None or not self._consistent():
             return Bound(*parts, start_weight=self.start_weight)
-        return Consistent(*parts, start_weight=self.start_weight, copies=Copies(augment), weight=self.consistency)
+        weight = self.consistency * augment.weight
+        return Consistent(*parts, start_weight=self.start_weight, copies=Copies(augment), weight=weight)
 
     def _start(self) -> Start:
         if self.init == "spectrum" and self.signal_shape_ is None:
@@ -195,14 +199,19 @@ class CPVAE(Clusterer):
         ]
 
     def _augment(self) -> Augment | None:
-        auto = "affine" if self.image_shape_ is not None else "roll" if self._stationary else "none"
+        by_column = likelihoods.by_schema(self.likelihood_)
+        auto = "affine" if self.image_shape_ else "roll" if self._stationary else "hide" if by_column else "none"
         name = auto if self.augment == "auto" else self.augment
         if name == "none":
             return None
-        shape = self.image_shape_ or self.signal_shape_
+        shape = self._form().shape if by_column else self.image_shape_ or self.signal_shape_
         maker = AUGMENTS[name]
-        if shape is None or maker.kind != self.kind_:
-            expected = {"images": "(n, channels, height, width)", "signals": "(n, channels, time)"}[maker.kind]
+        if shape is None or maker.kind != ("table" if by_column else self.kind_):
+            expected = {
+                "images": "(n, channels, height, width)",
+                "signals": "(n, channels, time)",
+                "table": "whose columns have kinds (schema)",
+            }[maker.kind]
             raise InputError(
                 f"augment={self.augment!r} for rows taken for {self.kind_}: expected {maker.kind} {expected}; reshape "
                 "them, or leave augment at 'auto'"

@@ -41,11 +41,12 @@ class Columns(Likelihood):
 
     In the model's units a row is ``(F,)``: standardised numbers, codes of levels, counts; NaN where missing. The
     encoder sees standardised numbers and log(1 + count), 0 where missing; one-hot levels, all 0 where missing; and for
-    each column with cells missing in the training rows a 1 where it is missing.
+    each column with cells missing in the training rows, or hidden in training, a 1 where it is missing.
 
     Args:
         schema: of the table.
         noise: sigma of all numeric columns, in standard deviations; None learns one for each.
+        hides: whether training hides cells of any column.
 
     `of` sets the units; until then they are 0 and 1.
     """
@@ -61,7 +62,7 @@ class Columns(Likelihood):
     most_log_mean = 30.0  # of a count, in units of m_j: beyond it sampling would leave the floating numbers
     log_concentration_range = (-7.0, 14.0)  # from nearly all zeros to a Poisson
 
-    def __init__(self, schema: Schema, noise: float | None = None):
+    def __init__(self, schema: Schema, noise: float | None = None, hides: bool = False):
         super().__init__()
         kinds = np.array([column.kind for column in schema.columns])
         levels = np.array([len(column.levels) for column in schema.columns])
@@ -70,7 +71,8 @@ class Columns(Likelihood):
         # Places of columns; they travel with the weights, for a module made on the meta device has no values.
         self._place("numeric", np.isin(kinds, ON_A_LINE))
         self._place("count", kinds == "count")
-        self._place("gaps", np.array([column.missing > 0 for column in schema.columns]))
+        missing = np.array([column.missing > 0 for column in schema.columns])
+        self._place("gaps", missing | hides)
         for size in self.sizes:
             self._place(f"levels_{size}", levels == size)
         units = [column.unit for column in schema.columns if column.kind in ON_A_LINE]
@@ -80,7 +82,7 @@ class Columns(Likelihood):
         if sizes:  # their places are among the numeric ones
             self._place("amount", np.array([unit is not None for unit in units]))
         n, m = len(self.numeric), len(self.count)
-        self.mixed = n < len(kinds) or len(self.gaps) > 0
+        self.mixed = n < len(kinds) or bool(missing.any())
         double = torch.float64
         self.register_buffer("loc", torch.zeros(n, dtype=double))
         self.register_buffer("scale", torch.ones(n, dtype=double))
@@ -108,7 +110,7 @@ class Columns(Likelihood):
         A column that varies in the validation rows alone has the units of all rows.
         """
         assert form.schema is not None
-        found = cls(form.schema, form.noise)
+        found = cls(form.schema, form.noise, form.hides)
         if len(rows) > MANY_ROWS:
             rows = rows.some(np.linspace(0, len(rows) - 1, MANY_ROWS).astype(np.int64))
         train = torch.cat([part.cpu().double() for part in rows.chunks()]).numpy()
@@ -158,7 +160,7 @@ class Columns(Likelihood):
     def like(cls, state: Mapping[str, Tensor], form: Form) -> Self:
         if form.schema is None:
             raise InputError("a model of columns of several kinds without their schema; fit again")
-        return cls(form.schema, form.noise)
+        return cls(form.schema, form.noise, hides=len(state["gaps"]) == len(form.schema.columns))
 
     amount: Tensor | None  # None without amounts
     unit: Tensor

@@ -41,6 +41,7 @@ class Form:
         schema: of a table with columns of several kinds.
         noise: standard deviation that is not learned, in standard deviations of the columns; None learns it.
         kind: what the rows were taken for, one of `cpvae.data.containers.KINDS`, or "auto" where nobody said.
+        hides: whether training shows the encoder rows of a table with any of their cells hidden.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class Form:
     schema: Schema | None = None
     noise: float | None = None
     kind: str = "auto"
+    hides: bool = False
 
     @property
     def features(self) -> int:
