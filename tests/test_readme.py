@@ -126,34 +126,7 @@ assert not {"torch", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
         assert command in done.stdout
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "docs/mathematics.md",
-        "docs/use.md",
-        "docs/results.md",
-        "docs/comparison.md",
-        "docs/reproduction.md",
-        "docs/clusters.md",
-        "docs/benchmarks.md",
-        "docs/field.md",
-        "docs/given.md",
-        "docs/imputation.md",
-        "docs/known.md",
-        "docs/assess.md",
-        "docs/synthetic.md",
-        "docs/large.md",
-        "docs/next.md",
-        "docs/tables.md",
-        "docs/describe.md",
-        "docs/tutorials/customers.md",
-        "docs/tutorials/cells.md",
-        "CONTRIBUTING.md",
-        "CITATION.cff",
-        "LICENSE",
-        "README.md",
-    ],
-)
+@pytest.mark.parametrize("path", ["CHANGELOG.md", "CONTRIBUTING.md", "README.md"])  # tests/test_site.py has docs/
 def test_links_between_documents_lead_somewhere(path):
     text = (ROOT / path).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
