@@ -130,6 +130,15 @@ def test_warmup_weighs_the_kl_terms_and_early_stopping_waits_for_it():
     assert len(outcome.history) == max(outcome.best_epoch, 20) + 3
 
 
+def test_a_gain_that_is_not_worth_waiting_for_ends_training_with_the_best_weights():
+    settings = Settings(max_epochs=30, patience=3, learning_rate=0.01)
+    patient, hasty = (run(replace(settings, gain=gain))[1] for gain in (0.0, 1e6))
+    assert len(hasty.history) == 4 < len(patient.history)  # the first epoch is better than none
+    bounds = [record.valid_negative_elbo for record in hasty.history]
+    assert (hasty.stopped, hasty.best_epoch) == ("early_stopping", 1 + int(np.argmin(bounds)))
+    assert hasty.best_epoch > 1
+
+
 @pytest.mark.parametrize("phase", ["warm-up", "start"])
 def test_the_best_weights_may_be_those_of_an_epoch_in_the_warmup_or_the_start(phase, monkeypatch):
     """Rows that say nothing of others; the validation bound has its full KL weight all the while."""

@@ -40,7 +40,11 @@ OPTIONS: dict[str, Any] = {
     ],
     "latent_dim": Annotated[int | None, Option(help="Dimensions of z.", show_default="40")],
     "hidden": Annotated[
-        str | None, Option(help="Widths of the encoder's hidden layers, with commas.", show_default="300,300")
+        str | None,
+        Option(
+            help="Widths of the encoder's hidden layers, with commas.",
+            show_default="by the number of rows; 300,300 from 1,600 on",
+        ),
     ],
     "kind": Annotated[
         str | None,
@@ -128,7 +132,10 @@ OPTIONS: dict[str, Any] = {
     ],
     "patience": Annotated[
         int | None,
-        Option(help="Stop after so many epochs without a better validation bound.", show_default="50"),
+        Option(
+            help="Stop after so many epochs without a clearly better validation bound.",
+            show_default="15, or 50 for paper",
+        ),
     ],
     "precision": Annotated[
         str | None,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpvae.arguments import LARGEST_SEED, between, one_of, whole
+from cpvae.arguments import LARGEST_SEED, between, one_of, whole, widths
 from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
@@ -81,6 +81,7 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "stability": estimator.stability_,
         "consistent": estimator.consistent_,
         "names": estimator.names_,
+        "hidden": list(estimator._widths),
         "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
         **({} if estimator.known_ is None else {"known": list(estimator.known_)}),
     }
@@ -187,7 +188,10 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
 
 
 def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
-    """Give an estimator what its rows are."""
+    """Give an estimator what its rows are, and the widths of the layers that were chosen by their number."""
+    if "hidden" in fitted:  # files from before it was kept have it among the arguments
+        widths("hidden", fitted["hidden"])
+        estimator._widths = tuple(fitted["hidden"])
     whole("n_features_in", fitted["n_features_in"], 1)
     estimator.n_features_in_ = fitted["n_features_in"]
     estimator.image_shape_ = _shape("image_shape", fitted["image_shape"], 3)

@@ -43,7 +43,8 @@ class CPVAE(Clusterer):
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
         network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
-        hidden: widths of the encoder's hidden layers, in a dense network.
+        hidden: widths of the encoder's hidden layers, in a dense network; None chooses by the number of rows, two of
+            300 for 1,600 rows or more.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
         kind: what rows are, one of `cpvae.data.containers.KINDS`; "auto" follows the rule of that module.
         likelihood: distribution of the values: "bernoulli" (ink: black and white, or drawn from grey levels), "levels"
@@ -85,7 +86,7 @@ class CPVAE(Clusterer):
         batch_size: rows in a step.
         learning_rate: step size of Adam.
         warmup_epochs: epochs in which the weight of both KL terms grows from 0 to 1.
-        patience: epochs without a better validation bound after which training stops.
+        patience: epochs without a clearly better validation bound after which training stops.
         max_seconds: time that the fit is planned for, its start included, where `max_epochs` passes would take longer:
             it makes as many as the speed of this machine allows for, so that its result depends on that speed.
         precision: "float32" or "bfloat16" for matrix products in training (bfloat16 is faster on some hardware).

@@ -259,12 +259,13 @@ class _Run:
         state.sums.zero_()
         value = float(objective.value(terms))
         settled = max(settings.warmup_epochs, settings.start_epochs if state.start is not None else 0)
-        since = record.epoch - progress.best_epoch
         knows = self._knows_start()
+        if knows > progress.best_knows or value > progress.gained_bound + settings.gain or not objective.chosen:
+            progress.gained_bound, progress.gained_epoch = value, record.epoch
         if (knows, value) > (progress.best_knows, progress.best_bound) or not objective.chosen:
             progress.best_bound, progress.best_epoch, progress.best_knows = value, record.epoch, knows
             state.keep()
-        elif min(since, record.epoch - settled) >= settings.patience:
+        if min(record.epoch - progress.gained_epoch, record.epoch - settled) >= settings.patience:
             progress.stopped = EARLY
         state.history.append(record)
         if self.folder is not None:

@@ -28,7 +28,8 @@ class Settings:
         warmup_epochs: the weight of both KL terms goes from 0 to 1 over these (`beta`).
         start_epochs: for these, each row's category is the one the start assigned; fewer, where the validation bound
             does not get better any more.
-        patience: stop after so many epochs without a better validation bound, counted after warm-up and start.
+        patience: stop after so many epochs without a clearly better validation bound, counted after warm-up and start.
+        gain: nats by which a bound has to be better for that.
         checkpoint_every: epochs between checkpoints.
         seed: fixes order, noise and pixels.
         precision: of the matrix products of a step (`cpvae.nn.products.reduced`); bounds are evaluated in full.
@@ -42,6 +43,7 @@ class Settings:
     warmup_epochs: int = 0
     start_epochs: int = 0
     patience: int = 50
+    gain: float = 0.0
     checkpoint_every: int = 5
     seed: int = 0
     precision: str = "float32"

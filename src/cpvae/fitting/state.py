@@ -21,6 +21,8 @@ from cpvae.fitting.settings import Settings
 from cpvae.nn import draws
 from cpvae.probability.models import VAE
 
+BOUNDS = ("best_bound", "gained_bound")  # text in a checkpoint: JSON has no infinity
+
 
 @dataclass
 class Progress:
@@ -28,6 +30,8 @@ class Progress:
 
     Attributes:
         best_knows: whether the best weights are of an encoder that knows the categories of the start.
+        gained_bound: the last validation bound that was clearly better than those before it.
+        gained_epoch: its epoch, from which patience is counted.
     """
 
     epoch: int = 0
@@ -35,6 +39,8 @@ class Progress:
     best_bound: float = -math.inf
     best_epoch: int = 0
     best_knows: bool = False
+    gained_bound: float = -math.inf
+    gained_epoch: int = 0
     seconds: float = 0.0
     start_seconds: float = 0.0
     stopped: str = ""
@@ -80,7 +86,7 @@ class State:
         if self.start is not None:
             tensors["start"] = self.start
         meta: dict[str, Any] = {"progress": asdict(self.progress), "settings": asdict(self.settings)}
-        meta["progress"]["best_bound"] = str(self.progress.best_bound)  # JSON has no infinity
+        meta["progress"] |= {name: str(getattr(self.progress, name)) for name in BOUNDS}
         meta["history"] = [record.as_dict() for record in self.history]
         save_tensors(path, tensors, meta)
 
@@ -114,10 +120,12 @@ class State:
     def _checked(self, progress: dict[str, Any]) -> Progress:
         """Read where a run stood, and refuse what no run of these settings writes: a header may say anything."""
         found = Progress(**progress)
-        found.best_bound = float(progress["best_bound"])
+        for name in BOUNDS:
+            setattr(found, name, float(getattr(found, name)))
         whole("epoch", found.epoch, 0, self.settings.max_epochs)
         whole("step", found.step, 0, self.settings.steps(self.n_rows))
         whole("best_epoch", found.best_epoch, 0, found.epoch)
+        whole("gained_epoch", found.gained_epoch, 0, found.epoch)
         for name in ("seconds", "start_seconds"):
             between(name, getattr(found, name), 0.0, math.inf, lowest=True)
         if found.stopped:
