@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from cpvae import CPVAE, VAE, FitWarning, InputError, load
 from cpvae.cli.options import parse_time
 from cpvae.estimators.zoo import MODELS
+from cpvae.fitting import loop
 from cpvae.fitting.devices import capture
 from cpvae.fitting.devices.capture import EAGER, Captured
 from cpvae.fitting.presets import PRESETS, settings, start_epochs
@@ -171,6 +172,30 @@ def test_a_time_plans_the_epochs_of_a_fit_with_its_start(monkeypatch):
     assert CPVAE(2, max_seconds=10, **fixed).fit(x).n_iter_ == 4  # the clustering takes 3 seconds and 0.05
     with pytest.raises(InputError, match=r"max_seconds=0: expected"):
         VAE(max_seconds=0).fit(x)
+
+
+def test_a_planned_fit_goes_on_with_its_plan_unless_it_is_given_other_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Restart, "expected_seconds", lambda self, rows, valid: float(self.settings.max_epochs))
+    x, fixed = np.random.RandomState(0).normal(size=(60, 3)), {"latent_dim": 1, "hidden": (4,), "random_state": 0}
+    step = loop._Run._step
+
+    def stopping(run, index):
+        if run.state.progress.epoch == 2:
+            raise KeyboardInterrupt
+        return step(run, index)
+
+    for epochs, length in ((9, 8), (5, 5)):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            patch.setattr(loop._Run, "_step", stopping)
+            patch.setattr(loop, "SAVE_EVERY", 0.0)
+            VAE(max_seconds=10, max_epochs=9, **fixed).fit(x, out=tmp_path / str(epochs))
+        monkeypatch.setattr(Restart, "affordable", None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            again = VAE(max_seconds=10, max_epochs=epochs, **fixed).fit(x, out=tmp_path / str(epochs), resume=True)
+        assert again.n_iter_ == length
+        monkeypatch.undo()
+        monkeypatch.setattr(Restart, "expected_seconds", lambda self, rows, valid: float(self.settings.max_epochs))
 
 
 @pytest.mark.parametrize("text", ["", "5 days", "-1m", "0", "1e3"])

@@ -221,12 +221,14 @@ def train(
     reporter: Reporter | None = None,
     folder: Path | None = None,
     resume: bool = False,
+    other_length: bool = False,
 ) -> None:
     """Train all restarts, and give the estimator the best of them.
 
     Args:
         folder: for histories and checkpoints; None keeps nothing.
         resume: go on from checkpoints that are there.
+        other_length: they are given another number of epochs than they began with.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
@@ -241,7 +243,7 @@ def train(
     found: dict[int, Fit] = {}
     try:
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller works in
-            asked = _restarts(estimator, prepared, folder, resume)
+            asked = _restarts(estimator, prepared, folder, resume, other_length)
             run_all(asked, prepared.rows, prepared.valid, reporter, found)
     except KeyboardInterrupt:
         if found and world().is_main:
@@ -252,7 +254,9 @@ def train(
     keep(estimator, prepared, found)
 
 
-def _restarts(estimator: DeepMixture, prepared: Prepared, folder: Path | None, resume: bool) -> list[Restart]:
+def _restarts(
+    estimator: DeepMixture, prepared: Prepared, folder: Path | None, resume: bool, other_length: bool
+) -> list[Restart]:
     """Make all fits, ready to run, of as many epochs as the time of the estimator allows for.
 
     Raises:
@@ -264,7 +268,7 @@ def _restarts(estimator: DeepMixture, prepared: Prepared, folder: Path | None, r
 
     asked, seconds = made(estimator.max_epochs), estimator.max_seconds
     began = asked[0].began_with() if resume else None
-    if seconds is None or (began is not None and estimator.max_epochs is not None):
+    if seconds is None or (began is not None and other_length):
         return asked
     if world().size > 1:
         raise InputError(

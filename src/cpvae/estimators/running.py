@@ -67,11 +67,12 @@ def fit(
         if found["status"] == runs.FINISHED:
             files.reopen(estimator, folder / runs.MODEL)
             return
-        if found["params"] != asked["params"]:
+        other = found["params"] != asked["params"]
+        if other:
             world().first(lambda: _plan_anew(folder, found["params"], asked["params"]))
         before = vars(estimator).get("model_")
         try:
-            learning.train(estimator, prepared, reporter, folder, resume)
+            learning.train(estimator, prepared, reporter, folder, resume, other)
         except KeyboardInterrupt:
             if world().is_main and hold[0]():
                 if vars(estimator).get("model_") is not before and estimator.stopped_ == INTERRUPTED:
