@@ -24,6 +24,7 @@ DOCS = ROOT / "docs"
 OUTSIDE = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}  # pages that lie beside docs/
 PLACES = {outside: page for page, outside in OUTSIDE.items()} | {"README.md": "index.md"}
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)")
+UNSEARCHED = "---\nsearch: {exclude: true}\n---\n"
 COMMAND_LINE = "<!-- command line -->"
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
@@ -92,7 +93,9 @@ def _add(target: Path, files: Files, config: Any) -> None:
     inside = [path for path in sorted(target.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     names = [path.relative_to(target).as_posix() for path in inside]
     listed = "\n".join(f"- [{name}]({name})" for name in names)
-    files.append(File.generated(config, _place(target), content=f"# {target.relative_to(ROOT)}\n\n{listed}\n"))
+    files.append(
+        File.generated(config, _place(target), content=f"{UNSEARCHED}# {target.relative_to(ROOT)}\n\n{listed}\n")
+    )
     for path in inside:
         _add(path, files, config)
 

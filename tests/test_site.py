@@ -14,6 +14,9 @@ import yaml
 import cpvae
 from cpvae import datasets, tl
 from cpvae.cli.program import app
+from cpvae.data.containers import KINDS
+from cpvae.fitting.starts.start import STARTS
+from cpvae.probability.likelihoods import NAMES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -69,6 +72,11 @@ def test_commands_have_the_options_that_a_page_gives_them(page):
 def test_the_example_of_the_questions_runs():
     (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "faq.md").read_text(), re.DOTALL)
     exec(code, {})
+
+
+@pytest.mark.parametrize(("what", "names"), [("kinds", KINDS), ("starts", STARTS), ("likelihoods", NAMES)])
+def test_the_reference_names_every_choice(what, names):
+    assert not {name for name in names if f'"{name}"' not in cpvae.CPVAE.__doc__}, what
 
 
 def test_what_the_first_page_shows_is_what_a_run_printed():

@@ -46,7 +46,8 @@ class CPVAE(Clusterer):
         hidden: widths of the encoder's hidden layers, in a dense network; None chooses by the number of rows, two of
             300 for 1,600 rows or more.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
-        kind: what rows are, one of `cpvae.data.containers.KINDS`; "auto" follows the rule of that module.
+        kind: what rows are: "table", "matrix", "counts", "images" or "signals"; "auto" follows the rule of
+            `cpvae.data.containers`.
         likelihood: distribution of the values: "bernoulli" (ink: black and white, or drawn from grey levels), "levels"
             (pictures in grey or colour), "gaussian" (measurements), "isotropic" (Gaussian with one scale for all
             columns, for embeddings and principal components), "counts" (counts per row, such as genes in a cell),
@@ -63,8 +64,10 @@ class CPVAE(Clusterer):
             one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax, whose objective is not a
             bound). "auto" is "exact" up to 4 components, and "sum-and-sample" with more.
         temperature: temperatures of the Gumbel-softmax: at the first step, and from half of the training on.
-        init: start, which gives each category rows of its own before the bound decides; a name in
-            `cpvae.fitting.starts.start.STARTS` ("spectrum" is for signals). "auto" depends on the kind of data
+        init: start, which gives each category rows of its own before the bound decides. On a map of neighbours: "umap"
+            (of the code of an autoencoder), "map" (of rows), "directions" (of rows without their length), "spectrum"
+            (of signals). By Gaussians: "autoencoder" (on its code), "gmm" (on rows). "rows" takes "gmm" where
+            sources are ellipses, else "map". "kmeans" is k-means of rows. "auto" depends on the kind of data
             (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly ends in few categories.
         augment: copies that should keep the category of their row: "affine" rotates, scales and shifts images slightly;
             "shift" moves signals in time, scales them and adds noise; "roll" shifts signals circularly by any time;

@@ -72,8 +72,8 @@ def load(
         labels: name of the label column of a table or an `.h5ad`; name of an array in an `.npz`, `.mat` or `.h5`; or,
             for all formats, the path of a file of labels (`.npy`, IDX, or `.csv` / `.txt` with one column). No fit uses
             labels.
-        kind: what the rows are, one of `cpvae.data.containers.KINDS`; "auto" decides by format and values, and the
-            notes of the data set tell the choice.
+        kind: what the rows are: "table", "matrix", "counts", "images" or "signals"; "auto" decides by format and
+            values, and the notes of the data set tell the choice.
         size: pixels a side, or (height, width): the size to which pictures of a folder are resized, or the size of
             pictures that a file holds as rows of pixels, with ``kind="images"``. Other sources refuse it.
         layer: layer of an `.h5ad` to read instead of X. Other sources refuse it.
