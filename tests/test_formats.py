@@ -370,7 +370,7 @@ def test_levels_of_16_bits_are_kept(suffix, tmp_path):
     np.testing.assert_array_equal(split.x[:, 0], GREY)
     assert "4 of 4 pictures have grey levels of 16 bits, which are kept" in data.notes
     picture(tmp_path / "left" / "9.png", np.zeros((12, 10, 3), np.uint8))
-    assert "4 of 5 pictures are grey with 16 bits and 1 have colours; expected one kind" in refusal(tmp_path)
+    assert "1 of 5 pictures have colours and 4 are grey (left/9.png); expected one kind" in refusal(tmp_path)
 
 
 def test_floating_point_levels_are_kept(tmp_path):
@@ -388,7 +388,10 @@ def test_floating_point_levels_are_kept(tmp_path):
     assert "2 of 4 images cannot be used (1.tif, 2.tif); " in refusal(tmp_path)
     assert "pixels are infinite or no number; expected finite levels" in refusal(tmp_path)
     picture(tmp_path / "9.tif", GREY[0])
-    assert "4 of 5 pictures have floating-point levels and 1 have bytes or 16 bits; expected one" in refusal(tmp_path)
+    assert (
+        "4 of 5 pictures have floating-point levels and 1 have bytes or 16 bits (9.tif); expected one kind"
+        in refusal(tmp_path)
+    )
 
 
 def test_sizes_that_differ(tmp_path):
@@ -414,17 +417,18 @@ def test_sizes_without_a_usual_one():
 
 
 def test_what_becomes_of_colours_and_of_nothing(tmp_path):
-    picture(tmp_path / "0.png", GREY[0])
+    picture(tmp_path / "0.png", np.stack([GREY[0]] * 3, -1))
     clear = np.zeros((12, 10, 4), np.uint8)
     clear[:6, :, 3] = 255  # black above, nothing below
     picture(tmp_path / "1.png", clear)
     split, data = whole(tmp_path)
     assert split.x.shape == (2, 3, 12, 10)
     assert (split.x[1, :, :6].max(), split.x[1, :, 6:].min()) == (0, 255)
-    assert data.notes == (
-        "1 of 2 pictures are grey and the others have colours: all are read in colour",
-        "1 of 2 pictures may be transparent in parts, which are read as white",
-    )
+    assert data.notes == ("1 of 2 pictures may be transparent in parts, which are read as white",)
+    for k in (2, 3, 4, 5):
+        picture(tmp_path / f"{k}.png", GREY[k % 4])
+    said = refusal(tmp_path)
+    assert "2 of 6 pictures have colours and 4 are grey (0.png, 1.png); expected one kind; convert those, or" in said
 
 
 def test_all_faults_at_once(tmp_path):
@@ -470,9 +474,12 @@ def test_big_pictures_are_refused_before_they_are_read(tmp_path, monkeypatch):
 def test_a_list_of_pictures():
     from cpvae.data.containers import as_rows
 
-    given = as_rows([Image.fromarray(GREY[0]), Image.fromarray(np.stack([GREY[1]] * 3, -1))])
+    colour = Image.fromarray(np.stack([GREY[1]] * 3, -1))
+    given = as_rows([colour, colour.resize((12, 10))])
     assert (given.kind, given.values.shape) == ("images", (2, 3, 12, 10))
-    assert "1 of 2 pictures are grey" in given.notes[0]
+    assert "1 of 2 pictures had 12 x 10 pixels" in given.notes[0]
+    with pytest.raises(InputError, match=r"a list of pictures: 2 of 3 pictures have colours and 1 are grey \(picture 1\); expected one kind"):
+        as_rows([colour, Image.fromarray(GREY[0]), colour])
 
 
 def test_the_page_of_formats_says_what_is_so(capsys):

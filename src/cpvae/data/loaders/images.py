@@ -64,33 +64,34 @@ def read_images(folder: Path, asked: Asked) -> Opened:
     """All pictures in a folder, in the order of their paths.
 
     Files that start with a dot and other suffixes are left out. Pictures in subfolders are labelled by the name of
-    the subfolder. Colour is kept if any picture has it, else one grey channel. Grey levels of 16 bits are kept, and so
-    are floating-point ones. Transparent parts become white; of an animation or a stack the first picture is read. Where
-    sizes differ, all are resized (`common_size`). Each of these is noted.
+    the subfolder. Grey pictures have one channel. Grey levels of 16 bits are kept, and so are floating-point ones.
+    Transparent parts become white; of an animation or a stack the first picture is read. Where sizes differ, all are
+    resized (`common_size`). Each of these is noted.
 
     Returns:
         x: (n, 1 or 3, height, width), uint8, uint16 where a picture has 16 bits, or float32 where they have
         floating-point levels; y: (n,) str, or None; the names of rows are the paths in the folder.
 
     Raises:
-        InputError: no pictures, pictures both in the folder and in subfolders, 16-bit grey levels beside colours,
-            floating-point levels beside others or not finite, files that are damaged (all are named), or more pixels
-            than there is memory for.
+        InputError: no pictures, pictures both in the folder and in subfolders, grey ones beside colours, floating-point
+            levels beside others or not finite, files that are damaged (all are named), or more pixels than there is
+            memory for.
     """
     paths = _find(folder)
     _quiet_pillow()
     check_rows(len(paths), folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
     y = _labels(folder, names)
-    plan = _plan(folder, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides)
+    plan = _plan(folder, names, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides)
     x = _filled(plan, _each(folder, paths, lambda path: _read(path, plan.pixels)))
     return Opened({"all": Split(x, y, np.array(names))}, "images", notes=plan.notes)
 
 
 def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
     """Pictures in memory as one array ``(n, 1 or 3, height, width)``, and notes, as `read_images` has them."""
-    plan = _plan("a list of pictures", [_header(image, f"picture {k}") for k, image in enumerate(images)], None)
-    return _filled(plan, (plan.pixels(image, f"picture {k}") for k, image in enumerate(images))), plan.notes
+    names = [f"picture {k}" for k in range(len(images))]
+    plan = _plan("a list of pictures", names, list(map(_header, images, names)), None)
+    return _filled(plan, map(plan.pixels, images, names)), plan.notes
 
 
 def common_size(sizes: Sequence[Size]) -> Size:
@@ -268,23 +269,27 @@ class Plan:
         return levels.transpose(2, 0, 1) if self.colour else levels[None]
 
 
-def _plan(where: object, headers: Sequence[Header], asked: Size | None) -> Plan:
+def _refuse_two_kinds(where: object, names: Sequence[str], has: Sequence[bool], one: str, other: str) -> None:
+    """Refuse pictures of which some are of one kind and the rest of another, naming the first of the fewer."""
+    n, some = len(has), sum(has)
+    if not 0 < some < n:
+        return
+    fewer = one if 2 * some <= n else other
+    first = [name for name, mine in zip(names, has, strict=True) if mine == (fewer == one)]
+    shown = ", ".join(first[:3]) + ", ..." * (len(first) > 3)
+    raise input_error(
+        f"{where}: {some:,} of {n:,} pictures {one} and {n - some:,} {other} ({shown}); expected one kind; "
+        "convert those, or move them apart"
+    )
+
+
+def _plan(where: object, names: Sequence[str], headers: Sequence[Header], asked: Size | None) -> Plan:
     """Decide what pictures become; refuse those of kinds that do not go together, and more than there is memory for."""
     n, notes = len(headers), []
-    colours, deep = sum(header.colour for header in headers), sum(header.deep for header in headers)
-    real = sum(header.real for header in headers)
-    if 0 < real < n:
-        raise input_error(
-            f"{where}: {real} of {n} pictures have floating-point levels and {n - real} have bytes or 16 bits; "
-            "expected one kind; move them apart, or convert them"
-        )
-    if colours and deep:
-        raise input_error(
-            f"{where}: {deep} of {n} pictures are grey with 16 bits and {colours} have colours; expected one kind; "
-            "move them apart, or convert them"
-        )
-    if 0 < colours < n:
-        notes.append(f"{n - colours:,} of {n:,} pictures are grey and the others have colours: all are read in colour")
+    floating, coloured = [header.real for header in headers], [header.colour for header in headers]
+    _refuse_two_kinds(where, names, floating, "have floating-point levels", "have bytes or 16 bits")
+    _refuse_two_kinds(where, names, coloured, "have colours", "are grey")
+    real, colours, deep = any(floating), any(coloured), sum(header.deep for header in headers)
     if deep:
         rest = "" if deep == n else f"; those of 8 bits of the {n - deep:,} others are multiplied by 257"
         notes.append(f"{deep:,} of {n:,} pictures have grey levels of 16 bits, which are kept{rest}")
@@ -305,7 +310,7 @@ def _plan(where: object, headers: Sequence[Header], asked: Size | None) -> Plan:
         had = f"{least} pixels" if least == most else f"{least} to {most} pixels"
         other = "" if asked else "; for another size say size=32 (--size 32)"
         notes.append(f"{others:,} of {n:,} pictures had {had} and were resized to {_by(size)}{other}")
-    plan = Plan(n, size, bool(colours), bool(deep), bool(real), tuple(notes))
+    plan = Plan(n, size, colours, bool(deep), real, tuple(notes))
     values = math.prod(plan.shape)
     if values > MOST_VALUES:
         raise input_error(
