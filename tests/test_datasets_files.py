@@ -620,12 +620,6 @@ def test_images_refused(tmp_path):
     assert "a.png lies in the folder itself and c/b.png in a subfolder" in refusal(tmp_path)
 
 
-def test_float_image(tmp_path):
-    for k in range(2):
-        image(tmp_path / f"{k}.tif", GREY[k].astype(np.float32))
-    assert "an image of 32-bit values; expected 8 or 16 bits" in refusal(tmp_path)
-
-
 def test_postscript_is_never_run(tmp_path):
     for k in range(2):
         written(tmp_path / f"{k}.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n%%EndComments\n")
