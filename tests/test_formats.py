@@ -478,7 +478,7 @@ def test_a_list_of_pictures():
     given = as_rows([colour, colour.resize((12, 10))])
     assert (given.kind, given.values.shape) == ("images", (2, 3, 12, 10))
     assert "1 of 2 pictures had 12 x 10 pixels" in given.notes[0]
-    with pytest.raises(InputError, match=r"a list of pictures: 2 of 3 pictures have colours and 1 are grey \(picture 1\); expected one kind"):
+    with pytest.raises(InputError, match=r"2 of 3 pictures have colours and 1 are grey \(picture 1\)"):
         as_rows([colour, Image.fromarray(GREY[0]), colour])
 
 
