@@ -43,7 +43,7 @@ OPTIONS: dict[str, Any] = {
         str | None,
         Option(
             help="Widths of the encoder's hidden layers, with commas.",
-            show_default="by the number of rows; 300,300 from 1,600 on",
+            show_default="by the size of the data; 300,300 at most",
         ),
     ],
     "kind": Annotated[

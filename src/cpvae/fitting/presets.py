@@ -27,16 +27,16 @@ GAIN = 0.01  # nats: what is less is not worth waiting for
 MANY = 20_000  # rows from which on its batches are larger
 
 
-def hidden_widths(n_rows: int) -> tuple[int, ...]:
-    """Choose the widths of hidden layers for so many rows: they grow with the square root of rows.
+def hidden_widths(n_rows: int, n_columns: int) -> tuple[int, ...]:
+    """Choose the widths of hidden layers: they grow with the square root of rows, and are no narrower than a row.
 
-    Few rows get a better bound from smaller layers, in less time.
+    Few rows of few columns get a better bound from smaller layers, in less time.
 
-    >>> hidden_widths(50_000), hidden_widths(300), hidden_widths(80)
-    ((300, 300), (144, 144), (80, 80))
+    >>> hidden_widths(50_000, 784), hidden_widths(300, 8), hidden_widths(80, 600)
+    ((300, 300), (144, 144), (300, 300))
     """
     part = math.sqrt(n_rows / WIDE)
-    return tuple(min(width, 16 * math.ceil(width * part / 16)) for width in LARGEST_HIDDEN)
+    return tuple(min(width, 16 * math.ceil(max(width * part, n_columns) / 16)) for width in LARGEST_HIDDEN)
 
 
 def fast_epochs(n_rows: int, batch_size: int) -> int:
