@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 import time
@@ -15,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cpvae import CPVAE, VAE, FitWarning, InputError, load
+from cpvae import CPVAE, VAE, FitWarning, InputError, files, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
@@ -284,6 +286,47 @@ def test_a_stopped_fit_leaves_its_best_weights_marked_as_unfinished(tmp_path, n_
     assert (again.stopped_, again.n_iter_) == ("max_epochs", 6)
     np.testing.assert_array_equal(load(folder).predict_proba(X), whole.predict_proba(X))
     assert not list(folder.rglob("checkpoint*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("n_init", [1, 2])
+def test_a_fit_that_a_full_disk_ends_leaves_its_best_weights(tmp_path, monkeypatch, n_init):
+    """There is no room for a model then; the checkpoint stands in for it."""
+    folder, sync, wrote = tmp_path / "run", os.fsync, []
+
+    def full(file: int) -> None:
+        if "checkpoint" in os.readlink(f"/proc/self/fd/{file}"):
+            wrote.append(file)
+        if len(wrote) > n_init:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(file)
+
+    told = {"source": "a file.npy", "labels": None}
+    arguments = {"max_epochs": 7, "random_state": 0, "n_init": n_init, **SMALL}
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(InputError, match=r"checkpoint.*: No space left on device"):
+            CPVAE(2, **arguments).fit(X, out=folder, about=told)
+    assert not (folder / "model.safetensors").exists()
+    with pytest.warns(
+        FitWarning, match=r"not finished: its weights so far, of epoch \d of the [57] trained; go on with"
+    ):
+        same = load(folder)
+    assert same.stopped_ == "interrupted"
+    np.testing.assert_allclose(same.weights_, 0.5, atol=0.2)
+    assert same.sample(3)[0].shape == (3, 3)
+    state = same.model_.state_dict()
+    places = [folder] if n_init == 1 else [folder / "restart-0", folder / "restart-1"]
+    kept = [
+        load_tensors(place / "checkpoint.safetensors")[0]
+        for place in places
+        if (place / "checkpoint.safetensors").exists()
+    ]
+    assert any(torch.equal(state["prior.loc"], one["best.prior.loc"]) for one in kept)
+    again = CPVAE(2, **arguments).fit(X, out=folder, resume=True)
+    whole = CPVAE(2, **arguments).fit(X)
+    np.testing.assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
+    np.testing.assert_array_equal(load(folder).predict_proba(X), whole.predict_proba(X))
 
 
 def test_a_stopped_fit_without_a_folder_leaves_its_best_weights_too(tmp_path):

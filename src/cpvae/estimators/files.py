@@ -22,7 +22,7 @@ from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators import gaps
+from cpvae.estimators import gaps, unfinished
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.records import INTERRUPTED, EpochRecord
@@ -64,14 +64,8 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
     Raises:
         InputError: the path cannot be written.
     """
-    names = getattr(estimator, "feature_names_in_", None)
     fitted = {
-        "n_features_in": estimator.n_features_in_,
-        "feature_names_in": None if names is None else [str(name) for name in names],
-        "image_shape": estimator.image_shape_,
-        "signal_shape": estimator.signal_shape_,
-        "kind": estimator.kind_,
-        "likelihood": estimator.likelihood_,
+        **rows_as_kept(estimator),
         "schema": None if estimator.schema_ is None else estimator.schema_.as_dict(),
         "history": estimator.history_,
         "stopped": estimator.stopped_,
@@ -81,12 +75,25 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "stability": estimator.stability_,
         "consistent": estimator.consistent_,
         "names": estimator.names_,
-        "hidden": list(estimator._widths),
         "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
         **({} if estimator.known_ is None else {"known": list(estimator.known_)}),
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
     save_tensors(path, estimator.model_.state_dict(), meta)
+
+
+def rows_as_kept(estimator: DeepMixture) -> dict[str, Any]:
+    """Give what an estimator knows of its rows before it has learned from them, but for their schema."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return {
+        "n_features_in": estimator.n_features_in_,
+        "feature_names_in": None if names is None else [str(name) for name in names],
+        "image_shape": estimator.image_shape_,
+        "signal_shape": estimator.signal_shape_,
+        "kind": estimator.kind_,
+        "likelihood": estimator.likelihood_,
+        "hidden": list(estimator._widths),
+    }
 
 
 def rename_saved(path: Path, names: Mapping[int, str]) -> None:
@@ -122,8 +129,8 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
         InputError: not a saved model or a run, without a model, of a newer version, damaged, or changed.
     """
     path = Path(path)
-    file, advice = runs.model_of(path), runs.unfinished(path)
-    tensors, meta = load_tensors(file)
+    advice = runs.unfinished(path)
+    file, tensors, meta = unfinished.read(path) if advice else (found := runs.model_of(path), *load_tensors(found))
     known = {cls.__name__: cls for cls in classes}
     if str(meta.get("estimator")) not in known:
         raise InputError(f"{file} holds a {meta.get('estimator')!r}, which this version does not know; upgrade cpvae")
@@ -170,6 +177,9 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
         model = estimator._module(likelihood).eval()
     _check_weights(tensors, model.state_dict())
     model.load_state_dict(tensors, assign=True)
+    prior = component_prior(model.prior)
+    if prior is not None and "shares" in fitted:  # a checkpoint was written before q(c) was known
+        prior.set_aggregated(torch.tensor(fitted["shares"], dtype=torch.float64))
     try:
         device.find(estimator.device)
     except InputError:  # fitted where there was such a device

@@ -114,6 +114,12 @@ def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | 
         "data": prepared.data() if world().is_main else {},
         "seeds": prepared.seeds,
         "about": about or {},
+        "fitted": {  # by which a checkpoint stands in for the model (`cpvae.estimators.unfinished`)
+            **files.rows_as_kept(estimator),
+            "likelihood": prepared.likelihood.name,
+            "consistent": estimator._consistent(),
+            **({} if prepared.known is None else {"known": list(prepared.known.counts), "names": prepared.known.names}),
+        },
     }
     if estimator.schema_ is not None:
         config["schema"] = estimator.schema_.as_dict()

@@ -264,7 +264,7 @@ class _Run:
             progress.gained_bound, progress.gained_epoch = value, record.epoch
         if (knows, value) > (progress.best_knows, progress.best_bound) or not objective.chosen:
             progress.best_bound, progress.best_epoch, progress.best_knows = value, record.epoch, knows
-            state.keep()
+            state.keep(counts)
         if min(record.epoch - progress.gained_epoch, record.epoch - settled) >= settings.patience:
             progress.stopped = EARLY
         state.history.append(record)

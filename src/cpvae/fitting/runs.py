@@ -34,7 +34,7 @@ RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
 GONE: dict[str, Any] = {"released": []}  # arguments of earlier versions, and their values when nobody gave them
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict, "versions": dict}
-OPTIONAL = {"warnings": list}
+OPTIONAL = {"warnings": list, "fitted": dict}
 READING = {"kind", "size", "layer"}  # what may be said about data before they are read
 
 
@@ -109,7 +109,7 @@ def begun(folder: Path | None) -> bool:
 
 
 def model_of(path: Path) -> Path:
-    """Find the model in the folder of a run; any other path is that of a saved model.
+    """Find the model in the folder of a run, or a checkpoint that stands in; any other path is that of a saved model.
 
     Raises:
         InputError: not a run, not a file, or stopped before there was a model.
@@ -117,9 +117,21 @@ def model_of(path: Path) -> Path:
     if not os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         check_exists(path)
         return path
-    if not (path / MODEL).exists():
-        raise InputError(f"{path} holds a fit that has not finished, and no model yet; {unfinished(path)}")
-    return path / MODEL
+    places = [path / MODEL, *checkpoints(path)]
+    if not any(place.exists() for place in places[:2]):
+        raise no_model(path)
+    return places[0] if places[0].exists() else places[1]
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Find the checkpoints of a run, one for each of its restarts that has any."""
+    places = (folder, *sorted(folder.glob(RESTARTS)))
+    return [place / CHECKPOINT for place in places if (place / CHECKPOINT).exists()]
+
+
+def no_model(folder: Path) -> InputError:
+    """Say that a run was cut off before it had learned anything that can be used."""
+    return InputError(f"{folder} holds a fit that has not finished, and no model yet; {unfinished(folder)}")
 
 
 def _is_seed(value: object) -> bool:
@@ -218,8 +230,7 @@ def unfinished(folder: Path) -> str:
 
 def starts_anew(folder: Path) -> bool:
     """Tell whether a run that was stopped has no state to go on from: it was stopped in its start."""
-    places = (folder, *folder.glob(RESTARTS))
-    return read_config(folder)["status"] != FINISHED and not any((place / CHECKPOINT).exists() for place in places)
+    return read_config(folder)["status"] != FINISHED and not checkpoints(folder)
 
 
 @contextmanager
@@ -376,8 +387,7 @@ def release(folder: Path) -> None:
 
 def saved(folder: Path) -> bool:
     """Tell whether a run has a state to go on from, or is at its end."""
-    places = (folder, *folder.glob(RESTARTS))
-    return any((place / name).exists() for place in places for name in (CHECKPOINT, MODEL))
+    return (folder / MODEL).exists() or bool(checkpoints(folder))
 
 
 def epochs(params: dict[str, Any]) -> str:

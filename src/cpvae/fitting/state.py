@@ -55,6 +55,7 @@ class State:
         start: a category for each of them, integers ``(n_rows,)``, or None.
         sums: of log_px, kl_c, kl_z over the rows of the epoch so far, and their number; float64 ``(4,)``.
         best: the weights of the best epoch.
+        counts: validation rows of each component under them, float64 ``(K,)``.
     """
 
     model: VAE
@@ -67,10 +68,11 @@ class State:
 
     def __post_init__(self) -> None:
         self.sums = torch.zeros(4, dtype=torch.float64, device=self.descent.device)
-        self.keep()
+        self.keep(torch.ones(self.model.n_components))
 
-    def keep(self) -> None:
-        """Keep the weights of the model, as they are, for the best."""
+    def keep(self, counts: Tensor) -> None:
+        """Keep the weights of the model, as they are, for the best, and the rows of each component, ``(K,)``."""
+        self.counts = counts.double()
         self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def save(self, path: Path) -> None:
@@ -81,7 +83,12 @@ class State:
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"adam.{name}": value for name, value in descent.optimizer.state().items()}
         tensors |= {f"average.{i}": average for i, average in enumerate(descent.averages)}
-        tensors |= {"sums": self.sums, "usual_norm": descent.usual_norm, "random": states.pop("cpu")}
+        tensors |= {
+            "counts": self.counts,
+            "sums": self.sums,
+            "usual_norm": descent.usual_norm,
+            "random": states.pop("cpu"),
+        }
         tensors |= {f"random.{kind}": state for kind, state in states.items()}
         if self.start is not None:
             tensors["start"] = self.start
@@ -107,6 +114,7 @@ class State:
         descent, device = self.descent, self.descent.device
         self.model.load_state_dict(part("model."))
         self.best = part("best.")
+        self.counts = tensors.get("counts", self.counts)
         descent.optimizer.restore(part("adam."))
         for name, value in part("average.").items():
             descent.averages[int(name)] = value.to(device)
