@@ -9,6 +9,7 @@ from scipy import stats
 
 from cpvae.data import noise
 from cpvae.data.noise import row_keys, row_normal, row_uniform
+from cpvae.probability.likelihoods.bernoulli import PIXEL_STREAM, Bernoulli, Pixels
 
 ROWS = {
     "normal": lambda n: torch.randn(n, 7),
@@ -121,3 +122,35 @@ def test_strictly_inside(bits):
     assert abs(float(u) - bits / 2**64) < 1e-12
     assert 0 < float(u) < 1
     assert row_normal(key, (1,)).isfinite()
+
+
+def test_observations_are_those_of_all_pixels_drawn():
+    """Only grey pixels are hashed; black, white and missing ones have one answer."""
+    y = torch.rand(9, 30)
+    y[:, :5], y[:, 5:9], y[2, 9] = 0.0, 1.0, torch.nan
+    likelihood = Bernoulli(30)
+    likelihood.gaps = torch.zeros(30)
+    drawn = list(likelihood.observations(y, [0, 3]))
+    for i, one in zip([0, 3], drawn, strict=True):
+        expected = (
+            (row_uniform(row_keys(y), (30,), PIXEL_STREAM + 1000 * i) < y).float().masked_fill(y.isnan(), torch.nan)
+        )
+        assert torch.equal(one.nan_to_num(7.0), expected.nan_to_num(7.0))
+        assert torch.equal(likelihood.draw_fixed(y, i).nan_to_num(7.0), expected.nan_to_num(7.0))
+
+
+def test_keys_do_not_depend_on_how_many_rows_are_hashed_at_once(monkeypatch):
+    x = torch.randn(20, 6)
+    keys = row_keys(x)
+    monkeypatch.setattr(noise, "AT_ONCE", 14)
+    assert torch.equal(row_keys(x), keys)
+
+
+def test_pixels_are_drawn_as_torch_draws_them():
+    logits = 3 * torch.randn(40, 9)
+    drawn = [
+        kind(logits=logits, validate_args=False).sample()
+        for kind in (Pixels, torch.distributions.Bernoulli)
+        if torch.manual_seed(5)
+    ]
+    assert torch.equal(*drawn)

@@ -15,19 +15,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+AT_ONCE = 2**16  # numbers hashed at once: a few copies of them stay in a core's cache
 _INCREMENT = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed integer: 2^64 over the golden ratio
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
     """Logical shift to the right: torch's own repeats the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+    shifted = x >> bits
+    shifted &= (1 << (64 - bits)) - 1
+    return shifted
 
 
 def _mix(x: Tensor) -> Tensor:
-    """SplitMix64's finaliser; integer products wrap around, as they should."""
-    x = (x ^ _shift(x, 30)) * -4658895280553007687
-    x = (x ^ _shift(x, 27)) * -7723592293110705685
-    return x ^ _shift(x, 31)
+    """SplitMix64's finaliser, in place after its first step; integer products wrap around, as they should."""
+    x = _shift(x, 30).bitwise_xor_(x)
+    x *= -4658895280553007687
+    x ^= _shift(x, 27)
+    x *= -7723592293110705685
+    x ^= _shift(x, 31)
+    return x
 
 
 def row_keys(x: Tensor) -> Tensor:
@@ -39,10 +45,13 @@ def row_keys(x: Tensor) -> Tensor:
     >>> bool((row_keys(x)[1:] == row_keys(x[1:])).all())
     True
     """
-    bits = (x + 0.0).contiguous()  # adding zero turns -0.0, equal to 0.0 but with other bits, into 0.0
-    words = bits.view(torch.int64 if x.dtype == torch.float64 else torch.int32).long()
     places = _mix(torch.arange(1, x.shape[-1] + 1, device=x.device) * _INCREMENT)
-    return _mix((_mix(words + places) * (places | 1)).sum(-1))
+    sums = []
+    for part in x.split(max(1, AT_ONCE // max(1, x.shape[-1]))):
+        bits = (part + 0.0).contiguous()  # adding zero turns -0.0, equal to 0.0 but with other bits, into 0.0
+        words = bits.view(torch.int64 if x.dtype == torch.float64 else torch.int32) + places
+        sums.append((_mix(words).mul_(places | 1)).sum(-1))
+    return _mix(torch.cat(sums))
 
 
 def row_uniform(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:
@@ -53,11 +62,30 @@ def row_uniform(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:
         shape: how many numbers for each row.
         stream: another stream gives other, independent numbers.
     """
-    count = math.prod(shape)
-    counter = torch.arange(1, count + 1, device=keys.device) * _INCREMENT
-    start = _mix(keys ^ _mix(torch.tensor(stream + 1, device=keys.device)))
-    bits = _shift(_mix(start.unsqueeze(-1) + counter), 12)  # 52 bits: with the half added still exact
-    return ((bits.double() + 0.5) * 2.0**-52).view(len(keys), *shape)
+    places = torch.arange(math.prod(shape), device=keys.device)
+    return _uniform(_starts(keys, stream).unsqueeze(-1), places).view(len(keys), *shape)
+
+
+def row_uniform_at(keys: Tensor, rows: Tensor, places: Tensor, stream: int = 0) -> Tensor:
+    """Some numbers of `row_uniform`: keys ``(B,)``, rows and places int64 ``(m,)`` -> float64 ``(m,)``.
+
+    >>> keys = row_keys(torch.randn(3, 5))
+    >>> some = row_uniform_at(keys, torch.tensor([0, 2]), torch.tensor([4, 1]))
+    >>> bool((some == row_uniform(keys, (5,))[[0, 2], [4, 1]]).all())
+    True
+    """
+    return _uniform(_starts(keys, stream)[rows], places)
+
+
+def _starts(keys: Tensor, stream: int) -> Tensor:
+    """The start of each row's numbers in a stream, ``(B,)``."""
+    return _mix(keys ^ _mix(torch.tensor(stream + 1, device=keys.device)))
+
+
+def _uniform(starts: Tensor, places: Tensor) -> Tensor:
+    """The numbers at some places, counted from 0, behind some starts; both are broadcast."""
+    bits = _shift(_mix(starts + (places + 1) * _INCREMENT), 12)  # 52 bits: with the half added still exact
+    return bits.double().add_(0.5).mul_(2.0**-52)
 
 
 def row_normal(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:

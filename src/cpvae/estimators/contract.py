@@ -313,7 +313,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             return replace(result, proba=np.where(taught, self._encoded(y, n_samples), result.proba))
         if not likelihood.varies:
             return result
-        others = [evaluate(self.model_, likelihood.draw_fixed(y, i), 1, 1000 * i).proba for i in range(1, n_samples)]
+        others = [
+            evaluate(self.model_, one, 1, 1000 * i).proba
+            for i, one in enumerate(likelihood.observations(y, range(1, n_samples)), 1)
+        ]
         return replace(result, proba=np.mean([result.proba, *others], axis=0))
 
     def _taught_by_copies(self, y: Tensor) -> Tensor:
@@ -324,8 +327,9 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     def _encoded(self, y: Tensor, n_samples: int) -> np.ndarray:
         """Compute q(c | x) ``(B, K)``; where observations vary, its mean over `n_samples` of them."""
-        draws = range(n_samples if self.model_.likelihood.varies else 1)
-        seen = [component_probabilities(self.model_, self.model_.likelihood.draw_fixed(y, i)) for i in draws]
+        likelihood = self.model_.likelihood
+        observations = likelihood.observations(y, range(n_samples if likelihood.varies else 1))
+        seen = [component_probabilities(self.model_, one) for one in observations]
         return torch.stack(seen).mean(0).numpy(force=True)
 
     def decompose(self, X: ArrayLike) -> Decomposition:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 
-from cpvae.data.noise import row_keys, row_uniform
+from cpvae.data.noise import row_keys, row_uniform_at
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.nn.draws import bits_, draw_rows
@@ -51,6 +51,15 @@ def full_of(parts: Sequence[Rows], form: Form) -> float:
         return 1.0
     whole = all(bool((x == x.round()).all()) for part in parts for x in part.chunks() if x.is_floating_point())
     return 255.0 if whole else 1.0
+
+
+class Pixels(TorchBernoulli):
+    """Independent pixels, drawn as `torch.bernoulli` draws them, to the same bits on a CPU, in a third of its time."""
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Draw zeros and ones, ``(*sample_shape, ..., F)``."""
+        probs = self.probs.expand(self._extended_shape(torch.Size(sample_shape)))
+        return (torch.rand(probs.shape, dtype=probs.dtype, device=probs.device) < probs).to(probs.dtype)
 
 
 class Bernoulli(Pointwise):
@@ -120,8 +129,10 @@ class Bernoulli(Pointwise):
                     f"values from {low:g} to {high:g} (column {at}) cannot be Bernoulli, which needs [0, {full:g}]; "
                     "scale them, or use likelihood 'gaussian'"
                 )
+            if drawn:
+                continue
             grey = (x != 0) & (x != full) & (x == x)  # a missing value is not
-            if not drawn and bool(grey.any()):
+            if bool(grey.any()):
                 row, column = divmod(int(grey.flatten().int().argmax()), x.shape[1])
                 raise InputError(
                     f"value {float(x[row, column]):g} in column {column}: the rows of the fit were all black or white; "
@@ -143,11 +154,19 @@ class Bernoulli(Pointwise):
     def varies(self) -> bool:
         return bool(self.drawn)
 
-    def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:
+    def observations(self, y: Tensor, which: Sequence[int]) -> Iterator[Tensor]:
         if not self.drawn:
-            return y
-        drawn = (row_uniform(row_keys(y), y.shape[-1:], PIXEL_STREAM + 1000 * i) < y).to(y.dtype)
-        return drawn if self.gaps is None else drawn.masked_fill(y.isnan(), math.nan)
+            yield from (y for _ in which)
+            return
+        keys, certain = row_keys(y), (y >= 1).to(y.dtype)
+        if self.gaps is not None:
+            certain = certain.masked_fill(y.isnan(), math.nan)
+        grey = (y > 0) & (y < 1)  # others are drawn as they are, whatever their number
+        rows, places = grey.nonzero(as_tuple=True)
+        probs = y[rows, places]
+        for i in which:
+            ink = row_uniform_at(keys, rows, places, PIXEL_STREAM + 1000 * i) < probs
+            yield certain.index_put((rows, places), ink.to(y.dtype))
 
     def for_code(self) -> Self:
         """A copy that sees grey levels as they are: they carry more than any one draw of their pixels."""
@@ -156,4 +175,4 @@ class Bernoulli(Pointwise):
         return other
 
     def each(self, params: Tensor) -> TorchBernoulli:
-        return TorchBernoulli(logits=params, validate_args=False)
+        return Pixels(logits=params, validate_args=False)

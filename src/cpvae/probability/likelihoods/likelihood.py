@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Self
 
@@ -184,7 +184,11 @@ class Likelihood(nn.Module, ABC):
 
     def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:
         """The i-th observation of a row, a function of the row; the first is the one that bounds are for."""
-        return y
+        return next(iter(self.observations(y, [i])))
+
+    def observations(self, y: Tensor, which: Sequence[int]) -> Iterator[Tensor]:
+        """Make some observations of rows, by their numbers (`draw_fixed`); what they share is computed once."""
+        yield from (y for _ in which)
 
     def fixed(self, rows: Rows) -> Tensor:
         """All rows in the model's units, each with its one observation: ``(n, F)``."""
