@@ -11,10 +11,11 @@ from torch.distributions import NegativeBinomial
 
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators.zoo import CPVAE
+from cpvae.estimators.zoo import CPVAE, load
 from cpvae.probability.likelihoods.choice import choose, make, make_like
 from cpvae.probability.likelihoods.counts import Counts, combinations
 from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.zero_inflated import FIRST_LOGIT
 from cpvae.study.metrics import accuracy_hungarian
 
 
@@ -46,6 +47,43 @@ def test_the_density_is_that_of_independent_negative_binomials():
     mean, r = y.sum(-1)[:, None, None] * share, likelihood.log_concentration.exp()
     expected = NegativeBinomial(r, logits=mean.log() - r.log()).log_prob(y[:, None]).sum(-1)
     torch.testing.assert_close(likelihood.log_prob(params, y), expected, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")
+def test_zero_inflated_counts_are_zero_with_a_probability_of_their_own():
+    x = torch.from_numpy(cells()[0][:6])
+    plain, more = (make(name, Rows(cells()[0]), Form((100,))).double() for name in ("counts", "zinb"))
+    n = plain.n_outputs
+    assert more.n_outputs == 2 * n
+    shares, logits = torch.randn(6, 3, n).double(), torch.randn(6, 3, n).double()
+    y = more.to_model(x).double()
+    mean = y.sum(-1)[:, None, None] * (more.log_share + shares).softmax(-1)
+    r, pi = more.concentration, (logits + FIRST_LOGIT).sigmoid()
+    likely = NegativeBinomial(r, logits=mean.log() - r.log()).log_prob(y[:, None]).exp()
+    expected = (pi * (y[:, None] == 0) + (1 - pi) * likely).log().sum(-1)
+    params = torch.cat([shares, logits], -1)
+    torch.testing.assert_close(more.log_prob(params, y), expected, rtol=1e-10, atol=1e-8)
+    none = torch.cat([shares, torch.full_like(logits, -60.0)], -1)
+    torch.testing.assert_close(more.log_prob(none, y), plain.log_prob(shares, y), rtol=1e-10, atol=1e-8)
+    torch.testing.assert_close(more.expected(params, y[:, None]), plain.expected(shares, y[:, None]) * (1 - pi))
+    drawn = more(params[:1, :1]).sample((4000,))[:, 0, 0]
+    assert float((drawn == 0).double().mean(0).sub(pi[0, 0]).min()) > -0.05
+
+
+@pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")
+def test_a_fit_of_zero_inflated_counts_is_saved_and_samples_counts(tmp_path):
+    x, y = cells()
+    x *= np.random.default_rng(1).random(x.shape) < 0.5  # half of all counts are lost
+    small = {"hidden": (8,), "latent_dim": 2, "max_epochs": 40, "init": "kmeans", "random_state": 0}
+    fits = {name: CPVAE(2, likelihood=name, **small).fit(x) for name in ("counts", "zinb")}
+    assert fits["zinb"].score(x) > fits["counts"].score(x)
+    assert accuracy_hungarian(y, fits["zinb"].predict(x)) > 0.9
+    fits["zinb"].save(tmp_path / "model")
+    opened = load(tmp_path / "model")
+    np.testing.assert_array_equal(opened.predict_proba(x), fits["zinb"].predict_proba(x))
+    new = opened.sample(200)[0]
+    assert (new == new.round()).all()
+    assert abs(float((new == 0).mean()) - float((x == 0).mean())) < 0.1
 
 
 def test_large_counts_cost_no_precision_in_single_precision():

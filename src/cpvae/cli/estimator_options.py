@@ -57,7 +57,8 @@ OPTIONS: dict[str, Any] = {
         str | None,
         Option(
             help="Distribution of the values: bernoulli (ink), levels (pictures), gaussian (measurements), isotropic "
-            "(embeddings, principal components), counts (cells x genes), columns (tables) or auto.",
+            "(embeddings, principal components), counts (cells x genes), zinb (zero-inflated counts), columns (tables) "
+            "or auto.",
             show_default="auto",
         ),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cpvae.probability import likelihoods
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
 from cpvae.words.examples import border_rows, nearest_rows
@@ -118,7 +119,7 @@ def compared(model: DeepMixture, matrix: np.ndarray) -> tuple[np.ndarray, list[F
 
 def are_counts(model: DeepMixture) -> bool:
     """Say whether the rows of a model are counts, such as genes in cells."""
-    return "counts" in (model.kind_, model.likelihood_)
+    return model.kind_ == "counts" or issubclass(likelihoods.LIKELIHOODS[model.likelihood_], likelihoods.Counts)
 
 
 def _mean_and_spread(model: Clusterer, matrix: Any, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

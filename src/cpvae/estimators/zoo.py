@@ -51,8 +51,8 @@ class CPVAE(Clusterer):
         likelihood: distribution of the values: "bernoulli" (ink: black and white, or drawn from grey levels), "levels"
             (pictures in grey or colour), "gaussian" (measurements), "isotropic" (Gaussian with one scale for all
             columns, for embeddings and principal components), "counts" (counts per row, such as genes in a cell),
-            "columns" (tables, each column by its kind), or "auto", which decides from the data
-            (`cpvae.probability.likelihoods.choice.choose`) and prints its choice if `verbose`.
+            "zinb" (the same, zero-inflated), "columns" (tables, each column by its kind), or "auto", which decides from
+            the data (`cpvae.probability.likelihoods.choice.choose`) and prints its choice if `verbose`.
         noise: standard deviation of the Gaussian likelihood, in standard deviations of the columns, from 0.001 to
             1,000; None learns it.
         schema: kinds of the columns of a table: name -> "numeric", "amount", "count", "categorical", "date" or

@@ -10,6 +10,7 @@ from cpvae.probability.likelihoods.isotropic import Isotropic
 from cpvae.probability.likelihoods.levels import Levels
 from cpvae.probability.likelihoods.likelihood import NOISE, Cells, Form, Likelihood
 from cpvae.probability.likelihoods.mixed import MixedDistribution
+from cpvae.probability.likelihoods.zero_inflated import ZeroInflatedCounts
 
 __all__ = [
     "LIKELIHOODS",
@@ -26,6 +27,7 @@ __all__ = [
     "Levels",
     "Likelihood",
     "MixedDistribution",
+    "ZeroInflatedCounts",
     "by_schema",
     "choose",
     "draw_bits",

@@ -18,9 +18,10 @@ from cpvae.probability.likelihoods.gaussian import Gaussian
 from cpvae.probability.likelihoods.isotropic import Isotropic, shared_scale
 from cpvae.probability.likelihoods.levels import Levels, grid_of
 from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.zero_inflated import ZeroInflatedCounts
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
-    kind.name: kind for kind in (Bernoulli, Levels, Gaussian, Isotropic, Counts, Columns)
+    kind.name: kind for kind in (Bernoulli, Levels, Gaussian, Isotropic, Counts, ZeroInflatedCounts, Columns)
 }
 NAMES = tuple(LIKELIHOODS)
 WIDE = 100  # columns from which on a matrix may be of counts that have a depth

@@ -53,15 +53,18 @@ class CountsDistribution(Distribution):
         super().__init__(log_share.shape[:-1], log_share.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of counts ``(..., F)`` given their sum.
+        """Log-probability of counts ``(..., F)`` given their sum."""
+        return self._each(value).sum(-1) + combinations(value, self.r)
+
+    def _each(self, value: Tensor) -> Tensor:
+        """Compute the log-probability of each count ``(..., F)``, but for what `combinations` adds.
 
         With ``u = log(m / r)`` the negative binomial is ``x log s(u) + r log s(-u)`` and a term without u, s the
         logistic function: no difference of large numbers.
         """
         depth = value.sum(-1) if self.depth is None else self.depth
         u = self.log_share + (depth.log().unsqueeze(-1) - self.r.log())
-        of_mean = value * F.logsigmoid(u) + self.r * F.logsigmoid(-u)
-        return of_mean.sum(-1) + combinations(value, self.r)
+        return value * F.logsigmoid(u) + self.r * F.logsigmoid(-u)
 
     @property
     def mean(self) -> Tensor:
