@@ -442,6 +442,7 @@ def test_no_memory_is_one_line_and_leaves_nothing(shop, monkeypatch):
         (["evaluate", "images", "digits", "--split", "tset"], "images of 1 x 8 x 8"),
         (["evaluate", "run", "t.csv", "--importance-samples", 0], "not '0'"),
         (["evaluate", "run", "t.csv", "--rows", -1], "not '-1'"),
+        (["evaluate", "run", "t.csv", "--refine", 0], "not '0'"),
         (["evaluate", "run"], "Missing argument 'DATA'"),
         (["cluster", "vae", "t.csv", "--out", "old.csv"], "has no categories"),
         (["cluster", "run", "t.csv", "--split", "test", "--out", "old.csv"], "has no split 'test'"),

@@ -68,7 +68,8 @@ def test_commands_answer_for_one_row_as_among_others(fitted):
     figures = json.loads(done("evaluate", fitted / "run", one, "--json", "--importance-samples", "3").out)
     assert (figures["n"], figures["negative_elbo_se"]) == (1, None)
     assert np.isfinite(figures["negative_elbo"])
-    said = done("evaluate", fitted / "run", one, "--rows", "1").out
+    said = done("evaluate", fitted / "run", one, "--rows", "1", "--refine", "1").out
+    assert "refined by 1 gradient step: negative bound" in said
     assert "Measured on 1 row of the split 'all': negative bound" in said
     assert "nan" not in said
     done("report", fitted / "run", "--data", one)

@@ -77,7 +77,13 @@ def test_the_commands_of_the_readme_run(tmp_path):
     assert shown.returncode == 0, shown.stderr
 
 
-LEFT = (("runs/choice/choice.png",), ("new.csv",), ("runs/compare/comparison.html",), ("docs/reproduction.md",))
+LEFT = (
+    ("runs/choice/choice.png",),
+    ("new.csv",),
+    ("runs/compare/comparison.html",),
+    ("runs/refined/metrics.json",),
+    ("docs/reproduction.md",),
+)
 
 
 FEWER = ("cpvae,vamp,mog --components 10 --seeds 2", "cpvae,vamp --components 10 --seeds 1")  # two fits for six
@@ -85,7 +91,9 @@ FEWER = ("cpvae,vamp,mog --components 10 --seeds 2", "cpvae,vamp --components 10
 
 @pytest.mark.usefixtures("_quick_start")
 @pytest.mark.parametrize(
-    ("lines", "left"), list(zip(blocks("sh", USE), LEFT, strict=True)), ids=["choose", "table", "compare", "paper"]
+    ("lines", "left"),
+    list(zip(blocks("sh", USE), LEFT, strict=True)),
+    ids=["choose", "table", "compare", "refine", "paper"],
 )
 def test_the_commands_of_the_page_on_use_run(lines, left, tmp_path):
     (kinds,) = blocks("json", USE)

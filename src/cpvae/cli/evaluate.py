@@ -17,6 +17,14 @@ def evaluate(
     importance_samples: Annotated[
         int | None, typer.Option(help="Also estimate log p(x) with this number of samples (papers: 5000).", min=1)
     ] = None,
+    refine: Annotated[
+        int | None,
+        typer.Option(
+            help="Also refine the posterior of each row by this number of gradient steps, such as 10, and print the "
+            "bound after them. Published bounds are without.",
+            min=1,
+        ),
+    ] = None,
     rows: Annotated[
         int | None, typer.Option(help="Use only this number of rows, drawn with a fixed seed.", min=1)
     ] = None,
@@ -40,7 +48,15 @@ def evaluate(
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
     with already_said():
-        measured = measure(fitted, found, name, importance_samples=importance_samples, n_rows=rows, learned=learned)
+        measured = measure(
+            fitted,
+            found,
+            name,
+            importance_samples=importance_samples,
+            n_rows=rows,
+            learned=learned,
+            refine=refine or 0,
+        )
     tell_notes(found, say)
     if as_json:
         put_json(measured.figures)

@@ -60,6 +60,7 @@ from cpvae.probability.expectations import Exact, Expectation
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.priors import component_prior
+from cpvae.probability.refinement import Refinement
 from cpvae.words.description import Description
 from cpvae.words.names import changed, position
 from cpvae.words.tree import Tree
@@ -284,17 +285,27 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     # -- questions -------------------------------------------------------------------------------------------------
 
-    def evaluate(self, X: ArrayLike, n_samples: int = EVALUATION_DRAWS) -> Evaluation:
+    @torch.inference_mode(False)  # whatever mode the caller is in: a refinement takes gradients
+    def evaluate(self, X: ArrayLike, n_samples: int = EVALUATION_DRAWS, *, refine: int = 0) -> Evaluation:
         """Compute bounds, their parts and category posteriors of each row (`cpvae.probability.estimates.Evaluation`).
 
         Bounds are in nats, for one fixed observation of each row. If observations vary, as pixels drawn from grey
         levels do, `proba` is the mean of the posteriors of `n_samples` observations.
 
+        Args:
+            X: rows, ``(n, ...)``.
+            n_samples: draws of z behind each ELBO_c.
+            refine: gradient steps that refine the posterior of each row (`cpvae.probability.refinement`). With any,
+                everything is of the refined posteriors and of one observation; where the prior is a mixture over z
+                alone, `proba` and `q_c` stay those of the encoder.
+
         Raises:
-            InputError: `n_samples` is below one, the model does not take these rows, or a bound is not finite.
+            InputError: `n_samples` is below one, `refine` is below zero, the model does not take these rows, or a bound
+                is not finite.
         """
         whole("n_samples", n_samples, 1)
-        found = Evaluation.join([self._evaluate(y, n_samples) for y in self._units(X)])
+        whole("refine", refine, 0)
+        found = Evaluation.join([self._evaluate(y, n_samples, refine) for y in self._units(X)])
         broken = int((~np.isfinite(found.elbo)).sum())
         if broken:
             raise InputError(
@@ -303,10 +314,11 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
             )
         return found
 
-    def _evaluate(self, y: Tensor, n_samples: int) -> Evaluation:
+    def _evaluate(self, y: Tensor, n_samples: int, refine: int) -> Evaluation:
         likelihood = self.model_.likelihood
-        result = evaluate(self.model_, likelihood.draw_fixed(y), n_samples)
-        if self.n_components_ == 1:
+        improve = Refinement(refine) if refine else None
+        result = evaluate(self.model_, likelihood.draw_fixed(y), n_samples, improve=improve)
+        if self.n_components_ == 1 or refine:
             return result
         if self.consistent_:
             taught = self._taught_by_copies(y).numpy(force=True)
@@ -345,9 +357,28 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """The columns of `transform`, for scikit-learn's `get_feature_names_out`."""
         return self.model_.latent_dim
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Compute L(x), eq. (7): a lower bound of log p(x) for each row, ``(n,)``, in nats."""
-        return self.evaluate(X).elbo
+    def score_samples(self, X: ArrayLike, refine: int = 0) -> np.ndarray:
+        """Compute L(x), eq. (7): a lower bound of log p(x) for each row, ``(n,)``, in nats.
+
+        Args:
+            X: rows, ``(n, ...)``.
+            refine: gradient steps on each row's own bound, from the encoder's posterior on
+                (`cpvae.probability.refinement`). The result is a bound, too, and on average closer to log p(x); the
+                difference is the amortisation gap. Published bounds are without. Ten steps take about nine times as
+                long as none.
+
+        Raises:
+            InputError: `refine` is below zero, the model does not take these rows, or a bound is not finite.
+
+        Examples:
+            >>> import numpy as np
+            >>> from cpvae import VAE
+            >>> X = np.random.RandomState(0).normal(size=(60, 3))
+            >>> model = VAE(latent_dim=2, hidden=(4,), max_epochs=2, random_state=0).fit(X)
+            >>> bool(model.score_samples(X, refine=10).mean() > model.score_samples(X).mean())
+            True
+        """
+        return self.evaluate(X, refine=refine).elbo
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Compute the mean of `score_samples`, in nats."""

@@ -60,6 +60,10 @@ class DiagonalNormal(Independent):
             noise = draw_rows(self.loc.shape, lambda shape: normal_(self.loc.new_empty(shape)))
         return self.loc + noise * self.scale
 
+    def moved(self, shift: Tensor, stretch: Tensor) -> DiagonalNormal:
+        """Move the mean by `shift` standard deviations and the logarithm of the scale by `stretch`, ``(*batch, D)``."""
+        return DiagonalNormal(self.loc + shift * self.scale, self.scale * stretch.exp())
+
     @property
     def top(self) -> DiagonalNormal:
         """The distribution of the top level: itself, the only one."""

@@ -6,7 +6,7 @@ any order. Rows are in the model's units, with their fixed observation (`cpvae.d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -98,6 +98,10 @@ class Evaluation:
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
+# A model, rows (B, F), their posterior, the prior and the categories at hand -> a better posterior, and its weights.
+Improvement = Callable[[VAE, Tensor, Joint, Latent, Categories], tuple[Joint, Categories]]
+
+
 def row_noise(model: VAE, y: Tensor, n_samples: int, stream: int = 0) -> Tensor:
     """Make the standard normal numbers of each row's draws of z, shared by its categories: ``(B, S, 1, D)``."""
     return row_normal(row_keys(y), (n_samples, 1, model.latent_dim), stream).to(y.dtype)
@@ -136,13 +140,16 @@ def component_probabilities(model: VAE, y: Tensor, n_samples: int = COMPONENT_DR
 
 
 @torch.no_grad()
-def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Evaluation:
+def evaluate(
+    model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0, improve: Improvement | None = None
+) -> Evaluation:
     """Compute L, L* and the category posteriors of rows ``(n, F)``, categories summed exactly (for many see `alike`).
 
     Args:
         n_samples: draws of z behind each ELBO_c. L is unbiased for any number; L* is from above less biased with
             more, and in expectation below log p(x) with any.
         stream: another one gives other draws.
+        improve: a function that gives a better posterior of the rows; None takes the encoder's.
     """
     parts, places = [], []
     for rows, n in alike(model, y):
@@ -150,6 +157,9 @@ def evaluate(model: VAE, y: Tensor, n_samples: int = 1, stream: int = 0) -> Eval
         q, p = model.encode(batch), model.latent()
         q_c = q.logits.exp()
         q, categories = likeliest(q, n)
+        if improve is not None:
+            q, categories = improve(model, batch, q, p, categories)
+            q_c = q.logits.exp()
         given = mean_terms(model, batch, q, p, categories.c, n_samples, stream)
         terms = average(given, categories, q, p)
         tight = elbo_tight(given, p, categories.c)

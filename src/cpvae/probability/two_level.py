@@ -35,6 +35,15 @@ class Chain:
         self._drawn = (z, below)
         return z
 
+    def moved(self, shift: Tensor, stretch: Tensor) -> Chain:
+        """Move the means of both levels by `shift` standard deviations and their log-scales by `stretch`.
+
+        Both are ``(B, M, D2 + D1)``. The lower level moves by the same amounts whatever z2 is.
+        """
+        dim = self.top.event_shape[0]
+        top = self.top.moved(shift[..., :dim], stretch[..., :dim])
+        return Chain(top, lambda z2: self._below(z2).moved(shift[..., dim:], stretch[..., dim:]))
+
     def below(self, z: Tensor) -> DiagonalNormal:
         """Compute q(z1 | z2) for the z2 in z; at the last draw the network does not run again."""
         if self._drawn is not None and z is self._drawn[0]:

@@ -39,7 +39,8 @@ def what_was_read(data: Dataset, n_rows: int, model: DeepMixture) -> str:
 def what_was_found(model: DeepMixture, measured: Measured) -> list[str]:
     """Say how many categories are in use, what they hold, how sure rows are, and of which rows the figures are."""
     figures = measured.figures
-    return [*_categories(model, measured), _bound(figures, measured.learned)]
+    refined = [_refined(figures)] if "refine" in figures else []
+    return [*_categories(model, measured), _bound(figures, measured.learned), *refined]
 
 
 def _categories(model: DeepMixture, measured: Measured) -> list[str]:
@@ -76,6 +77,20 @@ def _bound(figures: dict[str, Any], learned: bool) -> str:
         rows = f"{figures['n']:,} rows that the fit learned from"
     if figures["n"] == 1:
         rows = rows.replace("rows", "row", 1)
-    error = figures["negative_elbo_se"]
-    spread = "" if error is None else f" ± {error:.2f}"
-    return f"Measured on {rows}: negative bound {figures['negative_elbo']:.2f}{spread} nats a row."
+    return f"Measured on {rows}: negative bound {_with_error(figures, 'negative_elbo')} nats a row."
+
+
+def _refined(figures: dict[str, Any]) -> str:
+    """Say what refinement of each row's posterior gains, apart from the bound that papers report."""
+    steps = figures["refine"]
+    return (
+        f"With the posterior of each row refined by {steps:,} gradient step{'s' * (steps != 1)}: negative bound "
+        f"{_with_error(figures, 'refined_negative_elbo')}; amortisation gap {_with_error(figures, 'amortisation_gap')} "
+        "nats a row. Published bounds are without refinement."
+    )
+
+
+def _with_error(figures: dict[str, Any], name: str) -> str:
+    """Write a figure with its standard error, if it has one."""
+    error = figures[f"{name}_se"]
+    return f"{figures[name]:.2f}" + ("" if error is None else f" ± {error:.2f}")
