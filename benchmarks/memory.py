@@ -36,8 +36,8 @@ import json, sys, time
 import torch
 torch.set_num_threads(1)
 from cpvae import CPVAE
-from cpvae.commands import rows_of
-from cpvae.datasets import load
+from cpvae.data.loaders import load
+from cpvae.study.inputs import rows_of
 source, settings = sys.argv[1], json.loads(sys.argv[2])
 settings["hidden"] = tuple(settings["hidden"])
 began = time.perf_counter()

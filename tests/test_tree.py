@@ -35,10 +35,10 @@ def test_neighbours_join_before_those_far_away():
 
 
 def test_trees_of_few_and_of_many_categories():
-    for proba in (np.ones((3, 1)), np.eye(3)[[0, 0, 0]], np.eye(2)):
+    for proba in (np.ones((3, 1)), np.eye(3)[[0, 0, 0]], np.array([[0.6, 0.4], [0.3, 0.7]]), np.eye(3)):
         tree = tree_of(proba, {})
         assert len(tree.joins) == len(tree.leaves) - 1
-        assert str(tree) == ("No two categories share 0.1 % of their rows or more." if tree.joins else "")
+        assert str(tree) == ("No two categories share 0.1 % of their rows or more." if len(tree.joins) > 1 else "")
         figures.tree(tree)
     many = tree_of(np.eye(MOST_LEAVES + 5), {})
     assert (len(many.leaves), many.left_out) == (MOST_LEAVES, 5)

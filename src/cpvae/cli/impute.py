@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cpvae.cli.options import Data, Layer, Run, SplitName, Strict, expand
+from cpvae.cli.options import Data, Labels, Layer, Run, SplitName, Strict, expand
 from cpvae.cli.output import say
 
 
@@ -22,6 +22,7 @@ def impute(
         bool, typer.Option("--mean", help="Fill in means and likeliest levels instead of draws, in one table.")
     ] = False,
     split: SplitName = None,
+    labels: Labels = None,
     layer: Layer = None,
     strict: Strict = False,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="the fit's")] = None,
@@ -30,12 +31,12 @@ def impute(
     from cpvae.cli.checks import check_inputs, check_out_file
 
     check_inputs(run, data)
-    file = check_out_file(out, (".csv",), run, data)
+    file = check_out_file(out, (".csv",), run, data, labels)
 
     from cpvae.study.answers import fill_rows
     from cpvae.study.inputs import open_run, tell_notes
 
-    fitted, rows, read = open_run(run, data, None, layer, strict, say)
+    fitted, rows, read = open_run(run, data, labels, layer, strict, say)
     filled = fill_rows(fitted, read, split, draws, mean, seed, file)
     tell_notes(rows, say)
     say(filled)

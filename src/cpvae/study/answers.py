@@ -14,6 +14,7 @@ from cpvae.arguments import whole
 from cpvae.data.given import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
+from cpvae.data.schema import Schema
 from cpvae.errors import InputError, already_said
 from cpvae.estimators.contract import Clusterer, DeepMixture, clusters
 from cpvae.estimators.files import rename_saved
@@ -127,12 +128,21 @@ def sample_rows(
             frame.insert(1, free_name("component_name", frame), names_of)
         write_atomic(out, as_csv(frame, model.schema_))
     said = []
+    if out.suffix.lower() == ".npz" and coded(model.schema_):
+        said.append(f"{' and '.join(coded(model.schema_))} in .npz; for rows that commands read back write a .csv file")
     if rests := getattr(rows, "attrs", {}):
         said.append(f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates")
     if missing:
         share = percent(float(rows.isna().to_numpy().mean()))
         said.append(f"{share} of the cells are missing: each column as often as in its category among the rows fitted")
     return "; ".join(said)
+
+
+def coded(schema: Schema | None) -> list[str]:
+    """Say which cells of a table are written as other numbers where a file has no text."""
+    kinds = set() if schema is None else {column.kind for column in schema.columns}
+    told = {"categorical": "levels are their positions in the schema", "date": "dates are numbers of days"}
+    return [words for kind, words in told.items() if kind in kinds]
 
 
 def fill_rows(

@@ -116,7 +116,7 @@ class Description:
         lines += map(str, used)
         empty = [str(one.number) for one in self.categories if not one.rows]
         lines += [f"Without a row: {', '.join(empty)}."] * bool(empty)
-        return "\n".join([*lines, self.tree.in_words] if self.tree.joins else lines)
+        return "\n".join([*lines, self.tree.in_words] if self.tree.in_words else lines)
 
     def to_frame(self) -> pd.DataFrame:
         """Give a table with a line for each column that sets a category apart, the largest effect first.

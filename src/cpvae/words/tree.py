@@ -69,8 +69,8 @@ class Tree:
 
     @property
     def in_words(self) -> str:
-        """The tree as a sentence, as far as categories share rows; empty where there is nothing to join."""
-        if not self.joins:
+        """The tree as a sentence, as far as categories share rows; empty of two, which can join in one way only."""
+        if len(self.joins) < 2:
             return ""
         told = [join for join in self.joins if join.shared >= HARDLY]
         if not told:

@@ -36,7 +36,7 @@ def diagnosis(model: DeepMixture) -> Markup | None:
 
 def tree_of_categories(shown: Shown) -> dict[str, Any]:
     """Draw which categories join first, and say it; nothing where there are no two with rows."""
-    if shown.description is None or not shown.description.tree.joins:
+    if shown.description is None or not shown.description.tree.in_words:
         return {"tree": None, "tree_text": "", "tree_note": ""}
     joined = shown.description.tree
     note = f"{joined.left_out} smaller categories are left out." if joined.left_out else ""
