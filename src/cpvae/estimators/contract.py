@@ -616,7 +616,7 @@ class Clusterer(DeepMixture):
             >>> random = np.random.RandomState(0)
             >>> length = np.append(random.normal(10, 1, 60), random.normal(90, 1, 40)).round(1)
             >>> X = pd.DataFrame({"length": length, "noise": random.normal(size=100)})
-            >>> model = CPVAE(2, latent_dim=1, hidden=(8,), max_epochs=30, random_state=0).fit(X)
+            >>> model = CPVAE(2, latent_dim=1, hidden=(8,), max_epochs=30, batch_size=10, random_state=0).fit(X)
             >>> description = model.rename({model.predict(X)[0]: "short"}).describe(X)
             >>> description.largest_first[0].name, description.largest_first[0].traits
             ('short', 'length 10.1 (others 90)')

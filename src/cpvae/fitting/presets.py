@@ -22,7 +22,7 @@ GROWTH = 0.75  # exponent of rows in the number of steps for fewer: the rate of 
 AVERAGED = 30  # the average of the weights reaches back over this part of the steps: a thousand of 30,000
 LARGEST_HIDDEN: tuple[int, ...] = (300, 300)  # widths of the hidden layers
 WIDE = 1_600  # rows from which on they are that wide
-PATIENCE = 15  # epochs: the average of the weights has a smooth validation bound
+PATIENCE, PATIENT_STEPS = 15, 60  # epochs and steps: the average of the weights has a smooth validation bound
 GAIN = 0.01  # nats: what is less is not worth waiting for
 MANY = 20_000  # rows from which on its batches are larger
 
@@ -92,7 +92,7 @@ def fast(n_rows: int, max_epochs: int | None, batch_size: int | None) -> Setting
         average=1.0 - 1.0 / max(10.0, epochs * steps / AVERAGED),
         warmup_epochs=first,
         start_epochs=first,
-        patience=PATIENCE,
+        patience=max(PATIENCE, math.ceil(PATIENT_STEPS / steps)),
         gain=GAIN,
     )
 

@@ -67,7 +67,7 @@ def drift(
         ...     age = np.where(random.rand(n) < old, random.normal(60, 4, n), random.normal(30, 4, n))
         ...     return pd.DataFrame({"age": age.round(1), "visits": random.normal(5, 1, n).round(1)})
         >>> may = month(200, old=0.3, seed=0)
-        >>> model = CPVAE(2, latent_dim=1, hidden=(8,), max_epochs=20, random_state=0).fit(may)
+        >>> model = CPVAE(2, latent_dim=1, hidden=(8,), max_epochs=30, batch_size=20, random_state=0).fit(may)
         >>> drift(model, month(100, old=0.3, seed=1), may).answer
         'No change found: 100 new rows are like the 200 rows before.'
         >>> drift(model, month(100, old=0.7, seed=1), may).answer
