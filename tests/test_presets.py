@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from cpvae import CPVAE, VAE, FitWarning, InputError, load
+from cpvae import CPVAE, VAE, FitWarning, InputError
 from cpvae.cli.options import parse_time
 from cpvae.estimators.zoo import MODELS
 from cpvae.fitting import loop
@@ -32,19 +32,6 @@ def test_what_is_given_goes_before_the_preset():
     given = settings("paper", 50_000, seed=3, batch_size=50, warmup_epochs=0, learning_rate=None)
     assert (given.batch_size, given.warmup_epochs, given.learning_rate) == (50, 0, 5e-4)
     assert settings("fast", 50_000, seed=0, patience=7).patience == 7
-
-
-def test_few_rows_have_narrow_layers_that_are_kept_with_the_model(tmp_path):
-    rows = X[:300, :3]
-    model = CPVAE(2, latent_dim=2, max_epochs=1, random_state=0).fit(rows)
-    model.save(tmp_path / "model.safetensors")
-    opened = load(tmp_path / "model.safetensors")
-    assert opened.hidden is None
-    for one in (model, opened):
-        assert one.model_.decoder.output.weight.shape == (3, 144)
-    np.testing.assert_array_equal(opened.predict_proba(rows), model.predict_proba(rows))
-    wide = CPVAE(2, latent_dim=2, max_epochs=1, hidden=(300, 300), random_state=0).fit(rows)
-    assert wide.model_.decoder.output.weight.shape == (3, 300)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -43,7 +43,7 @@ OPTIONS: dict[str, Any] = {
         str | None,
         Option(
             help="Widths of the encoder's hidden layers, with commas.",
-            show_default="by the size of the data; 300,300 at most",
+            show_default="300,300",
         ),
     ],
     "kind": Annotated[

@@ -36,7 +36,7 @@ from cpvae.estimators.imputing import fill
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
 from cpvae.estimators.rows_in import RowsIn, as_table, take
 from cpvae.fitting import jobs
-from cpvae.fitting.presets import LARGEST_HIDDEN, PRESETS
+from cpvae.fitting.presets import PRESETS
 from cpvae.fitting.progress import Reporter
 from cpvae.fitting.starts.start import STARTS
 from cpvae.fitting.starts.task import Start
@@ -142,11 +142,10 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
     part_name: ClassVar[str] = "components"
     remedy: ClassVar[str] = "refit with n_init=5, or with fewer components"
     n_components = 1
-    _widths = LARGEST_HIDDEN  # of the hidden layers where `hidden` is None, set by a fit
 
     latent_dim: int = argument(whole_from(1, MOST_DIMENSIONS), default=40)
     network: str = argument(among(NETWORKS), default="dense")
-    hidden: tuple[int, ...] | None = argument(optional(widths), default=None)
+    hidden: tuple[int, ...] = argument(widths, default=(300, 300))
     decoder_hidden: tuple[int, ...] | None = argument(optional(widths), default=None)
     kind: str = argument(among(("auto", *KINDS)), default="auto")
     likelihood: str = argument(among(("auto", *likelihoods.NAMES)), default="auto")
@@ -176,8 +175,7 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
         """Say how encoders and decoders are built."""
         if self.network == "conv":
             return Conv(self.image_shape_)
-        hidden = tuple(self.hidden or self._widths)
-        return Dense(hidden, tuple(self.decoder_hidden or hidden[::-1]))
+        return Dense(tuple(self.hidden), tuple(self.decoder_hidden or self.hidden[::-1]))
 
     def _expectation(self, total_steps: int) -> Expectation:
         """Say how the sum over categories is taken in training."""

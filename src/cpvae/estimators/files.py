@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpvae.arguments import LARGEST_SEED, between, one_of, whole, widths
+from cpvae.arguments import LARGEST_SEED, between, one_of, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
@@ -92,7 +92,6 @@ def rows_as_kept(estimator: DeepMixture) -> dict[str, Any]:
         "signal_shape": estimator.signal_shape_,
         "kind": estimator.kind_,
         "likelihood": estimator.likelihood_,
-        "hidden": list(estimator._widths),
     }
 
 
@@ -198,10 +197,7 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
 
 
 def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
-    """Give an estimator what its rows are, and the widths of the layers that were chosen by their number."""
-    if "hidden" in fitted:  # files from before it was kept have it among the arguments
-        widths("hidden", fitted["hidden"])
-        estimator._widths = tuple(fitted["hidden"])
+    """Give an estimator what its rows are."""
     whole("n_features_in", fitted["n_features_in"], 1)
     estimator.n_features_in_ = fitted["n_features_in"]
     estimator.image_shape_ = _shape("image_shape", fitted["image_shape"], 3)

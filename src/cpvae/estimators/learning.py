@@ -119,7 +119,6 @@ def prepare(
             "as many rows as components; give more rows or ask for fewer components"
         )
     labels = None if known is None else _known(estimator, known, X, len(array))
-    estimator._widths = presets.hidden_widths(*array.shape)
     estimator._network()  # a network that cannot take such rows is refused before any work
     place = device.find(estimator.device)
     world().check_device(place)

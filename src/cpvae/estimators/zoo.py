@@ -43,8 +43,7 @@ class CPVAE(Clusterer):
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
         network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
-        hidden: widths of the encoder's hidden layers, in a dense network; None chooses by the number of rows and
-            columns: two of 300 for 1,600 rows or 300 columns and more, else fewer.
+        hidden: widths of the encoder's hidden layers, in a dense network.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
         kind: what rows are: "table", "matrix", "counts", "images" or "signals"; "auto" follows the rule of
             `cpvae.data.containers`.

@@ -20,23 +20,9 @@ from cpvae.fitting.settings import Settings
 STEPS, ROWS = 30_000, 50_000  # the steps of the fast preset for so many rows or more
 GROWTH = 0.75  # exponent of rows in the number of steps for fewer: the rate of learning has to fall before they overfit
 AVERAGED = 30  # the average of the weights reaches back over this part of the steps: a thousand of 30,000
-LARGEST_HIDDEN: tuple[int, ...] = (300, 300)  # widths of the hidden layers
-WIDE = 1_600  # rows from which on they are that wide
 PATIENCE, PATIENT_STEPS = 15, 60  # epochs and steps: the average of the weights has a smooth validation bound
 GAIN = 0.01  # nats: what is less is not worth waiting for
 MANY = 20_000  # rows from which on its batches are larger
-
-
-def hidden_widths(n_rows: int, n_columns: int) -> tuple[int, ...]:
-    """Choose the widths of hidden layers: they grow with the square root of rows, and are no narrower than a row.
-
-    Few rows of few columns get a better bound from smaller layers, in less time.
-
-    >>> hidden_widths(50_000, 784), hidden_widths(300, 8), hidden_widths(80, 600)
-    ((300, 300), (144, 144), (300, 300))
-    """
-    part = math.sqrt(n_rows / WIDE)
-    return tuple(min(width, 16 * math.ceil(max(width * part, n_columns) / 16)) for width in LARGEST_HIDDEN)
 
 
 def fast_epochs(n_rows: int, batch_size: int) -> int:
