@@ -1,4 +1,4 @@
-"""How sure q(c | x) is of rows with cells hidden, in fits with and without copies that lack cells.
+"""Log loss of q(c | x) for rows with cells hidden, in fits with and without copies that lack cells.
 
     python benchmarks/hidden_cells.py --out results/hidden_cells.json
 

@@ -1,4 +1,4 @@
-"""Whether a criterion without labels tells if a fit or its start has the better categories.
+"""Test of criteria without labels: do they tell whether a fit or its start has the better categories?
 
     python benchmarks/start_or_fit.py --set heart.h --start-weight 0
     python benchmarks/start_or_fit.py --render

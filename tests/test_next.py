@@ -325,7 +325,7 @@ def test_rows_that_cannot_be_compared(place: Path, tmp_path: Path):
 
 
 def test_gaps_of_many_columns_do_not_change_by_chance():
-    """Of 60 columns that lack as many cells as before, three are expected below 0.05 by their own p."""
+    """Correction: three of 60 columns that lack as many cells as before are expected below 0.05 by their own p."""
     random, names = np.random.RandomState(1), [f"x{j}" for j in range(60)]
 
     def side(n: int, gaps: float) -> Any:

@@ -149,7 +149,7 @@ def test_training_sums_over_few_categories_and_samples_the_rest_of_many(n_compon
 
 
 def test_a_time_plans_the_epochs_of_a_fit_with_its_start(monkeypatch):
-    """By a machine on which an epoch takes a second; the rule of thumb for the start is checked by hand."""
+    """Pretend that an epoch takes a second; the rule of thumb for the start is checked by hand."""
     monkeypatch.setattr(Restart, "expected_seconds", lambda self, rows, valid: float(self.settings.max_epochs))
     x = np.random.RandomState(0).normal(size=(60, 3))
     fixed = {"latent_dim": 1, "hidden": (4,), "random_state": 0}

@@ -62,7 +62,7 @@ def test_the_bound_climbs_to_the_exact_likelihood(solve: Callable, shift: float,
 
 @pytest.mark.parametrize("name", MODELS)
 def test_refined_bounds_stay_below_the_exact_likelihood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of every model, as means over draws: encoder's <= refined <= refined L* <= log p(x)."""
+    """Compare means over draws, for every model: encoder's <= refined <= refined L* <= log p(x)."""
     model, n = tiny(name), 60
     y = every_row().repeat(n, 1)
     for module in (estimates, refinement):
@@ -86,7 +86,7 @@ def same(found: Evaluation, expected: Evaluation, rows: object) -> None:
 
 @pytest.mark.parametrize("name", ["cpvae", "vamp", "hvae"])
 def test_rows_are_refined_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In any order, by itself, and in batches of other sizes, a row gets the same answer."""
+    """Ask for rows in any order, by themselves and in other batches: a row gets the same answer."""
     model, y, improve = tiny(name), torch.rand(16, 4).double(), Refinement(4)
     expected = evaluate(model, y, 2, improve=improve)
     order = torch.randperm(16)
