@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -610,6 +611,17 @@ def test_a_schema_is_kept_and_its_ignored_columns_may_be_there_or_not(tmp_path):
     model.save(tmp_path / "m")
     assert load(tmp_path / "m").get_params()["schema"] == given
     assert "code" not in model.sample(2)[0]
+
+
+def test_warnings_point_at_the_line_of_the_user(fitted):
+    frame = mixed(20)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fitted.predict(frame.assign(new=1))
+        fitted.transform(frame.drop(columns=frame.columns[0]))
+        CPVAE(2, **QUICK).fit(mixed(80).assign(code=[f"row {i}" for i in range(80)]))
+    assert {Path(one.filename).name for one in said} == {Path(__file__).name}
+    assert len({one.lineno for one in said}) == 3
 
 
 @pytest.mark.parametrize("make", [CPVAE, VAE])

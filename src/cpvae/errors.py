@@ -7,6 +7,7 @@ length, whatever names of files, columns and keys it quotes.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ LONGEST_WORD = 400  # characters of a name or path that are shown
 LONGEST = 2000  # characters of a message
 SEARCHED = 1000  # names among which the nearest is looked for, which is slow
 LISTED = 20  # names that are listed
+BETWEEN = ("cpvae", "contextlib", "joblib", "sklearn", "torch")  # packages whose lines no user of this library wrote
 JOINERS = "\u200c\u200d"  # parts of words in Persian, and of emoji
 
 
@@ -36,6 +38,17 @@ class FitWarning(UserWarning):
 
 class ReadWarning(FitWarning):
     """A table whose columns or levels differ from those of the fit; what was made of them is said."""
+
+
+def warn(message: str, category: type[FitWarning] = FitWarning) -> None:
+    """Warn at the line of the user's code that led here.
+
+    Python's own way, a number of calls to skip, is wrong as soon as a decorator lies between.
+    """
+    level, frame = 2, sys._getframe(1).f_back
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level + 1)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ differs is kept in a `Reading`, from which warnings, refusals and the lines of c
 from __future__ import annotations
 
 import shlex
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from cpvae.data.columns import listed
 from cpvae.data.faults import enumerated
 from cpvae.data.limits import blocks
-from cpvae.errors import InputError, ReadWarning, nearest
+from cpvae.errors import InputError, ReadWarning, nearest, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +102,7 @@ class Reading:
         """Warn of all differences at once."""
         said = self.differences()
         if said:
-            warnings.warn("; ".join(said), ReadWarning, stacklevel=4)
+            warn("; ".join(said), ReadWarning)
 
     def lines(self, name: str, labels: str | None = None) -> list[str]:
         """Say in about three lines what was read, what was left out, and what is missing.

@@ -7,7 +7,6 @@ shapes are made before values: a header cannot make a machine run out of memory.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -21,7 +20,7 @@ from cpvae.arguments import LARGEST_SEED, between, one_of, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError, warn
 from cpvae.estimators import gaps, unfinished
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
@@ -147,7 +146,7 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
         if not estimator.n_iter_:
             kept = "it was stopped before its first epoch had ended, and has quick categories, trained for a moment"
         told = f"{path} holds a fit that has not finished: {kept}"
-        warnings.warn(f"{told}; {advice}" if advice else told, FitWarning, stacklevel=3)
+        warn(f"{told}; {advice}" if advice else told)
     return estimator
 
 
@@ -182,10 +181,8 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     try:
         device.find(estimator.device)
     except InputError:  # fitted where there was such a device
-        warnings.warn(
-            f"saved with device={estimator.device!r}, which cannot be used on this machine; device='auto' from here on",
-            FitWarning,
-            stacklevel=5,
+        warn(
+            f"saved with device={estimator.device!r}, which cannot be used on this machine; device='auto' from here on"
         )
         estimator.device = "auto"
     estimator._set_model(model.to(device.find(estimator.device)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from torch import Tensor
 from cpvae.data.columns import Column
 from cpvae.data.given import Condition, Part, read_given
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning, InputError, nearest, one_line
+from cpvae.errors import InputError, nearest, one_line, warn
 from cpvae.estimators.gaps import drawn
 from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete
@@ -216,9 +215,7 @@ def _check(found: Candidates, total: int) -> None:
         )
     effective = float(found.effective[0])
     if effective < FEW:
-        warnings.warn(
+        warn(
             f"draws rest on {effective:,.0f} of {total:,} candidates, which is few: what is given is rare under the "
-            "model; they may miss a part of what is possible; give less, or wider ranges",
-            FitWarning,
-            stacklevel=4,
+            "model; they may miss a part of what is possible; give less, or wider ranges"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.data.schema import as_frame
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import FitWarning
+from cpvae.errors import warn
 from cpvae.estimators.given import with_gaps
 from cpvae.estimators.rows_in import RowsIn
 from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
@@ -76,11 +75,9 @@ def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int) -> np.ndarr
             drawn = expected(model, known, found).unsqueeze(0)
         parts.append(model.likelihood.to_data(drawn).double().numpy(force=True))
     if few:
-        warnings.warn(
+        warn(
             f"cells of {few:,} of {len(y):,} rows rest on fewer than {FEW} candidates: such rows are rare under the "
-            "model, and their draws may miss a part of what is possible",
-            FitWarning,
-            stacklevel=5,
+            "model, and their draws may miss a part of what is possible"
         )
     return np.concatenate(parts, 1)
 
@@ -142,7 +139,7 @@ def _tell_left(frame: pd.DataFrame, inside: set[int]) -> None:
     counts = {str(frame.columns[i]): int(frame.iloc[:, i].isna().sum()) for i in others}
     left = [f"{name!r} ({count:,} cell{'s' * (count != 1)})" for name, count in counts.items() if count]
     if left:
-        warnings.warn(f"no part of the model, so that missing cells stay: {enumerated(left)}", FitWarning, stacklevel=6)
+        warn(f"no part of the model, so that missing cells stay: {enumerated(left)}")
 
 
 def _like(X: Any, opened: bool, table: pd.DataFrame) -> Any:

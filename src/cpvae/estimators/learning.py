@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from sklearn.utils import check_random_state
 from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError, warn
 from cpvae.estimators import gaps
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
@@ -144,11 +143,9 @@ def prepare(
     _refuse_too_large(estimator, likelihood, place)
     warn_of_left_out(estimator.schema_)
     if parts is not None and parts.overlap:
-        warnings.warn(
+        warn(
             f"{len(array)} rows are too few to hold any out: the bound that chooses among epochs and restarts is of "
-            "the training rows and favours fits that know them by heart; give more rows, or X_valid",
-            FitWarning,
-            stacklevel=4,
+            "the training rows and favours fits that know them by heart; give more rows, or X_valid"
         )
     return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds, labels)
 
@@ -336,9 +333,7 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.missing_rates_ = missing
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
-        warnings.warn(
-            f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}", FitWarning, stacklevel=5
-        )
+        warn(f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}")
 
 
 @torch.no_grad()

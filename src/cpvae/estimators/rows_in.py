@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from cpvae.data.reading import Reading, column_names, find
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError, warn
 from cpvae.probability.likelihoods.choice import are_counts, by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
@@ -262,7 +261,7 @@ def warn_of_left_out(schema: Schema | None) -> None:
     """Warn once of all columns that the rule left out."""
     left = "" if schema is None else schema.without()
     if left:
-        warnings.warn(f"{left}; to model one, say in a schema what it holds", FitWarning, stacklevel=5)
+        warn(f"{left}; to model one, say in a schema what it holds")
 
 
 def _refuse_small(frame: pd.DataFrame, least: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError, warn
 from cpvae.estimators import files, learning
 from cpvae.estimators.learning import Prepared
 from cpvae.files import write_atomic
@@ -93,11 +92,9 @@ def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> No
     if runs.starts_anew(folder):
         return
     old, new = (runs.epochs(params) for params in (began, asked))
-    warnings.warn(
+    warn(
         f"the run began with {old} and now has {new}: its learning rate is planned anew from here on, and it ends with "
-        "other weights than a fit that had this number from the start; if it has made more epochs, they stay made",
-        FitWarning,
-        stacklevel=6,
+        "other weights than a fit that had this number from the start; if it has made more epochs, they stay made"
     )
 
 

@@ -13,7 +13,6 @@ The encoder sees the levels themselves. A draw of ink from them says less.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -24,7 +23,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError, warn
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.likelihoods.pointwise import Pointwise, there
@@ -254,7 +253,7 @@ class Levels(Pointwise):
                 f"values from {low:g} to {high:g}; expected {levels}; scale the rows like those of the fit"
             )
         if between:
-            warnings.warn(f"values between {levels}: each is read as the nearest level", FitWarning, stacklevel=2)
+            warn(f"values between {levels}: each is read as the nearest level")
 
     @property
     def span(self) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import InputError, warn
 from cpvae.probability.likelihoods.likelihood import Form
 
 LISTED = 5  # constant columns that a message names
@@ -90,7 +89,7 @@ def varying(units: Units, form: Form, n_rows: int) -> np.ndarray:
             "differ"
         )
     if len(constant):
-        warnings.warn(f"{left_out(constant, units.loc, form)}, left out of the model", FitWarning, stacklevel=2)
+        warn(f"{left_out(constant, units.loc, form)}, left out of the model")
     return np.flatnonzero(units.scale > 0)
 
 
