@@ -268,7 +268,7 @@ def test_consistency_is_refused_for_rows_without_copies():
 
 def test_without_umap_its_start_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(InputError, match=r"needs the package umap-learn: pip install 'cpvae\[umap\]'"):
+    with pytest.raises(InputError, match=r"needs umap-learn, .* pip install 'cpvae\[umap\]', or init='autoencoder'"):
         STARTS["umap"](task(BLOBS, 4))
 
 

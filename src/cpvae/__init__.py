@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cpvae.study.choice import choose_components
     from cpvae.study.drift import drift
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CPVAE",

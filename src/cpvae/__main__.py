@@ -1,6 +1,6 @@
 """`python -m cpvae`, and what `torchrun -m cpvae` starts."""
 
-from cpvae.cli.program import main
+from cpvae.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,5 +1,5 @@
 """``python -m cpvae.cli``."""
 
-from cpvae.cli.program import main
+from cpvae.cli import main
 
 main()

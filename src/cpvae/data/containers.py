@@ -29,6 +29,7 @@ import numpy as np
 
 from cpvae.data.weights import repeats
 from cpvae.errors import InputError, one_line
+from cpvae.extras import needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,12 +192,8 @@ def _from_anndata(x: Any) -> Given:
 
 
 def _to_pandas(x: Any, library: str) -> Any:
-    try:
+    with needed(f"a table of {library}"):
         frame = x.to_pandas()
-    except ImportError as error:
-        raise InputError(
-            f"a table of {library}: expected pyarrow beside it, which is not installed; pip install 'cpvae[parquet]'"
-        ) from error
     return frame if hasattr(frame, "columns") else frame.to_frame()
 
 
@@ -292,7 +289,8 @@ def _stacked(parts: list[np.ndarray]) -> Given:
     if len(shapes) == 1:
         return _from_array(np.stack(parts))
     if all(_is_picture(part) for part in parts):
-        from PIL.Image import fromarray
+        with needed("pictures of several sizes"):
+            from PIL.Image import fromarray
 
         from cpvae.data.loaders.images import stack
 

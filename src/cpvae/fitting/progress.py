@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from cpvae.errors import printable
 from cpvae.fitting.records import EpochRecord
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Reporter(Protocol):
@@ -75,17 +75,17 @@ def describe(record: EpochRecord) -> str:
 
 
 class Terminal:
-    """Progress on a terminal: a bar with the time left; elsewhere about ten lines for each phase."""
+    """Progress on a terminal: a bar with the time left; elsewhere, and without rich, about ten lines for each phase."""
 
     def __init__(self, stream: TextIO | None = None):
-        self.console = Console(file=stream or sys.stderr)
+        self.stream = stream or sys.stderr
         self.bar: Progress | None = None
         self.title, self.then, self.n_epochs = "", "", 0
         self.began, self.done = 0.0, 0
 
     def say(self, text: str) -> None:
         """Write a line, which cannot control the terminal whatever names it holds."""
-        self.console.print(printable(text), highlight=False, soft_wrap=True, markup=False, emoji=False)
+        print(printable(text), file=self.stream, flush=True)
 
     def phase(self, title: str, n_epochs: int) -> None:
         """Announce a phase."""
@@ -93,15 +93,8 @@ class Terminal:
         self.title, _, self.then = title.partition("; ")
         self.n_epochs = n_epochs
         self.began, self.done = time.perf_counter(), 0
-        if self.console.is_terminal and not self.console.is_dumb_terminal and n_epochs:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-                TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[state]}"),
-                console=self.console,
-            )
+        self.bar = _bar(self.stream) if n_epochs else None
+        if self.bar is not None:
             self.task = self.bar.add_task(", ".join(filter(None, (self.title, self.then))), total=n_epochs, state="")
             self.bar.start()
         else:
@@ -129,3 +122,23 @@ class Terminal:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def _bar(stream: TextIO) -> Progress | None:
+    """Make a bar for a terminal; None where there is none, or no rich to draw it."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        return None
+    console = Console(file=stream)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[state]}"),
+        console=console,
+    )

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -24,9 +23,11 @@ from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run
 from cpvae.probability.estimates import components_used
-from cpvae.study import figures
 from cpvae.study.generations import layers, steps
 from cpvae.study.held_out import hold_out, schema_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CANDIDATES = (1, 2, 5, 10, 20)
 RESULT, PICTURE, TREE = "choice.json", "choice.png", "tree.png"  # in the folder of the runs
@@ -154,6 +155,8 @@ def choose_components(
         estimator = clone(estimator).set_params(schema=schema.as_given())
     place = None if out is None else Path(out)
     if place is not None:
+        from cpvae.study import figures  # refused before any fit where they cannot be drawn
+
         runs.check_results(place, (RESULT, PICTURE, TREE), {"candidates", "rule"})
     check_number(n_seeds * len(numbers))
     pairs = [(k, seed + i) for i in range(n_seeds) for k in numbers]
@@ -229,6 +232,8 @@ def _chosen(numbers: Sequence[int], fits: Sequence[Fitted], n_held_out: int) -> 
 
 
 def _picture(choice: Choice) -> Figure:
+    from cpvae.study import figures
+
     lines = {
         "in use": np.array([c.components_used for c in choice.candidates]),
         "groups of overlapping priors": np.array([c.groups for c in choice.candidates]),

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
+from cpvae.extras import needed
 from cpvae.fitting import runs
 from cpvae.study import markdown
+
+with needed("a page of a comparison"):
+    from jinja2 import Environment, StrictUndefined
 
 PROTOCOL = (
     "Each number is the mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* is the "

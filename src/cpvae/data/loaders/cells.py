@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.limits import check_memory
-from cpvae.data.loaders.checks import check_x, input_error, needed, printable, reading
+from cpvae.data.loaders.checks import check_x, input_error, printable, reading
 from cpvae.data.loaders.records import Asked, Opened, Split
 from cpvae.data.loaders.tables import label_column
 from cpvae.errors import nearest
+from cpvae.extras import needed
 
 MATRIX = ("matrix.mtx", "matrix.mtx.gz")
 GENES = "Gene Expression"  # what 10x Genomics' programs call them, beside antibodies and others
@@ -39,7 +40,7 @@ def has_layers(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in (".h5", ".hdf5") or not path.is_file():
         return suffix == ".h5ad"
-    with needed("h5py", path, "cells"):
+    with needed(f"{path}: reading it"):
         import h5py
     with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
         return is_anndata(file)
@@ -51,7 +52,7 @@ def read_h5ad(path: Path, asked: Asked) -> Opened:
     Raises:
         InputError: no anndata, no such layer or column, or a damaged file.
     """
-    with reading(path, "an AnnData file"), needed("anndata", path, "cells"):
+    with reading(path, "an AnnData file"), needed(f"{path}: reading it"):
         import h5py
         from anndata.io import read_elem
     with reading(path, "an AnnData file"), h5py.File(path, "r") as file:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -76,17 +75,6 @@ class reading:
             f"{self.path}: cannot be read as {self.expected} ({reason}); expected a complete file of that "
             "format; write it again"
         )
-
-
-@contextmanager
-def needed(library: str, path: Path, extra: str) -> Iterator[None]:
-    """A `with` block of imports for a format; where the library is missing the message says how to install it."""
-    try:
-        yield
-    except ImportError as error:
-        raise input_error(
-            f"{path}: reading it needs {library}, which is not installed; pip install 'cpvae[{extra}]'"
-        ) from error
 
 
 def listed(paths: Sequence[Path], folder: Path, most: int = 3) -> str:

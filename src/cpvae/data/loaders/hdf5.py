@@ -9,8 +9,9 @@ import numpy as np
 
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import roles
-from cpvae.data.loaders.checks import input_error, needed, reading
+from cpvae.data.loaders.checks import input_error, reading
 from cpvae.data.loaders.records import Asked, Opened
+from cpvae.extras import needed
 
 
 def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
@@ -28,7 +29,7 @@ def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
     """
     from cpvae.data.loaders import cells
 
-    with needed("h5py", path, "cells"):
+    with needed(f"{path}: reading it"):
         import h5py
     with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
         if cells.is_10x(file):

@@ -22,6 +22,7 @@ from cpvae.data.limits import check_memory
 from cpvae.data.loaders.checks import check_rows, input_error, listed, reading, refuse_odd
 from cpvae.data.loaders.records import Array, Asked, Opened, Split
 from cpvae.errors import InputError
+from cpvae.extras import needed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -168,8 +169,8 @@ def _each(folder: Path, paths: Sequence[Path], read: Callable[[Path], T]) -> Ite
 
 def _read(path: Path, use: Callable[[Image, str], T]) -> T:
     """Make the first picture of a file, upright."""
-    from PIL import Image
-
+    with needed(f"{path}: reading it"):
+        from PIL import Image
     with reading(path, "an image"):
         # an image that unpacks to gigabytes is an attack or a damaged header
         warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -22,6 +22,7 @@ from filelock import FileLock
 from cpvae.data.loaders.checks import input_error, reading, refuse_odd
 from cpvae.data.loaders.images import SUFFIXES
 from cpvae.data.loaders.records import Array
+from cpvae.extras import needed
 
 LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs more
 ROWS_AT_ONCE = 2**14
@@ -134,8 +135,8 @@ def mapped(
 
 def cache() -> Path:
     """Name the folder where large tables are kept as arrays; it may be removed at any time."""
-    import pooch
-
+    with needed("finding the cache"):
+        import pooch
     return Path(pooch.os_cache("cpvae")) / "tables"
 
 

@@ -18,6 +18,7 @@ from cpvae.data.loaders.checks import expanded, input_error, reading
 from cpvae.data.loaders.records import Array, DatasetStatus, FileStatus
 from cpvae.data.loaders.registry import REGISTRY, Entry, File, Variant
 from cpvae.errors import InputError, nearest
+from cpvae.extras import needed
 
 TIMEOUT = 30.0  # seconds without an answer before the next mirror is tried
 
@@ -27,8 +28,8 @@ def data_root() -> Path:
     given = os.environ.get("CPVAE_DATA")
     if given:
         return expanded(Path(given))
-    import pooch
-
+    with needed("finding the cache without CPVAE_DATA"):
+        import pooch
     return Path(pooch.os_cache("cpvae"))
 
 
@@ -172,8 +173,8 @@ def _digest(file: File, path: Path) -> str:
 
 def _download(file: File, folder: Path, name: str, progress: Callable[[str], None] | None) -> None:
     """One file from the first mirror that has it. pooch renames it into place once its md5 is right."""
-    import pooch
-
+    with needed(f"{name}: downloading it"):
+        import pooch
     _check_writable(folder, name)
     failures = []
     for url in file.urls:

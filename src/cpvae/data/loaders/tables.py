@@ -23,6 +23,7 @@ from cpvae.data.loaders.checks import check_labels, check_rows, check_values, ch
 from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Opened, Split
 from cpvae.data.loaders.text import OPENERS, read_text, suffix_of
 from cpvae.errors import nearest
+from cpvae.extras import needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +162,7 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """
     import pandas as pd
 
-    arff = _needed("arff", "an ARFF file", path, package="liac-arff")
+    arff = _needed("arff", "an ARFF file", path)
     with reading(path, "an ARFF file"):
         content = path.read_bytes()
         try:
@@ -214,14 +215,9 @@ def is_table(path: Path) -> bool:
     return READERS.get(suffix) in (read_text, _read_json) if compressed else suffix in SUFFIXES
 
 
-def _needed(module: str, what: str, path: Path, package: str | None = None) -> Any:
-    try:
+def _needed(module: str, what: str, path: Path) -> Any:
+    with needed(f"{path}: {what}"):
         return importlib.import_module(module)
-    except ImportError as error:
-        extra = "parquet" if module == "pyarrow" else "tables"
-        raise input_error(
-            f"{path}: {what} needs {package or module}, which is not installed; pip install 'cpvae[{extra}]'"
-        ) from error
 
 
 def _check_repeats(names: Sequence[str], path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
-from cpvae.errors import InputError
+from cpvae.extras import needed
 from cpvae.fitting.starts.task import Points
 
 EPOCHS = 200  # what UMAP takes for more than 10,000 rows; for fewer it takes 500, which find the same groups
@@ -80,12 +80,8 @@ def laid_out(
     with warnings.catch_warnings(), torch_threads_kept():
         # That one of its kinds needs TensorFlow; that a given seed leaves it one thread; that a graph has parts.
         warnings.simplefilter("ignore")
-        try:
+        with needed("init='umap'", otherwise="init='autoencoder'"):
             from umap import UMAP
-        except ImportError as error:
-            raise InputError(
-                "init='umap' needs the package umap-learn: pip install 'cpvae[umap]', or init='autoencoder'"
-            ) from error
         keep_compiled()
         points = np.asarray(points, dtype=np.float32)
         known = (None, None, None)

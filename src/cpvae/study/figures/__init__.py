@@ -1,5 +1,10 @@
 """Pictures of fitted models: arrays in, figures out. A file for each kind."""
 
+from cpvae.extras import needed
+
+with needed("drawing pictures"):
+    import matplotlib  # noqa: F401
+
 from cpvae.study.figures.files import save, svg
 from cpvae.study.figures.images import image_grid, mosaic, pixels, samples_by_category, value_limits
 from cpvae.study.figures.latent import latent_map

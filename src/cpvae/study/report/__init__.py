@@ -8,3 +8,7 @@ Content-Security-Policy forbids them). Whatever comes from the user is escaped b
 - `categories`, `overall`: of each category, of the model as a whole;
 - `page`: all of it put together, for `cpvae report`.
 """
+
+from cpvae.extras import require
+
+require("a report", "jinja2", "markupsafe", "matplotlib", "PIL")

@@ -1,0 +1,75 @@
+"""Packages that not every estimator needs. They come with an extra, as in `pip install 'cpvae[cli]'`.
+
+A module imports such a package in a block of `needed`. If the package is missing, the message says what to install.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+from cpvae.errors import InputError
+
+PACKAGES = {  # module: its package, and the extra that brings it (pyproject.toml)
+    "anndata": ("anndata", "cells"),
+    "arff": ("liac-arff", "tables"),
+    "h5py": ("h5py", "cells"),
+    "jinja2": ("jinja2", "report"),
+    "markupsafe": ("markupsafe", "report"),
+    "matplotlib": ("matplotlib", "report"),
+    "openpyxl": ("openpyxl", "tables"),
+    "PIL": ("pillow", "images"),
+    "pooch": ("pooch", "cli"),
+    "pyarrow": ("pyarrow", "parquet"),
+    "rich": ("rich", "cli"),
+    "typer": ("typer", "cli"),
+    "umap": ("umap-learn", "umap"),
+}
+
+
+@contextmanager
+def needed(what: str, otherwise: str = "") -> Iterator[None]:
+    """Say how to install a package that the imports of a block lack.
+
+    Args:
+        what: what the package is for; the message begins with it.
+        otherwise: what can be done without the package.
+
+    Raises:
+        InputError: a package of an extra is missing. Any other error stays as it is.
+
+    Examples:
+        >>> with needed("reading cells.h5ad"):
+        ...     raise ModuleNotFoundError("No module named 'h5py'", name="h5py")
+        Traceback (most recent call last):
+        cpvae.errors.InputError: reading cells.h5ad needs h5py, which is not installed; pip install 'cpvae[cells]'
+    """
+    try:
+        yield
+    except ImportError as error:
+        package, extra = _missing(error)
+        if not package:
+            raise
+        advice = f", or {otherwise}" * bool(otherwise)
+        raise InputError(
+            f"{what} needs {package}, which is not installed; pip install 'cpvae[{extra}]'{advice}"
+        ) from error
+
+
+def require(what: str, *modules: str) -> None:
+    """Import modules of extras, or say how to install the first that is missing.
+
+    Raises:
+        InputError: as `needed`.
+    """
+    with needed(what):
+        for module in modules:
+            import_module(module)
+
+
+def _missing(error: ImportError) -> tuple[str, str]:
+    """Find the package that an error is about, and its extra; libraries name it in words only."""
+    names = [(error.name or "").partition(".")[0], *re.findall(r"\w+", str(error))]
+    return next((PACKAGES[name] for name in names if name in PACKAGES), ("", ""))

@@ -1,0 +1,159 @@
+"""What is released: the core alone is enough for an estimator, and versions, packages and pages agree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from contextlib import suppress
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cpvae
+from cpvae.extras import PACKAGES, needed
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+NOT_FOR_USERS = {"all", "benchmarks", "dev", "docs", "pages"}
+ALONE = """
+import sys
+
+class Without:
+    hidden = HIDDEN
+
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in self.hidden else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+"""
+WORK = """
+import warnings
+import numpy as np, pandas as pd
+from sklearn.datasets import load_digits, load_wine
+import cpvae
+
+assert all(getattr(cpvae, name) is not None for name in cpvae.__all__)
+small = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "random_state": 0}
+pictures = load_digits().images[:100] / 16
+wine = load_wine(as_frame=True).frame.drop(columns="target").assign(maker=["a", "b"] * 89)
+wine.iloc[::7, 0] = np.nan
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    for rows in (pictures, wine):
+        model = cpvae.MoGVAE(3, **small, verbose=1) if rows is wine else cpvae.CPVAE(3, **small, init="kmeans")
+        model.fit(rows, out=f"run{rows.shape[-1]}")
+        model.save("saved.cpvae")
+        again = cpvae.load("saved.cpvae")
+        assert (again.predict(rows) == model.predict(rows)).all()
+        assert len(again.sample(5)[0]) == 5
+        assert str(again.describe(rows)), str(again.tree(rows))
+    assert not model.impute(wine, 1)[0].isna().any().any()
+    assert str(cpvae.drift(model, wine, wine))
+    assert cpvae.choose_components(model, wine, [1], n_jobs=1).n_components == 1
+"""
+
+
+def packages(names: list[str]) -> set[str]:
+    """Name the packages that some need, themselves among them."""
+    found: set[str] = set()
+    while names:
+        name = normal(names.pop())
+        if name not in found:
+            found.add(name)
+            with suppress(PackageNotFoundError):  # of another platform
+                names += [one for one in requires(name) or () if "extra ==" not in one]
+    return found
+
+
+def normal(requirement: str) -> str:
+    """Give the name of a package as comparisons need it."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+def alone(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code where nothing can be imported but the core and what it needs itself."""
+    core = packages([*PROJECT["dependencies"], "cpvae"])
+    others = {module for module, brought in packages_distributions().items() if not core & {*map(normal, brought)}}
+    hidden = sorted((others | {*PACKAGES}) - {"cpvae"})
+    return subprocess.run(
+        [sys.executable, "-c", ALONE.replace("HIDDEN", repr(hidden)) + code],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_without_its_packages_says_what_to_install(tmp_path):
+    ended = alone("import runpy; runpy.run_module('cpvae', run_name='__main__')", tmp_path)
+    said = "error: the command cpvae needs typer, which is not installed; pip install 'cpvae[cli]'\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)
+
+
+MISSING = {  # what is asked for: what is said
+    "cpvae.choose_components(model, wine, [1], out='choice')": "drawing pictures needs matplotlib, {}[report]'",
+    "import cpvae.study.report.page": "a report needs jinja2, {}[report]'",
+    "import cpvae.study.comparison": "a page of a comparison needs jinja2, {}[report]'",
+    "load('a.parquet')": "a.parquet: a parquet file needs pyarrow, {}[parquet]'",
+    "load('*.parquet')": "*.parquet: a parquet file needs pyarrow, {}[parquet]'",
+    "load('a.xlsx')": "a.xlsx: an Excel workbook needs openpyxl, {}[tables]'",
+    "load('a.arff')": "a.arff: an ARFF file needs liac-arff, {}[tables]'",
+    "load('a.h5ad')": "a.h5ad: reading it needs h5py, {}[cells]'",
+    "load('pictures')": "pictures/a.png: reading it needs pillow, {}[images]'",
+    "load('mnist')": "finding the cache without CPVAE_DATA needs pooch, {}[cli]'",
+    "load('mnist', root=Path('here'))": "mnist: downloading it needs pooch, {}[cli]'",
+}
+
+
+def test_the_core_alone_is_enough_for_an_estimator_and_says_what_else_to_install(tmp_path):
+    for name in ("a.parquet", "a.xlsx", "a.arff", "a.h5ad", "pictures/a.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * 100)
+    asked = "".join(f"try:\n    {one}\nexcept cpvae.InputError as error:\n    print(error)\n" for one in MISSING)
+    ended = alone(f"{WORK}\nfrom pathlib import Path\nfrom cpvae.datasets import load\n{asked}", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "fitting 1/1: -bound" in ended.stderr  # in lines, where there is nothing to draw a bar
+    expected = [said.format("which is not installed; pip install 'cpvae") for said in MISSING.values()]
+    assert ended.stdout.splitlines() == expected
+    assert not (tmp_path / "choice").exists()
+
+
+def test_the_packages_of_extras_are_those_of_the_project():
+    for package, extra in PACKAGES.values():
+        assert package in {normal(one) for one in EXTRAS[extra]}, (package, extra)
+
+
+def test_all_has_every_extra_for_users():
+    everything, names = set(), ["all"]
+    while names:
+        extra = names.pop()
+        everything.add(extra)
+        for one in EXTRAS[extra]:
+            if one.startswith("cpvae["):
+                names += re.search(r"\[(.*)\]", one)[1].split(",")
+    assert everything >= EXTRAS.keys() - NOT_FOR_USERS
+
+
+def test_one_version():
+    assert PROJECT["dynamic"] == ["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == cpvae.__version__
+    newest = re.search(r"^## (\S+), (\d+ \w+ \d{4})$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[1] == cpvae.__version__
+    assert datetime.strptime(newest[2], "%d %B %Y").date() == citation["date-released"]
+
+
+def test_an_error_of_another_kind_stays():
+    with pytest.raises(ImportError, match="no such thing"), needed("this"):
+        raise ImportError("no such thing")
