@@ -13,7 +13,7 @@ from sklearn.datasets import make_blobs
 from typer.testing import CliRunner
 
 from cpvae import CPVAE, VAE, InputError, choose_components, load
-from cpvae.cli.app import app
+from cpvae.cli.program import app
 from cpvae.study import choice as choosing
 from cpvae.study.held_out import hold_out
 
