@@ -35,8 +35,8 @@ python benchmarks/imputation.py --render   # this page, from the file
   judged by `impute(X, mean=True)`.
 - An interval goes from the second smallest of 39 draws of a cell to the second largest. It holds 90 % of the true
   values if the draws are right. Both ends belong to it, so that it holds more where numbers are whole or repeat. "Ties
-  drawn" corrects this: a true value that equals draws gets a random rank among them. Width is in standard deviations of
-  the column.
+  drawn" corrects this: a true value that equals draws gets a random rank among them. The summary counts it. Width is in
+  standard deviations of the column.
 - Draws of IterativeImputer are those of its posterior, each from a chain of its own. Its regressions see a column for
   each level but the first. "Trees" are boosted ones, HistGradientBoostingRegressor, which give no draws. All numbers
   are standardised first.
@@ -115,7 +115,7 @@ def _summary(found: Sequence[Result]) -> str:
             values = [{s: v for s in SYSTEMS if (v := one.median(s, figure)) is not None} for one in own]
             cells.append(str(sum(OWN in one and one[OWN] == best(one.values()) for one in values)))
         for system in (OWN, RIVAL):
-            shares = [v for one in own if (v := one.median(system, "coverage")) is not None]
+            shares = [v for one in own if (v := one.median(system, "coverage_drawn")) is not None]
             inside = sum(WITHIN[0] <= v <= WITHIN[1] for v in shares)
             middle = f", median {_number(statistics.median(shares))}" if shares else ""
             cells.append(f"{inside} of {len(shares)}{middle}")

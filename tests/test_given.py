@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 import warnings
@@ -18,11 +19,14 @@ from scipy.special import logsumexp, softmax
 from torch.distributions import Normal
 
 from conftest import Solved
-from cpvae import CPVAE, HVAE, VAE, InputError, MoGVAE, VampHVAE, VampVAE
+from cpvae import CPVAE, HVAE, VAE, InputError, MoGVAE, VampHVAE, VampVAE, load
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.columns import Column
 from cpvae.data.given import parse_given, read_given
+from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning
+from cpvae.estimators import stretch
 from cpvae.nn.draws import seeded
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -391,6 +395,50 @@ def test_intervals_of_filled_cells_hold_what_they_say(fitted):
     proba = np.mean([table["island"][place].to_numpy() == rows["island"][place].to_numpy() for table in filled], 0)
     own = fitted.impute(holes, mean=True)["island"][place]
     assert (own.to_numpy() == rows["island"][place].to_numpy()).mean() > proba.mean()
+
+
+def test_a_model_that_is_too_sure_is_stretched(fitted):
+    """A model with too little noise is measured by rows of the right one, and its intervals then hold what they say."""
+    model = copy.deepcopy(fitted)
+    with torch.no_grad():
+        model.model_.likelihood.log_noise -= 0.6
+    rows, _ = fitted.sample(450, random_state=2)
+    model.stretch_ = 1.0
+    own = stretch.measure(model, Rows(model.schema_.encode(rows[:200])))
+    assert 1.2 < own < 2.0
+    gone = np.random.default_rng(0).random((250, 4)) < 0.4
+    gone[:, 0] = False
+    holes = rows[200:].mask(gone)
+    found = []
+    for model.stretch_ in (1.0, own):
+        filled, inside = model.impute(holes, stretch.DRAWS, random_state=0), []
+        for name in ("bill", "mass"):
+            place = gone[:, rows.columns.get_loc(name)]
+            truth = rows[name][200:][place].to_numpy()
+            draws = np.sort([table[name][place].to_numpy() for table in filled], 0)
+            inside.append((draws[1] <= truth) & (truth <= draws[-2]))
+        found.append((np.concatenate(inside).mean(), pd.concat(one["eggs"] for one in filled)))
+    assert found[0][0] < 0.8
+    assert 0.86 < found[1][0] < 0.94
+    assert (found[0][1] == found[1][1]).all()  # counts and levels are drawn as they were
+
+
+def test_a_stretch_is_kept(fitted, tmp_path: Path):
+    file = tmp_path / "model.safetensors"
+    assert fitted.stretch_ >= 1
+    fitted.save(file)
+    assert load(file).stretch_ == fitted.stretch_
+    tensors, meta = load_tensors(file)
+    del meta["fitted"]["stretch"]
+    save_tensors(file, tensors, meta)
+    assert load(file).stretch_ == 1  # as of a version that had none
+    for bad in (0.5, "wide", None):
+        meta["fitted"]["stretch"] = bad
+        save_tensors(file, tensors, meta)
+        with pytest.raises(InputError, match=r"stretch=.*: expected a number 1 or above 1"):
+            load(file)
+    few = Rows(fitted.schema_.encode(birds(stretch.LEAST_ROWS - 1)))
+    assert stretch.measure(fitted, few) == 1  # too few to tell
 
 
 def test_observed_cells_stay_as_they_were(fitted):

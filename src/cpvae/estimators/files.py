@@ -75,6 +75,7 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "consistent": estimator.consistent_,
         "names": estimator.names_,
         "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
+        "stretch": estimator.stretch_,
         **({} if estimator.known_ is None else {"known": list(estimator.known_)}),
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
@@ -190,6 +191,8 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     estimator.names_ = stored(fitted.get("names", {}), estimator.n_components_)
     rates = fitted.get("missing_rates")  # files from before it was kept do not have it
     estimator.missing_rates_ = gaps.restored(rates, estimator.schema_, estimator.n_components_)
+    between("stretch", fitted.get("stretch", 1.0), 1.0, math.inf, lowest=True)  # files from before it was kept: 1
+    estimator.stretch_ = float(fitted.get("stretch", 1.0))
     estimator.known_ = _known(fitted.get("known"), estimator.n_components_)
 
 

@@ -23,14 +23,16 @@ from cpvae.data.sparse import SparseRows
 from cpvae.errors import warn
 from cpvae.estimators.given import with_gaps
 from cpvae.estimators.rows_in import RowsIn
+from cpvae.estimators.stretch import DRAWS, stretched
 from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
+from cpvae.probability.likelihoods.columns import Columns
 from cpvae.probability.models import VAE as VAEModule
 
 LEAST_CANDIDATES, CANDIDATES_A_DRAW = 256, 8  # of each row
 FEW = 20  # candidates in effect, below which a row's draws are said to rest on few
 
 
-def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list[Any]:
+def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch: float) -> list[Any]:
     """Fill the missing cells of rows from p(missing | observed), by importance resampling.
 
     Args:
@@ -38,6 +40,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
         X: rows.
         n_draws: number of filled tables; 0 for one of means and likeliest levels.
         weights: of the components, ``(K,)``.
+        stretch: of draws of numbers about their median (`cpvae.estimators.stretch`).
 
     Returns:
         Tables like X.
@@ -56,20 +59,23 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor) -> list
     filled = np.repeat(matrix[None], max(1, n_draws), 0)
     if len(gaps):
         y = model.likelihood.draw_fixed(model.likelihood.to_model(torch.from_numpy(matrix[gaps]).to(rows.device)))
-        filled[:, gaps] = _filled(model, Prior(model.latent(), weights), y, n_draws)
+        filled[:, gaps] = _filled(model, Prior(model.latent(), weights), y, n_draws, stretch)
     if estimator.schema_ is None:
         return [_array(estimator, X, np.where(np.isnan(matrix), one, matrix)) for one in filled]
     return _tables(estimator, X, filled)
 
 
-def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int) -> np.ndarray:
+def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int, stretch: float) -> np.ndarray:
     """Fill rows in the model's units ``(B, F)``: ``(max(1, n_draws), B, F)``, float64, in those of the data."""
     parts, few, position = [], 0, 0
     for found in candidates(model, Known(y), prior, max(LEAST_CANDIDATES, CANDIDATES_A_DRAW * n_draws)):
         known = Known(y[position : position + len(found.c)])
         position += len(found.c)
         few += int((~(found.effective >= FEW)).sum())
-        if n_draws:
+        if n_draws and stretch > 1 and isinstance(model.likelihood, Columns):
+            drawn = complete(model, known, *found.take(max(n_draws, DRAWS))).transpose(0, 1)
+            drawn = torch.where(known.y.isnan(), stretched(model.likelihood, drawn, stretch), drawn)[:n_draws]
+        elif n_draws:
             drawn = complete(model, known, *found.take(n_draws)).transpose(0, 1)
         else:
             drawn = expected(model, known, found).unsqueeze(0)

@@ -18,7 +18,7 @@ from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
-from cpvae.estimators import gaps
+from cpvae.estimators import gaps, stretch
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
 from cpvae.estimators.rows_in import warn_of_left_out
@@ -331,6 +331,8 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
         missing = np.zeros((model.n_components, len(schema.columns)))
     estimator._set_model(model)
     estimator.missing_rates_ = missing
+    held_out = finished and (prepared.parts is None or not prepared.parts.overlap)
+    estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.valid)) if held_out else 1.0
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warn(f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}")

@@ -179,9 +179,14 @@ def fill_rows(
             table.insert(0, first, i)
     write_atomic(out, as_csv(pd.concat(tables), model.schema_))
     after = int(tables[0].isna().sum().sum())
-    return f"{before - after:,} cells filled in {len(rows):,} rows" + (
-        f", {len(tables)} times" if len(tables) > 1 else ""
-    )
+    told = f"{before - after:,} cells filled in {len(rows):,} rows"
+    if len(tables) > 1:
+        told += f", {len(tables)} times"
+    if not mean and model.stretch_ >= 1.005:
+        told += (
+            f"; draws of numbers are {model.stretch_:.2f} times as wide as the model's, as rows held out of the fit ask"
+        )
+    return told
 
 
 def with_categories(model: DeepMixture) -> Clusterer:
