@@ -733,8 +733,16 @@ def test_from_the_table_to_new_rows_and_a_report(place):
     new = pd.read_csv("new.csv")
     assert list(new.columns) == ["component", *pd.read_csv("t.csv").columns[:10]]
     assert set(new["region"]) <= {"north", "south", "west"}
-    done("sample", "run", "-n", "7", "--out", "new.npz")
-    assert np.load("new.npz")["x"].shape == (7, 10)
+    answer = done("sample", "run", "-n", "7", "--out", "new.npz")
+    assert "levels are their positions in the schema in .npz; for rows that commands read back write a .csv" in answer.err
+    codes = np.load("new.npz")["x"]
+    assert codes.shape == (7, 10)
+    assert set(codes[:, list(kinds).index("region")]) <= {0, 1, 2}
+    answer = done("impute", "run", "t.csv", "--labels", "source", "--out", "filled.csv")
+    assert "no part of the model" not in answer.err
+    filled, given = pd.read_csv("filled.csv"), pd.read_csv("t.csv")
+    assert list(filled.columns) == [name for name in given.columns if name != "source"]
+    assert not filled[list(kinds)].isna().any(axis=None)
     new.drop(columns="component").to_csv("again.csv", index=False)
     assert json.loads(done("evaluate", "run", "again.csv", "--json").out)["n"] == 7
     done("report", "run")
