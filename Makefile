@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint types tests docs setup clean
+.PHONY: demo test lint types tests docs dist release-check setup clean
 
 demo: $(READY)  ## fit the embedded digits, compare, draw, report
 	$(BIN)/python examples/demo.py --out demo
@@ -26,6 +26,23 @@ docs: $(READY)  ## the site, in site/; open site/index.html
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
+dist: $(READY)  ## the wheel and the archive of sources, in dist/, checked
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+# The core alone first, then the command line. torch is pinned, so that the archive of the machine serves.
+release-check: dist  ## install the wheel into a clean environment and use it, first the core alone
+	rm -rf dist/clean
+	$(PYTHON) -m venv dist/clean
+	dist/clean/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch dist/*.whl
+	cd dist && clean/bin/python ../examples/smoke.py
+	dist/clean/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(ls dist/*.whl)[cli]"
+	cd dist && clean/bin/cpvae --help >/dev/null && clean/bin/cpvae fit digits --epochs 1 --restarts 1 --out clean/run
+	cd dist && clean/bin/cpvae sample clean/run -n 9 --out clean/new.png && clean/bin/cpvae report clean/run
+
 setup: $(READY)
 
 # torch first and by itself: with it in place no other package can pull another build.
@@ -36,4 +53,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv demo site
+	rm -rf .venv demo site dist build

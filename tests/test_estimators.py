@@ -280,7 +280,7 @@ def test_the_run_folder_holds_what_the_design_names(tmp_path):
     x, _ = blobs()
     CPVAE(3, **QUICK).fit(x, out=tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"model.safetensors", "config.json", "history.jsonl"}
+    assert names == {"model.safetensors", "model.safetensors.md", "config.json", "history.jsonl"}
     keys = [
         "epoch",
         "train_negative_elbo",

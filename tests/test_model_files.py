@@ -55,10 +55,10 @@ def changed(path: Path, place: Path, *, header=None, tensors=None) -> Path:
 
 
 def refused(path: Path) -> str:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InputError) as caught:
         load(path)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

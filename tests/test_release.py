@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
@@ -20,7 +22,7 @@ from cpvae.extras import PACKAGES, needed
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NOT_FOR_USERS = {"all", "benchmarks", "dev", "docs", "pages"}
+NOT_FOR_USERS = {"all", "benchmarks", "dev", "docs", "pages", "release"}
 ALONE = """
 import sys
 
@@ -131,7 +133,7 @@ def test_the_core_alone_is_enough_for_an_estimator_and_says_what_else_to_install
 
 def test_the_packages_of_extras_are_those_of_the_project():
     for package, extra in PACKAGES.values():
-        assert package in {normal(one) for one in EXTRAS[extra]}, (package, extra)
+        assert normal(package) in {normal(one) for one in EXTRAS[extra]}, (package, extra)
 
 
 def test_all_has_every_extra_for_users():
@@ -143,6 +145,23 @@ def test_all_has_every_extra_for_users():
             if one.startswith("cpvae["):
                 names += re.search(r"\[(.*)\]", one)[1].split(",")
     assert everything >= EXTRAS.keys() - NOT_FOR_USERS
+
+
+def test_the_wheel_has_the_package_and_nothing_else(tmp_path):
+    source, files = tmp_path / "source", [one for one in (ROOT / "src" / "cpvae").rglob("*") if one.is_file()]
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = "from setuptools.build_meta import build_wheel as build; print(build('..'))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True)
+    with zipfile.ZipFile(tmp_path / done.stdout.splitlines()[-1]) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        wheel.extractall(tmp_path / "installed")
+    expected = {one.relative_to(ROOT / "src").as_posix() for one in files if "__pycache__" not in one.parts}
+    assert names == expected
+    used = f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r}); import cpvae; print(cpvae.__file__)"
+    done = subprocess.run([sys.executable, "-I", "-c", used], capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).is_relative_to(tmp_path / "installed")
 
 
 def test_one_version():

@@ -734,7 +734,9 @@ def test_from_the_table_to_new_rows_and_a_report(place):
     assert list(new.columns) == ["component", *pd.read_csv("t.csv").columns[:10]]
     assert set(new["region"]) <= {"north", "south", "west"}
     answer = done("sample", "run", "-n", "7", "--out", "new.npz")
-    assert "levels are their positions in the schema in .npz; for rows that commands read back write a .csv" in answer.err
+    assert (
+        "levels are their positions in the schema in .npz; for rows that commands read back write a .csv" in answer.err
+    )
     codes = np.load("new.npz")["x"]
     assert codes.shape == (7, 10)
     assert set(codes[:, list(kinds).index("region")]) <= {0, 1, 2}

@@ -16,6 +16,7 @@ PACKAGES = {  # module: its package, and the extra that brings it (pyproject.tom
     "anndata": ("anndata", "cells"),
     "arff": ("liac-arff", "tables"),
     "h5py": ("h5py", "cells"),
+    "huggingface_hub": ("huggingface_hub", "hub"),
     "jinja2": ("jinja2", "report"),
     "markupsafe": ("markupsafe", "report"),
     "matplotlib": ("matplotlib", "report"),

@@ -30,8 +30,10 @@ from cpvae.data.schema import check_given
 from cpvae.data.weights import repeats
 from cpvae.errors import InputError
 from cpvae.estimators import describing, files, gaps, learning, params, running
+from cpvae.estimators.cards import LearnedFrom
 from cpvae.estimators.given import log_prob_given, sample_given
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
+from cpvae.estimators.hub import OnHub
 from cpvae.estimators.imputing import fill
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
 from cpvae.estimators.rows_in import RowsIn, as_table, take
@@ -97,6 +99,8 @@ class Learned(RowsIn):
         known_: number of rows of the fit whose category was known, of each category ``(K,)``; None of a fit without
             labels.
         stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
+        learned_from_: number and digest of the rows of the fit, and the bound on some of its validation rows; None of
+            a model that was saved before version 0.2.
     """
 
     model_: VAEModule
@@ -116,6 +120,7 @@ class Learned(RowsIn):
     missing_rates_: np.ndarray | None
     stretch_: float
     known_: tuple[int, ...] | None
+    learned_from_: LearnedFrom | None
 
     @torch.no_grad()
     def _set_model(self, model: VAEModule) -> None:
@@ -131,7 +136,7 @@ class Learned(RowsIn):
 
 @takes_arguments
 # More than 250 lines: half of them are the docstrings of what a user can ask.
-class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Learned, ABC):  # type: ignore[misc]
+class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Learned, ABC):  # type: ignore[misc]
     """Base of all estimators: `fit` takes rows and trains a `cpvae.probability.models.VAE`, which the methods question.
 
     A subclass makes the module that it trains (`_module`) and lists its own arguments.
@@ -547,18 +552,25 @@ class DeepMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixi
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, license: str | None = None) -> None:
         """Write the fitted model to one safetensors file with a JSON header; no pickle.
+
+        Beside it a model card is written, with ``.md`` after the name of the file (`cpvae.estimators.cards`): the rows,
+        the bound and its error, stability, licence.
 
         The file holds no training rows, with one exception: the pseudo-inputs of a VampPrior begin as training rows by
         default, and are part of the model. After a short fit, or with a small learning rate, they may still equal those
         rows. Fit with ``pseudo_inputs="random"`` if you will share the file and the rows are private.
 
+        Args:
+            path: of the file.
+            license: of the model, for its card: a name such as "mit" or "cc-by-4.0"; by default none is said.
+
         Raises:
-            InputError: the path cannot be written.
+            InputError: the path cannot be written; no name of a licence.
         """
         check_is_fitted(self)
-        files.save(self, path)
+        files.save(self, path, license)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -21,7 +21,8 @@ from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError, warn
-from cpvae.estimators import gaps, unfinished
+from cpvae.estimators import cards, gaps, unfinished
+from cpvae.estimators.cards import LearnedFrom
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.records import INTERRUPTED, EpochRecord
@@ -57,7 +58,18 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (int, float, str, type(None))) else None
 
 
-def save(estimator: DeepMixture, path: str | Path) -> None:
+def save(estimator: DeepMixture, path: str | Path, licence: str | None = None) -> None:
+    """Write a fitted estimator to one file, and its card beside it.
+
+    Raises:
+        InputError: the path cannot be written; the licence has no name that hubs know.
+    """
+    text = cards.card(estimator, Path(path).name, licence)
+    write_model(estimator, path)
+    cards.write(text, cards.card_of(Path(path)))
+
+
+def write_model(estimator: DeepMixture, path: str | Path) -> None:
     """Write a fitted estimator to one file.
 
     Raises:
@@ -77,6 +89,7 @@ def save(estimator: DeepMixture, path: str | Path) -> None:
         "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
         "stretch": estimator.stretch_,
         **({} if estimator.known_ is None else {"known": list(estimator.known_)}),
+        "learned_from": None if estimator.learned_from_ is None else estimator.learned_from_.as_dict(),
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
     save_tensors(path, estimator.model_.state_dict(), meta)
@@ -193,6 +206,7 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     estimator.missing_rates_ = gaps.restored(rates, estimator.schema_, estimator.n_components_)
     between("stretch", fitted.get("stretch", 1.0), 1.0, math.inf, lowest=True)  # files from before it was kept: 1
     estimator.stretch_ = float(fitted.get("stretch", 1.0))
+    estimator.learned_from_ = LearnedFrom.from_dict(fitted.get("learned_from"))
     estimator.known_ = _known(fitted.get("known"), estimator.n_components_)
 
 

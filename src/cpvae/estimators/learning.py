@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
 from cpvae.estimators import gaps, stretch
+from cpvae.estimators.cards import learned_from
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
 from cpvae.estimators.rows_in import warn_of_left_out
@@ -72,9 +74,14 @@ class Prepared:
         own = self.known.categories if self.parts is None else self.known.categories[self.parts.train]
         return torch.from_numpy(own)
 
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """Tell these rows from others."""
+        return fingerprint(self.array)
+
     def data(self) -> dict[str, Any]:
         """Tell these rows, and their split, from others, as JSON holds it."""
-        found = fingerprint(self.array)
+        found = dict(self.fingerprint)
         if self.parts is not None:
             found["split"] = self.parts.as_dict()
         if self.valid_array is not None:
@@ -333,6 +340,7 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.missing_rates_ = missing
     held_out = finished and (prepared.parts is None or not prepared.parts.overlap)
     estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.valid)) if held_out else 1.0
+    estimator.learned_from_ = learned_from(prepared.fingerprint, model, prepared.valid if held_out else None)
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warn(f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}")

@@ -25,6 +25,7 @@ from cpvae.files import FORMAT_VERSION, check_exists, check_version, check_writa
 from cpvae.fitting.devices.rank import n_processes
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
+CARD = f"{MODEL}.md"  # `cpvae.estimators.cards`
 SAMPLES, REPORT, ASSESSMENT = "samples.png", "report.html", "assessment.json"
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.jsonl"
 LOCK = ".lock"  # there while a process fits into the folder
@@ -167,7 +168,7 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise InputError(f"{folder} is a file; give a folder for the run")
     if (folder / CONFIG).exists():
         raise InputError(f"{folder} already holds a run; add --resume to go on with it, or choose another folder")
-    ours = [folder / name for name in (MODEL, METRICS, HISTORY, CHECKPOINT, SAMPLES, REPORT, ASSESSMENT)]
+    ours = [folder / name for name in (MODEL, CARD, METRICS, HISTORY, CHECKPOINT, SAMPLES, REPORT, ASSESSMENT)]
     ours += [place / name for place in sorted(folder.glob(RESTARTS)) for name in (HISTORY, CHECKPOINT)]
     for path in ours:
         if path.exists():
