@@ -5,10 +5,11 @@ that is missing changes none. In this order:
 
 - Left out: a column without any value; with a single one; an identifier; free text. An identifier is text that differs
   in every row, or whole numbers that do, where numbers drawn by chance would repeat or the name of the column says so
-  (`is_numbering`); `cpvae cluster` writes identifiers beside the categories. Free text differs in nearly every row.
+  (`is_numbering`), or many whole numbers that the name says to be ids, of customers with several rows, say;
+  `cpvae cluster` writes identifiers beside the categories. Free text differs in nearly every row.
 - "date": the type of dates, text that reads as dates, many times of a day, whole numbers such as 20240131
   (`cpvae.data.dates`).
-- "categorical": text, booleans, pandas' categories, and numbers of which only two differ.
+- "categorical": text, booleans, pandas' categories, numbers of which only two differ, and at most 50 ids.
 - "count": how often something happened. Whole numbers with some zeros and a small mean, which trail off to the right
   and vary at least about as much as a Poisson: neither codes, nor ages, years, months, hours or ratings do all of that.
 - "amount": numbers that are never negative and so skewed that a few large ones would outweigh all others, such as
@@ -45,9 +46,9 @@ MANY_LEVELS = 50  # of text always allowed; more may be up to a fifth of the row
 MOST_DIFFERENT = 0.8  # share of rows whose text may differ
 FEW_ROWS = 10  # with fewer rows nothing is taken for an identifier
 REPEATS = 4.0  # pairs of equal numbers to be expected by chance, of which an identifier has none
-NAMED = re.compile(
-    r"(unnamed: \d+|index|row.?names?|row.?(id|number|nr|no)|(.*[ _.-])?(id|uuid|guid)|.*[a-z]ID|)", re.I
-)
+SOMEONE = "account|client|customer|order|patient|product|record|row|sample|session|subject|user"
+IDS = re.compile(rf"(?i:(.*[ _.-])?(id|uuid|guid)|({SOMEONE})[ _.-]?(id|no|nr|number))|.*[a-z](Id|ID)")
+NUMBERED = re.compile(r"(unnamed: \d+|index|row.?names?|)", re.I)
 
 COUNT_ZEROS, COUNT_MEAN, COUNT_MOST = 0.01, 30.0, 10_000  # least share of zeros, largest mean, largest count
 COUNT_REACH = 5  # counts go beyond the end of a short scale
@@ -179,6 +180,8 @@ def kind_of_numbers(values: np.ndarray, name: str = "?") -> str:
     >>> random = np.random.default_rng(0)
     >>> [kind_of_numbers(x) for x in (random.poisson(2, 500), random.integers(0, 24, 500), random.lognormal(size=500))]
     ['count', 'numeric', 'amount']
+    >>> kind_of_numbers(np.arange(1_000) // 4, "patient_id"), kind_of_numbers(np.arange(1_000) % 9, "shop_id")
+    ('identifier', 'categorical')
     """
     distinct = np.unique(values)
     if len(distinct) <= 2:
@@ -188,6 +191,8 @@ def kind_of_numbers(values: np.ndarray, name: str = "?") -> str:
     whole = bool((distinct == np.floor(distinct)).all())
     if whole and len(distinct) == len(values) and is_numbering(distinct, name):
         return IDENTIFIER
+    if whole and len(values) >= FEW_ROWS and IDS.fullmatch(name.strip()):
+        return IDENTIFIER if len(distinct) > MANY_LEVELS else "categorical"
     if whole and looks_counted(values):
         return "count"
     if len(distinct) >= AMOUNT_VALUES and distinct[0] >= 0 and is_amount(values):
@@ -207,7 +212,8 @@ def is_numbering(distinct: np.ndarray, name: str) -> bool:
     n, span = len(distinct), float(distinct[-1] - distinct[0] + 1)
     if n < FEW_ROWS:
         return False
-    return n * (n - 1) / (2 * span) >= REPEATS or NAMED.fullmatch(name.strip()) is not None
+    named = any(names.fullmatch(name.strip()) for names in (IDS, NUMBERED))
+    return n * (n - 1) / (2 * span) >= REPEATS or named
 
 
 def looks_counted(values: np.ndarray) -> bool:
