@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpvae import CPVAE, FitWarning, InputError
+from cpvae import CPVAE, FitWarning, InputError, load
 from cpvae.data.columns import Column
 from cpvae.data.schema import Schema
 from cpvae.study.assessing import assess, assessment, learners
@@ -278,6 +278,18 @@ def test_the_command_says_words_and_numbers_and_names_copies_by_the_rows_of_the_
     assert named == [(100, trained[0]), (101, trained[1])]
     done("report", world / "run", "--data", world / "people.csv")
     assert "should not be shown" in (world / "run" / "report.html").read_text()
+
+
+def test_the_labels_of_the_fit_may_stay_and_columns_may_be_empty(world):
+    model, new = load(world / "run"), pd.read_csv(world / "new.csv")
+    labelled = new.assign(kind="x")
+    assert len(table_of(model, labelled, "new.csv", others={"kind"})) == 100
+    with pytest.raises(InputError, match="columns that the fit did not have: 'kind'"):
+        table_of(model, labelled, "new.csv")
+    empty = table_of(model, new.assign(income=np.nan, region=None), "new.csv")
+    half = np.arange(50)
+    found = two_samples(empty.at(half), empty.at(half + 50), 50)  # two columns without a value
+    assert 0.2 < found.auc.value < 0.8
 
 
 def test_files_with_other_columns_are_refused_and_nothing_is_written(world):

@@ -311,6 +311,11 @@ def test_a_matrix_of_measurements():
         model.sample(1, given={2: 4})
 
 
+def test_log_prob_takes_lists(fitted):
+    with pytest.raises(InputError, match=r"columns='bill': expected a list of names; give \['bill'\]"):
+        fitted.log_prob(birds(3), "bill")
+
+
 def test_log_prob_of_some_columns(fitted):
     """It is a density: over the levels it adds up to one, and the parts of a row add up to the whole."""
     table = birds()[["island", "bill", "mass", "eggs"]].dropna().head(8)
@@ -563,7 +568,10 @@ def test_signals_with_missing_values():
         ({"mass": (3000.2, 3000.4)}, "no row lies in it, the nearest value that one can have is 3000"),
         ({"mass": "heavy"}, "given mass=heavy: expected a finite number"),
         ({"mass": float("nan")}, "given mass=nan: expected a value; leave it out if nothing is known"),
-        ({"mass": (1, 2, 3)}, "a range has two ends, not 3"),
+        ({"mass": (1, 2, 3)}, "a range has two ends, not 3; expected (low, high)"),
+        ({"mass": (None, None)}, "given mass=(None, None): a range without an end, of which nothing is known"),
+        ({"mass": {3000, 4000}}, "expected a value, or a range as a tuple (low, high)"),
+        ({"island": {"Dream"}}, "given island={'Dream'}: expected a value, or a range as a tuple (low, high)"),
         ({"mass": 10**400}, ": expected a finite number"),
         ({"mass": (0, 10**400)}, ": expected a finite number"),
         ({"mass": 1 + 2j}, "given mass=(1+2j): expected a finite number"),
@@ -642,6 +650,33 @@ def test_parts_of_pictures(likelihood, divisor):
             model.sample(1, given=given)
 
 
+def test_a_part_of_a_picture_in_a_file(tmp_path: Path):
+    x = np.random.default_rng(0).integers(0, 15, (24, 4, 6))
+    run, part, out = tmp_path / "model.safetensors", tmp_path / "part.npy", tmp_path / "new.npz"
+    VAE(max_epochs=1, kind="images", **TINY).fit(x).save(run)
+    half = np.where(np.arange(6) < 3, x[0], np.nan)
+    np.save(part, half)
+    done("sample", run, "-n", "5", "--given", part, "--out", out)
+    rows = np.load(out)["x"]
+    np.testing.assert_array_equal(rows[:, 0, :, :3], np.broadcast_to(x[0, :, :3], (5, 4, 3)))
+    done("sample", run, "-n", "4", "--given", part, "--out", tmp_path / "new.png")
+    np.save(part, half[:2])
+    (tmp_path / "bad.npy").write_text("no array")
+    before = tree(tmp_path)
+    out = tmp_path / "other.npz"
+    expected = "expected one .npy file with an array of shape (1, 4, 6), NaN where a value is not known"
+    for words, message in (
+        (["age=3"], f"--given age=3 for images: {expected}"),
+        ([part, part], f"for images: {expected}"),
+        ([tmp_path / "none.npy"], "No such file"),
+        ([tmp_path / "bad.npy"], f"; {expected}"),
+        ([part], "given for images: expected an array of shape (1, 4, 6)"),
+    ):
+        asked = [word for one in words for word in ("--given", one)]
+        assert message in refused("sample", run, *asked, "--out", out)
+    assert tree(tmp_path) == before
+
+
 def test_a_part_of_a_picture_is_marginalised(pixels):
     """The probability of two pixels is the sum over the other two, by the sixteen probabilities of quadrature."""
     found = pixels()
@@ -683,9 +718,44 @@ def test_words_of_the_command_line():
     assert found == {"at": ("2024-01-01 10:30", "2024-01-02 11:30")}
     condition = read_given(found, columns, {})
     assert condition.low[1] < condition.high[1]
+    numbers = [Column("age", "numeric"), Column("day", "date", format="%Y-%m-%d")]
+    for word, message in (
+        ("age=4:3", "given age=4:3: the range is the wrong way round; expected 3:4"),
+        ("age=1:2:3", "given age=1:2:3: a range has two ends, not 3; expected low:high"),
+        ("age=:", "given age=:: a range without an end"),
+        ("age=30-40", "given age=30-40: expected a finite number, or a range of two"),
+        ("day=2024-13", "given day=2024-13: expected a date, such as 1970-01-01, or a range of two"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            read_given(parse_given([word], numbers), numbers, {})
     for words, message in ((["a"], "expected COLUMN=VALUE"), (["at=1", "at=2"], "names 'at' twice")):
         with pytest.raises(InputError, match=message):
             parse_given(words, columns)
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "high"),
+    [
+        ("2024-02", "2024-02-01", "2024-02-29"),
+        ("2024", "2024-01-01", "2024-12-31"),
+        (("2024-02", "2024-03"), "2024-02-01", "2024-03-31"),
+        (("2024-02-10", "2024-03"), "2024-02-10", "2024-03-31"),
+        ((None, "2024-03"), None, "2024-03-31"),
+        (pd.Period("2024-02"), "2024-02-01", "2024-02-29"),
+    ],
+)
+def test_dates_in_part_are_ranges(asked, low, high):
+    columns = [Column("day", "date", format="%Y-%m-%d"), Column("age", "numeric")]
+    condition = read_given({"day": asked}, columns, {})
+    ends = [
+        None if np.isinf(end) else columns[0].decode(np.array([end]))[0]
+        for end in (*condition.low[:1], *condition.high[:1])
+    ]
+    assert ends == [low, high]
+    assert np.isnan(condition.values[0])
+    moment = Column("at", "date", format="%Y-%m-%d %H:%M")
+    (*_, first), (*_, last) = read_given({"at": "2024-02-29"}, [columns[1], moment], {}).event()
+    assert last - first == pytest.approx(1.0, abs=1e-4)
 
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -42,8 +42,9 @@ def sample(
     given: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN=VALUE|LOW:HIGH",
-            help="What is known of the rows of a table, such as region=north or age=30:40; may be repeated.",
+            metavar="COLUMN=VALUE|LOW:HIGH|FILE",
+            help="What is known of the rows of a table, such as region=north or age=30:40; may be repeated. For "
+            "pictures and signals: a .npy file of the shape of a row, NaN where a value is not known.",
             show_default=False,
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -14,6 +15,13 @@ from cpvae.data.columns import LARGEST_COUNT, Column, listed
 from cpvae.errors import InputError, nearest
 
 SUCH_AS = "expected columns with values or ranges, such as {'region': 'north', 'age': (30, 40)}"
+
+
+class Words(tuple[str | None, ...]):
+    """The ends of a range in the words of the command line, shown as they are written there."""
+
+    def __str__(self) -> str:
+        return ":".join(end or "" for end in self)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ def read_given(given: object, columns: Sequence[Column], left_out: Mapping[str, 
     """Read what is known of rows, and name all faults in one line.
 
     Args:
-        given: column name -> a value, or a range ``(a, b)`` with ``a <= x <= b``; None is an open end.
+        given: column name -> a value, or a range ``(a, b)`` with ``a <= x <= b``; None is an open end. A date that is
+            written in part, such as "2024-03" for a column of days, is the range of its days.
         columns: of the model.
         left_out: name -> reason for the columns that the model does not have.
 
@@ -121,8 +130,9 @@ def read_given(given: object, columns: Sequence[Column], left_out: Mapping[str, 
             faults.append(f"given {name!r}: {why or f'no such column{nearest(name, place)}'}")
             continue
         try:
-            if isinstance(asked, (tuple, list)):
-                low[j], high[j] = _range(columns[j], asked)
+            ends = asked if isinstance(asked, (tuple, list)) else _period(columns[j], asked)
+            if ends is not None:
+                low[j], high[j] = _range(columns[j], ends)
             else:
                 values[j] = _value(columns[j], asked)
         except InputError as error:
@@ -149,6 +159,8 @@ def parse_given(texts: Sequence[str], columns: Sequence[Column]) -> dict[str, An
 
     >>> parse_given(["age=30:40", "size=:2"], [Column("age", "count"), Column("size", "numeric")])
     {'age': ('30', '40'), 'size': (None, '2')}
+    >>> str(parse_given(["age=30:40"], [Column("age", "count")])["age"])
+    '30:40'
     """
     found: dict[str, Any] = {}
     known = {column.name: column for column in columns}
@@ -172,20 +184,30 @@ def _parsed(text: str, column: Column | None) -> Any:
         _number(column, text)
     except InputError:
         middle = colons[len(colons) // 2]
-        return text[:middle].strip() or None, text[middle + 1 :].strip() or None
+        ends = [text[:middle], text[middle + 1 :]] if column.kind == "date" else text.split(":")
+        return Words(end.strip() or None for end in ends)
     return text
 
 
 def _shown(asked: Any) -> str:
     """Show what was given, briefly."""
+    if isinstance(asked, Words):
+        return str(asked)[:60]
     if isinstance(asked, (tuple, list)):
         return f"({', '.join(map(_shown, asked[:3]))})"
     return str(asked)[:60] if isinstance(asked, (str, float, int)) else repr(asked)[:60]
 
 
+def _pair(asked: Sequence[Any], low: Any, high: Any) -> str:
+    """Show the ends of a range in the way in which another one was given."""
+    return _shown(Words((low, high)) if isinstance(asked, Words) else (low, high))
+
+
 def _number(column: Column, asked: Any) -> float:
     """Read one value as a number: the code of a level, the days of a date."""
-    if np.ndim(asked):
+    if isinstance(asked, np.ndarray) and not asked.ndim:
+        asked = asked.item()
+    if not pd.api.types.is_scalar(asked):
         raise InputError("expected a value, or a range as a tuple (low, high)")
     cells = pd.Series([asked])
     if cells.isna().any():
@@ -201,7 +223,27 @@ def _number(column: Column, asked: Any) -> float:
         return float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
     except (InputError, OverflowError) as error:
         what = f"a date, such as {column.decode(np.zeros(1)).iloc[0]}" if column.kind == "date" else "a finite number"
-        raise InputError(f"expected {what}") from error
+        raise InputError(f"expected {what}, or a range of two") from error
+
+
+def _period(column: Column, asked: object) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """Read a date that is written in part, such as a month of a column of days, as its first and its last moment.
+
+    >>> day = Column("day", "date", format="%Y-%m-%d")
+    >>> [str(end) for end in _period(day, "2024-02")], _period(day, "2024-02-01")
+    (['2024-02-01 00:00:00', '2024-02-29 23:59:59'], None)
+    """
+    if column.kind != "date" or not isinstance(asked, (str, pd.Period)):
+        return None
+    if isinstance(asked, str):
+        parts = len(re.findall(r"\d+", asked))
+        if not re.search(r"\d{4}", asked) or parts >= len(re.findall(r"\d+", _written(column, 0.0))):
+            return None
+    try:
+        period = pd.Period(asked)
+        return period.start_time, period.end_time.floor("s")  # the last nanosecond is lost among days
+    except (ValueError, OverflowError):  # no date; what is expected is said where it is read
+        return None
 
 
 def _value(column: Column, asked: Any) -> float:
@@ -218,13 +260,17 @@ def _range(column: Column, asked: Sequence[Any]) -> tuple[float, float]:
     if column.kind == "categorical":
         raise InputError(f"a range of levels; expected one of {listed(column.levels)}")
     if len(asked) != 2:
-        raise InputError(f"a range has two ends, not {len(asked)}; expected (low, high)")
+        raise InputError(f"a range has two ends, not {len(asked)}; expected {_pair(asked, 'low', 'high')}")
+    if all(end is None for end in asked):
+        raise InputError("a range without an end, of which nothing is known; expected one or both; or leave it out")
+    periods = [_period(column, end) for end in asked]
+    ends = [end if period is None else period[i] for i, (end, period) in enumerate(zip(asked, periods, strict=True))]
     low, high = (
         open_end if end is None or _is_infinite(end, open_end) else _number(column, end)
-        for end, open_end in zip(asked, (-math.inf, math.inf), strict=True)
+        for end, open_end in zip(ends, (-math.inf, math.inf), strict=True)
     )
     if low > high:
-        raise InputError(f"the range is the wrong way round; expected ({_shown(asked[1])}, {_shown(asked[0])})")
+        raise InputError(f"the range is the wrong way round; expected {_pair(asked, asked[1], asked[0])}")
     bounded = _bounded(column)
     origin, step = bounded.spacing
     first = low if not step or math.isinf(low) else origin + math.ceil((low - origin) / step - 1e-9) * step

@@ -154,6 +154,9 @@ def log_prob_given(
     Raises:
         InputError: unknown columns, or one that is in both lists; a model whose likelihood needs all cells.
     """
+    for what, names in (("columns", columns), ("given", given)):
+        if isinstance(names, str):
+            raise InputError(f"{what}={names!r}: expected a list of names; give [{names!r}]")
     known, left_out = columns_of(estimator)
     place = {column.name: j for j, column in enumerate(known)}
     asked, held = [str(name) for name in columns], [str(name) for name in given]

@@ -14,8 +14,9 @@ from cpvae.arguments import whole
 from cpvae.data.given import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
+from cpvae.data.loaders.checks import expanded
 from cpvae.data.schema import Schema
-from cpvae.errors import InputError, already_said
+from cpvae.errors import InputError, already_said, one_line
 from cpvae.estimators.contract import Clusterer, DeepMixture, clusters
 from cpvae.estimators.files import rename_saved
 from cpvae.estimators.given import columns_of
@@ -93,7 +94,8 @@ def sample_rows(
     """Write new rows into a file; its suffix says how. In .npz a level is its code, its position in the schema.
 
     Args:
-        given: what is known of the rows, in the words of `cpvae.data.given.parse_given`.
+        given: what is known of the rows, in the words of `cpvae.data.given.parse_given`; for pictures and signals a
+            file with an array of the shape of a row.
         missing: leave cells of a table missing as often as in the fit.
         numbered: begin a table with the component of each row, and its name.
 
@@ -105,8 +107,8 @@ def sample_rows(
     drawn_as_picture = out.suffix.lower() in PICTURES
     if drawn_as_picture and model.image_shape_ is None:
         raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
-    average = drawn_as_picture if mean is None else mean
-    known = parse_given(given, columns_of(model)[0]) if given else None
+    average = drawn_as_picture and not given if mean is None else mean
+    known = _given(model, given) if given else None
     rows, categories = model.sample(
         n, component, weights=weights, mean=average, given=known, missing=missing, random_state=seed
     )
@@ -136,6 +138,25 @@ def sample_rows(
         share = percent(float(rows.isna().to_numpy().mean()))
         said.append(f"{share} of the cells are missing: each column as often as in its category among the rows fitted")
     return "; ".join(said)
+
+
+def _given(model: DeepMixture, words: Sequence[str]) -> Any:
+    """Read what is known of rows, from words about columns, or from a file with a part of a picture or signal.
+
+    Raises:
+        InputError: what `parse_given` refuses; no such file, or one without an array of numbers.
+    """
+    shape = model.image_shape_ or model.signal_shape_
+    if shape is None:
+        return parse_given(words, columns_of(model)[0])
+    expected = f"expected one .npy file with an array of shape {shape}, NaN where a value is not known"
+    file = expanded(Path(words[0]))
+    if len(words) > 1 or file.suffix.lower() != ".npy":
+        raise InputError(f"--given {' --given '.join(words)} for {model.kind_}: {expected}")
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"--given {words[0]}: {one_line(error)}; {expected}") from error
 
 
 def coded(schema: Schema | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,16 +177,18 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def known_labels(labels: np.ndarray) -> list[Any]:
-    """Give the labels that a fit is to know as `DeepMixture.fit` takes them: whole numbers if all are, else text.
+    """Give the labels that a fit is to know as `DeepMixture.fit` takes them: numbers if all are, else text.
 
     >>> known_labels(np.array(["3", "(none)", "1"])), known_labels(np.array(["3", "", "cat"]))
     ([3, None, 1], ['3', None, 'cat'])
+    >>> known_labels(np.array(["0.5", "-1.0"]))
+    [0.5, -1.0]
     """
     given = [None if str(label).strip() in ("", NO_LABEL) else label for label in labels.tolist()]
-    try:
-        return [int(label) if isinstance(label, str) else label for label in given]
-    except ValueError:
-        return given
+    for number in (int, float):
+        with suppress(ValueError):
+            return [number(label) if isinstance(label, str) else label for label in given]
+    return given
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:

@@ -67,7 +67,7 @@ def two_samples(real: Table, synthetic: Table, most: int, seed: int = 0) -> TwoS
     y = np.repeat([0, 1], n)
     place, correct = np.empty(2 * n), np.empty(2 * n, bool)
     for learned, judged in StratifiedKFold(min(FOLDS, n), shuffle=True, random_state=seed).split(y, y):
-        model = _trees(HistGradientBoostingClassifier, rows, len(learned)).fit(rows.values[learned], y[learned])
+        model = _trees(HistGradientBoostingClassifier, rows.at(learned), y[learned])
         chance = model.predict_proba(rows.values[judged])[:, 1]
         place[judged] = rankdata(chance) / len(judged)  # within a fold: models of two folds have not one scale
         correct[judged] = (chance > 0.5) == y[judged]
@@ -145,14 +145,15 @@ def _learner(table: Table, y: np.ndarray, is_level: bool) -> Any:
     if is_level and len(np.unique(y)) < 2:
         return DummyClassifier().fit(table.values, y)
     kind = HistGradientBoostingClassifier if is_level else HistGradientBoostingRegressor
-    return _trees(kind, table, len(y)).fit(table.values, y)
+    return _trees(kind, table, y)
 
 
-def _trees(kind: type, table: Table, n: int) -> Any:
-    """Make trees for a table, to learn from n rows of it."""
+def _trees(kind: type, table: Table, y: np.ndarray) -> Any:
+    """Fit trees to a target of the rows of a table. A column without any value, which they do not take, holds zeros."""
     few = np.array([len(column.levels) <= MOST_LEVELS for column in table.columns])
-    least = int(np.clip(n // 20, 2, 20))  # rows in a leaf, so that few rows are told apart too
-    return kind(max_iter=TREES, min_samples_leaf=least, categorical_features=table.is_level & few, random_state=0)
+    least = int(np.clip(len(y) // 20, 2, 20))  # rows in a leaf, so that few rows are told apart too
+    trees = kind(max_iter=TREES, min_samples_leaf=least, categorical_features=table.is_level & few, random_state=0)
+    return trees.fit(np.where(np.isnan(table.values).all(0), 0.0, table.values), y)
 
 
 def smaller(a: np.ndarray, b: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,13 +109,13 @@ def columns_of(model: DeepMixture) -> tuple[Column, ...]:
     return tuple(Column(name, "numeric") for name in columns_written(model))
 
 
-def table_of(model: DeepMixture, rows: Any, name: str, others: bool = False) -> Table:
+def table_of(model: DeepMixture, rows: Any, name: str, others: Collection[str] | None = ()) -> Table:
     """Turn rows into numbers by the columns of a model.
 
     Args:
         rows: a data frame, or an array with the columns of the fit.
         name: of the rows, for errors.
-        others: let columns pass that the fit did not have, such as labels.
+        others: columns that may be there although the fit did not have them, such as labels; None for any.
 
     Raises:
         InputError: columns that are absent, or columns that the fit did not have: all of them in one message.
@@ -130,7 +130,8 @@ def table_of(model: DeepMixture, rows: Any, name: str, others: bool = False) -> 
     frame = as_frame(rows)
     given = [str(one) for one in frame.columns]
     absent = [one for one in names if one not in given]
-    strange = [one for one in given if one not in known and not (others or WRITTEN.fullmatch(one))]
+    passed = given if others is None else others
+    strange = [one for one in given if one not in known and one not in passed and not WRITTEN.fullmatch(one)]
     if absent or strange:
         faults = [f"no column {enumerated([repr(one) for one in absent])}"] if absent else []
         faults += (
@@ -200,9 +201,10 @@ def _sides(
         return load_data(source, None, progress, reading_of(model, about, source))
 
     made = read(synthetic)
-    new = table_of(model, rows_of(made, next(iter(made.splits))), synthetic)
+    labels = {str(about[name]) for name in ("labels", "known") if about.get(name)}
+    new = table_of(model, rows_of(made, next(iter(made.splits))), synthetic, others=labels)
     given = read(real)
-    parts = {name: table_of(model, rows_of(given, name), real, others=True) for name in given.splits}
+    parts = {name: table_of(model, rows_of(given, name), real, others=None) for name in given.splits}
     whole = _joined(list(parts.values()))
     fitted = choose_split_for_fit(given)
     if _is_same(parts[fitted], data):
@@ -261,7 +263,7 @@ def _rows_of_fit(
         found = read(source)
     except InputError as error:
         raise InputError(f"the rows of the fit cannot be read ({error}); {advice}") from error
-    rows = table_of(model, rows_of(found, choose_split_for_fit(found)), source, others=True)
+    rows = table_of(model, rows_of(found, choose_split_for_fit(found)), source, others=None)
     if not _is_same(rows, data):
         raise InputError(f"{source} no longer holds the rows of the fit of {run}; {advice}")
     return rows
