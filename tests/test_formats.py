@@ -160,6 +160,22 @@ def test_h5ad(h5ad):
     assert "6 cells x 5 genes, taken for counts; to say otherwise: kind='matrix'" in data.notes[0]
 
 
+def test_h5ad_from_before_anndata_0_7(tmp_path):
+    h5py, path = pytest.importorskip("h5py"), tmp_path / "old.h5ad"
+    obs = np.array([(cell.encode(), i % 2) for i, cell in enumerate(CELLS)], [("index", "S12"), ("type", "i1")])
+    genes = np.array([(gene,) for gene in (b"a", b"b", b"c", b"d", b"e")], [("index", "S1")])
+    with h5py.File(path, "w") as file:
+        file.update({"X": np.log1p(COUNTS), "obs": obs, "var": genes, "raw.X": COUNTS, "raw.var": genes})
+        file["uns/type_categories"] = np.array([b"u", b"v"])
+    split, data = whole(path, labels="type")
+    np.testing.assert_allclose(split.x, np.log1p(COUNTS))
+    assert (split.y.tolist(), split.row_names.tolist()) == (["u", "v"] * 3, CELLS)
+    assert (data.kind, data.feature_names) == ("matrix", ("a", "b", "c", "d", "e"))
+    split, data = whole(path, layer="raw")
+    np.testing.assert_array_equal(split.x, COUNTS)
+    assert data.kind == "counts"
+
+
 @pytest.mark.filterwarnings("ignore:The '.*' option is deprecated")  # of pandas, which AnnData sets
 def test_what_is_found_in_cells_is_kept_with_them(h5ad, tmp_path):
     import anndata
@@ -299,7 +315,7 @@ def test_a_library_that_is_missing(library, name, tmp_path, monkeypatch):
 
 # -- signals -----------------------------------------------------------------------------------------------------------
 
-TS = "#about\n@problemName x\n@timeStamps false\n@classLabel true u v\n@data\n1,2,?:4,5,6:u\n-1,-2:3,4:v\n"
+TS = "#about\n% more\n@problemName x\n@timeStamps false\n@classLabel true u v\n@data\n1,2,?:4,5,6:u\n-1,-2:3,4:v\n"
 
 
 def test_ts(tmp_path):

@@ -54,11 +54,13 @@ def read_h5ad(path: Path, asked: Asked) -> Opened:
     """
     with reading(path, "an AnnData file"), needed(f"{path}: reading it"):
         import h5py
+        from anndata import read_h5ad as read_whole
         from anndata.io import read_elem
     with reading(path, "an AnnData file"), h5py.File(path, "r") as file:
         layers = list(file["layers"]) if "layers" in file else []
+        raw = "raw.X" if "raw.X" in file else "raw/X"
         places = {"X": "X"} if "X" in file else {}
-        places |= {name: f"layers/{name}" for name in layers} | ({"raw": "raw/X"} if "raw" in file else {})
+        places |= {name: f"layers/{name}" for name in layers} | ({"raw": raw} if raw in file else {})
         name = "X" if asked.layer is None else asked.layer
         if name not in places:
             hint = nearest(name, places) if places else "; expected cells x genes"
@@ -66,9 +68,14 @@ def read_h5ad(path: Path, asked: Asked) -> Opened:
         part = places[name]
         if hasattr(file[part], "size"):
             check_memory(file[part].size * file[part].dtype.itemsize, f"{path}[{part}]", "fewer cells")
-        x = check_x(read_elem(file[part]), f"{path}[{part}]")
-        obs = read_elem(file["obs"])
-        var = read_elem(file["raw/var" if part == "raw/X" else "var"])
+        if isinstance(file["obs"], h5py.Dataset):  # written before AnnData 0.7
+            whole = read_whole(path)
+            of = whole.raw if part == raw else whole
+            x, obs, var = of.X, whole.obs, of.var
+        else:
+            x, obs = read_elem(file[part]), read_elem(file["obs"])
+            var = read_elem(file["raw/var" if part == raw else "var"])
+        x = check_x(x, f"{path}[{part}]")
         y, missing = None, list[str]()
         if asked.labels is not None and not Path(asked.labels).is_file():
             if asked.labels not in obs:

@@ -1,7 +1,7 @@
 """Signals in the text format of sktime and aeon, `.ts`.
 
-Lines that begin with # are comments. Lines that begin with @ say what the set is; after @data each line is a row: its
-channels separated by ":", the values of one by ",", "?" where one is missing, and the label last.
+Lines that begin with # or % are comments. Lines that begin with @ say what the set is; after @data each line is a row:
+its channels separated by ":", the values of one by ",", "?" where one is missing, and the label last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from cpvae.data.containers import padded
 from cpvae.data.loaders.checks import check_labels, check_x, input_error, reading
 from cpvae.data.loaders.records import Asked, Opened, Split
+
+COMMENTS = ("#", "%")
 
 
 def read_ts(paths: list[Path], asked: Asked) -> Opened:
@@ -64,7 +66,7 @@ def _read(path: Path, lines: Iterable[str], signals: list[np.ndarray], labels: l
     has_label, in_data = False, False
     for number, raw in enumerate(lines, 1):
         line = raw.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith(COMMENTS):
             continue
         if not in_data:
             words = line.lower().split()
