@@ -337,7 +337,7 @@ def test_ts(tmp_path):
     ("old", "new", "said"),
     [
         ("-1,-2:3,4:v", "-1,-2:v", "signals of 1 and of 2 channels; expected as many in each"),
-        ("1,2,?", "1,2,x", "line 6: could not convert string to float: 'x'; expected numbers"),
+        ("1,2,?", "1,2,x", "line 7: could not convert string to float: 'x'; expected numbers"),
         ("Stamps false", "Stamps true", "values with times beside them"),
         ("@data", "@date", "before @data; expected a .ts file"),
         ("1,2,?:4,5,6:u\n-1,-2:3,4:v\n", "", "no rows after @data"),
