@@ -164,6 +164,29 @@ def test_the_wheel_has_the_package_and_nothing_else(tmp_path):
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "installed")
 
 
+def test_the_recipe_for_conda_asks_for_the_same():
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text().replace("${{", "$").replace("}}", ""))
+    there = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+
+    def asked(requirements: list[str]) -> dict[str, set[str]]:
+        parts = [re.fullmatch(r"([\w.-]+) ?(.*)", one).groups() for one in requirements if "cpvae[" not in one]
+        return {normal(there.get(name, name)): set(versions.split(",")) for name, versions in parts}
+
+    own = {**asked(PROJECT["dependencies"]), **asked(EXTRAS["cli"] + EXTRAS["report"] + EXTRAS["images"])}
+    python = {"python": {PROJECT["requires-python"]}}
+    assert asked(recipe["requirements"]["run"]) == own | python
+    optional = {name: one for extra in EXTRAS.keys() - NOT_FOR_USERS for name, one in asked(EXTRAS[extra]).items()}
+    assert asked(recipe["requirements"]["run_constraints"]) == {k: v for k, v in optional.items() if k not in own}
+    assert recipe["context"]["version"] == cpvae.__version__
+    assert recipe["about"] == {
+        "license": PROJECT["license"],
+        "license_file": PROJECT["license-files"][0],
+        "summary": PROJECT["description"],
+    }
+    scripts = [f"{name} = {place}" for name, place in PROJECT["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == scripts
+
+
 def test_one_version():
     assert PROJECT["dynamic"] == ["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
