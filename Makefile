@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint types tests docs dist release-check setup clean
+.PHONY: demo test lint types tests docs tutorials dist release-check setup clean
 
 demo: $(READY)  ## fit the embedded digits, compare, draw, report
 	$(BIN)/python examples/demo.py --out demo
@@ -25,6 +25,10 @@ tests: $(READY)
 docs: $(READY)  ## the site, in site/; open site/index.html
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+tutorials: $(READY)  ## run the pages that show what code prints, and put it there; pages without their data are named
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pages]'
+	$(BIN)/python benchmarks/tutorials.py docs/describe.md docs/start.md docs/tutorials/*.md
 
 dist: $(READY)  ## the wheel and the archive of sources, in dist/, checked
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'

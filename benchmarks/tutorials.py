@@ -7,7 +7,8 @@ order of the page, in one kernel, in a folder that begins with the data sets of 
 stands below it as a block of ```text, and pictures that the page shows are copied beside it. The last line says which
 commit made all this.
 
-Needs `pip install -e '.[pages]'` and the data sets in `CPVAE_DATA`.
+Needs `pip install -e '.[pages]'`, and for most pages data sets in `CPVAE_DATA`. A page without its data stays as it is,
+and a line says so.
 """
 
 from __future__ import annotations
@@ -29,11 +30,17 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
     "credit_data.csv": "field/tables/credit_data.csv",
     "penguins.csv": "field/tables/penguins.csv",
     "pbmc.h5": "field/cells/10X_PBMC_top2000.h5",
+    "BasicMotions_TRAIN.ts": "field/signals/BasicMotions_TRAIN.ts",
+    "BasicMotions_TEST.ts": "field/signals/BasicMotions_TEST.ts",
+    "signs/": "field/images/signs",
+    "BASEHOCK.mat": "field/text/BASEHOCK.mat",
 }
 KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
 CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
-PROGRESS = re.compile(r"^fitting[: ].*\n", re.MULTILINE)  # with seconds that differ from run to run
+PROGRESS = re.compile(  # lines with seconds, which differ from run to run
+    r"^(?:fitting|finding a start)[: ].*\n|^.*(?:then fitting for about|; for less say max_seconds).*\n", re.MULTILINE
+)
 QUIET = """
 import os, warnings
 os.environ.pop("FORCE_COLOR", None)  # the kernel sets it, and a progress bar then takes a pipe for a terminal
@@ -80,9 +87,11 @@ def executed(page: str, folder: Path) -> list[Any]:
 
 
 def printed(cell: Any) -> str:
-    """Give what a cell printed, and the value of its last line, as text."""
+    """Give what a cell printed, and the value of its last line, as text; a figure is none."""
     parts = [
-        output["text"] if output.output_type == "stream" else output["data"]["text/plain"] for output in cell.outputs
+        output["text"] if output.output_type == "stream" else output["data"]["text/plain"]
+        for output in cell.outputs
+        if "image/png" not in output.get("data", {})
     ]
     return PROGRESS.sub("", "".join(parts)).strip("\n")
 
@@ -114,12 +123,16 @@ def main() -> None:
     for path in parser.parse_args().pages:
         made(0.0)
         page = without_outputs(path.read_text())
-        data = Path(os.environ["CPVAE_DATA"])
+        data = Path(os.environ.get("CPVAE_DATA", "."))
+        needed = {name: data / place for name, place in DATA.items() if name in page}
+        absent = [str(place) for place in needed.values() if not place.exists()]
+        if absent:
+            print(f"{path}: left out, as there is no {' and no '.join(absent)}; set CPVAE_DATA", file=sys.stderr)
+            continue
         begin = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            for name, place in DATA.items():
-                if name in page:
-                    shutil.copy(data / place, Path(folder, name))
+            for name, place in needed.items():
+                (shutil.copytree if place.is_dir() else shutil.copy)(place, Path(folder, name))
             cells = executed(page, Path(folder))
             for picture in re.findall(r"!\[[^]]*\]\(([^/)]+\.png)\)", page):
                 shutil.copy(Path(folder, picture), path.parent / picture)
