@@ -15,6 +15,7 @@ from cpvae.errors import InputError
 PACKAGES = {  # module: its package, and the extra that brings it (pyproject.toml)
     "anndata": ("anndata", "cells"),
     "arff": ("liac-arff", "tables"),
+    "bokeh": ("bokeh", "explore"),
     "h5py": ("h5py", "cells"),
     "huggingface_hub": ("huggingface_hub", "hub"),
     "jinja2": ("jinja2", "report"),

@@ -97,6 +97,7 @@ def next_steps(data: str, labels: str | None, out: Path, has_categories: bool) -
     lines = [
         f"The run is in {out}: the model, all numbers in metrics.json" + ", new rows in samples.png" * has_picture,
         f"Next: cpvae report {place}",
+        f"      cpvae explore {place}",
     ]
     if has_categories:
         lines.append(f"      cpvae describe {place} {source}")

@@ -50,7 +50,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
     most = min(MAX_COMPARED, max(100, MAX_VALUES // matrix.shape[1]))
     if n > most:
         some = np.sort(np.random.RandomState(0).permutation(n)[:most])
-    told = _told(model, np.asarray(matrix[some], dtype=np.float64), categories[some])
+    columns = told(model, np.asarray(matrix[some], dtype=np.float64), categories[some], k)
     found = []
     for c in range(k):
         typical = nearest_rows(z, categories, c, model.means_[c], model.scales_[c], TYPICAL)
@@ -58,7 +58,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
             replace(one, row=int(numbers[one.row]), name=model.names_.get(one.neighbour, ""))
             for one in border_rows(proba, c, ON_BORDER)
         ]
-        mean, spread = _mean_and_spread(model, matrix, categories == c) if told is None else (None, None)
+        mean, spread = _mean_and_spread(model, matrix, categories == c) if columns is None else (None, None)
         compared = int((categories[some] == c).sum())
         found.append(
             Category(
@@ -66,12 +66,12 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
                 name=model.names_.get(c, ""),
                 rows=int(counts[c]),
                 share=float(counts[c] / n),
-                columns=() if told is None else tuple(told[c]),
+                columns=() if columns is None else tuple(columns[c]),
                 typical=tuple(int(numbers[i]) for i in typical),
                 border=tuple(border),
                 mean=mean,
                 spread=spread,
-                why="" if told is None or told[c] else reason(compared, len(some) - compared),
+                why="" if columns is None or columns[c] else reason(compared, len(some) - compared),
             )
         )
     known = known_in_words(model.known_)
@@ -79,17 +79,21 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
     return Description(tuple(found), n, len(some), tree_of(proba[some], model.names_), told_known)
 
 
-def _told(model: Clusterer, matrix: np.ndarray, categories: np.ndarray) -> list[list[Contrast]] | None:
-    """Find the columns that set categories apart; None where columns mean little alone.
+def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> list[list[Contrast]] | None:
+    """Find the columns that set groups of rows apart; None where columns mean little alone.
 
-    Of counts, only what is more frequent in a category than elsewhere marks it.
+    Of counts, only what is more frequent in a group than elsewhere marks it.
+
+    Args:
+        matrix: rows as `_check_rows` gives them, ``(m, F)``.
+        groups: of the rows, ``(m,)``, numbers from 0 to ``n - 1``.
     """
     found = compared(model, matrix)
     if found is None:
         return None
     if are_counts(model):
-        return contrasts(*found, categories, model.n_components_, more_only=True)
-    return contrasts(*with_distances(*found), categories, model.n_components_)
+        return contrasts(*found, groups, n, more_only=True)
+    return contrasts(*with_distances(*found), groups, n)
 
 
 def compared(model: DeepMixture, matrix: np.ndarray) -> tuple[np.ndarray, list[Feature]] | None:

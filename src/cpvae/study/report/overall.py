@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 
 from cpvae.data.schema import Schema
 from cpvae.estimators.contract import DeepMixture, clusters, take
 from cpvae.study import figures
+from cpvae.study.layout import lay_out
 from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table
 from cpvae.study.report.pictures import as_images, comparison, draw, drawn_columns, inline, limits_of, pictures
 from cpvae.study.report.shown import Shown, means
-from cpvae.words.phrases import percent
 from cpvae.words.units import written
 
 MAX_MAPPED = 2_000  # rows of the map
@@ -125,23 +124,11 @@ def _cell(cell: Any, unit: str) -> str:
 
 def latent_space(shown: Shown) -> dict[str, Any]:
     """Map latent means: their first two principal axes, or z against the category where z is one number."""
-    z = shown.z[:MAX_MAPPED].astype(np.float64)
     categories = None if shown.categories is None else shown.categories[:MAX_MAPPED]
-    if len(z) < 3 or (z.shape[1] == 1 and categories is None):
+    found = lay_out(shown.z[:MAX_MAPPED], categories)
+    if found is None:
         return {"map": None, "map_text": ""}
-    if z.shape[1] == 1 and categories is not None:
-        points, labels = np.column_stack([z[:, 0], categories]), ("z", "category")
-        text = f"{len(z):,} rows: the posterior mean of z, one line for each category."
-    else:
-        axes = PCA(2, svd_solver="full").fit(z)
-        points, labels = axes.transform(z), ("first principal axis of z", "second principal axis of z")
-        held = float(np.nan_to_num(axes.explained_variance_ratio_).sum())
-        text = (
-            f"{len(z):,} rows: posterior means of the {z.shape[1]}-dimensional code on their two main axes, which hold "
-            f"{percent(held)} of its variance. What overlaps here may be apart in the other dimensions."
-            if z.shape[1] > 2
-            else f"{len(z):,} rows: posterior means of the two-dimensional code."
-        )
+    text = found.words
     if categories is not None:
         text += " Coloured by category" + (", its number at the middle." if len(np.unique(categories)) <= 30 else ".")
-    return {"map": inline(figures.latent_map(points, categories, labels)), "map_text": text}
+    return {"map": inline(figures.latent_map(found.points, categories, found.axes)), "map_text": text}

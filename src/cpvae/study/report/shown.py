@@ -93,9 +93,20 @@ class Shown:
 
 
 def look_at(
-    model: DeepMixture, X: ArrayLike, labels: ArrayLike | None, feature_names: Sequence[str] | None, max_rows: int
+    model: DeepMixture,
+    X: ArrayLike,
+    labels: ArrayLike | None,
+    feature_names: Sequence[str] | None,
+    max_rows: int,
+    max_decoded: int = MAX_DECODED,
 ) -> Shown:
     """Choose rows and ask the model about them.
+
+    Args:
+        model: fitted.
+        X: rows; labels: of them, ``(n,)``.
+        feature_names: of the columns, by default those the model or the rows bring.
+        max_rows: rows at most; max_decoded: rows times categories at most, but for a thousand rows.
 
     Raises:
         InputError: rows that the model does not take, or labels of another length.
@@ -108,7 +119,7 @@ def look_at(
             f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
         )
     wide = max(100, MAX_VALUES // max(1, math.prod(X.shape[1:])))
-    n = min(total, max_rows, max(1_000, MAX_DECODED // model.n_components_), wide)
+    n = min(total, max_rows, max(1_000, max_decoded // model.n_components_), wide)
     index = np.sort(np.random.RandomState(0).permutation(total)[:n])
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
