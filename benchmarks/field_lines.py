@@ -25,7 +25,7 @@ from cpvae.study.evidence import evidence
 from cpvae.study.inputs import estimator_for, rows_of
 
 YARDSTICK = "k-means"
-PACKAGES = ("umap-learn", "igraph", "stepmix", "tslearn")  # behind peers
+PACKAGES = ("umap-learn", "igraph", "scvi-tools", "stepmix", "tslearn")  # behind peers
 
 
 class Heard(Silent):

@@ -188,6 +188,21 @@ def leiden(asked: Asked) -> Groups:
     return np.array(found.community_leiden("modularity", n_iterations=10).membership)
 
 
+def scvi(asked: Asked) -> Groups:
+    """Run k-means on the code of scVI (Lopez et al., 2018), which is trained for as long as by default."""
+    from anndata import AnnData
+    from scvi import settings
+    from scvi.model import SCVI
+
+    settings.seed = asked.seed
+    cells = AnnData(sparse.csr_matrix(asked.x.toarray() if hasattr(asked.x, "toarray") else asked.x))
+    SCVI.setup_anndata(cells)
+    model = SCVI(cells)
+    model.train(accelerator="cpu", enable_progress_bar=False)
+    code = model.get_latent_representation()
+    return np.asarray(KMeans(asked.n_classes, n_init=10, random_state=asked.seed).fit_predict(code))
+
+
 def stepmix(asked: Asked) -> Groups:
     """Fit latent classes of numbers and levels (Morin et al., 2023); missing levels are left out, numbers filled in."""
     from stepmix.stepmix import StepMix
@@ -262,6 +277,7 @@ PEERS = {
     "UMAP+GMM": Peer(umap_mixture, modules=UMAP_LEARN),
     "UMAP+HDBSCAN": Peer(umap_hdbscan, modules=UMAP_LEARN),
     "Leiden": Peer(leiden, ("cells", "text"), (("igraph", "igraph"),)),
+    "scVI": Peer(scvi, ("cells",), (("scvi", "scvi-tools"),)),
     "StepMix": Peer(stepmix, ("table",), (("stepmix", "stepmix"),)),
     "tslearn": Peer(tslearn, ("signals",), (("tslearn", "tslearn"),)),
 }

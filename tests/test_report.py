@@ -27,7 +27,7 @@ from cpvae.study import findings
 from cpvae.study.report.categories import category
 from cpvae.study.report.page import render, write_report
 from cpvae.study.report.shown import categories_to_draw, look_at
-from cpvae.words.examples import nearest_rows
+from cpvae.words.examples import nearest_rows, typical_rows
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -303,7 +303,8 @@ def test_nearest_rows_are_nearest(digits_model: CPVAE, digits: tuple[np.ndarray,
     assert distance[others].min() >= distance[near].max()
     shown = look_at(digits_model, x, None, None, 5000)
     drawn = category(digits_model, shown, k)
-    assert drawn.nearest == near.tolist()
+    parts = digits_model.means_[k], digits_model.scales_[k], 8
+    assert drawn.nearest == typical_rows(z, digits_model.predict_proba(x), k, *parts).tolist()
     mean, spread = (_decoded(one.source) for one in drawn.summary_pictures)
     own = x[categories == k].reshape(-1, 8, 8)
     np.testing.assert_allclose(mean, own.mean(0) * 255, atol=1)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from cpvae.probability import likelihoods
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
-from cpvae.words.examples import border_rows, nearest_rows
+from cpvae.words.examples import border_rows, typical_rows
 from cpvae.words.phrases import known_in_words
 from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
@@ -53,7 +53,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
     columns = told(model, np.asarray(matrix[some], dtype=np.float64), categories[some], k)
     found = []
     for c in range(k):
-        typical = nearest_rows(z, categories, c, model.means_[c], model.scales_[c], TYPICAL)
+        typical = typical_rows(z, proba, c, model.means_[c], model.scales_[c], TYPICAL)
         border = [
             replace(one, row=int(numbers[one.row]), name=model.names_.get(one.neighbour, ""))
             for one in border_rows(proba, c, ON_BORDER)

@@ -33,6 +33,20 @@ class Border:
         return f"{self.row} (to {name}, {percent(self.probability)})"
 
 
+def typical_rows(z: np.ndarray, proba: np.ndarray, k: int, mean: np.ndarray, scale: np.ndarray, m: int) -> np.ndarray:
+    """Find the rows nearest to the centre of category `k` that are on no border; where all are, any of its rows.
+
+    Arguments and result are those of `nearest_rows`; `proba` of the categories, ``(n, K)``.
+
+    >>> z, proba = np.array([[0.1], [2.0], [0.3]]), np.array([[0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
+    >>> typical_rows(z, proba, 0, np.zeros(1), np.ones(1), 5)
+    array([2, 1])
+    """
+    categories = proba.argmax(1)
+    sure = np.where(proba.max(1) > 1 - UNSURE, categories, -1)
+    return nearest_rows(z, sure if (sure == k).any() else categories, k, mean, scale, m)
+
+
 def nearest_rows(
     z: np.ndarray, categories: np.ndarray, k: int, mean: np.ndarray, scale: np.ndarray, m: int
 ) -> np.ndarray:
