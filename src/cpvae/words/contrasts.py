@@ -74,6 +74,8 @@ class Contrast:
         'island Biscoe 100 % (others 20 %)'
         >>> str(Contrast("age", None, 52.0, 43.0, "range", "number", -0.7, -0.8, -0.6, 1e-9, (45.0, 60.0, 19.0, 81.0)))
         'age 45 to 60 (others 19 to 81)'
+        >>> str(Contrast("column 7", None, 34.3, 1.52, "mean", "", 0.9, 0.8, 1.0, 1e-9))
+        'column 7: 34.3 (others 1.52)'
     """
 
     column: str
@@ -98,12 +100,13 @@ class Contrast:
 
     def beside(self, what: str) -> str:
         """Say the contrast in words; `what` names those that the rows are beside."""
+        name = f"{self.name}:" if self.name[-1:].isdecimal() else self.name  # two numbers in a row read as one
         if self.ranges:
             ends = [written(value, self.unit, 3) for value in self.ranges]
-            return f"{self.name} {ends[0]} to {ends[1]} ({what} {ends[2]} to {ends[3]})"
+            return f"{name} {ends[0]} to {ends[1]} ({what} {ends[2]} to {ends[3]})"
         texts = [[written(value, self.unit, digits) for value in (self.here, self.others)] for digits in (3, 4)]
         here, others = texts[0] if texts[0][0] != texts[0][1] else texts[1]
-        return f"{'median ' * (self.measure == 'median')}{self.name} {here} ({what} {others})"
+        return f"{'median ' * (self.measure == 'median')}{name} {here} ({what} {others})"
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON can hold them, and the words."""
