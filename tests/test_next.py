@@ -304,7 +304,7 @@ def test_rows_that_are_no_table_and_models_without_categories():
     found = drift(VAE(**settings).fit(X), shifted, X)
     assert found.answer == "Changed: the rows ('column 2')."
     assert found.mix == ()
-    assert "\nColumns that have changed, the largest effect first:\n  column 2 " in str(found)
+    assert "\nColumns that have changed, the largest effect first:\n  column 2: " in str(found)
 
 
 def test_rows_that_cannot_be_compared(place: Path, tmp_path: Path):

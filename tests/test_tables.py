@@ -23,6 +23,7 @@ from conftest import LinearDecoder
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data import loaders
+from cpvae.data.given import read_given
 from cpvae.data.loaders import make_table
 from cpvae.data.noise import row_keys
 from cpvae.data.rows import Rows
@@ -711,6 +712,38 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 FIT = ("fit", "t.csv", "--labels", "source", "--schema", "s.json", "--out", "run", *TINY)
+
+
+def test_numbers_with_few_values_are_written_as_they_were():
+    """Middles of classes, far from evenly apart: new numbers are among them, and conditions know it."""
+    classes = (2500.0, 7500.0, 15000.0, 35000.0)
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"income": random.choice(classes, 100), "size": random.normal(size=100)})
+    schema = Schema.infer(table, {"income": "numeric"})
+    column = schema.columns[0]
+    assert column.values == classes
+    assert schema.columns[1].values == ()
+    assert Schema.from_dict(json.loads(json.dumps(schema.as_dict()))) == schema
+    drawn = np.array([-1.0, 4999, 5001, 1e9, np.nan])
+    np.testing.assert_array_equal(column.rounded(drawn), [2500, 2500, 7500, 35000, np.nan])
+    condition = read_given({"income": (3000, 20000)}, schema.columns, {})
+    assert (condition.low[0], condition.high[0]) == (7500, 15000)
+    low, high = condition.event()
+    assert (low[0], high[0]) == (5000, 25000)
+    low, high = read_given({"income": (None, 8000)}, schema.columns, {}).event()
+    assert (low[0], high[0]) == (-np.inf, 11250)
+    for given, message in (
+        (20000, "no row has it, the nearest that one can have is 15000"),
+        ((16000, 20000), "no row lies in it, the nearest value that one can have is 15000"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_given({"income": given}, schema.columns, {})
+    kept = schema.as_dict()
+    for bad in ([2.0, 1.0], ["x"], [1.0, None]):
+        kept["columns"][0]["values"] = bad
+        with pytest.raises(InputError, match=r"has the values .*: expected numbers in order; fit again"):
+            Schema.from_dict(kept)
+    assert Schema.infer(table[:20], {"income": "numeric"}).columns[0].values == ()  # too few rows to tell
 
 
 def test_from_the_table_to_new_rows_and_a_report(place):

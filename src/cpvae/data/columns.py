@@ -25,6 +25,8 @@ IGNORE = "ignore"  # in place of a kind: the column is left out
 
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
 FULL_SCALE = 100  # steps of a scale at most: evenly spaced numbers that all occur, such as ratings or months
+FEW_VALUES = 30  # of a number, from which new ones are taken where most numbers between them never occur
+SPARSE = 10  # numbers with the decimals of the column for each value that occurs, from which that is so
 REPEATED = 10  # rows for each value, from which values that are further apart than their decimals are a scale
 
 Level = str | bool | int | float
@@ -59,6 +61,8 @@ class Column:
         unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
         format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates.
         zone: of a "date", its time zone (`cpvae.data.dates.zone_of`); "" for none.
+        values: of a number that has few values, far from evenly apart, such as the middles of income classes: these, in
+            ascending order; empty where all numbers with the decimals and the step can be written.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Column:
     format: str = ""
     step: float | None = None
     zone: str = ""
+    values: tuple[float, ...] = ()
 
     @property
     def spacing(self) -> tuple[float, float]:
@@ -79,6 +84,12 @@ class Column:
         if self.step is not None and self.least is not None:
             return self.least, self.step
         return 0.0, 0.0 if self.decimals is None else 10.0**-self.decimals
+
+    @property
+    def middles(self) -> np.ndarray:
+        """The numbers half way between `values`, at which rounding goes from one to the next."""
+        own = np.array(self.values)
+        return (own[1:] + own[:-1]) / 2
 
     def encode(self, cells: Series) -> np.ndarray:
         """Turn cells into numbers, float64 ``(n,)``; NaN where missing, the number of days for a date.
@@ -185,6 +196,9 @@ class Column:
         """Give numbers ``(n,)`` the decimals and the bounds of the column; levels stay as they are."""
         if self.kind == "categorical":
             return values
+        if self.values:
+            places = np.searchsorted(self.middles, np.where(np.isnan(values), 0.0, values))
+            return np.where(np.isnan(values), np.nan, np.array(self.values)[places])
         decimals = 0 if self.kind == "count" else self.decimals
         if self.step is not None:
             first, step = self.spacing
@@ -232,6 +246,9 @@ class Column:
         if step is not None:
             own = None if decimals == 0 and step == 1 else step
             return replace(self, decimals=decimals, least=least, most=most, step=own)
+        few = () if self.kind == "count" else _few(values, decimals)
+        if few:
+            return replace(self, decimals=decimals, least=least, most=most, values=few)
         return replace(self, decimals=decimals, least=0.0 if least >= 0 else None)
 
 
@@ -287,6 +304,19 @@ def _step(values: np.ndarray, decimals: int | None) -> float | None:
         return None
     step = round(float(steps.mean()), decimals)
     return step if step > 1.5 * 10.0**-decimals else None
+
+
+def _few(values: np.ndarray, decimals: int | None) -> tuple[float, ...]:
+    """Find the values of a number that has few; none of other numbers.
+
+    >>> _few(np.array([2500.0, 7500.0, 35000.0] * 10), 0), _few(np.array([0.1, 0.2, 0.4] * 10), 1)
+    ((2500.0, 7500.0, 35000.0), ())
+    """
+    distinct = np.unique(values)
+    if not 2 < len(distinct) <= min(FEW_VALUES, len(values) / REPEATED):
+        return ()
+    possible = np.inf if decimals is None else np.ptp(distinct) * 10.0**decimals
+    return tuple(distinct.tolist()) if possible >= SPARSE * len(distinct) else ()
 
 
 def listed(values: Sequence[Level], most: int = 5) -> str:

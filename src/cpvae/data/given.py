@@ -272,15 +272,24 @@ def _range(column: Column, asked: Sequence[Any]) -> tuple[float, float]:
     if low > high:
         raise InputError(f"the range is the wrong way round; expected {_pair(asked, asked[1], asked[0])}")
     bounded = _bounded(column)
-    origin, step = bounded.spacing
-    first = low if not step or math.isinf(low) else origin + math.ceil((low - origin) / step - 1e-9) * step
-    last = high if not step or math.isinf(high) else origin + math.floor((high - origin) / step + 1e-9) * step
+    first, last = _within(bounded, low, high)
     least, most = (_limit(bounded, which) for which in ("least", "most"))
     first, last = max(first, least), min(last, most)
     if first > last:
         middle = least if high < least else most if low > most else (low + high) / 2
         possible = float(bounded.rounded(np.array([middle]))[0])
         raise InputError(f"no row lies in it, the nearest value that one can have is {_written(column, possible)}")
+    return first, last
+
+
+def _within(column: Column, low: float, high: float) -> tuple[float, float]:
+    """Find the least and the largest number between two ends that the column can write; an open end stays open."""
+    if column.values:
+        inside = [value for value in column.values if low <= value <= high]
+        return (inside[0], inside[-1]) if inside else (math.inf, -math.inf)
+    origin, step = column.spacing
+    first = low if not step or math.isinf(low) else origin + math.ceil((low - origin) / step - 1e-9) * step
+    last = high if not step or math.isinf(high) else origin + math.floor((high - origin) / step + 1e-9) * step
     return first, last
 
 
@@ -307,6 +316,9 @@ def _event(column: Column, low: float, high: float) -> tuple[float, float]:
     """Give the ends of a range before rounding; NaN without a range."""
     if column.kind == "count":
         return low, high
+    if column.values and not math.isnan(low):
+        edges = [-math.inf, *column.middles, math.inf]
+        return edges[column.values.index(low)], edges[column.values.index(high) + 1]
     half = 0.5 * column.spacing[1]
     return (
         -math.inf if low <= _limit(column, "least") else low - half,
