@@ -32,14 +32,14 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
     "pbmc.h5": "field/cells/10X_PBMC_top2000.h5",
     "BasicMotions_TRAIN.ts": "field/signals/BasicMotions_TRAIN.ts",
     "BasicMotions_TEST.ts": "field/signals/BasicMotions_TEST.ts",
-    "signs/": "field/images/signs",
+    "COIL20.mat": "field/images/COIL20.mat",
     "BASEHOCK.mat": "field/text/BASEHOCK.mat",
 }
 KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
 CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
 PROGRESS = re.compile(  # lines with seconds, which differ from run to run
-    r"^(?:fitting|finding a start)[: ].*\n|^.*(?:then fitting for about|; for less say max_seconds).*\n", re.MULTILINE
+    r"^(?:fitting|finding a start)[: ].*\n|^about .* for a start.*\n|^.*then fitting for about.*\n", re.MULTILINE
 )
 QUIET = """
 import os, warnings
