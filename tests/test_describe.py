@@ -319,7 +319,7 @@ def test_a_name_cannot_run_in_the_report(model, table):
     assert "<b onclick" not in page
     assert "<script" not in page
     assert "(&lt;b onclick=x&gt;" in page
-    assert page.index("The categories in words") < page.index("What to watch out for")
+    assert page.index("Can I rely on it?") < page.index("The categories in words") < page.index("Key numbers")
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from cpvae.study import findings
 from cpvae.study.report.categories import category
 from cpvae.study.report.page import render, write_report
 from cpvae.study.report.shown import categories_to_draw, look_at
+from cpvae.study.report.words import reliance
 from cpvae.words.examples import nearest_rows, typical_rows
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}
@@ -526,6 +527,23 @@ def test_columns_are_a_curve_only_if_neighbours_are_alike() -> None:
 def test_words_come_before_numbers(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     text = check_page(render(table_model, table[0], data_name="t", labels=table[1])).text
     assert text.index("categories are in use") < text.index("The categories in words") < text.index("nats a row")
+
+
+def test_the_first_screen_says_what_was_found_and_how_far_to_rely_on_it(
+    table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = check_page(render(table_model, table[0], data_name="t")).text
+    order = ["categories are in use", "Map of the code", "Can I rely on it?", "The categories in words", "New rows"]
+    places = [text.index(one) for one in order]
+    assert places == sorted(places)
+    assert list(reliance(table_model, 0)) == [
+        "This is one fit. Another seed may find other categories: --restarts 5 (n_init=5) makes five fits and says how "
+        "far they agree.",
+        "The fit passed every check of this page.",
+    ]
+    monkeypatch.setattr(table_model, "stability_", 0.875)
+    assert next(reliance(table_model, 2)).startswith("1 restarts agree on the categories of validation rows to an adj")
+    assert list(reliance(table_model, 2))[1] == "There are 2 things to watch out for, the gravest first:"
 
 
 def test_page_of_signals_has_channels_over_time() -> None:

@@ -323,6 +323,7 @@ def report_run(
             rows_name="" if name == "all" else name,
             path=run / runs.REPORT,
             run=run,
+            layout="auto",
             say=say,
         )
     if progress is not None:

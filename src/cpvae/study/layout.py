@@ -18,6 +18,7 @@ LAYOUTS = ("auto", "pca", "umap")
 ENOUGH = 0.6  # share of the variance of the codes that two axes must hold to be shown by themselves
 MOST_BY_UMAP = 20_000  # rows, unless it is asked for: half a minute
 NEIGHBOURS = 15  # of a row, in a map by UMAP
+LOOSE = 0.4  # distance of like rows there, so that points can be told apart
 FEWEST_BY_UMAP = 3 * NEIGHBOURS  # rows
 
 
@@ -83,7 +84,7 @@ def lay_out(z: np.ndarray, categories: np.ndarray | None = None, how: str = "pca
 
 def _by_neighbours(z: np.ndarray) -> Layout:
     """Lay rows out so that rows with like codes are neighbours."""
-    (found,) = laid_out(z, NEIGHBOURS, 2, np.random.RandomState(0))
+    (found,) = laid_out(z, NEIGHBOURS, 2, np.random.RandomState(0), min_dist=LOOSE)
     words = (
         f"{len(z):,} rows laid out by UMAP so that neighbours have like codes. Distances between groups, and their "
         "sizes, mean little."

@@ -67,9 +67,21 @@ class Map(NamedTuple):
 
 
 def laid_out(
-    points: Points, n_neighbors: int, n_components: int, random: np.random.RandomState, n_maps: int = 1
+    points: Points,
+    n_neighbors: int,
+    n_components: int,
+    random: np.random.RandomState,
+    n_maps: int = 1,
+    min_dist: float = 0.0,
 ) -> list[Map]:
     """Lay points ``(m, d)`` out in ``n_components`` dimensions by UMAP (McInnes, Healy and Melville, 2018).
+
+    Args:
+        points: to lay out.
+        n_neighbors: of each; n_components: of the map.
+        random: gives the seeds.
+        n_maps: how many maps are made.
+        min_dist: distance to which like points come; 0 makes groups dense, which can then be told apart.
 
     Returns:
         `n_maps` maps of the same graph, each from another seed.
@@ -92,7 +104,7 @@ def laid_out(
             UMAP(
                 n_neighbors=n_neighbors,
                 n_components=n_components,
-                min_dist=0.0,
+                min_dist=min_dist,
                 n_epochs=EPOCHS,
                 random_state=random.randint(2**31 - 1),
                 n_jobs=1,

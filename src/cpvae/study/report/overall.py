@@ -122,10 +122,10 @@ def _cell(cell: Any, unit: str) -> str:
     return written(float(cell), unit) if unit in ("number", "year") else str(cell)
 
 
-def latent_space(shown: Shown) -> dict[str, Any]:
-    """Map latent means: their first two principal axes, or z against the category where z is one number."""
+def latent_space(shown: Shown, how: str) -> dict[str, Any]:
+    """Map the codes of rows, coloured by category, as `how` says (`cpvae.study.layout.lay_out`)."""
     categories = None if shown.categories is None else shown.categories[:MAX_MAPPED]
-    found = lay_out(shown.z[:MAX_MAPPED], categories)
+    found = lay_out(shown.z[:MAX_MAPPED], categories, how)
     if found is None:
         return {"map": None, "map_text": ""}
     text = found.words

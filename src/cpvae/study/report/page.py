@@ -31,7 +31,7 @@ from cpvae.study.report.overall import (
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.pictures import inline
 from cpvae.study.report.shown import MAX_ROWS, categories_to_draw, look_at
-from cpvae.study.report.words import bounds_text, commands, facts, headline, rows_line, summary
+from cpvae.study.report.words import bounds_text, commands, facts, headline, reliance, rows_line, summary
 from cpvae.words.phrases import percent
 
 
@@ -47,6 +47,7 @@ def write_report(
     feature_names: Sequence[str] | None = None,
     run: str | Path | None = None,
     max_rows: int = MAX_ROWS,
+    layout: str = "pca",
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the page of a fitted model.
@@ -60,6 +61,7 @@ def write_report(
         rows_name: which rows these are, such as "test".
         config: of the run (``config.json``).
         feature_names: of the columns, by default those the model or the rows bring.
+        layout: of the map (`cpvae.study.layout.lay_out`).
         run: the run folder, for the commands at the end; by default the folder of `path` if it is one.
         say: is told the sentences on the categories that the page begins with, once it is written.
 
@@ -83,6 +85,7 @@ def write_report(
         feature_names=feature_names,
         run=run,
         max_rows=max_rows,
+        layout=layout,
         say=told.append,
     )
     write_atomic(path, page)
@@ -102,6 +105,7 @@ def render(
     feature_names: Sequence[str] | None = None,
     run: str | Path | None = None,
     max_rows: int = MAX_ROWS,
+    layout: str = "pca",
     say: Callable[[str], None] = lambda text: None,
 ) -> str:
     """Make the page as text; arguments are those of `write_report`."""
@@ -114,6 +118,7 @@ def render(
     sentences = [] if shown.description is None else [shown.description[int(k)].in_words for k in drawn]
     for sentence in sentences:
         say(sentence)
+    found = findings(model, shown.evaluation, shown.values)
     context = {
         "data_name": data_name,
         "headline": headline(model, config),
@@ -124,7 +129,8 @@ def render(
         "numbers": list(key_numbers(model, shown)),
         "facts": list(facts(model, shown, config)),
         "settings": [Fact(name, str(value)) for name, value in sorted(model.get_params().items())],
-        "findings": findings(model, shown.evaluation, shown.values),
+        "findings": found,
+        "reliance": list(reliance(model, len(found))),
         "bounds": inline(figures.bound_curves(model.history_, model.best_epoch_)) if model.history_ else None,
         "kl": inline(kl_figure(model)) if model.history_ else None,
         "diagnosis": diagnosis(model),
@@ -138,7 +144,7 @@ def render(
         **new_rows(model, shown),
         "assessed": None if run is None else assessed(Path(run)),
         **reconstructions(model, shown),
-        **latent_space(shown),
+        **latent_space(shown, layout),
         "commands": commands(model, run, config),
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

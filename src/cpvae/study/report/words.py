@@ -82,6 +82,35 @@ def summary(model: DeepMixture, shown: Shown) -> str:
     return text + "."
 
 
+def reliance(model: DeepMixture, warnings: int) -> Iterator[str]:
+    """Say in a few sentences how far the fit can be relied on.
+
+    Args:
+        model: fitted.
+        warnings: how many findings the page tells.
+    """
+    if clusters(model) and model.n_components_ > 1:
+        yield _stability(model)
+    if warnings:
+        told = "is one thing" if warnings == 1 else f"are {warnings} things"
+        yield f"There {told} to watch out for{', the gravest first' * (warnings > 1)}:"
+    else:
+        yield "The fit passed every check of this page."
+
+
+def _stability(model: DeepMixture) -> str:
+    """Say how far restarts agree, if there were any."""
+    if model.stability_ is None:
+        return (
+            "This is one fit. Another seed may find other categories: --restarts 5 (n_init=5) makes five fits and says "
+            "how far they agree."
+        )
+    return (
+        f"{model.n_init} restarts agree on the categories of validation rows to an adjusted Rand index of "
+        f"{model.stability_:.2f}, where 1 is the same groups and 0 is chance."
+    )
+
+
 def rows_line(shown: Shown, rows_name: str) -> str:
     """Say which rows the numbers are about."""
     n, name = len(shown.index), f"{rows_name} " if rows_name else ""
