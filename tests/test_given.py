@@ -797,6 +797,12 @@ def test_commands(fitted, tmp_path: Path):
     assert both["draw"].tolist() == [0] * 30 + [1] * 30
     assert int(both.isna().sum().sum()) == 0
     pd.testing.assert_frame_equal(both.iloc[:30, 1:].where(read.notna()), read)
+    wide = copy.deepcopy(fitted)
+    wide.stretch_ = 1.25
+    wide.save(tmp_path / "wide.safetensors")
+    told = "draws of numbers are 1.25 times as wide as the model's, as rows held out of the fit ask"
+    assert told in done("impute", tmp_path / "wide.safetensors", data, "--out", filled).err
+    assert told not in done("impute", tmp_path / "wide.safetensors", data, "--out", filled, "--mean").err
     done("impute", run, data, "--out", filled, "--mean")
     assert pd.read_csv(filled).columns.tolist() == read.columns.tolist()
     out.unlink()
