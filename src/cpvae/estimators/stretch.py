@@ -41,6 +41,7 @@ LEAST_ROWS = 20  # for validation; fewer say nothing
 ROWS = 200  # about so many are drawn, with other cells hidden in each copy of one
 HIDDEN = 0.3  # share of the cells
 CANDIDATES = 256  # of each row
+AT_ONCE = 16  # rows; bounds memory
 
 
 def measure(estimator: DeepMixture, valid: Rows) -> float:
@@ -60,16 +61,17 @@ def measure(estimator: DeepMixture, valid: Rows) -> float:
     y = model.likelihood.to_model(valid.take(some))
     y = y.repeat(-(-ROWS // len(y)), 1)
     hidden = torch.from_numpy(_hidden(~y.isnan().numpy(force=True), random)).to(y.device)
-    numbers = torch.zeros_like(hidden)
-    numbers[:, model.likelihood.numeric] = True
-    holed, at = y.masked_fill(hidden, torch.nan), 0
-    found = []
+    numbers = torch.zeros_like(hidden[0])
+    numbers[model.likelihood.numeric] = True
+    known, prior = Known(y.masked_fill(hidden, torch.nan)), Prior(model.latent(), estimator._component_weights())
+    found, at = [], 0
     with seeded(estimator.seed_):
-        for one in candidates(model, Known(holed), Prior(model.latent(), estimator._component_weights()), CANDIDATES):
-            part = slice(at, at := at + len(one.c))
-            drawn = complete(model, Known(holed[part]), *one.take(DRAWS)).transpose(0, 1)
-            asked = (hidden & numbers)[part]
-            found.append(needed(drawn[:, asked], y[part][asked]))
+        for rows in known.split(AT_ONCE):
+            for one in candidates(model, rows, prior, CANDIDATES):
+                part = slice(at, at := at + len(one.c))
+                drawn = complete(model, Known(known.y[part]), *one.take(DRAWS)).transpose(0, 1)
+                asked = hidden[part] & numbers
+                found.append(needed(drawn[:, asked], y[part][asked]))
     factors, n = torch.cat(found, 1), min(len(valid), ROWS)
     if not factors.shape[1]:
         return 1.0
