@@ -279,6 +279,14 @@
     await showRows(get("near"), near);
   };
   points.selected.properties.indices.change.connect(guarded(selection));
+  plot.on_event("tap", (event) => setTimeout(() => {  // after the tool: of points that lie on each other the nearest
+    const hit = [...points.selected.indices];
+    if (hit.length < 2) return;
+    const [x, y] = [points.get("x"), points.get("y")];
+    const [wide, high] = [plot.x_range.end - plot.x_range.start, plot.y_range.end - plot.y_range.start];
+    const far = (i) => ((x[i] - event.x) / wide) ** 2 + ((y[i] - event.y) / high) ** 2;
+    choose([hit.reduce((best, i) => (far(i) < far(best) ? i : best))]);
+  }, 0));
   const rowIn = (id) => {
     const text = get(id).value.trim();
     if (!/^\d+$/.test(text) || !position.has(Number(text))) throw new Error(`row ${text || "?"}: expected the number of a row shown here, such as ${data.numbers[0]}`);
