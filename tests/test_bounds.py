@@ -318,8 +318,8 @@ def test_assigned_categories(network, agree):
 # ---------------------------------------------------------------- sum and sample
 
 
-@pytest.mark.parametrize("top", [1, 2, 4])
-def test_sum_and_sample_is_unbiased_in_value_and_gradient(top):
+@pytest.mark.parametrize(("top", "often"), [(1, 4.0), (2, 30.0), (4, 1e9), (3, 0.5)])
+def test_sum_and_sample_is_unbiased_in_value_and_gradient(top, often):
     """Against the exact sum, far from zero: what all terms have in common must not reach the noise of the gradient."""
     torch.manual_seed(0)
     raw = (1.5 * torch.randn(6, 8)).double().requires_grad_()
@@ -335,12 +335,40 @@ def test_sum_and_sample_is_unbiased_in_value_and_gradient(top):
         return bound.detach(), torch.autograd.grad(bound.sum(), raw)[0]
 
     value, gradient = estimate(Exact())
-    draws = [estimate(SumAndSample(top)) for _ in range(3000)]
+    draws = [estimate(SumAndSample(top, often)) for _ in range(3000)]
     for exact, found in zip((value, gradient), zip(*draws, strict=True), strict=True):
         found = torch.stack(found)
         error = found.std(0) / 3000**0.5
         assert ((found.mean(0) - exact).abs() < 5 * error + 1e-9).all()
     assert torch.stack([g for _, g in draws]).std(0).max() < 3  # and not in proportion to 900
+
+
+def test_sum_and_sample_decodes_what_weighs_something():
+    torch.manual_seed(0)
+    sure = torch.tensor([0.0, -9.0, -9.0, -9.0]).log_softmax(-1).expand(4000, -1)
+    categories = SumAndSample()(sure)
+    assert categories.decoded[:, 0].all()
+    share = categories.decoded[:, 1:].float().mean(0)  # 30 times 0.00012, and 30 times twice as much
+    np.testing.assert_allclose(share, [0.0037, 0.0074], atol=0.005)
+    assert not categories.weights[~categories.decoded].any()
+    taken = categories.weights[:, 1][categories.decoded[:, 1]]
+    np.testing.assert_allclose(taken, 1 / 30, rtol=1e-6)
+    assert SumAndSample()(torch.zeros(5, 4).log_softmax(-1)).decoded.all()
+
+
+def test_only_what_is_asked_for_is_decoded():
+    """The terms of some categories are those of all, and the decoder sees no other ones."""
+    torch.manual_seed(0)
+    model = recipes.cpvae(Bernoulli(6), n_components=4, latent_dim=2, network=Dense((5,)))
+    y, c, noise = torch.rand(7, 6).round(), torch.randint(4, (7, 3)), torch.randn(7, 3, 2)
+    decoded, seen = torch.rand(7, 3) < 0.4, []
+    q, p = model.encode(y), model.latent()
+    every = terms_given(model, y, q, p, c, noise)
+    model.decoder.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[:-1].numel()))
+    some = terms_given(model, y, q, p, c, noise, decoded)
+    assert seen == [int(decoded.sum())]
+    torch.testing.assert_close(some.log_px, torch.where(decoded, every.log_px, 0.0))
+    torch.testing.assert_close(some.kl_z, every.kl_z)
 
 
 def test_sum_and_sample_of_few_categories_is_the_exact_sum():

@@ -60,8 +60,9 @@ class CPVAE(Clusterer):
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         covariance_type: form of the covariance of p(z | c): "diag" (the paper) or "full" (its footnote 3).
         expectation: estimate of the sum over c in training: "exact"; "sum-and-sample" (the two likeliest categories and
-            one drawn from the others); "straight-through"; or "relaxed" (Gumbel-softmax, whose objective is not a
-            bound). "auto" is "exact" up to 4 components, and "sum-and-sample" with more.
+            one drawn from the others, decoded where they weigh something); "straight-through"; or "relaxed"
+            (Gumbel-softmax, whose objective is not a bound). "auto" is "exact" up to 4 components, and "sum-and-sample"
+            with more.
         temperature: temperatures of the Gumbel-softmax: at the first step, and from half of the training on.
         init: start, which gives each category rows of its own before the bound decides. On a map of neighbours: "umap"
             (of the code of an autoencoder), "map" (of rows), "directions" (of rows without their length), "spectrum"

@@ -61,6 +61,7 @@ def terms_given(
     p: Latent,
     c: Tensor,
     noise: Tensor | None = None,
+    decoded: Tensor | None = None,
 ) -> TermsGivenC:
     """Compute log p(x | z, c) at one draw of z, and KL(q(z | x, c) || p(z | c)), for the categories `c`.
 
@@ -69,10 +70,19 @@ def terms_given(
         q, p: posterior and prior.
         c: indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``.
         noise: standard normal, ``(B, 1, D)`` or ``(B, M, D)``; None draws it.
+        decoded: for which of the indices `c` log p(x | z, c) is computed, ``(B, M)``; it is 0 for the others. None
+            computes all.
     """
     q_z = q.given(c)
     z = q_z.at(noise)
-    return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), p.kl_given(q_z, z, c))
+    kl_z = p.kl_given(q_z, z, c)
+    if decoded is None:
+        return TermsGivenC(model.likelihood.log_prob(model.decoder(z, c), y), kl_z)
+    rows = decoded.nonzero()[:, 0]
+    params = model.decoder(z[decoded].unsqueeze(1), c[decoded].unsqueeze(1))
+    log_px = torch.zeros_like(kl_z)
+    log_px[decoded] = model.likelihood.log_prob(params, y[rows])[:, 0]
+    return TermsGivenC(log_px, kl_z)
 
 
 class Draw(NamedTuple):
@@ -122,7 +132,7 @@ def elbo(model: VAE, y: Tensor, expectation: Expectation, step: int | Tensor = 0
     """
     q, p = model.encode(y) if q is None else q, model.latent()
     categories = expectation(q.logits, step)
-    given = terms_given(model, y, q, p, categories.c)
+    given = terms_given(model, y, q, p, categories.c, decoded=categories.decoded)
     return average(given, categories, q, p)
 
 

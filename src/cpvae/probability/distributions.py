@@ -11,7 +11,7 @@ p(z2) p(z1 | z2) whose p(z2) is any prior of a code of one level.
 An expectation over q(c | x) is one of four objects, each a function from logits to `Categories`:
 
 - `Exact`: all K categories, weighted by their probability. No noise; costs K decoders.
-- `SumAndSample`: the likeliest categories summed, one of the others drawn. Unbiased; a few decoders whatever K is.
+- `SumAndSample`: the likeliest categories summed, one of the others drawn. Unbiased; one to three decoders.
 - `StraightThrough`: one one-hot draw, with the gradient of the relaxed one (Jang, Gu and Poole, 2017).
 - `Relaxed`: one Gumbel-softmax draw (same source). A relaxed c carries K - 1 real numbers to the decoder while it is
   charged for at most log K nats, so what is computed with it is *not* a bound on log p(x).

@@ -31,11 +31,15 @@ class Joint:
 class Categories(NamedTuple):
     """The categories at which an expectation over q(c | x) is evaluated, and their weights.
 
-    `c` are indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``; `weights` ``(B, M)`` add up to one.
+    Attributes:
+        c: indices ``(B or 1, M)`` or points of the simplex ``(B, M, K)``.
+        weights: ``(B, M)``, which add up to one, of a row or in expectation.
+        decoded: where the decoder is asked, ``(B, M)``; elsewhere the weight is 0. None asks it everywhere.
     """
 
     c: Tensor
     weights: Tensor
+    decoded: Tensor | None = None
 
 
 class Expectation(Protocol):
@@ -68,18 +72,24 @@ class Exact:
 
 @dataclass(frozen=True)
 class SumAndSample:
-    """The likeliest categories summed exactly and one of the others drawn (Liu et al., 2019).
+    """The likeliest categories summed and one of the others drawn (Liu et al., 2019), where they weigh something.
 
     ``sum_c q(c) f(c)`` is split: the `top` likeliest terms are kept, the rest is its mass times f at a draw from it.
-    Both the value and its gradient are unbiased, and the noise vanishes as q(c | x) becomes sharp. The weight of the
-    draw has the value of the mass and the gradient of the score function; what f has in common over categories cancels
-    in `cpvae.probability.bounds.average`.
+    The likeliest category is always decoded. Any other term of weight w is decoded with probability
+    ``min(1, often * w)``, and then has its weight divided by that: most rows are sure of their category, and cost one
+    decoder. Both the value and its gradient are unbiased, and the noise vanishes as q(c | x) becomes sharp. The weight
+    of the draw has the value of the mass and the gradient of the score function; what f has in common over categories
+    cancels in `cpvae.probability.bounds.average`.
+
+    Devices other than the CPU decode all terms: to learn which are left out, the host would have to wait for them.
 
     Args:
         top: how many categories are summed; with `top` + 1 >= K all of them are.
+        often: the inverse of the weight from which on a term is always decoded.
     """
 
     top: int = 2
+    often: float = 30.0
     is_exact: ClassVar[bool] = False
     is_bound: ClassVar[bool] = True
 
@@ -94,8 +104,14 @@ class SumAndSample:
         race = draw_rows(rest.shape, lambda shape: exponential_(rest.new_empty(shape)))
         drawn = ((rest + torch.finfo(rest.dtype).tiny) / race).argmax(-1, keepdim=True)
         score = logits.gather(-1, drawn)
-        weight = mass * (1.0 + score - score.detach())
-        return Categories(torch.cat([kept, drawn], -1), torch.cat([probs.gather(-1, kept), weight], -1))
+        drawn_weight = mass * (1.0 + score - score.detach())
+        c, weights = torch.cat([kept, drawn], -1), torch.cat([probs.gather(-1, kept), drawn_weight], -1)
+        if logits.device.type != "cpu":
+            return Categories(c, weights)
+        chance = (self.often * weights.detach()).clamp(torch.finfo(rest.dtype).tiny, 1.0)
+        chance[:, 0] = 1.0
+        taken = draw_rows(chance.shape, lambda shape: uniform_(chance.new_empty(shape))) < chance
+        return Categories(c, torch.where(taken, weights / chance, 0.0), taken)
 
 
 @dataclass(frozen=True)
