@@ -26,7 +26,7 @@ IGNORE = "ignore"  # in place of a kind: the column is left out
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
 FULL_SCALE = 100  # steps of a scale at most: evenly spaced numbers that all occur, such as ratings or months
 FEW_VALUES = 30  # of a number, from which new ones are taken where most numbers between them never occur
-SPARSE = 10  # numbers with the decimals of the column for each value that occurs, from which that is so
+SPARSE = 3  # numbers with the decimals of the column for each value that occurs, from which that is so
 REPEATED = 10  # rows for each value, from which values that are further apart than their decimals are a scale
 
 Level = str | bool | int | float
