@@ -55,19 +55,22 @@ def explore(
     The page comes from this machine and loads nothing from elsewhere. Ctrl-C ends it. With --static it becomes a file.
     """
     from cpvae.cli.checks import check_inputs, check_out_file
-    from cpvae.explore.page import check_library
+    from cpvae.extras import require
 
     check_inputs(run, data)
-    check_library()
+    require("cpvae explore", "bokeh")
     page = None if static is None else check_out_file(static, (".html",), run, data, labels, "--static")
     place = out or (run / "labels.csv" if run.is_dir() else run.with_name("labels.csv"))
     file = check_out_file(place, (".csv",), run, data, labels)
 
+    from cpvae.arguments import one_of
     from cpvae.explore.opened import open_answers
     from cpvae.explore.page import document
     from cpvae.explore.server import serve
     from cpvae.files import write_atomic
+    from cpvae.study.layout import LAYOUTS
 
+    one_of("--layout", layout, LAYOUTS)
     answers = open_answers(
         run,
         data,
