@@ -432,6 +432,17 @@ def test_sizes_without_a_usual_one():
     assert images.common_size([(300, 200), (900, 600), (1200, 800)]) == (64, 43)
 
 
+def test_large_pictures_are_made_smaller(tmp_path):
+    picture(tmp_path / "a.png", np.full((80, 120, 3), 9, np.uint8))
+    picture(tmp_path / "b.png", np.full((80, 120, 3), 200, np.uint8))
+    split, data = whole(tmp_path)
+    assert split.x.shape == (2, 3, 43, 64)
+    assert data.notes == (
+        "2 of 2 pictures had 120 x 80 pixels and were resized to 64 x 43; for another size say size=32 (--size 32)",
+    )
+    assert whole(tmp_path, size=(80, 120))[0].x.shape == (2, 3, 80, 120)
+
+
 def test_what_becomes_of_colours_and_of_nothing(tmp_path):
     picture(tmp_path / "0.png", np.stack([GREY[0]] * 3, -1))
     clear = np.zeros((12, 10, 4), np.uint8)
@@ -534,7 +545,7 @@ FIELD = Path(os.environ.get("CPVAE_DATA", "")) / "field"
         ("cells/10X_PBMC_top2000.h5", "matrix", (4271, 2000), 8),
         ("images/COIL20.mat", "matrix", (1440, 1024), 20),
         ("images/ORL.mat", "matrix", (400, 1024), 40),
-        ("images/signs", "images", (400, 3, 100, 100), 10),
+        ("images/signs", "images", (400, 3, 64, 64), 10),
         ("text/BASEHOCK.mat", "matrix", (1993, 4862), 2),
         ("signals/BasicMotions_TRAIN.ts", "signals", (40, 6, 100), 4),
         ("signals/ItalyPowerDemand_*.ts", "signals", (1096, 1, 24), 2),

@@ -32,7 +32,8 @@ OTHER_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".ts", ".mat", ".h5", ".h5
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would run Ghostscript on others
 REAL = "F"  # Pillow's name for 32-bit floating-point levels
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", REAL)
-MOST_SIDE = 64  # pixels of the longer side, where pictures have many sizes and none is the usual one
+MOST_SIDE = 64  # pixels of the longer side, where pictures are large, or have many sizes and none is the usual one
+LARGE = 2**14  # numbers in a picture: with more, a fit of some hundred pictures takes longer than people wait
 MOST_VALUES = 2**22  # numbers in a picture: more are a slip, as of photographs that nobody made smaller
 ORIENTATION = 0x0112  # the tag of a photograph that says how it was held; from 5 on its sides change places
 
@@ -66,8 +67,8 @@ def read_images(folder: Path, asked: Asked) -> Opened:
 
     Files that start with a dot and other suffixes are left out. Pictures in subfolders are labelled by the name of
     the subfolder. Grey pictures have one channel. Grey levels of 16 bits are kept, and so are floating-point ones.
-    Transparent parts become white; of an animation or a stack the first picture is read. Where sizes differ, all are
-    resized (`common_size`). Each of these is noted.
+    Transparent parts become white; of an animation or a stack the first picture is read. Where sizes differ, or are
+    large, all are resized (`common_size`). Each of these is noted.
 
     Returns:
         x: (n, 1 or 3, height, width), uint8, uint16 where a picture has 16 bits, or float32 where they have
@@ -95,19 +96,23 @@ def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
     return _filled(plan, map(plan.pixels, images, names)), plan.notes
 
 
-def common_size(sizes: Sequence[Size]) -> Size:
-    """The size that pictures of several sizes get: that of at least half of them, else one of at most 64 pixels.
+def common_size(sizes: Sequence[Size], channels: int = 1) -> Size:
+    """The size that pictures get: that of at least half of them where it is not large, else at most 64 pixels a side.
 
     The latter has the median shape, and the median length of the longer side up to `MOST_SIDE`.
 
     >>> common_size([(100, 100), (100, 100), (3024, 3024)])
     (100, 100)
+    >>> common_size([(100, 100), (100, 100), (3024, 3024)], channels=3)
+    (64, 64)
     >>> common_size([(300, 400), (600, 800), (375, 500)])
     (48, 64)
     """
     usual, count = Counter(sizes).most_common(1)[0]
     if 2 * count >= len(sizes):
-        return usual
+        if math.prod(usual) * channels <= LARGE:
+            return usual
+        sizes = [usual]
     height, width = np.array(sizes, dtype=float).T
     longer = min(MOST_SIDE, float(np.median(np.maximum(height, width))))
     tall = float(np.exp(np.median(np.log(height / width))))  # height over width
@@ -303,7 +308,7 @@ def _plan(where: object, names: Sequence[str], headers: Sequence[Header], asked:
         more = sum(header.more for header in headers)
         notes.append(f"{more:,} of {n:,} files hold several pictures, of which the first is read")
     sizes = [header.size for header in headers]
-    size = common_size(sizes) if asked is None else asked
+    size = common_size(sizes, 3 if colours else 1) if asked is None else asked
     others = sum(one != size for one in sizes)
     if others:
         shapes = [one for one in sizes if one != size]
