@@ -223,9 +223,33 @@ def test_groups_are_written_with_names_and_whole_categories_are_named_in_the_mod
     assert set(written["label"][3:]) <= {"both", "Zero", str(kept)}
     assert written["name"][0] == f"{EVIL}0"
     assert "labels.csv" in said
-    whole = labels.names_for_the_model(of_table, labels.read_groups(of_table, asked["groups"], asked["names"]))
-    assert load(tmp_path / "model.safetensors").names_ == whole
+    told = labels.names_for_the_model(of_table, labels.read_groups(of_table, asked["groups"], asked["names"]))
+    assert load(tmp_path / "model.safetensors").names_ == {k: name for k, name in told.items() if name}
+    assert said.endswith("; merged and split categories are in the file only.")
     of_table.model.names_ = {}
+
+
+def test_the_model_keeps_names_of_categories_that_are_no_longer_whole(of_table, tmp_path):
+    path = tmp_path / "model.safetensors"
+    of_table.model.rename({0: "Zero", 1: "One", 2: "Two"}).save(path)
+    k = int(of_table.categories[0])
+    groups = of_table.categories.copy()
+    groups[0] = 3  # split off, so that k is not whole
+    said = labels.save(of_table, labels.read_groups(of_table, groups.tolist(), {}), tmp_path / "l.csv", path)
+    whole = set(of_table.categories.tolist()) - {k}
+    assert load(path).names_ == {i: name for i, name in enumerate(("Zero", "One", "Two")) if i not in whole}
+    assert "in the file only" in said
+    of_table.model.names_ = {}
+
+
+def test_a_file_that_cannot_be_written_leaves_the_names_of_the_model(of_table, tmp_path):
+    path = tmp_path / "model.safetensors"
+    of_table.model.save(path)
+    k = int(of_table.categories[0])
+    groups = labels.read_groups(of_table, of_table.categories.tolist(), {str(k): "first"})
+    with pytest.raises(InputError):
+        labels.save(of_table, groups, tmp_path, path)
+    assert load(path).names_ == {} == of_table.model.names_
 
 
 def test_the_model_keeps_names_of_groups_that_are_its_categories(of_table, tmp_path):
@@ -247,6 +271,8 @@ def test_bad_groups_and_names_are_refused(of_table, tmp_path):
             labels.read_groups(of_table, groups, {})
     with pytest.raises(InputError, match="expected a name for each"):
         labels.read_groups(of_table, own, {"a": "b"})
+    with pytest.raises(InputError, match="expected a name for each"):
+        labels.read_groups(of_table, own, {"1" * 5_000: "b"})
     with pytest.raises(InputError, match="a name of its own for each"):
         labels.read_groups(of_table, [0, 1] * 40, {"0": "x", "1": "X"})
     with pytest.raises(InputError, match="cannot write files"):
@@ -412,6 +438,32 @@ def test_the_server_of_this_machine_answers_its_own_page_only(of_table, ask):
     assert wrong[0] == 400
     assert "expected 1 to 500 whole numbers" in json.loads(wrong[1])["error"]
     assert (form[0], foreign[0], none[0]) == (415, 403, 404)
+
+
+@needs_bokeh
+def test_nested_json_and_long_numbers_are_answered_in_a_line(of_table, ask):
+    depths = [
+        {"path": "/answer/rows", "method": "POST", "headers": JSON, "body": "[" * n + "]" * n} for n in (500, 10**5)
+    ]
+    long = question("save", {"groups": of_table.categories.tolist(), "names": {"1" * 5_000: "a"}})
+    answers = Answers(of_table, Path("never.csv"))
+    for code, text, _ in ask(make_application(answers, "127.0.0.1", None), [*depths, long]):
+        assert code == 400
+        assert "\n" not in json.loads(text)["error"]
+
+
+@needs_bokeh
+def test_a_page_that_is_loaded_again_has_the_names_that_were_saved(of_table, ask, tmp_path):
+    of_table.model.save(tmp_path / "model.safetensors")
+    k = int(of_table.categories[0])
+    asked = {"groups": of_table.categories.tolist(), "names": {str(k): "saved just now"}}
+    answers = Answers(of_table, tmp_path / "l.csv", tmp_path / "model.safetensors")
+    before, saved, after = ask(
+        make_application(answers, "127.0.0.1", None), [{"path": "/"}, question("save", asked), {"path": "/"}]
+    )
+    of_table.model.names_ = {}
+    assert saved[0] == 200
+    assert ("saved just now" in before[1], "saved just now" in after[1]) == (False, True)
 
 
 @needs_bokeh

@@ -19,10 +19,11 @@ from cpvae.errors import InputError
 from cpvae.explore.seen import Seen
 from cpvae.files import write_atomic
 from cpvae.study.answers import rename_in
-from cpvae.words.names import checked
+from cpvae.words.names import changed, checked
 
 MOST_GROUPS = 1_000
 FEWEST_SPLIT = 4  # rows
+DIGITS = 9  # of the number of a group, more than any has
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def read_groups(seen: Seen, groups: Any, names: Any) -> Groups:
             f"groups: expected a whole number for each of the {seen.n:,} rows, from 0 to "
             f"{seen.model.n_components_ + MOST_GROUPS - 1}; load the page again"
         )
-    if not isinstance(names, Mapping) or not all(isinstance(k, str) and k.isdecimal() for k in names):
+    if not isinstance(names, Mapping) or not all(map(_is_number, names)):
         raise InputError("names: expected a name for each of some groups; load the page again")
     of = np.array(groups, dtype=np.int64)
     present = set(of.tolist())
@@ -97,13 +98,22 @@ def labels_table(seen: Seen, groups: Groups) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def names_for_the_model(seen: Seen, groups: Groups) -> dict[int, str]:
-    """Give the names that the model can keep: of groups that hold the rows of one category, and all of them."""
+def names_for_the_model(seen: Seen, groups: Groups) -> dict[int, str | None]:
+    """Give what the model is told: for each category that has rows and is still whole its name, or None.
+
+    Whole is a category whose rows, and no others, are the group of its number. A model has no place for other groups,
+    and keeps the names of categories that are not whole.
+    """
     return {
-        group: name
-        for group, name in groups.names.items()
-        if group < seen.model.n_components_ and np.array_equal(groups.of == group, seen.categories == group)
+        group: groups.names.get(group)
+        for group in np.unique(seen.categories).tolist()
+        if np.array_equal(groups.of == group, seen.categories == group)
     }
+
+
+def _is_number(key: Any) -> bool:
+    """Say whether a key of JSON is the number of a group."""
+    return isinstance(key, str) and key.isdecimal() and len(key) <= DIGITS
 
 
 def save(seen: Seen, groups: Groups, out: Path, run: Path | None) -> str:
@@ -119,16 +129,15 @@ def save(seen: Seen, groups: Groups, out: Path, run: Path | None) -> str:
     Raises:
         InputError: the file or the model cannot be written; two names are alike.
     """
-    kept = names_for_the_model(seen, groups)
+    told = names_for_the_model(seen, groups)
     if run is not None:
-        new: dict[int | str, str | None] = {k: None for k in seen.model.names_ if (seen.categories == k).any()}
-        for k, name in kept.items():
-            new[k] = name
-        if any(seen.model.names_.get(int(k)) != name for k, name in new.items()):
-            seen.model.names_ = rename_in(run, new)
+        changed(seen.model.names_, told, seen.model.n_components_)  # refused before anything is written
     write_atomic(out, labels_table(seen, groups).to_csv(index=False))
     text = f"{seen.n:,} rows with their labels are in {out.name}"
-    made = sorted(set(groups.names) - set(kept))
-    if run is not None and kept:
-        text += f"; the model keeps {len(kept)} name{'s' * (len(kept) != 1)}"
-    return text + ("; merged and split categories are in the file only" if made else "") + "."
+    if run is not None:
+        if any(seen.model.names_.get(k) != name for k, name in told.items()):
+            seen.model.names_ = rename_in(run, dict(told))
+        kept = sum(name is not None for name in told.values())
+        text += f"; the model keeps {kept} name{'s' * (kept != 1)}" * bool(kept)
+    own = np.array_equal(groups.of, seen.categories)
+    return text + "; merged and split categories are in the file only" * (not own) + "."

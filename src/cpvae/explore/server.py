@@ -53,7 +53,6 @@ def make_application(answers: Answers, host: str, token: str | None) -> Any:
     """
     from tornado import web
 
-    page = document(answers, live=True)
     local = is_loopback(host)
 
     class Handler(web.RequestHandler):
@@ -79,7 +78,7 @@ def make_application(answers: Answers, host: str, token: str | None) -> Any:
 
     class Page(Handler):
         def get(self) -> None:
-            self.finish(page)
+            self.finish(document(answers, live=True))  # anew: names may have been saved since
 
     class Question(Handler):
         def post(self, question: str) -> None:
@@ -87,12 +86,12 @@ def make_application(answers: Answers, host: str, token: str | None) -> Any:
                 raise web.HTTPError(415, reason="Expected JSON")
             try:
                 asked = json.loads(self.request.body)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter of lists in lists in lists
                 raise web.HTTPError(400, reason="Expected JSON") from None
             self.set_header("Content-Type", "application/json")
             try:
                 self.finish(json.dumps({"answer": answers.answer(question, asked)}, allow_nan=False))
-            except InputError as error:
+            except (InputError, RecursionError) as error:
                 self.set_status(400)
                 self.finish(json.dumps({"error": str(error)}))
 
