@@ -356,6 +356,14 @@ def test_sum_and_sample_decodes_what_weighs_something():
     assert SumAndSample()(torch.zeros(5, 4).log_softmax(-1)).decoded.all()
 
 
+def test_sum_and_sample_of_weights_that_vanish_has_a_gradient(monkeypatch):
+    monkeypatch.setattr("cpvae.probability.expectations.uniform_", lambda x: x.zero_())
+    logits = torch.tensor([[0.0, -200.0, -200.0, -200.0]], requires_grad=True)
+    categories = SumAndSample()(logits.log_softmax(-1))
+    assert categories.decoded.tolist() == [[True, False, False]]
+    assert torch.autograd.grad(categories.weights.sum(), logits)[0].isfinite().all()
+
+
 def test_only_what_is_asked_for_is_decoded():
     """The terms of some categories are those of all, and the decoder sees no other ones."""
     torch.manual_seed(0)

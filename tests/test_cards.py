@@ -120,7 +120,7 @@ def test_a_folder_holds_a_model_and_its_card(model, tmp_path):
     again.save_pretrained(tmp_path / "new")  # over its own card
     with pytest.raises(InputError, match=r"holds a MoGVAE: expected a CPVAE; use MoGVAE.from_pretrained"):
         CPVAE.from_pretrained(tmp_path / "new")
-    with pytest.raises(InputError, match=r"model.safetensors does not exist"):
+    with pytest.raises(InputError, match=r"holds no model.safetensors; expected a model that save_pretrained wrote"):
         VAE.from_pretrained(tmp_path)
 
 

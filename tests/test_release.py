@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import cpvae
+from cpvae.errors import InputError
 from cpvae.extras import PACKAGES, needed
 
 ROOT = Path(__file__).parents[1]
@@ -196,6 +197,16 @@ def test_one_version():
     assert datetime.strptime(newest[2], "%d %B %Y").date() == citation["date-released"]
 
 
-def test_an_error_of_another_kind_stays():
-    with pytest.raises(ImportError, match="no such thing"), needed("this"):
-        raise ImportError("no such thing")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ModuleNotFoundError("No module named 'openpyxl'", name="openpyxl"), "this needs openpyxl, which is not inst"),
+        (ImportError("Missing optional dependency 'pyarrow'. Use pip"), "this needs pyarrow, which is not installed"),
+        (ImportError("cannot import name '_imaging' from 'PIL'", name="PIL"), "be imported (cannot import name '_imag"),
+        (ImportError("libfoo.so: no file in /home/rich/lib"), "cannot be imported (libfoo.so: no file in /home/rich/l"),
+        (ImportError("Numba needs NumPy 2.3 or less"), "cannot be imported (Numba needs NumPy 2.3 or less); install"),
+    ],
+)
+def test_what_is_missing_is_named_and_what_is_broken_is_told(error, said):
+    with pytest.raises(InputError, match=re.escape(said)), needed("this"):
+        raise error

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, one_line
 
 PACKAGES = {  # module: its package, and the extra that brings it (pyproject.toml)
     "anndata": ("anndata", "cells"),
@@ -29,6 +29,9 @@ PACKAGES = {  # module: its package, and the extra that brings it (pyproject.tom
     "typer": ("typer", "cli"),
     "umap": ("umap-learn", "umap"),
 }
+ABSENT = re.compile(
+    r"(?:No module named|[Mm]issing optional dependency|required package|[Nn]eeds?|requires?) '?([\w.]+)"
+)
 
 
 @contextmanager
@@ -40,7 +43,7 @@ def needed(what: str, otherwise: str = "") -> Iterator[None]:
         otherwise: what can be done without the package.
 
     Raises:
-        InputError: a package of an extra is missing. Any other error stays as it is.
+        InputError: a package of an extra is missing, or something that it needs cannot be imported.
 
     Examples:
         >>> with needed("reading cells.h5ad"):
@@ -52,9 +55,11 @@ def needed(what: str, otherwise: str = "") -> Iterator[None]:
         yield
     except ImportError as error:
         package, extra = _missing(error)
-        if not package:
-            raise
         advice = f", or {otherwise}" * bool(otherwise)
+        if not package:
+            raise InputError(
+                f"{what} needs a package that cannot be imported ({one_line(error)}); install it again{advice}"
+            ) from error
         raise InputError(
             f"{what} needs {package}, which is not installed; pip install 'cpvae[{extra}]'{advice}"
         ) from error
@@ -72,6 +77,7 @@ def require(what: str, *modules: str) -> None:
 
 
 def _missing(error: ImportError) -> tuple[str, str]:
-    """Find the package that an error is about, and its extra; libraries name it in words only."""
-    names = [(error.name or "").partition(".")[0], *re.findall(r"\w+", str(error))]
-    return next((PACKAGES[name] for name in names if name in PACKAGES), ("", ""))
+    """Find the package that an error says is missing, and its extra; some libraries say it in words only."""
+    named = [error.name] if isinstance(error, ModuleNotFoundError) and error.name else ABSENT.findall(str(error))
+    modules = [name.partition(".")[0] for name in named]
+    return next((PACKAGES[name] for name in modules if name in PACKAGES), ("", ""))

@@ -20,6 +20,9 @@ def stored_column(item: Mapping[str, Any]) -> Column:
     Raises:
         InputError: numbers that no column has, or a kind that does not go with them.
     """
+    values = item.get("values", ())
+    if not isinstance(values, (list, tuple)):
+        raise InputError(f"a column has the values {str(values)[:40]}: expected a list of numbers; fit again")
     column = Column(
         str(item["name"]),
         str(item["kind"]),
@@ -32,7 +35,7 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         format=str(item.get("format", "")),
         step=item.get("step"),
         zone=str(item.get("zone", "")),
-        values=tuple(item.get("values", ())),
+        values=tuple(values),
     )
     numbers = {name: getattr(column, name) for name in ("decimals", "least", "most", "unit", "step")}
     odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]
@@ -42,10 +45,11 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         raise InputError(
             f"column {column.name!r} has the step {column.step!r} and the least {column.least!r}; fit again"
         )
-    values = column.values
     rising = all(_is_number_or_none(one, whole=False) and one is not None for one in values)
     if not rising or any(one >= other for one, other in itertools.pairwise(values)):
-        raise InputError(f"column {column.name!r} has the values {values!r:.40}: expected numbers in order; fit again")
+        raise InputError(
+            f"column {column.name!r} has the values {column.values!r:.40}: expected numbers in order; fit again"
+        )
     if (column.kind == "categorical") != (len(column.levels) > 1):
         raise InputError(f"column {column.name!r} is {column.kind} with {len(column.levels)} levels; fit again")
     if not dates.is_zone(column.zone):

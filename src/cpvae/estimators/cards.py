@@ -67,7 +67,7 @@ class LearnedFrom:
             real = [one for one in (found.negative_elbo, found.negative_elbo_se) if one is not None]
             right = all(type(one) is int and one >= 0 for one in whole) and all(map(math.isfinite, real))
             right = right and re.fullmatch("[0-9a-f]{1,64}", found.digest) is not None
-        except TypeError:
+        except (TypeError, OverflowError):
             right = False
         if not right:
             raise InputError(
@@ -215,7 +215,7 @@ def _bound(estimator: DeepMixture) -> str:
 def _cautions(estimator: DeepMixture) -> list[str]:
     """Say what to know before the model is used or given away."""
     found = ["Categories are found, not promised: another seed may find others."] if estimator.has_components else []
-    if "pseudo_inputs" in estimator.get_params():
+    if estimator.get_params().get("pseudo_inputs") == "rows":
         found.append("Pseudo-inputs are part of the model. They begin as training rows and may still equal some.")
     if estimator.schema_ is not None:
         found.append("The file has the names of the columns, their ranges, and the levels of columns with text.")

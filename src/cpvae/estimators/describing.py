@@ -82,7 +82,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
 def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> list[list[Contrast]] | None:
     """Find the columns that set groups of rows apart; None where columns mean little alone.
 
-    Of counts, only what is more frequent in a group than elsewhere marks it.
+    A group of counts is marked only by what is more frequent in it than elsewhere.
 
     Args:
         matrix: rows as `_check_rows` gives them, ``(m, F)``.

@@ -103,6 +103,8 @@ class OnHub:
                     str(source), revision=revision, token=token, allow_patterns=only
                 )
             folder = Path(found)
+        if not (folder / MODEL).is_file():
+            raise InputError(f"{str(source)!r} holds no {MODEL}; expected a model that save_pretrained wrote")
         model = files.load(folder / MODEL, ESTIMATORS.values())
         if not isinstance(model, cls):
             name = type(model).__name__

@@ -30,13 +30,9 @@ if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
 DRAWS = 39
-TAILS = (
-    2,
-    3,
-    4,
-    5,
-    7,
-)  # from the second smallest draw to the second largest are 36 of 40 ranks: 90 %; the last has 65 %
+# Ranks from both ends at which intervals begin and end. Between the second smallest draw and the second largest lie 36
+# of the 40 places that a true value can have: 90 %. The last interval has 65 %.
+TAILS = (2, 3, 4, 5, 7)
 LEAST_ROWS = 20  # for validation; fewer say nothing
 ROWS = 200  # about so many are drawn, with other cells hidden in each copy of one
 HIDDEN = 0.3  # share of the cells
@@ -87,7 +83,7 @@ def needed(drawn: Tensor, truth: Tensor) -> Tensor:
         drawn: ``(DRAWS, n)``; truth: ``(n,)``.
 
     Returns:
-        Of each interval and cell, ``(len(TAILS), n)``.
+        The factor of each interval and cell, ``(len(TAILS), n)``.
 
     >>> needed(torch.arange(-19.0, 20).unsqueeze(1).expand(-1, 3), torch.tensor([9.0, -18, 36]))[0].tolist()
     [0.5, 1.0, 2.0]

@@ -108,10 +108,10 @@ def draw_given(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, noise: Ten
 def average(terms: TermsGivenC, categories: Categories, q: Joint, p: Latent) -> Terms:
     """Sum the categories out: `Terms` of L, eq. (8).
 
-    The weights of a row add up to one, so what its terms have in common can be left out of their product. With weights
-    of `cpvae.probability.expectations.SumAndSample` this keeps the common part, nearly all of log p(x | z, c), out of
-    the noise of the gradient. It is taken at the first category, which is never the drawn one: that would bias the
-    gradient.
+    The weights of a row add up to one, if only in expectation, so what its terms have in common can be left out of
+    their product. With weights of `cpvae.probability.expectations.SumAndSample` this keeps the common part, nearly all
+    of log p(x | z, c), out of the noise of value and gradient. It is taken at the first category, which is always
+    decoded and never the drawn one: that would bias the gradient.
     """
 
     def mean(values: Tensor) -> Tensor:

@@ -111,7 +111,8 @@ class SumAndSample:
         chance = (self.often * weights.detach()).clamp(torch.finfo(rest.dtype).tiny, 1.0)
         chance[:, 0] = 1.0
         taken = draw_rows(chance.shape, lambda shape: uniform_(chance.new_empty(shape))) < chance
-        return Categories(c, torch.where(taken, weights / chance, 0.0), taken)
+        taken &= weights > 0  # one that has vanished in rounding would divide nothing by nothing
+        return Categories(c, torch.where(taken, weights / torch.where(taken, chance, 1.0), 0.0), taken)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would r
 REAL = "F"  # Pillow's name for 32-bit floating-point levels
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", REAL)
 MOST_SIDE = 64  # pixels of the longer side, where pictures are large, or have many sizes and none is the usual one
-LARGE = 2**14  # numbers in a picture: with more, a fit of some hundred pictures takes longer than people wait
+LARGE = (
+    2**14
+)  # numbers in a picture of a folder: with more, a fit of some hundred pictures takes longer than people wait
 MOST_VALUES = 2**22  # numbers in a picture: more are a slip, as of photographs that nobody made smaller
 ORIENTATION = 0x0112  # the tag of a photograph that says how it was held; from 5 on its sides change places
 
@@ -84,33 +86,36 @@ def read_images(folder: Path, asked: Asked) -> Opened:
     check_rows(len(paths), folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
     y = _labels(folder, names)
-    plan = _plan(folder, names, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides)
+    plan = _plan(folder, names, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides, LARGE)
     x = _filled(plan, _each(folder, paths, lambda path: _read(path, plan.pixels)))
     return Opened({"all": Split(x, y, np.array(names))}, "images", notes=plan.notes)
 
 
 def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
-    """Pictures in memory as one array ``(n, 1 or 3, height, width)``, and notes, as `read_images` has them."""
+    """Pictures in memory as one array ``(n, 1 or 3, height, width)``, and notes, as `read_images` has them.
+
+    Large pictures stay large: whoever has them in memory has chosen their size.
+    """
     names = [f"picture {k}" for k in range(len(images))]
     plan = _plan("a list of pictures", names, list(map(_header, images, names)), None)
     return _filled(plan, map(plan.pixels, images, names)), plan.notes
 
 
-def common_size(sizes: Sequence[Size], channels: int = 1) -> Size:
-    """The size that pictures get: that of at least half of them where it is not large, else at most 64 pixels a side.
+def common_size(sizes: Sequence[Size], most: float = math.inf) -> Size:
+    """The size that pictures get: that of at least half of them, unless it has over `most` pixels, or one of 64 a side.
 
     The latter has the median shape, and the median length of the longer side up to `MOST_SIDE`.
 
     >>> common_size([(100, 100), (100, 100), (3024, 3024)])
     (100, 100)
-    >>> common_size([(100, 100), (100, 100), (3024, 3024)], channels=3)
+    >>> common_size([(100, 100), (100, 100), (3024, 3024)], most=5000)
     (64, 64)
     >>> common_size([(300, 400), (600, 800), (375, 500)])
     (48, 64)
     """
     usual, count = Counter(sizes).most_common(1)[0]
     if 2 * count >= len(sizes):
-        if math.prod(usual) * channels <= LARGE:
+        if math.prod(usual) <= most:
             return usual
         sizes = [usual]
     height, width = np.array(sizes, dtype=float).T
@@ -289,7 +294,9 @@ def _refuse_two_kinds(where: object, names: Sequence[str], has: Sequence[bool], 
     )
 
 
-def _plan(where: object, names: Sequence[str], headers: Sequence[Header], asked: Size | None) -> Plan:
+def _plan(
+    where: object, names: Sequence[str], headers: Sequence[Header], asked: Size | None, largest: float = math.inf
+) -> Plan:
     """Decide what pictures become; refuse those of kinds that do not go together, and more than there is memory for."""
     n, notes = len(headers), []
     floating, coloured = [header.real for header in headers], [header.colour for header in headers]
@@ -308,7 +315,7 @@ def _plan(where: object, names: Sequence[str], headers: Sequence[Header], asked:
         more = sum(header.more for header in headers)
         notes.append(f"{more:,} of {n:,} files hold several pictures, of which the first is read")
     sizes = [header.size for header in headers]
-    size = common_size(sizes, 3 if colours else 1) if asked is None else asked
+    size = common_size(sizes, largest / (3 if colours else 1)) if asked is None else asked
     others = sum(one != size for one in sizes)
     if others:
         shapes = [one for one in sizes if one != size]
