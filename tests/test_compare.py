@@ -393,7 +393,7 @@ def test_another_protocol_or_other_labels_only_evaluate_again(shop, monkeypatch)
 def test_an_evaluation_left_by_another_fit_is_not_believed(shop):
     expected = json.loads((shop / "printed").read_text())
     kept = shop / "cmp" / "vae-seed0" / EVALUATION
-    for name in (runs.MODEL, runs.CONFIG, runs.METRICS, runs.HISTORY):
+    for name in (runs.MODEL, runs.CARD, runs.CONFIG, runs.METRICS, runs.HISTORY):
         (kept.parent / name).unlink()
     content = json.loads(kept.read_text())
     content["values"]["negative_elbo"] = 1.0

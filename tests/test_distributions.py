@@ -252,7 +252,7 @@ def test_exact_is_the_weighted_average_of_the_categories(pixels):
 @pytest.mark.parametrize("expectation", [StraightThrough(constant(0.7))], ids=["straight-through"])
 def test_one_draw_is_a_corner_with_the_right_probability(expectation, agree):
     logits = torch.tensor([1.0, 0.0, -2.0]).double().log_softmax(-1)
-    c, weights = expectation(logits.expand(50_000, 3), 0)
+    c, weights, _ = expectation(logits.expand(50_000, 3), 0)
     if not c.is_floating_point():
         c = torch.nn.functional.one_hot(c, 3).double()
     assert torch.allclose(c.sort(-1).values, torch.tensor([0.0, 0.0, 1.0]).double(), rtol=0, atol=1e-15)

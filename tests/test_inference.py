@@ -388,7 +388,7 @@ def test_a_category_drawn_for_a_row_has_the_probability_that_q_gives_it():
     y = torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)).double()
     logits = torch.tensor([1.0, 0.0, -2.0, -torch.inf]).double().log_softmax(-1).expand(len(y), 4)
     q = Joint(logits=logits, given=lambda c: diagonal_normal(torch.zeros(1), torch.ones(1)))
-    c, weights = draw_categories(y, q)
+    c, weights, _ = draw_categories(y, q)
     share = torch.bincount(c[:, 0], minlength=4) / len(y)
     torch.testing.assert_close(share.double(), logits[0].exp(), rtol=0, atol=5 * 0.5 / len(y) ** 0.5)
     assert share[3] == 0
