@@ -27,7 +27,7 @@ from cpvae.estimators.zoo import CPVAE, VAE, load
 from cpvae.explore import cards, draws, labels
 from cpvae.explore.answers import QUESTIONS, Answers
 from cpvae.explore.opened import open_answers
-from cpvae.explore.page import check_library, document, island
+from cpvae.explore.page import about, check_library, document, island
 from cpvae.explore.seen import Seen, see
 from cpvae.explore.server import is_loopback, make_application
 from cpvae.explore.stored import stored
@@ -122,7 +122,7 @@ def test_of_wide_tables_the_columns_that_tell_most_are_shown():
     seen = see(fitted(CPVAE(2, kind="matrix", **SMALL), X), X, data_name="wide")
     contents = Answers(seen).contents
     assert len(contents.columns) <= 24
-    assert "column 71" in contents.names
+    assert "71" in contents.names
     assert len(contents.own(np.array([0, 1]))[0]) == len(contents.columns)
 
 
@@ -296,6 +296,39 @@ def test_lines_of_a_file_have_cells_of_the_table(of_table, table):
     assert read["row"].tolist() == [5, 2]
     assert read[EVIL].tolist() == table[EVIL].iloc[[5, 2]].tolist()
     assert read["kind"].tolist() == table["kind"].iloc[[5, 2]].tolist()
+
+
+def test_columns_of_the_user_that_are_named_like_those_of_a_file_get_an_underscore():
+    random = np.random.RandomState(0)
+    names = ("row", "category", "probability", "label", "known_label")
+    table = pd.DataFrame({name: random.normal(size=30).round(2) for name in names})
+    own = {"row": np.arange(100, 130), "label": np.array(["mine"] * 30)}
+    model = fitted(CPVAE(2, **SMALL), table)
+    seen = see(model, table, data_name="names", labels=np.arange(30) % 2, names=own)
+    exported = Answers(seen).frame(np.arange(5))
+    renamed = ["row__", "category_", "probability_", "label__", "known_label_"]
+    said = ["category", "probability", "known_label"]
+    assert exported.columns.tolist() == ["row", "row_", "label_", *said, *renamed]
+    for name, column in zip(names, renamed, strict=True):
+        assert exported[column].tolist() == table[name][:5].tolist()
+    saved = labels.labels_table(seen, labels.Groups(seen.categories, {}))
+    assert saved.columns.tolist() == ["row", "row_", "label_", "label", "category", "probability"]
+    assert saved["row_"].tolist() == own["row"].tolist()
+
+
+def test_columns_of_an_array_are_given_by_the_names_that_the_page_shows():
+    X = np.random.RandomState(0).normal(size=(20, 3))
+    answers = Answers(see(fitted(CPVAE(2, kind="matrix", **SMALL), X), X, data_name="array"))
+    given = [f"{answers.contents.names[1]}={float(X[4, 1])!r}"]
+    drawn = answers.draw({"how": "given", "given": given, "n": 2})
+    assert [row[1] for row in drawn] == [answers.rows({"rows": [4]})[0][1]] * 2
+
+
+@needs_bokeh
+def test_given_cells_are_offered_where_the_model_takes_them(of_table):
+    X = np.random.RandomState(0).poisson(3, size=(20, 4))
+    of_counts = see(fitted(CPVAE(2, kind="counts", **SMALL), X), X, data_name="counts")
+    assert [about(Answers(seen), True)["takesGiven"] for seen in (of_table, of_counts)] == [True, False]
 
 
 @pytest.mark.parametrize("question", [q for q in QUESTIONS if q != "save"])

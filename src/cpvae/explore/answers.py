@@ -17,7 +17,7 @@ from cpvae.explore import draws, labels
 from cpvae.explore.cards import traits_of_groups
 from cpvae.explore.contents import Contents
 from cpvae.explore.seen import Seen
-from cpvae.study.written import as_csv
+from cpvae.study.written import as_csv, distinct
 
 MOST_ROWS = 500  # whose contents are asked for at once
 QUESTIONS = ("rows", "near", "column", "draw", "split", "traits", "lines", "save")
@@ -108,21 +108,29 @@ class Answers:
         return {"head": head, "lines": lines}
 
     def frame(self, rows: np.ndarray) -> pd.DataFrame:
-        """Tabulate rows for a file: number, names, category, probability, label, and the cells of a table."""
+        """Tabulate rows for a file: number, names, category, probability, label, and the cells of a table.
+
+        Columns of the user that are named like one of the others, or like the page's own "label", get an underscore.
+        """
         seen = self.seen
-        own: dict[str, Any] = {"row": seen.shown.index[rows]}
-        own |= {f"{name}_" * (name in own) or name: cells[rows] for name, cells in seen.names.items()}
+        known = pd.DataFrame({name: cells[rows] for name, cells in seen.names.items()})
+        said: dict[str, Any] = {}
         if clusters(seen.model):
-            own |= {"category": seen.categories[rows], "probability": seen.probability[rows].round(6)}
+            said |= {"category": seen.categories[rows], "probability": seen.probability[rows].round(6)}
         if seen.shown.labels is not None:
-            own[f"known_label{'_' * ('known_label' in own)}"] = seen.shown.labels[rows]
-        frame = pd.DataFrame(own)
-        if self.contents.kind != "cells":
-            return frame
-        given = take(seen.shown.given, rows)
-        cells = given if isinstance(given, pd.DataFrame) else pd.DataFrame(given, columns=list(seen.shown.names))
-        shown = cells[[name for name in map(str, cells.columns) if name in set(self.contents.names)]]
-        return pd.concat([frame, shown.reset_index(drop=True).drop(columns=list(own), errors="ignore")], axis=1)
+            said["known_label"] = seen.shown.labels[rows]
+        cells = self._cells(rows)
+        names = distinct([*known.columns, *cells.columns], ["row", "label", *said])
+        known.columns, cells.columns = pd.Index(names[: known.shape[1]]), pd.Index(names[known.shape[1] :])
+        return pd.concat([pd.DataFrame({"row": seen.shown.index[rows]}), known, pd.DataFrame(said), cells], axis=1)
+
+    def _cells(self, rows: np.ndarray) -> pd.DataFrame:
+        """Tabulate the cells of rows that the page shows; without columns for pictures and curves."""
+        names = self.contents.names
+        given = take(self.seen.shown.given, rows)
+        if isinstance(given, pd.DataFrame):
+            return given.set_axis(list(map(str, given.columns)), axis=1)[names].reset_index(drop=True)
+        return pd.DataFrame(given.reshape(len(rows), -1)[:, self.contents.columns], columns=names)
 
     def save(self, asked: Mapping[str, Any]) -> str:
         """Keep labels and names: ``{"groups": [of each row], "names": {group: name}}``."""

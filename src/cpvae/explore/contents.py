@@ -27,7 +27,7 @@ class Contents:
         seen: the rows of the page.
         kind: "picture", "curves" or "cells".
         columns: positions in the table of the columns that are shown, for cells.
-        names: of these columns.
+        names: of these columns; those of an array are numbers, as `cpvae.data.given.parse_given` takes them.
     """
 
     seen: Seen
@@ -44,11 +44,13 @@ class Contents:
         if shown.curve is not None:
             return cls(seen, "curves", [], [])
         schema = model.schema_
-        names = list(shown.names) if schema is None else [str(column.name) for column in schema.columns]
+        words = list(shown.names) if schema is None else [str(column.name) for column in schema.columns]
+        unnamed = schema is None and not hasattr(model, "feature_names_in_")
+        names = list(map(str, range(len(words)))) if unnamed else words
         if len(names) <= ALL:
             return cls(seen, "cells", list(range(len(names))), names)
         told: dict[int, None] = {}
-        place = {name: j for j, name in enumerate(names)}
+        place = {name: j for j, name in enumerate(words)}
         most = [] if shown.description is None else [list(one.columns) for one in shown.description.largest_first]
         for rank in range(max(map(len, most), default=0)):  # the first of each category before any second
             told |= {place[own[rank].column]: None for own in most if rank < len(own) and own[rank].column in place}

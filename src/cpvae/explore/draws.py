@@ -54,6 +54,11 @@ def with_given(seen: Seen, given: Sequence[str], category: int | None, n: int, s
     return seen.model.sample(n, category, given=known, random_state=seed)[0]
 
 
+def takes_given(model: DeepMixture) -> bool:
+    """Say whether a model can draw rows with given cells; one of counts with a depth cannot."""
+    return model.model_.likelihood.with_gaps() is not None
+
+
 def with_part(seen: Seen, row: int, part: str, n: int, seed: int) -> Any:
     """Draw pictures or signals that have a half of a row of the page, which the model completes.
 
@@ -67,7 +72,7 @@ def with_part(seen: Seen, row: int, part: str, n: int, seed: int) -> Any:
     """
     whole("n", n, 1, MOST)
     one_of("part", part, PARTS)
-    check_row(seen, row)
+    whole("row", row, 0, seen.n - 1)
     shape = seen.model.image_shape_ or seen.model.signal_shape_
     if shape is None or (len(shape) == 2 and part in PARTS[:2]):
         what = "rows of a table, which have no halves; give cells instead" if shape is None else "signals: use left"
@@ -98,7 +103,7 @@ def between(seen: Seen, first: int, last: int, n: int = STEPS) -> Any:
     """
     whole("n", n, 2, MOST)
     for row in (first, last):
-        check_row(seen, row)
+        whole("row", row, 0, seen.n - 1)
     return decoded_between(seen.model, take(seen.shown.given, np.array([first, last])), n)
 
 
@@ -119,12 +124,3 @@ def decoded_between(model: DeepMixture, rows: Any, n: int) -> Any:
     params = module.decoder(on_the_way, mixed)[:, 0]
     expected = module.likelihood.expected(params, (1 - t) * y[0] + t * y[1])
     return model._to_shape(module.likelihood.to_data(expected))
-
-
-def check_row(seen: Seen, row: Any) -> None:
-    """Refuse what is no position of a row on the page.
-
-    Raises:
-        InputError: it is none.
-    """
-    whole("row", row, 0, seen.n - 1)

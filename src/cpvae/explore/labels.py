@@ -19,6 +19,7 @@ from cpvae.errors import InputError
 from cpvae.explore.seen import Seen
 from cpvae.files import write_atomic
 from cpvae.study.answers import rename_in
+from cpvae.study.written import distinct
 from cpvae.words.names import changed, checked
 
 MOST_GROUPS = 1_000
@@ -90,12 +91,20 @@ def split_in_two(seen: Seen, rows: np.ndarray) -> np.ndarray:
 
 def labels_table(seen: Seen, groups: Groups) -> pd.DataFrame:
     """Tabulate the group of each row, with its category and what the model says of it."""
-    found: dict[str, Any] = {"row": seen.shown.index}
-    found |= {f"{name}_" * (name in ("row", "label")) or name: cells for name, cells in seen.names.items()}
-    found["label"] = [groups.label(int(group)) for group in groups.of]
-    found["category"] = seen.categories
-    found["probability"] = seen.probability.round(6)
-    return pd.DataFrame(found)
+    cells: list[Any] = [
+        seen.shown.index,
+        *seen.names.values(),
+        [groups.label(int(group)) for group in groups.of],
+        seen.categories,
+        seen.probability.round(6),
+    ]
+    return pd.DataFrame(dict(zip(headings(seen), cells, strict=True)))
+
+
+def headings(seen: Seen) -> list[str]:
+    """Name the columns of `labels_table`; those of the user get an underscore where they are named alike."""
+    first, last = "row", ["label", "category", "probability"]
+    return [first, *distinct(seen.names, [first, *last]), *last]
 
 
 def names_for_the_model(seen: Seen, groups: Groups) -> dict[int, str | None]:
@@ -136,7 +145,7 @@ def save(seen: Seen, groups: Groups, out: Path, run: Path | None) -> str:
     text = f"{seen.n:,} rows with their labels are in {out.name}"
     if run is not None:
         if any(seen.model.names_.get(k) != name for k, name in told.items()):
-            seen.model.names_ = rename_in(run, dict(told))
+            seen.model.names_ = rename_in(run, {**told})
         kept = sum(name is not None for name in told.values())
         text += f"; the model keeps {kept} name{'s' * (kept != 1)}" * bool(kept)
     own = np.array_equal(groups.of, seen.categories)

@@ -52,20 +52,30 @@
   // -- answers: of a server, or stored in the page ------------------------------------------------------------------
 
   const refuse = (what) => { throw new Error(`${what} needs the model: run cpvae explore without --static`); };
-  const matches = (conditions) => (cells) => conditions.every(({ column, value, low, high }) => {
+  const NUMBER = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+  const DATE = /^\d{4}(-\d\d){0,2}([T ]\d\d(:\d\d){0,2})?$/;  // in part, too: a year, a month
+  const numberIn = (cell) => { const text = cell.replaceAll(",", ""); return NUMBER.test(text) ? Number(text) : NaN; };
+  const rangeIn = (text) => {  // a colon also stands in levels and clocks; its two ends are numbers, or dates
+    const colons = [...text].flatMap((letter, i) => (letter === ":" ? [i] : []));
+    const middle = colons[colons.length >> 1];
+    const ends = [text.slice(0, middle).trim(), text.slice(middle + 1).trim()];
+    return colons.length && [NUMBER, DATE].some((kind) => ends.every((end) => end === "" || kind.test(end))) ? ends : null;
+  };
+  const matches = (conditions) => (cells) => conditions.every(({ column, value, range }) => {
     const cell = cells[column];
-    if (value !== undefined) return cell === value || (cell !== "" && value !== "" && Number(cell) === Number(value));
-    const number = Number(cell.replaceAll(",", ""));
-    return cell !== "" && number >= low && number <= high;
+    if (cell === "" || cell === value) return cell === value;
+    const [low, high] = range ?? [value, value];
+    if (DATE.test(cell) && !NUMBER.test(cell)) {  // dates are in the order of their texts
+      return DATE.test(low || high) && cell >= low && (high === "" || cell.slice(0, high.length) <= high);
+    }
+    const number = numberIn(cell);
+    return range ? number >= (low === "" ? -Infinity : Number(low)) && number <= (high === "" ? Infinity : Number(high)) : number === numberIn(value);
   });
   const conditionsOf = (texts) => texts.filter((text) => text.trim()).map((text) => {
     const name = data.columns.filter((column) => text.trim().startsWith(`${column}=`)).sort((a, b) => b.length - a.length)[0];
     if (name === undefined) throw new Error(`${text}: expected COLUMN=VALUE or COLUMN=LOW:HIGH, of a column shown here`);
     const wanted = text.trim().slice(name.length + 1);
-    const range = wanted.match(/^(-?[\d.]*):(-?[\d.]*)$/);
-    const column = data.columns.indexOf(name);
-    if (range === null) return { column, value: wanted };
-    return { column, low: range[1] === "" ? -Infinity : Number(range[1]), high: range[2] === "" ? Infinity : Number(range[2]) };
+    return { column: data.columns.indexOf(name), value: wanted.trim(), range: rangeIn(wanted) };
   });
   const kept = data.stored;
   const storedAnswers = {
@@ -105,6 +115,9 @@
     if (!reply.ok) throw new Error(found.error);
     return found.answer;
   };
+
+  const turns = new Map();
+  const begin = (what) => { const own = {}; turns.set(what, own); return () => turns.get(what) === own; };  // still the latest?
 
   // -- state: a group for each row, which begins as its category ----------------------------------------------------
 
@@ -195,10 +208,12 @@
   };
   const colour = async () => {
     const [what, which] = get("colour").value.split(" ");
+    const latest = begin("colour");
     if (what === "probability") byValues(probability);
     else if (what === "label") byLevels(unpack(data.labels.values), data.labels.levels);
     else if (what === "column") {
       const found = await answer("column", { column: Number(which) });
+      if (!latest()) return;
       if (found.levels) byLevels(unpack(found.values), found.levels);
       else byValues(unpack(found.values));
     } else if (what === "category") {
@@ -248,14 +263,17 @@
       return make("figure", {}, picture, caption);
     }));
   };
-  const showRows = async (place, rows) => gallery(place, rows.length ? await answer("rows", { rows }) : [], rows);
+  const showRows = async (place, rows) => {
+    const latest = begin(place);
+    const contents = rows.length ? await answer("rows", { rows }) : [];
+    if (latest()) gallery(place, contents, rows);
+  };
 
   // -- selection ----------------------------------------------------------------------------------------------------
 
   const choose = (rows) => { points.selected.indices = rows; };
-  let turn = 0;
   const selection = async () => {
-    const own = ++turn;
+    const latest = begin("selection");
     selected = [...points.selected.indices].filter((i) => i >= 0 && i < n);
     const single = selected.length === 1;
     if (single) {
@@ -273,8 +291,9 @@
     get("rows-words").textContent = words;
     get("near-part").hidden = !single;
     await showRows(get("rows"), some(selected, 24));
-    if (!single || own !== turn) return;
+    if (!single || !latest()) return;
     const [near] = await answer("near", { rows: selected });
+    if (!latest()) return;
     get("near-title").textContent = near.length ? `Its neighbours: rows with the most alike codes` : "Its neighbours are not kept here";
     await showRows(get("near"), near);
   };
@@ -320,6 +339,7 @@
     category.value = before;
   };
   const card = async (group) => {
+    const latest = begin("card");
     shown = group;
     list();
     const own = members(group);
@@ -340,18 +360,22 @@
     get("save-note").textContent = data.live ? `writes ${data.out}, and names into the model` : "";
     get("card-typical-title").textContent = whole ? "Typical rows" : "Some of its rows";
     await showRows(get("card-typical"), whole ? cards[group].typical : some(own, 8));
+    if (!latest()) return;
     const border = whole ? cards[group].border : [];
     get("card-border-part").hidden = !border.length;
     await showRows(get("card-border"), border);
   };
   const changed = async (group) => {
+    const latest = begin("groups");
     number();
     if (get("colour").value === "category") await colour();
     await card(group);
     if (![...groups].some((one, i) => one !== category[i])) { traits = new Map(); return; }
+    if (!latest()) return;
     const found = await answer("traits", { groups: Array.from(groups) });
+    if (!latest()) return;
     traits = new Map(Object.entries(found).map(([k, words]) => [Number(k), words]));
-    await card(group);
+    await card(shown);
   };
   const remember = () => { past.push([Int32Array.from(groups), new Map(names), shown]); };
   const put = async (rows, group, then = group) => {
@@ -404,7 +428,7 @@
     }
     const known = Object.keys(data.known);
     const lines = Array.from(groups, (group, i) => [data.numbers[i], ...known.map((name) => quoted(data.known[name][i])), quoted(names.get(group) ?? String(group)), category[i], probability[i].toFixed(6)].join(","));
-    offer("labels.csv", [["row", ...known.map(quoted), "label", "category", "probability"].join(","), ...lines]);
+    offer("labels.csv", [data.headings.map(quoted).join(","), ...lines]);
   });
   on("card-select", "click", () => choose(members(shown)));
   on("card-draw", "click", async () => {
@@ -419,7 +443,7 @@
   const ways = [
     ["category", data.hasCategories ? "from a category" : "from the model"],
     ["between", "between two rows"],
-    ...(data.kind === "cells" ? [["given", "with given cells"]] : []),
+    ...(data.takesGiven ? [["given", "with given cells"]] : []),
     ...(data.parts.length ? [["part", "with a half of a row"]] : []),
   ];
   for (const [value, text] of ways) get("how").append(make("option", { value }, text));
@@ -444,7 +468,9 @@
       part: `The model completes a half of row ${get("part-row").value}, eight times.`,
       between: `On the way from the code of row ${get("first").value} to that of row ${get("last").value}: first and last are their reconstructions.`,
     };
+    const latest = begin("draw");
     const rows = await answer("draw", asked);
+    if (!latest()) return;
     get("drawn-words").textContent = words[way];
     gallery(get("drawn"), rows, null);
   };

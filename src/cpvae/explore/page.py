@@ -20,7 +20,8 @@ from markupsafe import Markup
 from cpvae.estimators.contract import clusters
 from cpvae.explore.answers import Answers, packed
 from cpvae.explore.cards import cards
-from cpvae.explore.draws import PARTS
+from cpvae.explore.draws import PARTS, takes_given
+from cpvae.explore.labels import headings
 from cpvae.explore.stored import stored
 from cpvae.extras import require
 from cpvae.study.figures.style import COLOURS
@@ -125,6 +126,8 @@ def about(answers: Answers, live: bool) -> dict[str, Any]:
         "labels": labels,
         "palette": list(COLOURS),
         "scale": list(Viridis256),
+        "takesGiven": contents.kind == "cells" and takes_given(model),
+        "headings": headings(seen),
         "out": "labels.csv" if answers.out is None else answers.out.name,
         "stored": None if live else stored(answers),
     }

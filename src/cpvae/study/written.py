@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -50,6 +52,19 @@ def free_name(name: str, frame: pd.DataFrame) -> str:
     >>> free_name("draw", pd.DataFrame({"draw": [1]}))
     'draw_'
     """
-    while name in frame.columns:
-        name += "_"
-    return name
+    return distinct([name], frame.columns)[0]
+
+
+def distinct(names: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """Tell names apart from those that are taken, and from each other: each gets as many underscores as needed.
+
+    >>> distinct(["row", "size", "row"], ["row"])
+    ['row_', 'size', 'row__']
+    """
+    used, found = set(taken), []
+    for name in names:
+        while name in used:
+            name += "_"
+        used.add(name)
+        found.append(name)
+    return found
