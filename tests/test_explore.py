@@ -20,18 +20,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import CPVAE, VAE, load
-from cpvae.explore import cards, draws, labels
+from cpvae.explore import cards, check_library, draws, labels
 from cpvae.explore.answers import QUESTIONS, Answers
 from cpvae.explore.opened import open_answers
-from cpvae.explore.page import about, check_library, document, island
-from cpvae.explore.seen import Seen, see
+from cpvae.explore.page import about, document, island
+from cpvae.explore.seen import MAX_DECODED, Seen, see
 from cpvae.explore.server import is_loopback, make_application
 from cpvae.explore.stored import stored
 from cpvae.study.layout import lay_out
+from cpvae.study.report.shown import rows_shown
 
 EVIL = "</script><script>document.title='run'</script>"
 LEVEL = "<img src=x onerror=\"document.title='run'\">"
@@ -98,6 +100,15 @@ def test_too_few_rows_and_unknown_layouts_are_refused(of_table, table):
     pytest.importorskip("umap")
     with pytest.raises(InputError, match="layout='umap' of 4 rows: expected 45 or more"):
         lay_out(np.zeros((4, 3)), how="umap")
+
+
+def test_the_rows_that_are_asked_about_are_counted(of_table, table):
+    said: list[str] = []
+    many = pd.concat([table] * 70, ignore_index=True)
+    seen = see(of_table.model, many, data_name="many", max_rows=60, layout="pca", say=said.append)
+    assert (seen.n, said) == (60, ["asking the model about 60 of 5,600 rows"])
+    assert rows_shown(of_table.model, (10**6, 3), 10**6, MAX_DECODED) == MAX_DECODED // 3
+    assert rows_shown(of_table.model, (10**6, 200_000), 10**6, MAX_DECODED) == 100
 
 
 def test_a_model_with_one_number_for_each_row_is_shown_on_a_line():
@@ -545,6 +556,23 @@ def test_a_run_is_opened_with_the_rows_of_its_fit(run, table, tmp_path):
     load(run).save(tmp_path / "alone.safetensors")
     with pytest.raises(InputError, match="does not say what it was fitted on; give the rows after it"):
         open_answers(tmp_path / "alone.safetensors")
+
+
+@needs_bokeh
+def test_labels_have_a_file_of_their_own_which_a_page_without_a_server_does_not_need(run, tmp_path, monkeypatch):
+    from cpvae.cli.program import app
+
+    served: list[Answers] = []
+    monkeypatch.setattr("cpvae.explore.server.serve", lambda answers, *_: served.append(answers))
+    load(run).save(tmp_path / "alone.safetensors")
+    rows = str(run.parent / "rows.csv")
+    for words in ([str(run)], [str(tmp_path / "alone.safetensors"), rows]):
+        assert CliRunner().invoke(app, ["explore", *words]).exit_code == 0
+    assert [one.out for one in served] == [run / "explored.csv", tmp_path / "alone.labels.csv"]
+    (tmp_path / "alone.labels.csv").mkdir()  # where nothing could be written
+    words = ["explore", str(tmp_path / "alone.safetensors"), rows]
+    assert "it is a folder" in str(CliRunner().invoke(app, words).exception)
+    assert CliRunner().invoke(app, [*words, "--static", str(tmp_path / "page.html")]).exit_code == 0
 
 
 @needs_bokeh

@@ -33,7 +33,15 @@ def explore(
     labels: Labels = None,
     layer: Layer = None,
     strict: Strict = False,
-    rows: Annotated[int, typer.Option(help="Rows to show at most, drawn at random.", min=3, max=MOST_ROWS)] = 20_000,
+    rows: Annotated[
+        int,
+        typer.Option(
+            help="Rows to show at most, drawn at random: fewer where rows times categories are above two million, or "
+            "their values above twenty million.",
+            min=3,
+            max=MOST_ROWS,
+        ),
+    ] = 20_000,
     layout: Annotated[
         str,
         typer.Option(help="Map of the rows: pca, two axes of the code; umap, neighbours of the code; or auto."),
@@ -41,7 +49,9 @@ def explore(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A .csv file for labels saved on the page.", show_default="labels.csv in RUN", callback=expand
+            help="A .csv file for labels saved on the page.",
+            show_default="explored.csv in RUN; MODEL.labels.csv beside a saved model",
+            callback=expand,
         ),
     ] = None,
     host: Annotated[
@@ -55,13 +65,13 @@ def explore(
     The page comes from this machine and loads nothing from elsewhere. Ctrl-C ends it. With --static it becomes a file.
     """
     from cpvae.cli.checks import check_inputs, check_out_file
-    from cpvae.extras import require
+    from cpvae.explore import check_library
 
     check_inputs(run, data)
-    require("cpvae explore", "bokeh")
+    check_library()
     page = None if static is None else check_out_file(static, (".html",), run, data, labels, "--static")
-    place = out or (run / "labels.csv" if run.is_dir() else run.with_name("labels.csv"))
-    file = check_out_file(place, (".csv",), run, data, labels)
+    place = out or (run / "explored.csv" if run.is_dir() else run.with_name(f"{run.stem}.labels.csv"))
+    file = None if page is not None else check_out_file(place, (".csv",), run, data, labels)
 
     from cpvae.arguments import one_of
     from cpvae.explore.opened import open_answers

@@ -8,3 +8,14 @@
 - `answers`: the questions of the page, each a function; `stored`: their answers, for a page without a server;
 - `page`: the document, around a map drawn by Bokeh; `server`: what serves it.
 """
+
+from cpvae.extras import require
+
+
+def check_library() -> None:
+    """Refuse to go on without Bokeh.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    require("cpvae explore", "bokeh")

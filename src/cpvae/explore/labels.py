@@ -107,7 +107,7 @@ def headings(seen: Seen) -> list[str]:
     return [first, *distinct(seen.names, [first, *last]), *last]
 
 
-def names_for_the_model(seen: Seen, groups: Groups) -> dict[int, str | None]:
+def names_for_the_model(seen: Seen, groups: Groups) -> dict[int | str, str | None]:
     """Give what the model is told: for each category that has rows and is still whole its name, or None.
 
     Whole is a category whose rows, and no others, are the group of its number. A model has no place for other groups,
@@ -144,8 +144,8 @@ def save(seen: Seen, groups: Groups, out: Path, run: Path | None) -> str:
     write_atomic(out, labels_table(seen, groups).to_csv(index=False))
     text = f"{seen.n:,} rows with their labels are in {out.name}"
     if run is not None:
-        if any(seen.model.names_.get(k) != name for k, name in told.items()):
-            seen.model.names_ = rename_in(run, {**told})
+        if any(seen.model.names_.get(int(k)) != name for k, name in told.items()):
+            seen.model.names_ = rename_in(run, told)
         kept = sum(name is not None for name in told.values())
         text += f"; the model keeps {kept} name{'s' * (kept != 1)}" * bool(kept)
     own = np.array_equal(groups.of, seen.categories)

@@ -18,26 +18,17 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cpvae.estimators.contract import clusters
+from cpvae.explore import check_library
 from cpvae.explore.answers import Answers, packed
 from cpvae.explore.cards import cards
 from cpvae.explore.draws import PARTS, takes_given
 from cpvae.explore.labels import headings
 from cpvae.explore.stored import stored
-from cpvae.extras import require
 from cpvae.study.figures.style import COLOURS
 from cpvae.study.report.words import rows_line, summary
 
 DRAWN_MOVING = 4_000  # rows
 MISSING = "#9aa0a6"  # the colour of a row whose value is missing
-
-
-def check_library() -> None:
-    """Refuse to go on without Bokeh.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    require("cpvae explore", "bokeh")
 
 
 def document(answers: Answers, live: bool) -> str:

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.study.layout import MOST_BY_UMAP, Layout, lay_out
-from cpvae.study.report.shown import Shown, look_at
+from cpvae.study.report.shown import Shown, look_at, rows_shown
 
 MAX_DECODED = 2_000_000  # rows times categories: some minutes on a processor
 NEIGHBOURS = 8  # shown of a row
@@ -62,7 +62,7 @@ class Seen:
     def near(self, rows: np.ndarray) -> np.ndarray:
         """Find the rows whose codes are nearest to those of `rows` ``(m,)``, nearest first, ``(m, NEIGHBOURS)``.
 
-        Of fewer rows than that all others are neighbours.
+        All others are neighbours where there are fewer rows than that.
         """
         found = self._neighbours.kneighbors(self.shown.z[rows], return_distance=False)
         return np.array([own[own != row][: min(NEIGHBOURS, self.n - 1)] for own, row in zip(found, rows, strict=True)])
@@ -84,7 +84,8 @@ def see(
 
     Args:
         model: fitted.
-        X: rows, as the model takes them; at most `max_rows` of them, drawn with a fixed seed.
+        X: rows, as the model takes them; at most `max_rows` of them are shown, drawn with a fixed seed, and fewer where
+            these times the categories are above `MAX_DECODED`, or their values above 20,000,000.
         data_name, rows_name: what data and rows are called.
         labels: of the rows, ``(N,)``; they are only shown.
         names: columns by which a person knows a row, heading -> cells ``(N,)``.
@@ -94,11 +95,15 @@ def see(
     Raises:
         InputError: rows that the model does not take, or fewer than three; labels of another length.
     """
-    total = X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    total = X.shape[0]
     if total < FEWEST:
         raise InputError(f"{data_name}: {total} rows; expected at least {FEWEST}, which a map needs; give more rows")
-    if total > 5_000:
-        say(f"asking the model about {min(total, max_rows):,} rows")
+    n = rows_shown(model, X.shape, max_rows, MAX_DECODED)
+    fewer = n < min(total, max_rows)
+    if total > 5_000 or fewer:
+        why = ", fewer than --rows, since there are many categories or wide rows" * fewer
+        say(f"asking the model about {n:,} of {total:,} rows{why}")
     shown = look_at(model, X, labels, None, max_rows, MAX_DECODED)
     if 5_000 < len(shown.index) <= MOST_BY_UMAP and layout != "pca":
         say("laying them out, for which --layout pca needs no time")

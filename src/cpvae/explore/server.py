@@ -17,8 +17,9 @@ from contextlib import suppress
 from typing import Any
 
 from cpvae.errors import InputError
+from cpvae.explore import check_library
 from cpvae.explore.answers import Answers
-from cpvae.explore.page import check_library, document
+from cpvae.explore.page import document
 
 MOST_BYTES = 64 * 2**20  # of a question: a group for each of some million rows
 HEADERS = {

@@ -92,6 +92,12 @@ class Shown:
         return np.argsort(-apart, kind="stable")[:most]
 
 
+def rows_shown(model: DeepMixture, shape: Sequence[int], max_rows: int, max_decoded: int) -> int:
+    """Say how many rows of an array of a shape are shown; the limits are those of `look_at`."""
+    wide = max(100, MAX_VALUES // max(1, math.prod(shape[1:])))
+    return min(shape[0], max_rows, max(1_000, max_decoded // model.n_components_), wide)
+
+
 def look_at(
     model: DeepMixture,
     X: ArrayLike,
@@ -118,8 +124,7 @@ def look_at(
         raise InputError(
             f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
         )
-    wide = max(100, MAX_VALUES // max(1, math.prod(X.shape[1:])))
-    n = min(total, max_rows, max(1_000, max_decoded // model.n_components_), wide)
+    n = rows_shown(model, X.shape, max_rows, max_decoded)
     index = np.sort(np.random.RandomState(0).permutation(total)[:n])
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
