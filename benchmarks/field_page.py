@@ -156,8 +156,8 @@ CP-VAE gets the rows that `cpvae.datasets.load` reads. Peers get rows as a perso
 (`benchmarks/field_peers.py`). Their encoding of tables and the settings of StepMix were chosen after a look at the
 peers' accuracy on penguins, dermatology, heart.h and soybean.
 
-The field's own tool is Leiden for cells and documents, StepMix for tables, and k-means by dynamic time warping
-(tslearn) for signals. These tools have their own column and do not decide wins.
+The field's own tool is Leiden for cells and documents, scVI for cells, StepMix for tables, and k-means by dynamic time
+warping (tslearn) for signals. These tools have their own column and do not decide wins.
 """
 
 
