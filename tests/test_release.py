@@ -1,4 +1,4 @@
-"""What is released: the core alone is enough for an estimator, and versions, packages and pages agree."""
+"""Tests of a release: the core alone is enough for an estimator, and versions, packages and pages agree."""
 
 from __future__ import annotations
 

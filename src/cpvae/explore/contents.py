@@ -1,4 +1,4 @@
-"""How a row is put on the page: as a picture, as curves, or as cells."""
+"""Contents of a row on the page: a picture, curves, or cells."""
 
 from __future__ import annotations
 
