@@ -377,6 +377,9 @@ def test_only_what_is_asked_for_is_decoded():
     assert seen == [int(decoded.sum())]
     torch.testing.assert_close(some.log_px, torch.where(decoded, every.log_px, 0.0))
     torch.testing.assert_close(some.kl_z, every.kl_z)
+    seen.clear()
+    elbo(model, y, SumAndSample(often=1e-9))
+    assert seen == [7]  # the likeliest category of each row alone
 
 
 def test_sum_and_sample_of_few_categories_is_the_exact_sum():
