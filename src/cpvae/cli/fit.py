@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cpvae.cli.estimator_options import OPTIONS, takes
-from cpvae.cli.options import Data, Json, Known, Labels, Layer, Size, expand, reading
+from cpvae.cli.options import Data, Json, Known, Labels, Layer, MaxMinutes, Size, expand, reading
 from cpvae.cli.output import put, put_json, say
 from cpvae.fitting.devices.rank import is_main
+
+if TYPE_CHECKING:
+    from cpvae.study.fits import Run
 
 # -- commands --------------------------------------------------------------------------------------------------------
 
@@ -31,12 +34,7 @@ def fit(
     size: Size = None,
     layer: Layer = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")] = False,
-    max_minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Stop after this number of minutes; the run can be used, and continued with --resume.", min=0.0
-        ),
-    ] = None,
+    max_minutes: MaxMinutes = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -65,29 +63,46 @@ def fit(
         found = load_data(data, labels, say, read_as)
         run = fit_run(found, data, labels, model, params, out, resume, quiet, say, max_minutes=max_minutes, known=known)
     except KeyboardInterrupt as error:
-        if runs.begun(out):
-            stopped, kept = "stopped; the state is saved", "the weights so far can be used"
-            if runs.starts_anew(out):
-                stopped = "stopped in the start of the fit, which --resume begins anew"
-                kept = "quick categories, trained for a moment, can be used"
-            say(f"{stopped}. To go on: {runs.command(data, labels, out)}")
-            if (out / runs.MODEL).exists():
-                say(f"Until then {kept}: {shlex.join(['cpvae', 'report', str(out)])}")
-        else:
-            say("stopped before anything was trained; nothing was written")
-        enough = isinstance(error, OutOfTime) and (out / runs.MODEL).exists()
-        raise typer.Exit(0 if enough else 130) from error
-    if not is_main():
-        return
+        raise stopped(out, runs.command(data, labels, out), isinstance(error, OutOfTime)) from error
+    if is_main():
+        told(run, data, labels, out, as_json)
+
+
+# -- shared ----------------------------------------------------------------------------------------------------------
+
+
+def stopped(out: Path, command: str, out_of_time: bool) -> typer.Exit:
+    """Say what a fit that was stopped has left, and how to go on with it; give the end of the command.
+
+    Args:
+        out: the folder of the run.
+        command: goes on with it.
+        out_of_time: whether it was stopped after the time that it was given.
+    """
+    from cpvae.fitting import runs
+
+    usable = (out / runs.MODEL).exists()
+    if runs.begun(out):
+        why, kept = "stopped; the state is saved", "the weights so far can be used"
+        if runs.starts_anew(out):
+            why = "stopped in the start of the fit, which --resume begins anew"
+            kept = "quick categories, trained for a moment, can be used"
+        say(f"{why}. To go on: {command}")
+        if usable:
+            say(f"Until then {kept}: {shlex.join(['cpvae', 'report', str(out)])}")
+    else:
+        say("stopped before anything was trained; nothing was written")
+    return typer.Exit(0 if out_of_time and usable else 130)
+
+
+def told(run: Run, data: str, labels: str | None, out: Path, as_json: bool) -> None:
+    """Print what a fit found, and say what comes next."""
     if as_json:
         put_json(run.figures)
         return
     put("\n".join(run.words))
     for line in next_steps(data, labels, out, run.model.has_components):
         say(line)
-
-
-# -- shared ----------------------------------------------------------------------------------------------------------
 
 
 def next_steps(data: str, labels: str | None, out: Path, has_categories: bool) -> list[str]:

@@ -46,6 +46,10 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse a table whose columns or levels differ from the fit's, instead of warning."),
 ]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option(help="Stop after this number of minutes; the run can be used, and continued with --resume.", min=0.0),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 
 Size = Annotated[

@@ -20,6 +20,7 @@ from cpvae.cli import (
     choose,
     cluster,
     compare,
+    continuing,
     data,
     describe,
     drift,
@@ -43,6 +44,7 @@ ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 AGAIN_AFTER = 0.1  # seconds after which a Ctrl-C that was lost is given again
 COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
+    continuing.continue_,
     evaluate.evaluate,
     cluster.cluster,
     describe.describe,
@@ -63,7 +65,7 @@ DATA_COMMANDS: dict[str, Callable[..., None]] = {
     "verify": data.data_verify,
 }
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 for name, command in DATA_COMMANDS.items():
     data_app.command(name)(command)
 

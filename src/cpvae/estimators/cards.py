@@ -39,6 +39,7 @@ class LearnedFrom:
         digest: of all values, hexadecimal.
         valid_rows: validation rows behind the bound, 0 of a fit that was stopped or held no rows out.
         negative_elbo, negative_elbo_se: mean of -L over them and its standard error, nats a row; None without any.
+        before: rows that the models learned from which this one continues; 0 of a model that continues none.
     """
 
     rows: int
@@ -47,10 +48,11 @@ class LearnedFrom:
     valid_rows: int = 0
     negative_elbo: float | None = None
     negative_elbo_se: float | None = None
+    before: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the record as JSON holds it."""
-        return asdict(self)
+        """Give the record as JSON holds it; a model that continues none has the record that it always had."""
+        return {name: value for name, value in asdict(self).items() if name != "before" or value}
 
     @classmethod
     def from_dict(cls, value: Any) -> LearnedFrom | None:
@@ -63,7 +65,7 @@ class LearnedFrom:
             return None
         try:
             found = cls(**value)
-            whole = (found.rows, found.features, found.valid_rows)
+            whole = (found.rows, found.features, found.valid_rows, found.before)
             real = [one for one in (found.negative_elbo, found.negative_elbo_se) if one is not None]
             right = all(type(one) is int and one >= 0 for one in whole) and all(map(math.isfinite, real))
             right = right and re.fullmatch("[0-9a-f]{1,64}", found.digest) is not None
@@ -183,6 +185,9 @@ def _facts(estimator: DeepMixture) -> dict[str, str]:
     shape = estimator.image_shape_ or estimator.signal_shape_
     values = f"{estimator.n_features_in_:,} values" + (f" ({' x '.join(map(str, shape))})" if shape else "")
     rows = "not kept" if learned is None else f"{learned.rows:,}"
+    rows += (
+        f", after {learned.before:,} of the models that it continues" if learned is not None and learned.before else ""
+    )
     facts = {
         "rows of the fit": f"{rows}, taken for {estimator.kind_}; {values} each",
         "digest of the rows": "not kept" if learned is None else f"`{learned.digest}`",

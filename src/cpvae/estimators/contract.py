@@ -29,7 +29,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.data.weights import repeats
 from cpvae.errors import InputError
-from cpvae.estimators import describing, files, gaps, learning, params, running
+from cpvae.estimators import continuing, describing, files, gaps, learning, params, running
 from cpvae.estimators.cards import LearnedFrom
 from cpvae.estimators.given import log_prob_given, sample_given
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
@@ -286,6 +286,68 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             running.fit(
                 self, rows, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about
             )
+        return self
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def continue_fit(
+        self,
+        X_new: ArrayLike,
+        *,
+        n_new: int | str = continuing.AUTO,
+        replay: float = 1.0,
+        out: str | Path | None = None,
+        resume: bool = False,
+        reporter: Reporter | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> Self:
+        """Learn from new rows, and keep what was learned from the rows before, of which none is needed.
+
+        The model as it is draws rows, as many from each of its categories, and learns from these and the new rows
+        together (`cpvae.estimators.continuing`; Shin et al., 2017). Categories keep their numbers and names; new ones
+        come after them. Likelihood, units, columns and kinds stay those of the first fit, and so do all arguments but
+        `n_components`; `set_params` changes those of the training. `weights_` become those of all rows, old and new.
+
+        Args:
+            X_new: rows as for `predict`, ``(n, ...)``.
+            n_new: number of new categories. "auto" adds those that the rows need: if more rows than chance allows for
+                have a bound below the fifth percentile of what their category draws, categories are added for as long
+                as each makes the bound of held-out new rows better.
+            replay: rows drawn from each category, for every row that a new category has on average; without new
+                categories, for every row of a category. At most ten rows are drawn for each new one. With 0 nothing is
+                drawn, and what was learned before is forgotten.
+            out, resume, reporter, about: as for `fit`. A run goes on if it is resumed with the model it began with.
+
+        Raises:
+            InputError: the model does not put rows into categories that can be drawn from (only `CPVAE` does), or has
+                not finished; arguments or rows cannot be used.
+            KeyboardInterrupt: Ctrl-C or SIGTERM. The estimator stays as it was. In `out` there are the state and the
+                best weights so far, as for `fit`.
+
+        Examples:
+            >>> import numpy as np
+            >>> from cpvae import CPVAE
+            >>> random = np.random.RandomState(0)
+            >>> old = np.concatenate([random.normal(-8, 1, (100, 2)), random.normal(8, 1, (100, 2))])
+            >>> asked = {"latent_dim": 1, "hidden": (16,), "max_epochs": 20, "batch_size": 20, "random_state": 0}
+            >>> model = CPVAE(2, **asked).fit(old)
+            >>> before = model.predict(old)
+            >>> model.continue_fit(random.normal([-8, 8], 1, (100, 2)), n_new=1).n_components_
+            3
+            >>> bool((model.predict(old) == before).all())
+            True
+        """
+        student = continuing.fit(
+            self,
+            X_new,
+            n_new,
+            replay,
+            None if out is None else Path(out),
+            resume=resume,
+            reporter=reporter,
+            about=about,
+        )
+        self.__dict__.update(vars(student))
         return self
 
     # -- questions -------------------------------------------------------------------------------------------------

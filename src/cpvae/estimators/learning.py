@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
 from cpvae.estimators import gaps, stretch
-from cpvae.estimators.cards import learned_from
+from cpvae.estimators.cards import LearnedFrom, learned_from
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
 from cpvae.estimators.rows_in import warn_of_left_out
@@ -55,6 +55,9 @@ class Prepared:
         likelihood: with the units of the training rows; why: it was chosen, in words.
         seeds: one for each restart.
         known: the known categories of some rows of `array`, or None.
+        begun: weights that every restart begins with, by their names in the module; None begins with new ones.
+        weights: how many rows each training row stands for in q(c) and in the rates of missing cells, float64 ``(m,)``;
+            None counts each as one.
     """
 
     array: np.ndarray
@@ -66,6 +69,34 @@ class Prepared:
     why: str
     seeds: list[int]
     known: Known | None = None
+    begun: Mapping[str, torch.Tensor] | None = None
+    weights: torch.Tensor | None = None
+
+    @property
+    def judged(self) -> Rows:
+        """The validation rows that a card and a stretch are measured on."""
+        return self.valid
+
+    @property
+    def labelled(self) -> tuple[int, ...] | None:
+        """How many rows people have labelled, of each category ``(K,)``; None without labels."""
+        return None if self.known is None else self.known.counts
+
+    def told(self, estimator: DeepMixture) -> list[str]:
+        """Say what rows are taken for, and what is known of them, a line each."""
+        known = [] if self.known is None else [tell(self.known, len(self.array))]
+        chosen = f"likelihood {self.likelihood.name}: {self.why}"
+        if estimator.likelihood == "auto" and self.likelihood.name != "columns":  # that is said of by the schema
+            chosen += f"; for another say likelihood={_other(self.likelihood.name)!r} (--likelihood)"
+        return [*estimator._taken_for(), *known, *estimator._seen(), chosen]
+
+    def learned_from(self, model: VAE, valid: Rows | None) -> LearnedFrom:
+        """Record the rows of the fit, and measure the bound of its model on some validation rows."""
+        return learned_from(self.fingerprint, model, valid)
+
+    def config(self) -> dict[str, Any]:
+        """Tell what the fit knows beside its rows from anything else, as JSON holds it."""
+        return {} if self.known is None else {"known": self.known.as_dict()}
 
     def known_rows(self) -> torch.Tensor | None:
         """Give the known category of each row that is trained on, int64 ``(m,)``, -1 for a row without one."""
@@ -147,7 +178,7 @@ def prepare(
     augment = estimator._augment()
     form = replace(estimator._form(), hides=augment is not None and augment.kind == "table")
     likelihood = likelihoods.make(choice.name, rows, form, valid).to(place)
-    _refuse_too_large(estimator, likelihood, place)
+    refuse_too_large(estimator, likelihood, place)
     warn_of_left_out(estimator.schema_)
     if parts is not None and parts.overlap:
         warn(
@@ -189,7 +220,7 @@ def refuse_one_row(rows: Rows) -> None:
     )
 
 
-def _refuse_too_large(estimator: DeepMixture, likelihood: likelihoods.Likelihood, place: torch.device) -> None:
+def refuse_too_large(estimator: DeepMixture, likelihood: likelihoods.Likelihood, place: torch.device) -> None:
     """Refuse a model that the memory of this machine could not hold while it learns.
 
     Raises:
@@ -218,6 +249,11 @@ def _other(likelihood: str) -> str:
     return "isotropic" if likelihood == "gaussian" else "gaussian"
 
 
+def reporter_of(estimator: DeepMixture) -> Reporter:
+    """Make the listener that an estimator asks for."""
+    return Terminal() if estimator.verbose and world().is_main else Silent()
+
+
 def train(
     estimator: DeepMixture,
     prepared: Prepared,
@@ -236,12 +272,8 @@ def train(
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
     """
-    reporter = reporter or (Terminal() if estimator.verbose and world().is_main else Silent())
-    told = [] if prepared.known is None else [tell(prepared.known, len(prepared.array))]
-    chosen = f"likelihood {prepared.likelihood.name}: {prepared.why}"
-    if estimator.likelihood == "auto" and prepared.likelihood.name != "columns":  # that is said of by the schema
-        chosen += f"; for another say likelihood={_other(prepared.likelihood.name)!r} (--likelihood)"
-    for line in [*estimator._taken_for(), *told, *estimator._seen(), chosen]:
+    reporter = reporter or reporter_of(estimator)
+    for line in prepared.told(estimator):
         reporter.say(line)
     found: dict[int, Fit] = {}
     try:
@@ -296,6 +328,8 @@ def _restart(
     with seeded(seed), lent():
         model = estimator._module(copy.deepcopy(prepared.likelihood)).to(rows.device)
         estimator._prepare(model, rows, seed)
+    if prepared.begun is not None:
+        begin_with(model, prepared.begun)
     return Restart(
         model=model,
         n_components=estimator.n_components,
@@ -309,6 +343,17 @@ def _restart(
         known=prepared.known_rows(),
         label="" if alone else f" (restart {i + 1}/{len(prepared.seeds)})",
     )
+
+
+@torch.no_grad()
+def begin_with(model: VAE, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a new module weights of one with as many categories or fewer, which keep their numbers.
+
+    A weight with a row for each category has the rows of its own for the categories that are new.
+    """
+    for name, value in model.state_dict().items():  # shares its memory with the module
+        old = weights[name]
+        (value if value.shape == old.shape else value[: len(old)]).copy_(old)
 
 
 def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finished: bool = True) -> None:
@@ -325,7 +370,7 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.likelihood_ = model.likelihood.name
     estimator.consistent_ = estimator._consistent()
     estimator.names_ = {} if prepared.known is None else dict(prepared.known.names)
-    estimator.known_ = None if prepared.known is None else prepared.known.counts
+    estimator.known_ = prepared.labelled
     estimator.history_ = [record.as_dict() for record in outcome.history]
     estimator.n_iter_ = len(outcome.history)
     estimator.stopped_ = outcome.stopped if finished else INTERRUPTED
@@ -333,21 +378,21 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.seed_ = prepared.seeds[best]
     schema = estimator.schema_
     lacking = schema is not None and any(column.missing for column in schema.columns)
-    counts, missing = _aggregate(model, prepared.rows, finished, lacking)
+    counts, missing = _aggregate(model, prepared, finished, lacking)
     if schema is not None and missing is None:
         missing = np.zeros((model.n_components, len(schema.columns)))
     estimator._set_model(model)
     estimator.missing_rates_ = missing
     held_out = finished and (prepared.parts is None or not prepared.parts.overlap)
-    estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.valid)) if held_out else 1.0
-    estimator.learned_from_ = learned_from(prepared.fingerprint, model, prepared.valid if held_out else None)
+    estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.judged)) if held_out else 1.0
+    estimator.learned_from_ = prepared.learned_from(model, prepared.judged if held_out else None)
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warn(f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}")
 
 
 @torch.no_grad()
-def _aggregate(model: VAE, rows: Rows, finished: bool, lacking: bool) -> tuple[torch.Tensor, np.ndarray | None]:
+def _aggregate(model: VAE, prepared: Prepared, finished: bool, lacking: bool) -> tuple[torch.Tensor, np.ndarray | None]:
     """Set q(c) of the training rows, eq. (14), and count the rows of each component, ``(K,)``.
 
     Where cells are `lacking`, also measure how often they are missing in each component (`cpvae.estimators.gaps`).
@@ -355,30 +400,37 @@ def _aggregate(model: VAE, rows: Rows, finished: bool, lacking: bool) -> tuple[t
     Whoever stops a fit does not wait for all rows: then some of them must do, read by this process alone.
     """
     model.eval()
-    k = model.n_components
+    rows, k = prepared.rows, model.n_components
     total = torch.zeros(k, dtype=torch.float64)
     counts = torch.zeros(k, dtype=torch.int64)
     prior = component_prior(model.prior)
     if prior is None and not lacking:
         return counts, None
+    weights = torch.ones(len(rows), dtype=torch.float64) if prepared.weights is None else prepared.weights
     if finished:
-        part = rows.part(world().part(len(rows)))
+        own = world().part(len(rows))
+        part, weights = rows.part(own), weights[own]
     else:
-        part = rows.some(np.random.RandomState(0).permutation(len(rows))[:FEW_ROWS])
+        few = np.random.RandomState(0).permutation(len(rows))[:FEW_ROWS]
+        part, weights = rows.some(few), weights[torch.from_numpy(few)]
     missing = torch.zeros(k, part.x.shape[1] if lacking else 0, dtype=torch.float64)
+    position = 0
     for x in part.chunks():
         if prior is None:
             q_c = torch.ones(len(x), k) / k
         else:
             q_c = component_probabilities(model, model.likelihood.draw_fixed(model.likelihood.to_model(x))).cpu()
             counts += row_counts(q_c)
-        total += q_c.double().sum(0)
+        q_c = q_c.double() * weights[position : position + len(x), None]
+        position += len(x)
+        total += q_c.sum(0)
         if lacking:
-            missing += q_c.double().T @ x.isnan().double().cpu()
+            missing += q_c.T @ x.isnan().double().cpu()
+    whole = weights.sum(0, keepdim=True)
     if finished:
-        world().sum(total, counts, missing)
+        world().sum(total, counts, missing, whole)
     if prior is not None:
-        prior.set_aggregated(total / (len(rows) if finished else len(part)))
+        prior.set_aggregated(total / whole)
     return counts, gaps.rates(missing, total) if lacking else None
 
 

@@ -54,18 +54,42 @@ def fit(
             finds its start anew. A second Ctrl-C ends at once.
     """
     estimator.check_params()
+
+    def prepare(began: dict[str, Any] | None) -> tuple[DeepMixture, Prepared]:
+        return estimator, learning.prepare(estimator, X, X_valid, None if began is None else began["seeds"], known)
+
+    run(prepare, folder, resume=resume, reporter=reporter, about=about)
+
+
+def run(
+    prepare: Callable[[dict[str, Any] | None], tuple[DeepMixture, Prepared]],
+    folder: Path,
+    *,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    about: dict[str, Any] | None = None,
+) -> DeepMixture:
+    """Make a fit in a folder, and give the estimator that it is of.
+
+    Args:
+        prepare: gives the estimator, and all that its fit begins with. It is called with the configuration of the run
+            that goes on, or None of a new one, once the folder is held.
+        folder, resume, reporter, about: as for `fit`.
+
+    Raises:
+        InputError, KeyboardInterrupt: as for `fit`.
+    """
     with ExitStack() as lock:
         hold: list[Callable[[], bool]] = []  # of the first process, whether the folder is still its own
         world().first(lambda: hold.append(lock.enter_context(runs.held(folder))))
-        seeds = world().first(lambda: runs.read_config(folder)["seeds"] if resume and runs.begun(folder) else None)
-        prepared = learning.prepare(estimator, X, X_valid, seeds, known)
+        new = not (resume and runs.begun(folder))
+        estimator, prepared = prepare(world().first(lambda: None if new else runs.read_config(folder)))
         asked = _config(estimator, prepared, about)
         defaults = files.config(type(estimator)())["params"]
-        new = not (resume and runs.begun(folder))
         found = world().first(lambda: runs.begin(folder, asked, resume, defaults))
         if found["status"] == runs.FINISHED:
             files.reopen(estimator, folder / runs.MODEL)
-            return
+            return estimator
         other = found["params"] != asked["params"]
         if other:
             world().first(lambda: _plan_anew(folder, found["params"], asked["params"]))
@@ -84,6 +108,7 @@ def fit(
                 runs.release(folder)
             raise
         world().first(lambda: _leave(estimator, prepared, folder, hold[0]))
+        return estimator
 
 
 def _plan_anew(folder: Path, began: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -115,13 +140,13 @@ def _config(estimator: DeepMixture, prepared: Prepared, about: dict[str, Any] | 
             **files.rows_as_kept(estimator),
             "likelihood": prepared.likelihood.name,
             "consistent": estimator._consistent(),
-            **({} if prepared.known is None else {"known": list(prepared.known.counts), "names": prepared.known.names}),
+            **({} if prepared.known is None else {"names": prepared.known.names}),
+            **({} if prepared.labelled is None else {"known": list(prepared.labelled)}),
         },
+        **prepared.config(),
     }
     if estimator.schema_ is not None:
         config["schema"] = estimator.schema_.as_dict()
-    if prepared.known is not None:
-        config["known"] = prepared.known.as_dict()
     kept: dict[str, Any] = json.loads(json.dumps(config))  # as it will be read
     return kept
 

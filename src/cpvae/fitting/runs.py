@@ -35,7 +35,7 @@ RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
 GONE: dict[str, Any] = {"released": []}  # arguments of earlier versions, and their values when nobody gave them
 NEEDED = {"estimator": str, "params": dict, "data": dict, "seeds": list, "status": str, "about": dict, "versions": dict}
-OPTIONAL = {"warnings": list, "fitted": dict}
+OPTIONAL = {"warnings": list, "fitted": dict, "continued": dict}
 READING = {"kind", "size", "layer"}  # what may be said about data before they are read
 
 
@@ -85,9 +85,8 @@ def _unusable(config: dict[str, Any]) -> list[str]:
     if bad:
         return bad
     about, seeds = config["about"], config["seeds"]
-    bad += [
-        f"about.{key}" for key in ("source", "labels", "known") if not isinstance(about.get(key), (str, type(None)))
-    ]
+    texts = ("source", "labels", "known", "model")
+    bad += [f"about.{key}" for key in texts if not isinstance(about.get(key), (str, type(None)))]
     reading = about.get("reading", {})
     bad += [] if isinstance(reading, dict) and reading.keys() <= READING else ["about.reading"]
     bad += [] if isinstance(config["data"].get("rows"), int) else ["data.rows"]
@@ -208,12 +207,16 @@ def check_results(folder: Path, names: Sequence[str], keys: set[str]) -> None:
     raise InputError(f"{folder} holds a {there[0]} that is no result of cpvae and would be overwritten; choose another")
 
 
-def command(source: str, labels: str | None, folder: Path) -> str:
-    """Write the command that goes on with a run; its other options are in the folder."""
+def command(source: str, labels: str | None, folder: Path, model: str | None = None) -> str:
+    """Write the command that goes on with a run; its other options are in the folder.
+
+    Args:
+        model: that the run continues, or None of one that continues none.
+    """
     alone = n_processes() == 1
     program = ["cpvae"] if alone else ["torchrun", f"--nproc-per-node={n_processes()}", "-m", "cpvae"]
     given = [source, *([] if labels is None else ["--labels", labels]), "--out", str(folder)]
-    return shlex.join([*program, "fit", *given, "--resume"])
+    return shlex.join([*program, *(["fit"] if model is None else ["continue", model]), *given, "--resume"])
 
 
 def unfinished(folder: Path) -> str:
@@ -225,8 +228,9 @@ def unfinished(folder: Path) -> str:
     if config["status"] == FINISHED:
         return ""
     if about.get("source") is None:
-        return "fit into this folder with resume=True to go on"
-    return f"go on with: {command(about['source'], about.get('labels'), folder)}"
+        does = "continue the model that it began with" if "continued" in config else "fit"
+        return f"{does} into this folder with resume=True to go on"
+    return f"go on with: {command(about['source'], about.get('labels'), folder, about.get('model'))}"
 
 
 def starts_anew(folder: Path) -> bool:
@@ -326,13 +330,20 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
     asked = {**asked, "data": {key: asked["data"][key] for key in told}}
     if found["status"] != FINISHED and isinstance(params, dict):  # the rest can be planned anew
         began["params"]["max_epochs"] = asked["params"].get("max_epochs")
+    if ("continued" in began) != ("continued" in asked):
+        there, here = ("continues a model", "fit") if "continued" in began else ("continues no model", "continue_fit")
+        other = "continue_fit" if here == "fit" else "fit"
+        raise InputError(
+            f"{folder} holds a run that {there}, and is resumed by {here}; resume it by {other} (cpvae "
+            f"{other.removesuffix('_fit')}), or choose another folder"
+        )
     if ("known" in began) != ("known" in asked):
         there, here = ("with", "without") if "known" in began else ("without", "with")
         raise InputError(
             f"{folder} holds a run {there} known categories of rows, and is resumed {here} any; resume with the labels "
             "it began with (known, --known), or choose another folder"
         )
-    for key in ("estimator", "params", "data", "schema", "known"):
+    for key in ("estimator", "continued", "params", "data", "schema", "known"):
         if key in asked and began.get(key) != asked[key]:
             if key == "params" and began[key] == {**asked[key], "max_epochs": began[key].get("max_epochs")}:
                 raise InputError(

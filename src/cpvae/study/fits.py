@@ -21,7 +21,15 @@ from cpvae.fitting.limits import stop_after
 from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
-from cpvae.study.inputs import check_enough, choose_split_for_fit, estimator_for, known_labels, rows_of, tell_notes
+from cpvae.study.inputs import (
+    OpenedRun,
+    check_enough,
+    choose_split_for_fit,
+    estimator_for,
+    known_labels,
+    rows_of,
+    tell_notes,
+)
 from cpvae.study.places import where
 from cpvae.words.names import numbered
 
@@ -101,6 +109,58 @@ def fit_run(
     if not is_main():
         return Run(estimator, {}, ())
     return _leave(estimator, data, judged, out)
+
+
+def continue_run(
+    opened: OpenedRun,
+    run: Path,
+    source: str,
+    labels: str | None,
+    n_new: int | str,
+    replay: float | None,
+    params: dict[str, Any],
+    out: Path,
+    resume: bool,
+    quiet: bool,
+    say: Callable[[str], None],
+    max_minutes: float | None = None,
+) -> Run:
+    """Continue the model of a run with new rows, and leave in another run folder what a fit leaves there.
+
+    Args:
+        opened: the model, and the new rows.
+        run: where the model is.
+        source, labels: the rows, as on the command line.
+        n_new, replay: as for `DeepMixture.continue_fit`; None replays as many rows as is usual.
+        params: arguments of the training.
+
+    Raises:
+        InputError, cpvae.fitting.limits.OutOfTime: as for `fit_run`.
+    """
+    model, data = opened.model, opened.data
+    if resume:
+        began = runs.read_config(out)
+        kept = began.get("continued", {}).get("replay", replay)
+        replay = kept if replay is None else replay
+        own = {name: value for name, value in began["params"].items() if name in model.get_params()}
+        params = {name: tuple(v) if isinstance(v, list) else v for name, v in own.items()} | params
+        del params["n_components"]
+    if not quiet:
+        tell_notes(data, say)
+    model.set_params(**params, verbose=int(not quiet))
+    fitted = choose_split_for_fit(data)
+    with runs.warnings_noted(out) if is_main() else nullcontext(), stop_after(max_minutes and 60 * max_minutes):
+        model.continue_fit(
+            rows_of(data, fitted),
+            n_new=n_new,
+            replay=1.0 if replay is None else replay,
+            out=out,
+            resume=resume,
+            about={**where(data, source, labels, fitted), "model": str(run)},
+        )
+    if not is_main():
+        return Run(model, {}, ())
+    return _leave(model, data, "valid" if "valid" in data.splits else fitted, out)
 
 
 def _leave(estimator: DeepMixture, data: Dataset, judged: str, out: Path) -> Run:
