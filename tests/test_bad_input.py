@@ -438,6 +438,10 @@ def test_no_memory_is_one_line_and_leaves_nothing(shop, monkeypatch):
         (["fit", "t.csv", "more", "--out", "new"], "unexpected extra argument (more)"),
         (["fit", "t.csv", "--out="], "an empty argument in '--out='"),
         (["fit", "t.csv", "--out", "new", "--model", "vae", "-k", 3], "model 'vae' has no option for n_components"),
+        (
+            ["fit", "t.csv", "--out", "new", "--model", "vae", "-k", 3, "--init", "rows"],
+            "model 'vae' has no option for n_components and init; leave them out, or use --model cpvae",
+        ),
         (["evaluate", "run", "t.csv", "--split", "foo"], "has no split 'foo'; known: all"),
         (["evaluate", "images", "digits", "--split", "tset"], "images of 1 x 8 x 8"),
         (["evaluate", "run", "t.csv", "--importance-samples", 0], "not '0'"),

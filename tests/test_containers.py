@@ -156,6 +156,18 @@ def test_a_wide_table_of_counts_is_one_though_single_columns_look_like_levels():
         assert list(model.sample(2)[0].columns) == list(model.schema_.names)
 
 
+def test_masked_records_make_a_table_with_missing_cells():
+    records = np.array([(1.5, "x"), (2.5, "y"), (3.5, "x")], dtype=[("a", "f4"), ("g", "U1")])
+    frame = as_rows(np.ma.array(records, mask=[(True, False), (False, True), (False, False)])).values
+    assert frame["a"].isna().tolist() == [True, False, False]
+    assert frame["g"].isna().tolist() == [False, True, False]
+    assert frame["a"].dtype == float
+
+
+def test_codes_in_an_array_keep_their_zeros():
+    assert as_rows(np.array([["01067", "1.5"], ["10115", "2.5"]])).values["0"].tolist() == ["01067", "10115"]
+
+
 def test_records_and_dates_make_a_table():
     given = as_rows(np.array([(1.5, "x"), (2.5, "y")], [("a", "f4"), ("b", "U1")]))
     assert (given.kind, given.names) == ("table", ("a", "b"))

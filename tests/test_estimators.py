@@ -19,6 +19,7 @@ import torch
 from scipy.stats import ks_2samp
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -431,6 +432,26 @@ def test_every_argument_is_written_once_documented_and_an_option_of_the_command_
     for cls in MODELS:
         assert list(cls().get_params()) == sorted(inspect.signature(cls).parameters)
         assert all(one.default is not inspect.Parameter.empty for one in inspect.signature(cls).parameters.values())
+
+
+def test_a_fit_that_failed_leaves_the_model_that_was_there(table):
+    X, _ = blobs(60)
+    new = clone(table)
+    with pytest.raises(InputError, match="infinity"):
+        new.fit(X * np.inf)
+    with pytest.raises(NotFittedError):
+        new.predict(X)
+    fitted, before = copy.deepcopy(table), table.score(X)
+    with pytest.raises(InputError, match="list cells"):
+        fitted.fit(pd.DataFrame({"a": [[1], [2]], "b": [1.5, 2.5]}))
+    assert (fitted.score(X), fitted.schema_, fitted.kind_) == (before, None, table.kind_)
+
+
+def test_whole_numbers_of_numpy_are_arguments_too():
+    X, _ = blobs(60)
+    two = np.arange(2, 3)[0]
+    model = CPVAE(two, latent_dim=two, hidden=(two,), max_epochs=two, batch_size=np.int64(20), random_state=two).fit(X)
+    assert len(model.sample(two)[0]) == 2
 
 
 def test_all_arguments_that_make_no_sense_are_told_at_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import date, time
 from decimal import Decimal
@@ -306,6 +307,93 @@ def test_dates_there_and_back():
         assert from_days(days, form).astype(object).where(written.notna(), None).astype(str).str.rstrip(
             ".0"
         ).tolist() == (written.where(written.notna(), None).astype(object).astype(str).str.rstrip(".0").tolist())
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1/13/2022", "10/9/2021", "7/3/2022"],
+        ["13.1.2022 9:05", "9.10.2021 17:30", "3.7.2022 0:01"],
+        ["1/13/2022 1:05:00 am", "2/1/2021 12:05:00 pm"],
+        ["05JAN2022", "31DEC2021"],
+        ["2022年1月13日", "2022年10月9日"],
+        ["January 13, 2022", "October 9, 2021"],
+        ["01.02.2022", "13.12.2021"],
+        ["9999-12-30", "2021-01-02"],
+    ],
+)
+def test_dates_are_written_as_they_were(texts):
+    column = column_of(pd.Series(texts), "since", "date")
+    assert column.decode(column.encode(pd.Series(texts))).tolist() == texts
+    assert "%" not in column.describe()
+    assert stored_column(asdict(column)) == column
+
+
+@pytest.mark.parametrize(
+    ("cells", "levels"),
+    [
+        (["01067", "10115", "80331", "01067"] * 5, ("01067", "10115", "80331")),
+        (["00", "01", "02"] * 5, ("00", "01", "02")),
+        (["007", "8", "12"] * 5, None),  # a slip among numbers
+        (["00.5", "01.5", "2"] * 5, None),
+    ],
+)
+def test_codes_keep_their_zeros(cells, levels):
+    frame = pd.DataFrame({"code": cells, "a": np.arange(len(cells)) / 7})
+    column = Schema.infer(frame).columns[0]
+    assert (column.levels or None) == levels
+    if levels:
+        schema = Schema.infer(frame)
+        assert schema.decode(schema.encode(frame))["code"].tolist() == cells
+        later = frame.assign(code=pd.to_numeric(frame["code"]))  # a file that lost them
+        np.testing.assert_array_equal(schema.read(later)[1], schema.encode(frame))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (
+            ["none"] * 30 + [f"{i / 7:.2f}" for i in range(20)],
+            "numbers and text in one column: column 'v' (first 'none'",
+        ),
+        (
+            ["<0.1"] * 30 + [f"{i / 7:.2f}" for i in range(20)],
+            "numbers and text in one column: column 'v' (first '<0.1'",
+        ),
+        ([f"{30 + i}:{i:02}:00" for i in range(20)], "durations: column 'v' (first '30:00:00'"),
+        ([f"PT{i}H{i + 1}M" for i in range(20)], "durations: column 'v' (first 'PT0H1M'"),
+        ([f"{i}h {i + 1}m" for i in range(20)], "durations: column 'v' (first '0h 1m'"),
+    ],
+)
+def test_text_that_is_no_level_is_refused(cells, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Schema.infer(pd.DataFrame({"v": cells, "a": np.arange(len(cells)) / 7}))
+
+
+def test_all_faults_are_told_at_once():
+    frame = pd.DataFrame({"l": [[1], [2]], "s": [{1}, {2}], "t": pd.to_timedelta([1, 2], "h"), "a": [1.5, 2.5]})
+    with pytest.raises(InputError, match=r"list cells: column 'l'.*; also set cells: column 's'"):
+        Schema.infer(frame)
+    with pytest.raises(InputError, match=r"timedelta.*'t'.*; also infinity: column 'a'"):
+        Schema.infer(frame.assign(a=[np.inf, 1.5])[["t", "a"]])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([-999, *range(20), -999], "-999 in 'v' (2 cells)"),
+        ([99, 88] * 2 + [1, 2, 3, 4, 5] * 4, "99 in 'v' (2 cells), 88 in 'v' (2 cells)"),
+        ([*np.arange(20) / 7, 1e30], "1e+30 in 'v' (1 cell)"),
+        (pd.to_datetime(["9999-12-31", *pd.date_range("2024-01-01", periods=20, freq="9D").astype(str)]), "9999-12-31"),
+        (R.lognormal(0, 1.5, 200), ""),
+        (R.poisson(0.1, 200), ""),
+        (R.integers(18, 100, 200), ""),
+    ],
+)
+def test_numbers_that_may_stand_for_missing_cells_are_told(numbers, told):
+    doubt = Schema.infer(pd.DataFrame({"v": numbers, "a": np.arange(len(numbers)) / 7})).doubt
+    assert told in doubt
+    assert bool(doubt) == bool(told)
 
 
 def test_columns_that_have_the_type_of_dates_read_text_later():

@@ -355,6 +355,11 @@ def test_a_limit_of_time_holds_in_a_job_that_ignores_ctrl_c():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_limit_of_time_may_be_longer_than_any_wait():
+    with stop_after(float("inf")):
+        pass
+
+
 IMAGES = np.concatenate([np.random.RandomState(i).rand(60, 1, 8, 8) * np.eye(2)[i].repeat(4) for i in range(2)])
 STARTED = {"latent_dim": 2, "hidden": (8,), "init": "autoencoder", "max_epochs": 2, "random_state": 0}
 

@@ -73,6 +73,13 @@ def table(path: Path) -> pd.DataFrame:
         ("#chrom\tstart\nx\t2\ny\t4\nx\t7\n", ["chrom", "start"], [["x", 2], ["y", 4], ["x", 7]]),
         ("#,a\n1,2\n2,4\n", ["#", "a"], [[1, 2], [2, 4]]),
         ("a,b\n70.5 kg,(3.5)\n9 kg,2\n", ["a", "b"], [[70.5, -3.5], [9, 2]]),
+        ('a,b,c\n-$7.50,"($1,200)",$(3)\n$9,$2,$4\n', ["a", "b", "c"], [[-7.5, -1200, -3], [9, 2, 4]]),
+        ("zip,n\n01067,1\n10115,2\n", ["zip", "n"], [["01067", 1], ["10115", 2]]),
+        ("a ,b \n1,x\n2,y\n", ["a", "b"], [[1, "x"], [2, "y"]]),
+        ("a b\n1 x\n2 y\n", ["a", "b"], [[1, "x"], [2, "y"]]),
+        ("a^b\n1^x\n2^y\n", ["a", "b"], [[1, "x"], [2, "y"]]),
+        ("a,b\n=\"1.5\",'7'\n=\"2\",'8'\n", ["a", "b"], [[1.5, 7], [2, 8]]),
+        ("a,b\n1,9999-12-31\n2,2024-01-31\n", ["a", "b"], [[1, None], [2, "2024-01-31"]]),
     ],
 )
 def test_marks_and_numbers(text, columns, cells, tmp_path):
@@ -115,6 +122,36 @@ def test_what_is_not_usual_is_told(tmp_path):
         "a.csv: marks taken for missing cells: '?' (1 cell, in '1')",
     )
     assert load(written(tmp_path / "b.csv", "a,b\n1,x\n2,y\n")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("My report\nof 2024\n\na,b\n1,2\n3,4\n", "the first 2 lines have 1 cell and all lines below have 2; expected"),
+        ("a,g,a,g\n1,2,3,4\n", "2 columns are called 'a', 2 columns are called 'g'; expected different names"),
+        (
+            b"a,b\n1,\x8d\x81\n",
+            "letters that are neither UTF-8 nor Windows-1252; expected UTF-8; save the file as UTF-8",
+        ),
+    ],
+)
+def test_texts_that_are_refused(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        load(written(tmp_path / "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": -0.41, "b": "01067"}, {"a": 2, "b": "10115"}]',
+        '{"a": -0.41, "b": "01067"}\n{"a": 2, "b": "10115"}\n',
+        '{"data": [{"a": -0.41, "b": "01067"}, {"a": 2, "b": "10115"}]}',
+        '{"columns": ["a", "b"], "index": [0, 1], "data": [[-0.41, "01067"], [2, "10115"]]}',
+        '{"a": {"0": -0.41, "1": 2}, "b": {"0": "01067", "1": "10115"}}',
+    ],
+)
+def test_ways_to_write_json(text, tmp_path):
+    assert table(written(tmp_path / "a.json", text)).to_numpy().tolist() == [[-0.41, "01067"], [2, "10115"]]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

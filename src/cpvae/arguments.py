@@ -61,8 +61,11 @@ def between(name: str, value: Any, low: float, high: float, lowest: bool = False
 
 def one_of(name: str, value: Any, known: Sequence[str]) -> None:
     """Refuse a name that is not known, with the nearest that is."""
-    if value not in known:
-        raise InputError(f"{name}={value!r} is unknown{nearest(str(value), known)}")
+    if isinstance(value, str) and value in known:
+        return
+    plain = isinstance(value, (str, int, float, type(None)))
+    given = f"{name}={shown(value)}" if plain else f"{name} of type {type(value).__name__}"
+    raise InputError(f"{given} is unknown{nearest(str(value), known)}")
 
 
 def widths(name: str, value: Any) -> None:

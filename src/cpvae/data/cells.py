@@ -8,6 +8,7 @@ Both doors, the loaders and `cpvae.data.schema`, read a column of text by `read_
   with a percent sign, a currency or a unit at the same end of each, or without. Beside other numbers, ``(12.5)`` is
   -12.5, as in accounts. Text that both ways can read, ``1,200``, is read as the other columns of its table are, and
   with a decimal point where no column decides.
+- Digits of which some begin with a zero, such as ``01067``, are codes: they stay text, and keep their zeros.
 - "true" and "false" become booleans.
 - All other text stays text, without blanks at its ends.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -28,20 +29,25 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.faults import Fault, enumerated
+from cpvae.data.faults import Fault, Faults, enumerated
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
 
+_NO_DAYS = (  # what programs write where there is no date, or no end yet
+    *("0000-00-00", "0001-01-01", "01/01/0001", "1/1/0001"),
+    *("9999-12-31", "31.12.9999", "31/12/9999", "12/31/9999"),
+)
 # those that pandas.read_csv takes for missing, so that its frames and our loader agree, and a few more
 MARKS = frozenset(
-    {"", "?", "-", "--", "---", "n/a", "NA", "N/A", "nan", "NaN", "NAN", "-nan", "-NaN", "null", "NULL", "None", "<NA>"}
-    | {"#N/A", "#N/A N/A", "#NA", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "1.#IND", "1.#QNAN", "-1.#IND"}
-    | {"-1.#QNAN", "0000-00-00", "0000-00-00 00:00:00"}
+    {"", "?", "-", "--", "---", "\u2013", "\u2014", "n/a", "NA", "N/A", "nan", "NaN", "NAN", "-nan", "-NaN"}
+    | {"null", "NULL", "None", "<NA>", "#N/A", "#N/A N/A", "#NA", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!"}
+    | {"1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN"}
+    | {day + clock for day in _NO_DAYS for clock in ("", " 00:00:00", "T00:00:00")}
 )
 MARKS_AMONG_NUMBERS = frozenset(  # in lower case
-    {".", "..", "...", "*", "na", "n.a.", "n.a", "nd", "n.d.", "unknown", "unk", "missing", "no data", "null", "n/a"}
-    | {"not available", "not applicable"}
+    {".", "..", "...", "*", "na", "n.a.", "n.a", "nd", "n.d.", "unknown", "unk", "missing", "no data", "null", "(null)"}
+    | {"n/a", "not available", "not applicable", "#n/d", "#nv", "k.a.", "k. a.", "keine angabe"}
 )
 _POINT = re.compile(
     r"[-+\u2212]?(\d+|[1-9]\d{0,2}(,\d{3})+|[1-9]\d?(,\d{2})*,\d{3}|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?"
@@ -51,7 +57,9 @@ _COMMA = re.compile(
     r"[-+\u2212]?(\d+|[1-9]\d{0,2}(\.\d{3})+|[1-9]\d{0,2}([ '\u00a0\u202f]\d{3})+)?(,\d*)?([eE][+-]?\d+)?"
 )
 _SIGNS = r"[%‰$€£¥₹]"
-_SIGNED = re.compile(rf"(?P<before>{_SIGNS}?)\s*(?P<number>[-+\d.,].*?)\s*(?P<after>{_SIGNS}?)", re.DOTALL)
+_SIGNED = re.compile(
+    rf"(?P<minus>[-\u2212]?)(?P<before>{_SIGNS}?)\s*(?P<number>[-+\d.,].*?)\s*(?P<after>{_SIGNS}?)", re.DOTALL
+)
 _GROUPS = re.compile(r"[ '\u00a0\u202f]")
 _CURRENCIES = "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD|TRY|USD|ZAR"
 _UNITS = (  # in lower case, without the s of a plural; of no other word is it known that it names a unit
@@ -65,7 +73,9 @@ _UNIT = re.compile(
     rf"(?P<after>{_CURRENCIES}|°|[°º]?[^\W\d_]+[²³23]?(/[^\W\d_]+)?)?"
 )
 _PLURAL = 3  # letters of a unit from which on an s at its end is the plural
-_IN_BRACKETS = re.compile(r"\((?P<number>[^-+\u2212()]+)\)")
+_CODE = re.compile(r"0\d+")
+_QUOTED = re.compile(r"""='?"([^"]*)"|'([^']*)'""")  # as some programs keep numbers from being read as numbers
+_IN_BRACKETS = re.compile(rf"(?P<before>{_SIGNS}?)\s?\((?P<number>[^-+\u2212()]+)\)")
 _TRUTH = {"true": True, "false": False}
 MOST_NUMBER = 40  # characters
 EXAMPLES = 3
@@ -130,7 +140,7 @@ def _bare(text: str) -> tuple[str, str]:
     found = _SIGNED.fullmatch(text)
     if found is None or (found["before"] and found["after"]):
         return text, ""
-    return found["number"], found["before"] or found["after"]
+    return found["minus"] + found["number"], found["before"] or found["after"]
 
 
 def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame, list[str]]:
@@ -153,7 +163,12 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         >>> notes[1]
         "marks taken for missing cells: '?' (1 cell, in 'a')"
     """
-    found = {i: text_of(frame.iloc[:, i], str(frame.columns[i])) for i in text_columns(frame)}
+    found: dict[int, Text | None] = {}
+    faults = Faults()
+    for i in text_columns(frame):
+        with faults.collected():
+            found[i] = text_of(frame.iloc[:, i], str(frame.columns[i]))
+    faults.check()
     texts = {i: text for i, text in found.items() if text is not None}
     if not found:
         return frame, []
@@ -187,7 +202,7 @@ def _unboxed(column: Series) -> Any:
     """Give numbers that are Python objects as numbers; other objects, such as dates and booleans, as they are."""
     if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in column.dropna().unique()):
         return column.to_numpy()
-    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.array([np.nan if gone else float(value) for value, gone in zip(column, column.isna(), strict=True)])
 
 
 def text_columns(frame: pd.DataFrame) -> list[int]:
@@ -257,7 +272,7 @@ def text_of(cells: Series, name: str) -> Text | None:
 
 
 def _plain(value: Any, name: str) -> Any:
-    if isinstance(value, (str, bytes, bool, int, float, np.generic, Decimal)):
+    if isinstance(value, (str, bytes, bool, Real, np.generic, Decimal)):
         return as_text(value) if isinstance(value, (bytes, str)) else value
     if isinstance(value, (date, time, UUID)):  # among text, or alone as no column of dates has them
         return str(value)
@@ -275,6 +290,7 @@ def odd_cells(name: str, value: object) -> Fault:
 
 def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text:
     """Take the marks out of the distinct texts, and see what is left."""
+    texts = _unquoted(texts)
     marks = {text for text in texts if text in MARKS}
     if "+" in texts:
         marks.discard("-")
@@ -290,12 +306,38 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
         left, ways = [text for text in left if text not in others], [way for way in ways if way]
     possible = frozenset.intersection(*ways) if ways else frozenset()
     signs = {unit or _bare(text)[1] for text in left} if possible else set()
-    if len(signs) > 1:  # "45%" beside "0.3": which of the two is meant?
-        possible = frozenset()
+    if len(signs) > 1 or are_codes(left):  # "45%" beside "0.3": which of the two is meant?
+        possible, signs = frozenset(), set()
     place = {text: i for i, text in enumerate(dict.fromkeys(left))}
     places = np.array([*(place.get(text, -1) for text in texts), -1])
     plain = bool(possible) and not bare and all(_is_plain(text) for text in place)
     return Text(places[codes], list(place), possible, signs.pop() if possible else "", found, plain)
+
+
+def are_codes(texts: Sequence[str]) -> bool:
+    """Say whether texts are digits, of which some begin with a zero that a number would lose.
+
+    They are all of one length, or most of them begin so: one 007 among numbers is a slip.
+
+    >>> are_codes(["01067", "10115"]), are_codes(["0", "10"]), are_codes(["00.5", "01"]), are_codes(["007", "8", "12"])
+    (True, False, False, False)
+    """
+    zeros = sum(map(bool, map(_CODE.fullmatch, texts)))
+    if not zeros or not all(text.isdecimal() for text in texts):
+        return False
+    return 2 * zeros > len(texts) or len(set(map(len, texts))) == 1
+
+
+def _unquoted(texts: list[str]) -> list[str]:
+    """Take off the quotes that all of some numbers stand in.
+
+    >>> _unquoted(['="1.5"', "'2'"]), _unquoted(["'x'", "'y'"])
+    (['1.5', '2'], ["'x'", "'y'"])
+    """
+    found = [_QUOTED.fullmatch(text) for text in texts if text not in MARKS]
+    if not found or not all(one and ways_of(one[1] or one[2] or "") for one in found):
+        return texts
+    return [text if text in MARKS else _QUOTED.sub(r"\1\2", text) for text in texts]
 
 
 def _without_unit(ways: Mapping[str, frozenset[str]]) -> tuple[dict[str, str], str]:
@@ -316,7 +358,8 @@ def _without_unit(ways: Mapping[str, frozenset[str]]) -> tuple[dict[str, str], s
         return {}, ""
     if len(others) < len(texts):
         found = {text: _IN_BRACKETS.fullmatch(text) for text in others}
-        bare = {text: f"-{one['number']}" for text, one in found.items() if one and ways_of(one["number"])}
+        bare = {text: f"-{one['before']}{one['number']}" for text, one in found.items() if one}
+        bare = {text: number for text, number in bare.items() if ways_of(number)}
         return (bare, "") if len(bare) == len(others) else ({}, "")
     bare, units = {}, set()
     for text in others:

@@ -258,6 +258,7 @@ def written(form: str) -> str:
     >>> written("%Y-%m-%d %H:%M")
     'year-month-day hour:minute'
     """
+    form = dates.plain(form)
     words = {"%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "month", "%d": "day", "%H": "hour"}
     words |= {
         "%I": "hour",

@@ -249,10 +249,15 @@ def _csr(x: Any) -> Any:
 
 def _unmasked(x: Any) -> np.ndarray:
     """NaN where a mask is."""
-    if not np.ma.is_masked(x):
+    if x.dtype.names is None and not np.ma.is_masked(x):
         return np.asarray(x.data)
+    if x.dtype.names is not None:  # records, each field of which has a mask of its own
+        cells = np.empty(x.shape, dtype=[(name, object) for name in x.dtype.names])
+        for name in x.dtype.names:
+            cells[name] = _unmasked(x[name].astype(object))
+        return cells
     if x.dtype.kind == "O":
-        return x.filled(None)
+        return np.asarray(np.where(np.ma.getmaskarray(x), None, x.data))
     return x.astype(np.float32 if x.dtype in (np.float16, np.float32) else np.float64).filled(np.nan)
 
 
@@ -348,7 +353,7 @@ def _from_array(x: Any) -> Given:
     if x.dtype.names is not None and x.ndim == 1:  # records
         import pandas as pd
 
-        return _from_frame(pd.DataFrame.from_records(x))
+        return _from_frame(pd.DataFrame.from_records(x).infer_objects())
     if x.dtype.kind == "O" and x.ndim == 1 and len(x) and np.ndim(x[0]):  # an array of arrays
         return _from_sequence(list(x))
     if x.dtype.kind in "mM" and x.ndim == 2:  # dates
@@ -388,9 +393,13 @@ def _cells(cells: Any) -> Any:
     """A column of Python objects; numbers where all its cells are numbers, be they written as text, or missing."""
     import pandas as pd
 
+    from cpvae.data.cells import are_codes
+
     observed = cells.notna()
     if cells.dtype.kind == "O" and isinstance(cells[observed].infer_objects().dtype, np.dtype):
         cells = cells.where(observed, None).infer_objects()
+    if cells.dtype.kind not in "biufc" and are_codes([str(cell) for cell in cells[observed]]):
+        return cells
     if cells.dtype.kind == "c":  # for the caller to refuse: pandas would leave the imaginary part out
         return cells
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TYPED = ""  # the format of a column that has the type of dates
 WHOLE = "%Y%m%d"  # 20240131
 EARLIEST, LATEST = 1900, 2100  # years that eight digits may mean
-FIRST_DAY, LAST_DAY = -600_000.0, 2_900_000.0  # what sampled days are held between: the years 327 to 9909
+FIRST_DAY, LAST_DAY = -719_161.0, 2_932_896.0  # what sampled days are held between: 0001-01-02 and 9999-12-31
 TRIED = 100  # of many texts
 MOST_TEXT = 40  # characters in a date
 _DAYS = (
@@ -33,7 +33,8 @@ _DAYS = (
     "%Y/%m/%d",
     "%Y.%m.%d",
     *(f"{a}{mark}{b}{mark}%{year}" for mark in ".-/" for year in "Yy" for a, b in (("%d", "%m"), ("%m", "%d"))),
-    *(f"%d{mark}%{month}{mark}%{year}" for mark in " -" for month in "bB" for year in "Yy"),
+    *(f"%d{mark}%{month}{mark}%{year}" for mark in (" ", "-", "") for month in "bB" for year in "Yy"),
+    "%Y年%m月%d日",
     *(f"%d. %{month} %Y" for month in "bB"),
     *(f"%{month} %d{mark} %Y" for month in "bB" for mark in (",", "")),
     *(f"%{day}{mark} %d %{month} %Y" for day, month in ("ab", "AB") for mark in (",", "")),
@@ -50,12 +51,15 @@ _TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")  # of a
 _CLOCKS = ("", *(f"{gap}{clock}" for gap in (" ", "T", ", ") for clock in _TIMES))
 _OTHERS = ("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", *_TIMES)
 _LIKE_A_DATE = re.compile(
-    r"\d{1,4}\s?[-/. ]\s?\w|\d{1,2}:\d\d|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*[ -]\d"
+    r"\d{1,4}\s?[-/. 年]\s?\w|\d{1,2}[a-z]{3,9}\d\d|\d{1,2}:\d\d"
+    r"|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*[ -]\d"
     r"|(mon|tue|wed|thu|fri|sat|sun)\w*,? \w",
     re.I,
 )
 _OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")  # the end of a text that says how far its time is from Greenwich
 _ZONES = ("Z", "+00:00", "-00:00", "+0000", "-0000")  # outlines of how a zone is written
+_PADDED = "dmHI"  # numbers that may be written without their zero; a format then has %-d
+_NO_ZERO = "\1"  # stands for that while a date is written
 _FINER = re.compile(r"(?<=\.\d{6})\d{1,3}(?!\d)")  # digits of a second that Python's dates do not have
 _GREENWICH = ("Z", "+00:00", "+0000", " UTC", " GMT")  # ways to say that a time is that of Greenwich
 _ZONED = ("T%H:%M%z", "T%H:%M:%S%z", "T%H:%M:%S.%f%z", " %H:%M:%S%z", " %H:%M:%S.%f%z", " %H:%M%z")
@@ -99,6 +103,36 @@ def find_format(texts: list[str]) -> str | None:
     return form.replace("%z", zone)  # new rows then have it as these have
 
 
+def as_written(texts: list[str], form: str) -> str:
+    """Mark numbers that some texts write without a zero before them, as %-d, and words in capitals, as %^b.
+
+    New dates are then written as these are.
+
+    >>> as_written(["5JAN2024"], "%d%b%Y"), as_written(["1.2.2024", "31.12.2024"], "%d.%m.%Y")
+    ('%-d%^b%Y', '%-d.%-m.%Y')
+    """
+    for flag, change in (("^", str.upper), ("#", str.lower)):
+        if all(text == change(text) for text in texts):
+            form = re.sub("%([bBaA]|p)" if flag == "#" else "%([bBaA])", rf"%{flag}\1", form)
+    numbers = re.escape(plain(form))
+    for mark in set(re.findall("%([a-zA-Z])", plain(form))):
+        numbers = numbers.replace(f"%{mark}", rf"(?P<{mark}>\d+)" if mark in _PADDED else ".+?")
+    seen = [found.groupdict() for text in texts if (found := re.fullmatch(numbers, text))]
+    for mark in _PADDED:
+        if any(len(one.get(mark) or "00") == 1 for one in seen):
+            form = form.replace(f"%{mark}", f"%-{mark}")
+    return form
+
+
+def plain(form: str) -> str:
+    """Give a format as it is read: zeros before a number may be there or not, and words in any letters.
+
+    >>> plain("%-d.%-m.%Y")
+    '%d.%m.%Y'
+    """
+    return re.sub("%[-^#]", "%", form)
+
+
 def format_of(cells: Series) -> tuple[str, bool] | None:
     """Find the way in which the dates of a column are written, whatever it holds; None where there is none.
 
@@ -118,6 +152,7 @@ def format_of(cells: Series) -> tuple[str, bool] | None:
 
 def is_ambiguous(texts: list[str], form: str) -> bool:
     """Say whether dates read day first could be read month first as well, or the reverse."""
+    form = plain(form)
     other = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
     return other != form and other in _formats() and _parsed(texts, other) is not None
 
@@ -227,7 +262,7 @@ def _read(cells: Series, form: str, zone: str) -> Series:
     text = cells.where(cells.isna(), cells.astype(str).str.strip())
     found = pd.Series(pd.NaT, cells.index, dtype="datetime64[us, UTC]")
     if form:
-        found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+        found = pd.to_datetime(text, format=plain(form), errors="coerce", utc=True)
     left = found.isna() & cells.notna()
     if left.any():
         iso = pd.Series(pd.to_datetime(text[left], format="ISO8601", errors="coerce", utc=True))
@@ -303,13 +338,15 @@ def from_days(days: np.ndarray, form: str, zone: str = "") -> Series:
     ['1970-01-01 14:00:00+02:00']
     """
     missing = np.isnan(days)
-    seconds = np.rint(np.where(missing, 0.0, days.clip(FIRST_DAY, LAST_DAY)) * 86_400).astype(np.int64)
+    seconds = np.rint(np.where(missing, 0.0, days.clip(FIRST_DAY, LAST_DAY - bool(zone))) * 86_400).astype(np.int64)
     moments = pd.Series(seconds.astype("datetime64[s]"))
     if zone:
         moments = moments.dt.tz_localize("UTC").dt.tz_convert(as_zone(zone))
     if form == TYPED:
         return moments.where(~missing)
-    text = moments.dt.strftime(form.replace("%z", zone or "+0000"))
+    text = moments.dt.strftime(plain(form.replace("%z", zone or "+0000").replace("%-", f"{_NO_ZERO}%")))
+    text = text.str.replace(rf"{_NO_ZERO}0?", "", regex=True)
+    text = text.str.upper() if "%^" in form else text.str.lower() if "%#" in form else text
     if form == WHOLE:
         return pd.Series(np.where(missing, np.nan, text.astype(float))) if missing.any() else text.astype(np.int64)
     return text.astype(object).where(~missing, None)

@@ -52,16 +52,20 @@ class Faults:
             self.found.append(fault)
 
     def check(self) -> None:
-        """Raise nothing, or one error that names all columns with the first problem found.
+        """Raise nothing, or one error that names all columns with a fault, those with the first problem first.
 
         Raises:
             InputError: there was a fault.
         """
-        if not self.found:
-            return
-        first = self.found[0]
-        alike = [fault.where for fault in self.found if (fault.problem, fault.remedy) == (first.problem, first.remedy)]
-        raise InputError(f"{first.problem}: {enumerated(alike)}; {first.remedy}") from first
+        alike: dict[tuple[str, str], list[str]] = {}
+        for fault in self.found:
+            alike.setdefault((fault.problem, fault.remedy), []).append(fault.where)
+        told: list[str] = []
+        for (problem, remedy), where in alike.items():
+            said = f"{problem}: {enumerated(where)}"
+            told.append(said if told and remedy == self.found[0].remedy else f"{said}; {remedy}")
+        if told:
+            raise InputError("; also ".join(told)) from self.found[0]
 
 
 def enumerated(parts: Sequence[str], most: int = NAMED) -> str:

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.cells import REMEDY, as_text, ways_of
+from cpvae.data.cells import REMEDY, are_codes, as_text, ways_of
 from cpvae.data.columns import IGNORE, KINDS, Column, Level, factorised, numbers
 from cpvae.data.faults import Fault, cell
 from cpvae.errors import InputError, nearest
@@ -44,10 +44,17 @@ UNRESOLVED = "it varies by less than floating-point numbers resolve; subtract a 
 
 MANY_LEVELS = 50  # of text always allowed; more may be up to a fifth of the rows
 MOST_DIFFERENT = 0.8  # share of rows whose text may differ
+MANY_WORDS = 10  # beside more different numbers so few words are no levels
 FEW_ROWS = 10  # with fewer rows nothing is taken for an identifier
 REPEATS = 4.0  # pairs of equal numbers to be expected by chance, of which an identifier has none
+DURATION = re.compile(
+    r"-?(\d+ days?,? )?\d+:[0-5]\d(:[0-5]\d(\.\d+)?)?|-?P(\d+[YMWD])*(T(\d+(\.\d+)?[HMS])+)?|(\d+ ?(d|h|min|m|s) ?){2,}"
+)
 SOMEONE = "account|client|customer|order|patient|product|record|row|sample|session|subject|user"
-IDS = re.compile(rf"(?i:(.*[ _.-])?(id|uuid|guid)|({SOMEONE})[ _.-]?(id|no|nr|number))|.*[a-z](Id|ID)")
+CODES = "phone|telephone|mobile|fax|iban|isbn|ean|gtin|ssn|imei"
+IDS = re.compile(
+    rf"(?i:(.*[ _.-])?(id|uuid|guid|{CODES})|({SOMEONE}|phone|mobile|fax)[ _.-]?(id|no|nr|number))|.*[a-z](Id|ID)"
+)
 NUMBERED = re.compile(r"(unnamed: \d+|index|row.?names?|)", re.I)
 
 COUNT_ZEROS, COUNT_MEAN, COUNT_MOST = 0.01, 30.0, 10_000  # least share of zeros, largest mean, largest count
@@ -161,8 +168,11 @@ def _guess_text(cells: Series, name: str) -> str:
     form = dates.find_format(texts)
     levels = _guess_levels(len(texts), int((places >= 0).sum()))
     if form is not None and len(texts) > 1 and ("%y" in form.lower() or levels != "categorical"):
-        return f"date {form}"  # a few times of a day are levels
-    _refuse_mixture(cells, name, places, texts)
+        return f"date {dates.as_written(texts, form)}"  # a few times of a day are levels
+    if form is None and levels != "categorical":
+        _refuse_durations(cells, name, texts)
+    if not are_codes(texts):
+        _refuse_mixture(cells, name, places, texts)
     return levels
 
 
@@ -256,14 +266,24 @@ def _date_format(cells: Series, name: str) -> str:
     _, distinct = factorised(cells, name)
     if all(isinstance(value, Real) for value in distinct):
         return dates.WHOLE
-    form = dates.find_format([as_text(value) for value in distinct])
+    texts = [as_text(value) for value in distinct]
+    form = dates.find_format(texts)
     if form is None:
         raise Fault(
             "a column of dates that cannot be read",
             cell(name, cells.dropna().iloc[0], int(cells.notna().argmax())),
             "expected one way of writing in all cells; give it in the schema, such as 'date %d.%m.%Y'",
         )
-    return form
+    return dates.as_written(texts, form)
+
+
+def _refuse_durations(cells: Series, name: str, texts: list[str]) -> None:
+    """Refuse durations such as 36:15:00, as those with a type of their own are: they would be taken for names."""
+    if texts and all(map(DURATION.fullmatch, texts)):
+        row = int(cells.notna().argmax())
+        raise Fault(
+            "durations", cell(name, cells.iloc[row], row), f"expected numbers, text, dates or booleans; {REMEDY}"
+        )
 
 
 def _refuse_mixture(cells: Series, name: str, places: np.ndarray, texts: list[str]) -> None:
@@ -275,7 +295,8 @@ def _refuse_mixture(cells: Series, name: str, places: np.ndarray, texts: list[st
     elif not numeric.any():
         what, remedy, odd = "dates and other text", "'ignore'", ~dates.readable(texts)
     strange = np.append(odd, False)[places]
-    slips = bool(strange.any()) and strange.sum() < 0.5 * (places >= 0).sum()
+    words = int(odd.sum()) <= MANY_WORDS < int(numeric.sum())  # beside numbers, however often they stand there
+    slips = bool(strange.any()) and (words or strange.sum() < 0.5 * (places >= 0).sum())
     if odd.any() and not numeric.any() and dates.all_readable(texts):
         what, slips = "dates written in several ways", True
     if not slips and not numeric.all():

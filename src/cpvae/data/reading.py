@@ -186,8 +186,10 @@ def column_names(frame: pd.DataFrame) -> list[str]:
     """
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
-        repeated = [name for name, count in Counter(names).items() if count > 1]
-        raise InputError(f"more than one column is called {repeated[0]!r}; expected different names; rename them")
+        repeated = [repr(name) for name, count in Counter(names).items() if count > 1]
+        raise InputError(
+            f"more than one column is called {enumerated(repeated)}; expected different names; rename them"
+        )
     return names
 
 

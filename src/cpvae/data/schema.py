@@ -20,6 +20,7 @@ import pandas as pd
 from cpvae.data import dates, kinds
 from cpvae.data.cells import read_frame
 from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
+from cpvae.data.doubts import doubts
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
 from cpvae.data.limits import first_beyond
@@ -46,6 +47,7 @@ class Schema:
         given: names of all columns of the table, including columns that are left out.
         left_out: columns that are not modelled, and why.
         notes: assumptions made when the cells were read, one line each; not stored with a model.
+        doubt: numbers that may stand for missing cells, in a line, or ""; not stored with a model.
 
     Examples:
         >>> frame = pd.DataFrame({"size": [1.5, 2.25, None, 0.5], "colour": ["red", "blue", "red", None]})
@@ -69,6 +71,7 @@ class Schema:
     given: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+    doubt: str = field(default="", compare=False)
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, given: Given | None = None) -> Self:
@@ -114,7 +117,7 @@ class Schema:
                 f"no column is left to model: {why}; expected one or more that vary; ignore fewer in the schema, or "
                 "say what they hold"
             )
-        return cls(columns, tuple(names), left, (*notes, *_ambiguous(frame, columns)))
+        return cls(columns, tuple(names), left, (*notes, *_ambiguous(frame, columns)), doubts(frame, columns))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -368,7 +371,7 @@ def _ambiguous(frame: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
             continue
         texts = [str(value) for value in frame.iloc[:, place[column.name]].dropna().unique()]
         if dates.is_ambiguous(texts, column.format):
-            names.append(f"{column.name!r} as {column.format!r}")
+            names.append(f"{column.name!r} as {dates.plain(column.format)!r}")
     return [f"dates that can be read day first or month first: {enumerated(names)}"] if names else []
 
 

@@ -280,12 +280,18 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             if known is not None:
                 labels = np.asarray(known, dtype=object)
                 known = labels[repeats(sample_weight, len(labels))]
-        if out is None:
-            learning.fit(self, rows, X_valid, reporter, known)
-        else:
-            running.fit(
-                self, rows, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about
-            )
+        before = dict(self.__dict__)
+        try:
+            if out is None:
+                learning.fit(self, rows, X_valid, reporter, known)
+            else:
+                running.fit(
+                    self, rows, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about
+                )
+        except Exception:  # what was seen of rows that cannot be used is no part of the model that was there
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         return self
 
     @torch.inference_mode(False)

@@ -23,7 +23,7 @@ from cpvae.estimators import gaps, stretch
 from cpvae.estimators.cards import LearnedFrom, learned_from
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
-from cpvae.estimators.rows_in import warn_of_left_out
+from cpvae.estimators.rows_in import warn_of_columns
 from cpvae.fitting import jobs, presets, restarts, runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
@@ -179,7 +179,7 @@ def prepare(
     form = replace(estimator._form(), hides=augment is not None and augment.kind == "table")
     likelihood = likelihoods.make(choice.name, rows, form, valid).to(place)
     refuse_too_large(estimator, likelihood, place)
-    warn_of_left_out(estimator.schema_)
+    warn_of_columns(estimator.schema_)
     if parts is not None and parts.overlap:
         warn(
             f"{len(array)} rows are too few to hold any out: the bound that chooses among epochs and restarts is of "

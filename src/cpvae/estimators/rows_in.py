@@ -257,11 +257,13 @@ def _numbers(rows: Any) -> Any:
     return rows.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(rows, pd.DataFrame) else rows
 
 
-def warn_of_left_out(schema: Schema | None) -> None:
-    """Warn once of all columns that the rule left out."""
+def warn_of_columns(schema: Schema | None) -> None:
+    """Warn once of all columns that the rule left out, and once of all numbers that may stand for missing cells."""
     left = "" if schema is None else schema.without()
     if left:
         warn(f"{left}; to model one, say in a schema what it holds")
+    if schema is not None and schema.doubt:
+        warn(schema.doubt)
 
 
 def _refuse_small(frame: pd.DataFrame, least: int) -> None:

@@ -138,7 +138,7 @@ class CPVAE(Clusterer):
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
         return recipes.cpvae(
             likelihood,
-            self.n_components,
+            int(self.n_components),
             self.latent_dim,
             self._network(),
             self.weights,  # type: ignore[arg-type]
@@ -301,7 +301,7 @@ class MoGVAE(Clusterer):
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
         return recipes.mog(
             likelihood,
-            self.n_components,
+            int(self.n_components),
             self.latent_dim,
             self._network(),
             weights=self.weights,  # type: ignore[arg-type]
@@ -337,7 +337,7 @@ class VampVAE(Clusterer):
     pseudo_inputs: str = argument(among(("rows", "random")), default="rows")
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.vamp(likelihood, self.n_components, self.latent_dim, self._network())
+        return recipes.vamp(likelihood, int(self.n_components), self.latent_dim, self._network())
 
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         prior = component_prior(model.prior)
@@ -368,7 +368,7 @@ class VampHVAE(VampVAE):
     name = "hvae-vamp"
 
     def _module(self, likelihood: likelihoods.Likelihood) -> VAEModule:
-        return recipes.hvae_vamp(likelihood, self.n_components, self.latent_dim, self._network())
+        return recipes.hvae_vamp(likelihood, int(self.n_components), self.latent_dim, self._network())
 
 
 MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)

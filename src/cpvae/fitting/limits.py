@@ -43,7 +43,7 @@ def stop_after(seconds: float | None) -> Iterator[None]:
         over.set()
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # ends a sleep, too
 
-    timer = threading.Timer(seconds, stop)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), stop)
     timer.daemon = True
     timer.start()
     try:

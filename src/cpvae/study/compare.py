@@ -306,7 +306,8 @@ def check_options(entries: Sequence[Entry], params: dict[str, Any]) -> None:
         unknown = [name for name in params if name not in ESTIMATORS[entry.model]().get_params()]
         if unknown:
             raise InputError(
-                f"model {entry.model!r} has no option for {unknown[0]}; leave it out, or leave the model out"
+                f"model {entry.model!r} has no option for {' and '.join(unknown)}; leave "
+                f"{'it' if len(unknown) == 1 else 'them'} out, or leave the model out"
             )
         ESTIMATORS[entry.model](**entry.params(params)).check_params()
 

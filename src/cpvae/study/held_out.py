@@ -15,7 +15,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.rows_in import infer_schema, warn_of_left_out
+from cpvae.estimators.rows_in import infer_schema, warn_of_columns
 from cpvae.probability.likelihoods.choice import by_schema
 from cpvae.study.evaluation import rows_at
 from cpvae.study.inputs import choose_split_for_fit
@@ -92,5 +92,5 @@ def schema_of(estimator: DeepMixture, parts: Sequence[Any]) -> Schema | None:
             return None
         whole = np.concatenate(flat)
     schema = infer_schema(as_rows(whole, estimator.kind), estimator.likelihood, estimator.schema)
-    warn_of_left_out(schema)
+    warn_of_columns(schema)
     return schema

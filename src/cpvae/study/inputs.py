@@ -200,11 +200,12 @@ def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
     if name not in ESTIMATORS:
         raise InputError(f"--model {name!r} is unknown{nearest(name, ESTIMATORS)}")
     estimator = ESTIMATORS[name]()
-    for param in params:
-        if param not in estimator.get_params():
-            others = " or ".join(other for other, kind in ESTIMATORS.items() if param in kind().get_params())
-            advice = f", or use --model {others}" if others else ""
-            raise InputError(f"model {name!r} has no option for {param}; leave it out{advice}")
+    foreign = [param for param in params if param not in estimator.get_params()]
+    if foreign:
+        others = [other for other, kind in ESTIMATORS.items() if set(params) <= set(kind().get_params())]
+        advice = f", or use --model {' or '.join(others)}" if others else ""
+        it = "it" if len(foreign) == 1 else "them"
+        raise InputError(f"model {name!r} has no option for {' and '.join(foreign)}; leave {it} out{advice}")
     return estimator.set_params(**params)
 
 

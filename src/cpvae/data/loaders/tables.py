@@ -9,8 +9,8 @@ A table of numbers without missing cells becomes an array. Any other stays a dat
 from __future__ import annotations
 
 import importlib
+import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from cpvae.data.loaders import shards
 from cpvae.data.loaders.checks import check_labels, check_rows, check_values, check_x, expanded, input_error, reading
 from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Opened, Split
-from cpvae.data.loaders.text import OPENERS, read_text, suffix_of
+from cpvae.data.loaders.text import OPENERS, check_repeats, opened, read_text, suffix_of
 from cpvae.errors import nearest
 from cpvae.extras import needed
 
@@ -64,6 +64,7 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     if len(parts) > 1:
         shards.check_alike(parts)
     own = shards.names(parts)
+    check_repeats(own, path)
     column, labelled = _label_name(asked.labels, own, path)
     known = _known_name(asked.known, own, path)
     mapped = shards.mapped(parts, column, known)
@@ -98,13 +99,37 @@ def _read_orc(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _read_json(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Read a list of records, or columns by name; in a `.jsonl` a record a line."""
+    """Read a list of records, or columns by name; in a `.jsonl`, and where a `.json` is written so, a record a line."""
     import pandas as pd
 
-    lines = suffix_of(path) != ".json"
-    with reading(path, "records in JSON" + ", one a line" * lines):
-        frame = pd.read_json(path, lines=lines, convert_dates=False, dtype=False)
-        return _tidied(frame if isinstance(frame, pd.DataFrame) else frame.to_frame(), path)
+    what = "records in JSON, a list of them or one a line, or columns by name"
+    with reading(path, what), opened(path, "utf-8-sig") as file:
+        text = file.read()
+        try:
+            if suffix_of(path) != ".json":
+                raise json.JSONDecodeError("one a line", text, 0)
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = [json.loads(line) for line in text.splitlines() if line.strip()]
+        return _tidied(pd.DataFrame(_records(value)), path)
+
+
+def _records(value: Any) -> Any:
+    """Take records or columns out of JSON, in whichever of the usual ways it holds them.
+
+    >>> rows = [{"a": 1}, {"a": 2}]
+    >>> _records(rows) == _records({"data": rows}) == rows
+    True
+    >>> _records({"columns": ["a"], "index": [0, 1], "data": [[1], [2]]})
+    [{'a': 1}, {'a': 2}]
+    """
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else [value]
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
+        return [dict(zip(value["columns"], row, strict=True)) for row in value["data"]]
+    lists = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
+    others = [one for one in value.values() if not isinstance(one, dict)]
+    return lists[0] if len(lists) == len(others) == 1 else value
 
 
 def _read_stata(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -171,7 +196,7 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
             text = content.decode("cp1252", "replace")
         found = arff.loads(_DATE.sub(r"\1string", text))
         names = [str(name) for name, _ in found["attributes"]]
-        _check_repeats(names, path)
+        check_repeats(names, path)
         frame = pd.DataFrame(found["data"], columns=names)
         for name, values in found["attributes"]:
             if isinstance(values, list) and not all(_is_number(value) for value in values):
@@ -190,7 +215,7 @@ def _is_number(text: str) -> bool:
 def _tidied(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
     from cpvae.data.cells import read_frame
 
-    _check_repeats([str(name) for name in frame.columns], path)
+    check_repeats([str(name) for name in frame.columns], path)
     frame, notes = read_frame(frame)
     return frame, [f"{path.name}: {note}" for note in notes]
 
@@ -201,7 +226,7 @@ READERS: dict[str, Callable[[Path], tuple[pd.DataFrame, list[str]]]] = {
     **dict.fromkeys((".sas7bdat", ".xpt"), _read_sas),
     ".dta": _read_stata,
     ".orc": _read_orc,
-    ".feather": _read_feather,
+    **dict.fromkeys((".feather", ".arrow"), _read_feather),
     ".xlsx": _read_excel,
     ".arff": _read_arff,
 }
@@ -218,12 +243,6 @@ def is_table(path: Path) -> bool:
 def _needed(module: str, what: str, path: Path) -> Any:
     with needed(f"{path}: {what}"):
         return importlib.import_module(module)
-
-
-def _check_repeats(names: Sequence[str], path: Path) -> None:
-    name, count = max(Counter(names).items(), key=lambda item: item[1], default=("", 1))
-    if count > 1:
-        raise input_error(f"{path}: {count} columns are called {name!r}; expected different names; rename them")
 
 
 def _label_name(labels: str | None, names: Sequence[str], path: Path) -> tuple[str | None, bool]:
@@ -263,7 +282,7 @@ def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> O
     import pandas as pd
 
     names = [str(name) for name in frame.columns]
-    _check_repeats(names, path)
+    check_repeats(names, path)
     column, labelled = _label_name(asked.labels, names, path)
     left_out = (column, _known_name(asked.known, names, path))
     if column != asked.labels and column is not None:

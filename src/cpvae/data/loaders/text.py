@@ -25,13 +25,14 @@ import lzma
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise, takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from cpvae.data.faults import enumerated
 from cpvae.data.loaders.checks import input_error, reading
 
 if TYPE_CHECKING:
@@ -54,12 +55,15 @@ OPENERS: dict[str, Callable[[Path], Any]] = {
     ".zip": _open_zip,
 }
 MARKS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}  # in order of preference
+RARE = {"^": "carets", "~": "tildes", ":": "colons"}  # where all lines agree, and none of those above is there
 BLANKS = " "
 COMMENT = "#"
+WINDOWS = "cp1252"  # letters of a text that is no UTF-8
 SAMPLE_LINES, SAMPLE_LETTERS = 1000, 2**18  # looked at to find the mark and the header
 CONTROLS = frozenset(map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)]))  # in no text
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAID = re.compile(r'"?sep=(.)"?')
+_MAYBE_CODE = re.compile(r"(?<![\d./:-])0\d")  # in a line, with a cell such as 01067
 MOST_LINE = 2**27  # letters: no line of a table is longer
 
 
@@ -78,6 +82,7 @@ class Form:
     names: tuple[str, ...] | None
     header: bool
     commas: bool
+    codes: frozenset[int]
     skip: int
     notes: tuple[str, ...]
 
@@ -105,12 +110,13 @@ def read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 names=list(form.names) if form.names is not None else None,
                 index_col=False,
                 skiprows=form.skip,
-                dtype=str if form.commas else None,
+                dtype=str if form.commas else dict.fromkeys(form.codes, str),
                 keep_default_na=False,
                 na_values=[""],
                 skipinitialspace=True,
                 low_memory=False,  # one dtype for the whole of a column
             )
+    frame.columns = frame.columns.astype(str).str.strip()
     frame, notes = read_frame(frame, commas=form.mark == ";")
     return frame, [f"{path.name}: {note}" for note in (*form.notes, *notes)]
 
@@ -149,13 +155,14 @@ def find_form(path: Path) -> Form:
     header = named or has_header(rows)
     above = _header_above(comments, rows, mark, header)
     _check_first(path, rows, named)
-    _check_lines(path, encoding, mark, named, skip)
+    codes = _check_lines(path, encoding, mark, named, skip)
     first = above or rows[0]
     if header or above:
-        _check_repeats([name for name in first if name], path)
+        check_repeats([name for name in first if name], path)
     notes = [f"letters read as {encoding}"] if encoding not in ("utf-8", "utf-8-sig") else []
+    notes = [f"{note}; if they look wrong, save the file as UTF-8" if encoding == WINDOWS else note for note in notes]
     if mark != "," and len(first) > 1:
-        notes.append(f"cells separated by {MARKS.get(mark, 'blanks')}")
+        notes.append(f"cells separated by {named_mark(mark)}")
     if comments:
         one = "the first line is a comment" if len(comments) == 1 else f"the first {len(comments):,} lines are comments"
         notes.append(f"{one}, {'of which the last names the columns' if above else 'left out'}")
@@ -168,7 +175,7 @@ def find_form(path: Path) -> Form:
         names, header = tuple(above), False
     else:
         names = None if header else tuple(map(str, range(len(first))))
-    return Form(encoding, mark, names, header, _has_commas(rows), skip, tuple(notes))
+    return Form(encoding, mark, names, header, _has_commas(rows), codes, skip, tuple(notes))
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
@@ -217,13 +224,23 @@ def find_encoding(path: Path) -> str:
                         raise
                     utf8 = False
             if not utf8:
-                letters = part.decode("cp1252", "replace")
+                letters = _in_windows(part, path)
             if not CONTROLS.isdisjoint(letters):
                 raise ValueError("it holds characters that no text has; UTF-16 needs its mark at the beginning")
             part = file.read(2**20)
         if utf8:
             decoder.decode(b"", final=True)
-    return (marked or "utf-8") if utf8 else "cp1252"
+    return (marked or "utf-8") if utf8 else WINDOWS
+
+
+def _in_windows(part: bytes, path: Path) -> str:
+    """Read bytes as the letters of Windows in Western Europe, in which five bytes are no letter."""
+    try:
+        return part.decode(WINDOWS)
+    except UnicodeDecodeError as error:
+        raise input_error(
+            f"{path}: letters that are neither UTF-8 nor Windows-1252; expected UTF-8; save the file as UTF-8"
+        ) from error
 
 
 def _sample(file: Iterator[str]) -> list[str]:
@@ -269,8 +286,20 @@ def find_mark(lines: Sequence[str]) -> str:
         return ";"
     rows = list(_some(lines, BLANKS))
     alike = len({len(row) for row in rows[1:]}) == 1 and len(rows[-1]) > 1 and len(rows[-1]) - len(rows[0]) in (0, 1)
-    numbers = [is_number(cell) for row in rows[1:] for cell in row]
-    return BLANKS if not most and alike and 2 * sum(numbers) > len(numbers) else best
+    if not most and alike and any(all(map(is_number, column)) for column in zip(*rows[1:], strict=True)):
+        return BLANKS
+    return best if most else next((mark for mark in RARE if _divides(lines, mark)), best)
+
+
+def _divides(lines: Sequence[str], mark: str) -> bool:
+    """Say whether a mark divides each of some lines into as many cells, which are two or more."""
+    counts = {len(cells) for cells in _some(lines, mark)}
+    return len(lines) > 1 and len(counts) == 1 and counts.pop() > 1
+
+
+def named_mark(mark: str) -> str:
+    """Give the name of a mark between cells."""
+    return {**MARKS, **RARE}.get(mark, "blanks")
 
 
 def _some(lines: Sequence[str], mark: str) -> Iterator[list[str]]:
@@ -349,34 +378,53 @@ def _has_commas(rows: Sequence[Sequence[str]]) -> bool:
 
 def _check_first(path: Path, rows: Sequence[Sequence[str]], named: bool) -> None:
     """Refuse a title above a table."""
-    cells, below = len(rows[0]), {len(row) for row in rows[1:]}
-    if not named and len(rows) > 2 and len(below) == 1 and cells == 1 < max(below):
+    title = len(list(takewhile(lambda row: len(row) == 1, rows)))
+    below = {len(row) for row in rows[title:]}
+    if not named and title and len(rows) > title + 1 and len(below) == 1:
+        lines, have = ("line", "has") if title == 1 else (f"{title:,} lines", "have")
         raise input_error(
-            f"{path}: the first line has 1 cell and all lines below have {max(below)}; expected the "
+            f"{path}: the first {lines} {have} 1 cell and all lines below have {max(below)}; expected the "
             "names of the columns there, or data; remove what stands above the table, or begin it with #"
         )
 
 
-def _check_lines(path: Path, encoding: str, mark: str, named: bool, skip: int) -> None:
-    """Refuse lines of different lengths; pandas would pad short ones."""
+def _check_lines(path: Path, encoding: str, mark: str, named: bool, skip: int) -> frozenset[int]:
+    """Refuse lines of different lengths, which pandas would pad; give the columns with a cell such as 01067."""
+    from cpvae.data.cells import are_codes
+
+    codes: set[int] = set()
+    maybe = False
+
+    def seen(lines: Iterable[str]) -> Iterator[str]:
+        nonlocal maybe
+        for line in lines:
+            maybe = maybe or _MAYBE_CODE.search(line) is not None
+            yield line
+
     with opened(path, encoding) as file:
         whole = islice(file, skip, None)
         lines = (line.strip() for line in whole) if mark == BLANKS else whole
-        reader = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+        reader = csv.reader(seen(lines), delimiter=mark, skipinitialspace=True)
         first = next(cells for cells in reader if cells)
-        for cells in reader:
+        for cells in chain([first] if not named else [], reader):
+            if maybe:
+                codes.update(place for place, cell in enumerate(cells) if are_codes([cell.strip()]))
+                maybe = False
             if cells and len(cells) != len(first) + named:
                 raise input_error(
                     f"{path}: line {reader.line_num + skip} has {len(cells)} cell{'s' * (len(cells) != 1)} and "
                     f"the first line {len(first)}; expected as many in every line, separated by "
-                    f"{MARKS.get(mark, 'blanks')}; correct that line"
+                    f"{named_mark(mark)}; correct that line"
                 )
+    return frozenset(codes)
 
 
-def _check_repeats(names: Sequence[str], path: Path) -> None:
-    if len(set(names)) < len(names):
-        name, count = max(Counter(names).items(), key=lambda item: item[1])
-        raise input_error(f"{path}: {count} columns are called {name!r}; expected different names; rename them")
+def check_repeats(names: Sequence[str], path: Path) -> None:
+    """Refuse columns of one name, naming all such."""
+    counts = [(name, count) for name, count in Counter(names).items() if count > 1]
+    if counts:
+        told = enumerated([f"{count} columns are called {name!r}" for name, count in counts])
+        raise input_error(f"{path}: {told}; expected different names; rename them")
 
 
 def suffix_of(path: Path) -> str:
