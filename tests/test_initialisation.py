@@ -23,16 +23,18 @@ from cpvae.data.schema import Schema
 from cpvae.fitting import interrupts, loop
 from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
-from cpvae.fitting.starts import codes, maps, start
+from cpvae.fitting.starts import codes, edges, maps, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, RowCode
+from cpvae.fitting.starts.codes import AutoencoderCode, RowCode, Together
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import CutShort, Task
 from cpvae.probability.likelihoods.choice import make
 from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.objectives import full
 from cpvae.study.findings import findings
 from cpvae.study.metrics import accuracy_hungarian
 
+SHAPED = ("random", "spectrum", "edges")  # that take no rows of plain numbers
 BLOBS, GROUPS = make_blobs(600, 5, centers=4, cluster_std=0.6, random_state=0)
 
 
@@ -44,7 +46,7 @@ def task(x: np.ndarray, n_components: int, is_image: bool = False, **changes) ->
     return Task(rows, rows.at(np.arange(50)), likelihood, n_components, seed=0, **changes)
 
 
-@pytest.mark.parametrize("name", [name for name in STARTS if name not in ("random", "spectrum")])
+@pytest.mark.parametrize("name", [name for name in STARTS if name not in SHAPED])
 def test_groups_far_apart_are_found(name):
     found = STARTS[name](task(BLOBS, 4))
     assert accuracy_hungarian(GROUPS, found.numpy()) == 1.0
@@ -67,7 +69,7 @@ def test_one_component_needs_no_start(name):
 # -- starts that are stopped ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in STARTS if name not in ("random", "spectrum")])
+@pytest.mark.parametrize("name", [name for name in STARTS if name not in SHAPED])
 def test_a_start_asked_to_stop_gives_quick_categories_of_some_rows(name, monkeypatch):
     monkeypatch.setattr(start, "FEW_ROWS", 400)
     asked = task(BLOBS, 4)
@@ -135,9 +137,45 @@ def test_signals_that_may_begin_anywhere_are_told_by_their_spectrum_and_keep_the
     assert (model.predict(rolled) == model.predict(x)).mean() > 0.9
 
 
-def test_a_spectrum_is_of_signals():
-    with pytest.raises(InputError, match=r"init='spectrum' for rows taken for matrix: expected signals"):
-        CPVAE(2, init="spectrum").fit(BLOBS)
+@pytest.mark.parametrize(("init", "expected"), [("spectrum", "signals"), ("edges", "pictures")])
+def test_a_spectrum_is_of_signals_and_edges_are_of_pictures(init, expected):
+    with pytest.raises(InputError, match=rf"init='{init}' for rows taken for matrix: expected {expected}"):
+        CPVAE(2, init=init).fit(BLOBS)
+
+
+def test_edges_say_what_a_picture_shows_and_not_how_bright_it_is():
+    pictures = torch.from_numpy(load_digits().data[:20]).float()
+    found = edges.histograms(pictures, (1, 8, 8))
+    assert found.shape == (20, 9 * 16)
+    torch.testing.assert_close(edges.histograms(40.0 - 3.0 * pictures, (1, 8, 8)), found, rtol=1e-3, atol=1e-5)
+    colours = torch.stack([pictures, 0.1 * pictures, torch.zeros_like(pictures)], 1).flatten(1)
+    torch.testing.assert_close(edges.histograms(colours, (3, 8, 8)), found)
+    torch.testing.assert_close(edges.histograms(pictures[3:4], (1, 8, 8)), found[3:4])  # no row depends on others
+    assert edges.histograms(torch.ones(2, 64), (1, 8, 8)).eq(0).all()
+
+
+def test_codes_side_by_side_have_the_same_variance():
+    wide, still = RowCode(), lambda asked: lambda x: np.zeros((len(x), 2))
+    still.epochs = lambda asked: 3
+    asked = task(1000.0 * BLOBS, 4)
+    both = Together((wide, RowCode(2), still))
+    points = both(asked)(asked.rows.x)
+    np.testing.assert_allclose([points[:, part].var(0).sum() for part in (slice(5), slice(5, 7))], 1.0, rtol=1e-5)
+    assert (points[:, 7:] == 0).all()
+    assert both.epochs(asked) == 3
+
+
+def test_the_start_weighs_more_where_values_say_the_same_many_times():
+    alone = np.random.RandomState(0).normal(size=(200, 36)).astype(np.float32)
+    weights = {}
+    for name, x in (("alone", alone), ("copied", alone.repeat(4, axis=1)), ("matrix", alone.repeat(4, axis=1))):
+        side = int(np.sqrt(x.shape[1]))
+        model = CPVAE(2, init="kmeans", likelihood="gaussian", latent_dim=2, hidden=(4,), max_epochs=1, random_state=0)
+        model.fit(x if name == "matrix" else x.reshape(-1, side, side))
+        weights[name] = model._objective(full, 1).start_weight
+    assert weights["matrix"] == 6.0
+    assert weights["alone"] == pytest.approx(6.0, rel=0.15)
+    assert weights["copied"] > 3.0 * weights["alone"]
 
 
 def test_weights_that_know_the_start_go_before_others(monkeypatch):
@@ -160,13 +198,14 @@ def test_many_components_leave_none_without_rows():
         assert len(found.unique()) == 50
 
 
-def test_images_begin_by_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
+def test_images_begin_by_edges_and_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
     assert choose((5,), stationary=False) is STARTS["rows"]
-    assert choose((1, 8, 8), stationary=False) is choose((2, 50), stationary=False) is STARTS["umap"]
+    assert choose((1, 8, 8), stationary=False) is STARTS["edges"]
+    assert choose((1, 5, 8), stationary=False) is choose((2, 50), stationary=False) is STARTS["umap"]
     assert choose((2, 50), stationary=True) is STARTS["spectrum"]
     assert choose((500,), by_neighbours=True) is STARTS["directions"]
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
-    assert choose((2, 50), stationary=False) is STARTS["autoencoder"]
+    assert choose((2, 50), stationary=False) is choose((1, 8, 8)) is STARTS["autoencoder"]
     assert choose((2, 50), stationary=True).clustering is gaussian_mixture
 
 

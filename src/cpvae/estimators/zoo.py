@@ -10,6 +10,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from cpvae.data.augment import AUGMENTS, Augment
+from cpvae.data.overcount import overcount
 from cpvae.data.rows import Rows
 from cpvae.data.signals import STATIONARY, share_of_time
 from cpvae.errors import InputError
@@ -65,10 +66,11 @@ class CPVAE(Clusterer):
             with more.
         temperature: temperatures of the Gumbel-softmax: at the first step, and from half of the training on.
         init: start, which gives each category rows of its own before the bound decides. On a map of neighbours: "umap"
-            (of the code of an autoencoder), "map" (of rows), "directions" (of rows without their length), "spectrum"
-            (of signals). By Gaussians: "autoencoder" (on its code), "gmm" (on rows). "rows" takes "gmm" where
-            sources are ellipses, else "map". "kmeans" is k-means of rows. "auto" depends on the kind of data
-            (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly ends in few categories.
+            (of the code of an autoencoder), "edges" (of that and the edges of pictures), "map" (of rows), "directions"
+            (of rows without their length), "spectrum" (of signals). By Gaussians: "autoencoder" (on its code), "gmm"
+            (on rows). "rows" takes "gmm" where sources are ellipses, else "map". "kmeans" is k-means of rows. "auto"
+            depends on the kind of data (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly
+            ends in few categories.
         augment: copies that should keep the category of their row: "affine" rotates, scales and shifts images slightly;
             "shift" moves signals in time, scales them and adds noise; "roll" shifts signals circularly by any time;
             "hide" hides cells of tables, so that q(c | x) of a row with gaps is as sure as it should be; "none" makes
@@ -80,8 +82,9 @@ class CPVAE(Clusterer):
             twentieth; with 0 only the start uses the copies. Rows without copies refuse any other weight than the
             default and 0.
         start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
-            end of the fit. A row leaves its category where its values say more than that. With 0 the start is forgotten
-            as soon as the bound decides.
+            end of the fit. A row leaves its category where its values say more than that. Of pictures and signals,
+            whose neighbouring values err together, it is multiplied by how often they say the same
+            (`cpvae.data.overcount`). With 0 the start is forgotten as soon as the bound decides.
         n_init: number of fits; the one with the best validation bound is kept.
         preset: "fast" or "paper": settings of the training (`cpvae.fitting.presets`). Each of the next five arguments
             replaces a value of the preset.
@@ -161,6 +164,7 @@ class CPVAE(Clusterer):
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
         augment, parts = self._augment(), (self._expectation(total_steps), beta)
+        start_weight = self.start_weight * self._overcount
         if augment is None and self.n_components > 1 and self.consistency not in (0.0, CONSISTENCY):
             raise InputError(
                 f"consistency={self.consistency:g} for {self.kind_} rows without copies: it weighs how far the copies "
@@ -168,26 +172,31 @@ class CPVAE(Clusterer):
                 "tables have"
             )
         if augment is None or not self._consistent():
-            return Bound(*parts, start_weight=self.start_weight)
+            return Bound(*parts, start_weight=start_weight)
         weight = self.consistency * augment.weight
-        return Consistent(*parts, start_weight=self.start_weight, copies=Copies(augment), weight=weight)
+        return Consistent(*parts, start_weight=start_weight, copies=Copies(augment), weight=weight)
 
     def _start(self) -> Start:
-        if self.init == "spectrum" and self.signal_shape_ is None:
-            raise InputError(
-                f"init='spectrum' for rows taken for {self.kind_}: expected signals (n, channels, time); reshape "
-                "them, or leave init at 'auto'"
-            )
+        for init, shape, expected in (
+            ("spectrum", self.signal_shape_, "signals (n, channels, time)"),
+            ("edges", self.image_shape_, "pictures (n, height, width)"),
+        ):
+            if self.init == init and shape is None:
+                raise InputError(
+                    f"init={init!r} for rows taken for {self.kind_}: expected {expected}; reshape them, or leave init "
+                    "at 'auto'"
+                )
         if self.init != "auto":
             return STARTS[self.init]
         by_neighbours = likelihoods.LIKELIHOODS[self.likelihood_].by_neighbours
         return choose(self._form().shape, self._stationary, by_neighbours)
 
-    _time_tells = 1.0  # of what was not looked at, nothing is changed
+    _time_tells = _overcount = 1.0  # of what was not looked at, nothing is changed
 
     def _look_at(self, rows: Rows) -> None:
         shape = self.signal_shape_
         self._time_tells = 1.0 if shape is None else share_of_time(rows, shape)
+        self._overcount = 1.0 if len(self._form().shape) == 1 else overcount(rows)
 
     @property
     def _stationary(self) -> bool:

@@ -16,7 +16,8 @@ from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.records import Interrupted
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
-from cpvae.fitting.starts.task import Points, Task
+from cpvae.fitting.starts import edges
+from cpvae.fitting.starts.task import Code, Points, Task
 from cpvae.nn.draws import seeded
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -26,6 +27,7 @@ from cpvae.probability.objectives import Bound, Copies, FromCopies
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 MOST_EPOCHS = 200  # of the autoencoder, which would come to know few rows by heart, or take minutes over their copies
 LEAST_STEPS = 200  # of the autoencoder, however short the fit
+TINY = 1e-12  # in place of a spread of zero: rows may all have the same code
 
 
 def principal(points: Callable[[Tensor], Points], task: Task, latent_dim: int) -> Callable[[Tensor], Points]:
@@ -87,6 +89,46 @@ class SpectrumCode:
             return points
 
         return principal(amplitudes, task, self.latent_dim)
+
+
+@dataclass(frozen=True)
+class EdgeCode:
+    """Edges of pictures, in each part of them (`cpvae.fitting.starts.edges`), the first principal components."""
+
+    latent_dim: int = 40
+
+    def epochs(self, task: Task) -> int:
+        """Train nothing."""
+        return 0
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        shape = task.shape
+        assert shape is not None, "pictures"
+
+        def histograms(x: Tensor) -> Points:
+            points: Points = edges.histograms(x, shape).numpy(force=True)
+            return points
+
+        return principal(histograms, task, self.latent_dim)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several codes of the same rows side by side, each with the same variance in all."""
+
+    codes: tuple[Code, ...]
+
+    def epochs(self, task: Task) -> int:
+        """Count those of all codes."""
+        return sum(code.epochs(task) for code in self.codes)
+
+    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
+        parts = []
+        for code in self.codes:
+            points = code(task)
+            some = np.concatenate([points(x) for x in task.some(task.max_rows).chunks()])
+            parts.append((points, max(float(np.sqrt(some.var(0).sum())), TINY)))
+        return lambda x: np.concatenate([points(x) / spread for points, spread in parts], axis=1)
 
 
 @dataclass(frozen=True)

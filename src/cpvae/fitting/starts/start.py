@@ -23,9 +23,10 @@ from torch import Tensor
 from cpvae.data.rows import Rows
 from cpvae.fitting.starts import latent_classes
 from cpvae.fitting.starts.clusterings import MANY, Clustering, gaussian_mixture, k_means, mixture_or_map, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, RowCode, SpectrumCode
+from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode, Together
 from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task
 
+FEWEST_PIXELS = 6  # along a side, of pictures whose edges count
 FEW_ROWS = 5000  # that get a category where a start is cut short; a fit trains on them for a moment
 
 
@@ -154,6 +155,7 @@ def with_known(found: np.ndarray, known: np.ndarray | None) -> np.ndarray:
 
 
 STARTS: dict[str, Start] = {
+    "edges": ClusteredStart(Together((AutoencoderCode(), EdgeCode())), umap_mixture),
     "umap": ClusteredStart(AutoencoderCode(), umap_mixture),
     "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
     "rows": ClusteredStart(RowCode(), mixture_or_map),
@@ -169,9 +171,10 @@ STARTS: dict[str, Start] = {
 def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool = False) -> Start:
     """Choose the start for a kind of data.
 
-    Images and signals get "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows". Signals
-    that could have begun anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood asks for
-    groups `by_neighbours`, get "directions".
+    Pictures get "edges" and signals "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows".
+    Pictures with fewer than 6 pixels along a side, which have few edges, get "umap". Signals that could have begun
+    anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood asks for groups
+    `by_neighbours`, get "directions".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
@@ -181,4 +184,6 @@ def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool
         return STARTS["directions" if by_neighbours and mapped else "rows"]
     if stationary:
         return STARTS["spectrum"] if mapped else ClusteredStart(SpectrumCode(), gaussian_mixture)
-    return STARTS["umap" if mapped else "autoencoder"]
+    if not mapped:
+        return STARTS["autoencoder"]
+    return STARTS["edges" if len(shape) == 3 and min(shape[1:]) >= FEWEST_PIXELS else "umap"]
