@@ -47,6 +47,15 @@ def _few_assignments() -> Iterator[None]:
         yield
 
 
+BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures of a report blank, which take most of its time: for tests of what it says."""
+    monkeypatch.setattr("cpvae.study.figures.files._render", lambda figure, kind, **options: BLANK)
+
+
 def marginal(p: CategoricalNormal) -> MixtureSameFamily:
     """Make the distribution of z alone, by torch."""
     components = p.given(torch.arange(p.logits.shape[-1]))

@@ -260,6 +260,7 @@ def test_a_run_tells_training_rows_from_held_out_ones(world):
     assert any("200 rows of the fit and 120 others" in note for note in more.verdict.notes)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_says_words_and_numbers_and_names_copies_by_the_rows_of_the_file(world):
     frame, new = pd.read_csv(world / "people.csv"), pd.read_csv(world / "new.csv")
     held = assess_run(world / "run", str(world / "people.csv"), str(world / "people.csv"))

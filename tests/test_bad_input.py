@@ -89,6 +89,7 @@ def test_new_rows_of_columns_without_names_can_be_read_again(shape, tmp_path, mo
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_on_other_rows_does_not_take_the_labels_of_the_fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("a.npy", table().to_numpy())
@@ -648,6 +649,7 @@ def test_a_schema_that_is_no_file(shop):
     claims_nothing(shop)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_links_in_a_run_folder_lead_to_no_file_of_ours(shop):
     """The folder may come from somebody else."""
     (shop / "precious").write_text("mine")

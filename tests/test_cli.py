@@ -133,6 +133,7 @@ def test_without_arguments_the_help_is_shown(place):
         assert "error" not in answer.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_odd_paths_are_just_paths(place, monkeypatch):
     monkeypatch.setenv("HOME", str(place))
     odd = Path("dåta und 数/with ' space.csv")
@@ -302,6 +303,7 @@ def test_control_c_says_how_to_go_on_and_that_works(place, monkeypatch):
     assert not (place / "my run" / runs.CHECKPOINT).exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_stop_in_the_start_of_a_fit_leaves_a_model_and_says_how_to_go_on(place, monkeypatch):
     def stopped(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -467,6 +469,7 @@ def test_a_fit_with_validation_rows_is_measured_by_them(place):
     assert "cpvae cluster" not in fit.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_finds_the_data_of_the_fit_from_another_folder(place, monkeypatch):
     done("fit", "t.csv", "--out", "run", *TINY)
     (place / "elsewhere").mkdir()
@@ -480,6 +483,7 @@ def test_a_report_finds_the_data_of_the_fit_from_another_folder(place, monkeypat
     assert "Measured on 20 rows" in " ".join((place / "run" / "report.html").read_text().split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_fit_with_a_limit_of_minutes_leaves_weights_to_use_and_to_go_on_from(place):
     options = [one if one != "1" or TINY[i - 1] != "--epochs" else "100000" for i, one in enumerate(TINY)]
     limited = done("fit", "t.csv", "--out", "run", *options, "--patience", "100000", "--max-minutes", "0.05")

@@ -314,6 +314,7 @@ def test_odd_names_in_a_file_are_refused_in_one_line(run, tmp_path, value):
         load(tmp_path / "m")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_name_cannot_run_in_the_report(model, table):
     page = render(model.rename({k: f"<b onclick=x>{k}" for k in range(3)}), table, data_name="t")
     assert "<b onclick" not in page
@@ -325,6 +326,7 @@ def test_a_name_cannot_run_in_the_report(model, table):
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_go_through_all_commands(run, table, tmp_path, monkeypatch):
     monkeypatch.chdir(run.parent)
     before = load(run)

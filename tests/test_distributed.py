@@ -60,7 +60,7 @@ FIT = {
 
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
-    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=300), gaussian_mixture))
+    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=60), gaussian_mixture))
 
 
 @pytest.fixture

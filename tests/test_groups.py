@@ -54,7 +54,8 @@ def test_chains_are_one_group_and_the_largest_is_the_first():
 def many() -> CPVAE:
     """Make two sources with eight categories."""
     x, _ = make_synthetic(2000, random_state=0)
-    return CPVAE(8, latent_dim=4, hidden=(32,), max_epochs=40, batch_size=50, random_state=0).fit(x)
+    small = {"latent_dim": 4, "hidden": (32,), "max_epochs": 25, "batch_size": 100, "learning_rate": 3e-3}
+    return CPVAE(8, random_state=0, **small).fit(x)
 
 
 def test_more_categories_than_sources_form_as_many_groups_as_there_are_sources(many):
@@ -90,6 +91,7 @@ def test_a_mixture_over_z_has_groups_too_and_nonsense_is_refused(many):
         many.overlaps(n_samples=0)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_says_how_many_groups_there_are(many, tmp_path):
     x, _ = make_synthetic(500, random_state=2)
     page = write_report(many, x, data_name="synthetic", path=tmp_path / "report.html").read_text()

@@ -209,7 +209,7 @@ def test_images_begin_by_edges_and_umap_where_it_is_installed_and_tables_by_thei
     assert choose((2, 50), stationary=True).clustering is gaussian_mixture
 
 
-def overlapping(n: int = 1500) -> tuple[np.ndarray, np.ndarray]:
+def overlapping(n: int = 900) -> tuple[np.ndarray, np.ndarray]:
     """Draw three Gaussians of different spread that overlap, so that neighbours say little."""
     random = np.random.RandomState(0)
     y = random.randint(0, 3, n)
@@ -218,7 +218,7 @@ def overlapping(n: int = 1500) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
-    moons = make_moons(1500, noise=0.06, random_state=0)
+    moons = make_moons(900, noise=0.06, random_state=0)
     for seed in range(3):
         random = np.random.RandomState(seed)
         assert ellipses(overlapping()[0], 3, random)
@@ -251,7 +251,7 @@ def test_a_component_of_few_rows_has_fewer_neighbours(n, k, neighbours, monkeypa
             return self
 
     monkeypatch.setattr(umap, "UMAP", Told)
-    umap_mixture(np.random.RandomState(0).normal(size=(n, 6)), k, np.random.RandomState(0))
+    umap_mixture(make_blobs(n, 6, centers=k, random_state=0)[0], k, np.random.RandomState(0))
     assert asked == 3 * [neighbours]
 
 
@@ -370,7 +370,7 @@ def test_a_code_that_rebuilds_rows_from_copies_says_less_of_how_they_are_turned(
     kept = {}
     for name, augment in (("copies", affine), ("rows", None)):
         given = task(digits, 10, is_image=True, augment=augment)
-        code = AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=600, batch_size=50)(given)
+        code = AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=300, batch_size=50)(given)
         x = torch.from_numpy(digits[:500])
         torch.manual_seed(1)
         moved, still = code(affine(x)), code(x)
@@ -403,7 +403,7 @@ def test_copies_are_the_default_for_images_large_enough_that_have_a_start():
 
 def test_copies_get_the_category_of_their_row_and_the_bound_remains_one():
     """q(c | x) agrees with that of copies more often than without consistency."""
-    digits = load_digits().images.astype(np.uint8)[:, None] * 15
+    digits = load_digits().images[:900].astype(np.uint8)[:, None] * 15
     said = {}
     for augment in ("affine", "none"):
         model = CPVAE(10, latent_dim=6, hidden=(64,), augment=augment, init="kmeans", max_epochs=15, random_state=0)
@@ -420,8 +420,9 @@ def test_copies_get_the_category_of_their_row_and_the_bound_remains_one():
 
 def test_restarts_say_how_far_they_agree(tmp_path):
     fitted = {}
-    for name, rows in (("groups", BLOBS), ("noise", np.random.RandomState(0).normal(size=(300, 5)))):
-        model = CPVAE(4, latent_dim=2, hidden=(16,), max_epochs=12, batch_size=20, n_init=3, random_state=0).fit(rows)
+    for name, rows in (("groups", BLOBS), ("noise", np.random.RandomState(0).normal(size=(150, 5)))):
+        small = {"latent_dim": 2, "hidden": (16,), "max_epochs": 12, "batch_size": 50, "learning_rate": 3e-3}
+        model = CPVAE(4, n_init=3, random_state=0, **small).fit(rows)
         model.save(tmp_path / name)
         assert load(tmp_path / name).stability_ == model.stability_
         fitted[name] = model

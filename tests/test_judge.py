@@ -115,8 +115,10 @@ def test_rows_are_judged_one_at_a_time(table):
     np.testing.assert_allclose(alone, table.predict_proba(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float64, bool])
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 40)])
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [*(((1, 8, 8), dtype) for dtype in (np.uint8, np.int32, np.float64, bool)), ((3, 11, 40), np.uint8)],
+)
 def test_images_of_any_size_and_dtype(shape, dtype, monkeypatch):
     """Bright above or bright below, in noise; fewer rows than a batch."""
     monkeypatch.setattr("cpvae.study.classifier.STEPS", (25, 25))

@@ -322,6 +322,7 @@ def run(table: Path) -> Path:
     return table.parent / "run"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_answer_of_a_run_says_how_many_rows_were_known(table, run, tmp_path):
     assert load(run).feature_names_in_.tolist() == ["a", "b"]  # neither labels nor known labels
     assert json.loads((run / "metrics.json").read_text())["rows_known_in_the_fit"] == 10

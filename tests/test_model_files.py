@@ -88,11 +88,11 @@ def test_tensors_that_the_model_does_not_have(models, tmp_path, case):
 ODD: list[Any] = [None, -1, "x", [], {}, 1e300, True, [[]], [1] * 5, 10**12, 0.5, ["a"], [None], [{}], [{"epoch": 1}]]
 
 
-def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """List all keys of a header, and the first item of each list."""
+def places(value: Any, place: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:
+    """Take all keys of a header, and the first item of each list, with what stands there."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
-    found = [(*place, key) for key, _ in inner]
-    return found + [deeper for key, one in inner for deeper in places(one, (*place, key))]
+    found = {(*place, key): one for key, one in inner}
+    return found | {there: it for key, one in found.items() for there, it in places(one, key).items()}
 
 
 @pytest.mark.parametrize("name", ["numbers", "images", "table"])
@@ -106,11 +106,18 @@ def test_weights_so_large_that_no_bound_is_finite(models, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["numbers", "images", "table"])
 def test_whatever_a_header_says_there_is_one_line_or_a_model(models, tmp_path, name):
-    """Every key in turn, with values of other types and sizes."""
-    values, meta = load_tensors(models[name])
-    meta = {key: value for key, value in meta.items() if key not in ("format_version", "sha256", "versions")}
+    """Every key in turn, with values of other types and sizes; of pictures and tables those that say something else."""
+
+    def header_of(name: str) -> tuple[Any, dict[str, Any]]:
+        values, meta = load_tensors(models[name])
+        return values, {
+            key: value for key, value in meta.items() if key not in ("format_version", "sha256", "versions")
+        }
+
+    values, meta = header_of(name)
+    known = places(header_of("numbers")[1]) if name != "numbers" else {}
     answered, told = 0, set()
-    for place in places(meta):
+    for place in (place for place, value in places(meta).items() if place not in known or known[place] != value):
         for value in ODD:
             header = copy.deepcopy(meta)
             there = header

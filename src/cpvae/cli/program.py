@@ -11,6 +11,7 @@ import warnings
 from _thread import interrupt_main
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any, NoReturn
 
 import typer
@@ -91,7 +92,7 @@ def main() -> NoReturn:
         _refuse_several(arguments)
         if arguments in ([], ["data"]):
             arguments = [*arguments, "--help"]
-        result = typer.main.get_command(app).main(arguments, prog_name="cpvae", standalone_mode=False)
+        result = _commands().main(arguments, prog_name="cpvae", standalone_mode=False)
         sys.stdout.flush()
     except InputError as error:
         _fail(str(error))
@@ -111,6 +112,12 @@ def main() -> NoReturn:
         say("stopped")
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+@cache
+def _commands() -> Any:
+    """Build all commands, once for a process that calls `main` more than once."""
+    return typer.main.get_command(app)
 
 
 def _insist(lost: sys.UnraisableHookArgs) -> None:

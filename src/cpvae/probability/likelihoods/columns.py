@@ -22,7 +22,7 @@ from cpvae.errors import InputError
 from cpvae.probability.likelihoods import amounts
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.gaussian import Gaussian
-from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood, Parts
+from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood, Parts, log_noise
 from cpvae.probability.likelihoods.mixed import CountColumns, LevelCodes, MixedDistribution
 
 MANY_ROWS = 200_000  # of more, so many evenly spread ones give the units: they need not all be in memory
@@ -91,9 +91,8 @@ class Columns(Likelihood):
         self.register_buffer("log_count_loc", torch.zeros(m, dtype=double))
         self.register_buffer("log_count_scale", torch.ones(m, dtype=double))
         self.learned = noise is None
-        start = torch.full((n,), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
         # A parameter without elements gets no gradient, and so is none to be learned.
-        self.log_noise = nn.Parameter(start, requires_grad=noise is None and n > 0)
+        self.log_noise = nn.Parameter(log_noise(noise, (n,)), requires_grad=noise is None and n > 0)
         self.log_concentration = nn.Parameter(torch.zeros(m, dtype=torch.float32), requires_grad=m > 0)
         self.n_outputs = n + m + int(levels.sum())
         self.n_values = self.n_outputs  # of the inputs; what follows says what is missing

@@ -14,7 +14,7 @@ from torch.distributions import Normal
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.likelihood import Form, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise
 from cpvae.probability.likelihoods.units import Units, units_of, varying
 
@@ -69,8 +69,7 @@ class Gaussian(Pointwise):
         self.gaps: Tensor | None
         self.learned = noise is None
         shape = () if n_noises == 1 else (n_noises,)
-        log_noise = torch.full(shape, 1.0 if noise is None else float(noise), dtype=torch.float32).log()
-        self.log_noise = nn.Parameter(log_noise, requires_grad=noise is None)
+        self.log_noise = nn.Parameter(log_noise(noise, shape), requires_grad=noise is None)
 
     @classmethod
     def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:

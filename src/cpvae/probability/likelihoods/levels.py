@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError, warn
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.likelihood import Form, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise, there
 from cpvae.probability.likelihoods.units import units_of
 
@@ -185,8 +185,7 @@ class Levels(Pointwise):
         self.loc: Tensor
         self.scale: Tensor
         self.learned = noise is None
-        start = torch.full((len(loc),), 1.0 if noise is None else float(noise), dtype=torch.float32).log()
-        self.log_noise = nn.Parameter(start, requires_grad=noise is None)
+        self.log_noise = nn.Parameter(log_noise(noise, (len(loc),)), requires_grad=noise is None)
 
     @classmethod
     def of(cls, rows: Rows, form: Form, valid: Rows | None = None) -> Self:

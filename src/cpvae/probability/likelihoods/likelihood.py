@@ -30,6 +30,19 @@ Parts = Sequence[tuple[Tensor, Distribution]]  # places of columns (m,) among th
 NOISE = 1e-3, 1e3  # standard deviations of a column, between which a noise that is not learned may be
 
 
+def log_noise(noise: float | None, shape: tuple[int, ...]) -> Tensor:
+    """Make the logarithm of a noise, or of 1 where it is learned, as often as asked.
+
+    The logarithm is that of a number. Arithmetic with a tensor without values, of which a restored model is made first,
+    would import PyTorch's compiler, which takes longer than most answers.
+
+    >>> log_noise(None, (2,))
+    tensor([0., 0.])
+    """
+    number = torch.tensor(1.0 if noise is None else float(noise), dtype=torch.float32, device="cpu")
+    return torch.full(shape, number.log().item(), dtype=torch.float32)
+
+
 @dataclass(frozen=True)
 class Form:
     """The form of rows: all that is known beside their values.
