@@ -233,6 +233,15 @@ def test_the_current_folder_is_gone(place, monkeypatch):
     assert "the current folder cannot be used" in refused("evaluate", "../run", "../t.csv")
 
 
+def test_a_control_c_in_any_command_is_told(place, monkeypatch):
+    def stop(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cpvae.data.loaders.check", stop)
+    answer = call("evaluate", "t.csv", "t.csv")
+    assert (answer.code, answer.out, answer.err) == (130, "", "stopped\n")
+
+
 def test_a_control_c_that_python_loses_is_given_again(monkeypatch):
     class Anything:
         pass

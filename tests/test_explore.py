@@ -33,6 +33,7 @@ from cpvae.explore.seen import MAX_DECODED, Seen, see
 from cpvae.explore.server import is_loopback, make_application
 from cpvae.explore.stored import stored
 from cpvae.study.layout import lay_out
+from cpvae.study.places import data_there
 from cpvae.study.report.shown import rows_shown
 
 EVIL = "</script><script>document.title='run'</script>"
@@ -556,6 +557,11 @@ def test_a_run_is_opened_with_the_rows_of_its_fit(run, table, tmp_path):
     load(run).save(tmp_path / "alone.safetensors")
     with pytest.raises(InputError, match="does not say what it was fitted on; give the rows after it"):
         open_answers(tmp_path / "alone.safetensors")
+    about = {"source": "gone.csv", "labels": None}
+    with pytest.raises(
+        InputError, match=r"rows of the fit cannot be read: gone.csv: no such .*; or give the rows with"
+    ):
+        data_there(run, about, "give the rows with --data")
 
 
 @needs_bokeh

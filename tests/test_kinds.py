@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict
 from datetime import date, time
@@ -327,6 +328,27 @@ def test_dates_are_written_as_they_were(texts):
     assert column.decode(column.encode(pd.Series(texts))).tolist() == texts
     assert "%" not in column.describe()
     assert stored_column(asdict(column)) == column
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pd.Categorical(["lo", "hi", "mid", "lo"] * 3, ["lo", "mid", "hi"], ordered=True),
+        pd.Categorical(["lo", "hi", None, "lo"] * 3, ["lo", "hi"]),
+        pd.Categorical([3, 1, 2, 1] * 3, [3, 1, 2], ordered=True),
+        pd.PeriodIndex(["2024-01", "2023-05", None, "2024-03"] * 3, freq="M"),
+        pd.PeriodIndex(["2024Q1", "2023Q4", "2024Q3"] * 4, freq="Q-DEC"),
+    ],
+)
+def test_types_of_pandas_come_back(cells):
+    frame = pd.DataFrame({"v": cells, "a": np.arange(12) / 7})
+    schema = Schema.from_dict(json.loads(json.dumps(Schema.infer(frame).as_dict())))
+    pd.testing.assert_frame_equal(schema.decode(schema.encode(frame)), frame)
+    as_text = frame.assign(v=frame["v"].astype(object).map(str, na_action="ignore").astype(object))
+    if "Q" not in str(frame["v"].dtype):
+        np.testing.assert_array_equal(schema.encode(as_text), schema.encode(frame))  # of a later file
+    part = Schema.infer(frame[:9], schema.as_given())
+    assert part.decode(part.encode(frame)).dtypes.equals(frame.dtypes)
 
 
 @pytest.mark.parametrize(

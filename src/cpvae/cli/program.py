@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -65,10 +66,25 @@ DATA_COMMANDS: dict[str, Callable[..., None]] = {
     "fetch": data.data_fetch,
     "verify": data.data_verify,
 }
+
+
+def aborting(command: Callable[..., None]) -> Callable[..., None]:
+    """Make Ctrl-C in a command an abort, of which `main` tells; typer would end without a word."""
+
+    @functools.wraps(command)
+    def called(**values: Any) -> None:
+        try:
+            command(**values)
+        except KeyboardInterrupt as error:
+            raise typer.Abort from error
+
+    return called
+
+
 for command in COMMANDS:
-    app.command(command.__name__.rstrip("_"))(command)
+    app.command(command.__name__.rstrip("_"))(aborting(command))
 for name, command in DATA_COMMANDS.items():
-    data_app.command(name)(command)
+    data_app.command(name)(aborting(command))
 
 
 def main() -> NoReturn:
@@ -104,13 +120,13 @@ def main() -> NoReturn:
     except OSError as error:
         silence(sys.stdout)  # what cannot be written now cannot be written at exit either
         _fail(f"{error.filename or 'output'}: {error.strerror or error}; check the path and the room on the disk")
+    except (KeyboardInterrupt, typer.Abort):  # an abort is a RuntimeError, too
+        say("stopped")
+        sys.exit(130)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
         _fail("more memory needed than there is; use smaller layers, fewer components or fewer rows")
-    except (KeyboardInterrupt, typer.Abort):
-        say("stopped")
-        sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
 
 

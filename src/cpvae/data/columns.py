@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KINDS = ("numeric", "amount", "count", "categorical", "date")
 ON_A_LINE = ("numeric", "amount", "date")  # kinds whose density is a normal one
+ORDERED, UNORDERED = "ordered", "unordered"  # formats of levels that are pandas' categories
 IGNORE = "ignore"  # in place of a kind: the column is left out
 
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
@@ -59,7 +60,8 @@ class Column:
         least, most: between which new numbers are written; None for no bound.
         step: of a scale such as 0, 0.5, 1, the distance between its values; None where the decimals say it.
         unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
-        format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates.
+        format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates. Of levels that are
+            pandas' categories `ORDERED` or `UNORDERED`.
         zone: of a "date", its time zone (`cpvae.data.dates.zone_of`); "" for none.
         values: of a number that has few values, far from evenly apart, such as the middles of income classes: these, in
             ascending order; empty where all numbers with the decimals and the step can be written.
@@ -209,8 +211,11 @@ class Column:
         return np.clip(values, max(low, -LARGEST), min(high, LARGEST)) if self.kind != "date" else values
 
     def _levels_of(self, values: np.ndarray, missing: np.ndarray) -> Series:
-        table = pd.Series(list(self.levels))
         codes = np.where(missing, 0, np.nan_to_num(values)).astype(np.int64)
+        if self.format:
+            dtype: Any = pd.CategoricalDtype(list(self.levels), ordered=self.format == ORDERED)
+            return pd.Series(pd.Categorical.from_codes(np.where(missing, -1, codes), dtype=dtype))
+        table = pd.Series(list(self.levels))
         cells = table.iloc[codes].reset_index(drop=True)
         if not missing.any():
             return cells
@@ -258,6 +263,8 @@ def written(form: str) -> str:
     >>> written("%Y-%m-%d %H:%M")
     'year-month-day hour:minute'
     """
+    if form.startswith(dates.PERIOD):
+        return f"periods of pandas ({form.removeprefix(dates.PERIOD)})"
     form = dates.plain(form)
     words = {"%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "month", "%d": "day", "%H": "hour"}
     words |= {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Series = pd.Series[Any]
 
 TYPED = ""  # the format of a column that has the type of dates
+PERIOD = "%period "  # begins the format of a column of pandas' periods, such as "%period M" of months
 WHOLE = "%Y%m%d"  # 20240131
 EARLIEST, LATEST = 1900, 2100  # years that eight digits may mean
 FIRST_DAY, LAST_DAY = -719_161.0, 2_932_896.0  # what sampled days are held between: 0001-01-02 and 9999-12-31
@@ -85,6 +86,29 @@ def is_typed(cells: Series) -> bool:
         return False
     first = cells.first_valid_index()
     return first is not None and all(isinstance(cell, (date, np.datetime64)) for cell in cells.dropna())
+
+
+def typed_format(cells: Series) -> str:
+    """Give the format of a column that has the type of dates, or of periods.
+
+    >>> typed_format(pd.Series(pd.period_range("2024-01", periods=3, freq="M")))
+    '%period M'
+    """
+    if not isinstance(cells.dtype, pd.PeriodDtype):
+        return TYPED
+    return PERIOD + str(cells.dtype).removeprefix("period[").removesuffix("]")
+
+
+def is_typed_format(form: str) -> bool:
+    """Say whether a format is that of dates or periods with a type of their own.
+
+    >>> is_typed_format(TYPED), is_typed_format("%period M"), is_typed_format("%period x"), is_typed_format("%Y")
+    (True, True, False, False)
+    """
+    try:
+        return form == TYPED or (form.startswith(PERIOD) and bool(pd.PeriodDtype(form.removeprefix(PERIOD))))
+    except ValueError:
+        return False
 
 
 def find_format(texts: list[str]) -> str | None:
@@ -261,7 +285,7 @@ def _read(cells: Series, form: str, zone: str) -> Series:
     """Read text in its format; what is not in it may be an ISO date, as other programs write them."""
     text = cells.where(cells.isna(), cells.astype(str).str.strip())
     found = pd.Series(pd.NaT, cells.index, dtype="datetime64[us, UTC]")
-    if form:
+    if form and not form.startswith(PERIOD):
         found = pd.to_datetime(text, format=plain(form), errors="coerce", utc=True)
     left = found.isna() & cells.notna()
     if left.any():
@@ -344,6 +368,8 @@ def from_days(days: np.ndarray, form: str, zone: str = "") -> Series:
         moments = moments.dt.tz_localize("UTC").dt.tz_convert(as_zone(zone))
     if form == TYPED:
         return moments.where(~missing)
+    if form.startswith(PERIOD):
+        return moments.where(~missing).dt.to_period(form.removeprefix(PERIOD))
     text = moments.dt.strftime(plain(form.replace("%z", zone or "+0000").replace("%-", f"{_NO_ZERO}%")))
     text = text.str.replace(rf"{_NO_ZERO}0?", "", regex=True)
     text = text.str.upper() if "%^" in form else text.str.lower() if "%#" in form else text

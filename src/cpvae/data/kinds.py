@@ -32,7 +32,7 @@ import pandas as pd
 
 from cpvae.data import dates
 from cpvae.data.cells import REMEDY, are_codes, as_text, ways_of
-from cpvae.data.columns import IGNORE, KINDS, Column, Level, factorised, numbers
+from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level, factorised, numbers
 from cpvae.data.faults import Fault, cell
 from cpvae.errors import InputError, nearest
 
@@ -118,7 +118,7 @@ def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = Non
     if missing == len(cells):
         return LeftOut(name, EMPTY)
     if kind is not None and not isinstance(kind, str):
-        column = Column(name, "categorical", tuple(kind), missing)
+        column = Column(name, "categorical", tuple(kind), missing, format=_categories(cells))
         column.encode(cells)  # refuses other levels
         return column
     if cells.dtype.kind in "cm":
@@ -134,6 +134,7 @@ def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = Non
     if kind == "date" and not form:
         form = _date_format(cells, name)
     levels = levels_of(cells, name) if kind == "categorical" else ()
+    form = form if kind == "date" else _categories(cells) if levels else ""
     zone = dates.zone_of(cells, form) if kind == "date" else ""
     column = Column(name, kind, levels, missing, format=form, zone=zone)
     values = column.encode(cells)
@@ -262,7 +263,7 @@ def skewness(values: np.ndarray) -> float:
 def _date_format(cells: Series, name: str) -> str:
     """Find how the dates of a column are written that was said to hold some."""
     if dates.is_typed(cells):
-        return dates.TYPED
+        return dates.typed_format(cells)
     _, distinct = factorised(cells, name)
     if all(isinstance(value, Real) for value in distinct):
         return dates.WHOLE
@@ -318,10 +319,15 @@ def levels_of(cells: Series, name: str) -> tuple[Level, ...]:
     if all(isinstance(value, (bool, np.bool_)) for value in distinct):
         return tuple(sorted(map(bool, distinct)))
     if all(isinstance(value, Real) for value in distinct):
-        values = [float(value) for value in distinct]
-        return tuple(sorted(int(value) if value.is_integer() else value for value in values))
+        values = [int(value) if float(value).is_integer() else float(value) for value in distinct]
+        return tuple(values if isinstance(cells.dtype, pd.CategoricalDtype) else sorted(values))
     texts = list(dict.fromkeys(as_text(value) for value in distinct))
     return tuple(texts if isinstance(cells.dtype, pd.CategoricalDtype) else sorted(texts))
+
+
+def _categories(cells: Series) -> str:
+    """Say whether levels are pandas' categories, and in order (`cpvae.data.columns.Column.format`)."""
+    return (ORDERED if cells.dtype.ordered else UNORDERED) if isinstance(cells.dtype, pd.CategoricalDtype) else ""
 
 
 def check_kind(name: str, kind: object) -> None:

@@ -113,9 +113,10 @@ class Schema:
         left = tuple(column for column in found.values() if isinstance(column, LeftOut))
         if not columns:
             why = enumerated([f"{one.name!r} ({one.reason})" for one in left])
+            text = any(one.why in (kinds.IDENTIFIER, kinds.FREE_TEXT) for one in left)
             raise InputError(
                 f"no column is left to model: {why}; expected one or more that vary; ignore fewer in the schema, or "
-                "say what they hold"
+                "say what they hold" + "; make numbers of text first, by an embedding or by counts of words" * text
             )
         return cls(columns, tuple(names), left, (*notes, *_ambiguous(frame, columns)), doubts(frame, columns))
 

@@ -52,6 +52,8 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         )
     if (column.kind == "categorical") != (len(column.levels) > 1):
         raise InputError(f"column {column.name!r} is {column.kind} with {len(column.levels)} levels; fit again")
+    if column.format.startswith(dates.PERIOD) and not dates.is_typed_format(column.format):
+        raise InputError(f"column {column.name!r} has the format {column.format!r:.40}; fit again")
     if not dates.is_zone(column.zone):
         raise InputError(f"column {column.name!r} has the time zone {column.zone!r:.40}; fit again")
     if (column.kind == "amount") != (column.unit is not None):

@@ -119,6 +119,7 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
 def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.ndarray) -> pd.Series[Any]:
     """Write numbers into the gaps ``(n,)`` of a column, as cells of its own type."""
     new = column.decode(values)
+    new = new.astype(object) if isinstance(new.dtype, pd.CategoricalDtype) else new
     found = cells.copy()
     if isinstance(found.dtype, pd.CategoricalDtype):
         absent = [level for level in dict.fromkeys(new) if level not in found.cat.categories]

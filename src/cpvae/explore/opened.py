@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cpvae.errors import InputError, already_said
+from cpvae.errors import already_said
 from cpvae.explore.answers import Answers
 from cpvae.explore.seen import see
 from cpvae.study.answers import names_of_rows
 from cpvae.study.evaluation import choose_split
 from cpvae.study.inputs import choose_split_for_fit, open_run, rows_of, tell_notes
-from cpvae.study.places import about_of, data_of
+from cpvae.study.places import about_of, data_there
 
 
 def open_answers(
@@ -43,10 +43,8 @@ def open_answers(
             was fitted on, without a source.
     """
     if source is None:
-        source, of_fit = data_of(about_of(run))
+        source, of_fit = data_there(run, about_of(run), "give the rows after it: cpvae explore RUN DATA")
         labels = labels or of_fit
-    if source is None:
-        raise InputError(f"{run} does not say what it was fitted on; give the rows after it: cpvae explore RUN DATA")
     model, data, read = open_run(run, source, labels, layer, strict, say)
     name = choose_split_for_fit(data) if split is None else choose_split(data, split)
     tell_notes(data, say)

@@ -36,7 +36,7 @@ from cpvae.study.inputs import (
     suited,
     tell_notes,
 )
-from cpvae.study.places import data_of
+from cpvae.study.places import data_there
 from cpvae.study.report.page import write_report
 from cpvae.study.written import as_csv, as_whole, columns_written, free_name
 from cpvae.words.description import Description
@@ -306,10 +306,8 @@ def report_run(
     model = load(run)
     about = config["about"]
     if source is None:  # labels of the fit are those of its rows
-        source, known = data_of(about)
+        source, known = data_there(run, about, "give the rows with --data")
         labels = labels or known
-    if source is None:
-        raise InputError(f"{run} does not say what it was fitted on; give the rows with --data")
     read = load_data(source, labels, progress, reading_of(model, about, source))
     data = suited(read, model, strict, about.get("labels"))
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)

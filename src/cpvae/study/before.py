@@ -14,7 +14,7 @@ from cpvae.fitting import runs
 from cpvae.study.drift import drift
 from cpvae.study.evaluation import choose_split
 from cpvae.study.inputs import OpenedRun, choose_split_for_fit, load_data, reading_of, rows_of, suited
-from cpvae.study.places import data_of, learned_from
+from cpvae.study.places import data_there, learned_from
 from cpvae.words.changes import Drift
 
 REMEDY = "give the rows before with --reference"
@@ -44,9 +44,7 @@ def rows_of_fit(run: Path, model: DeepMixture, progress: Callable[[str], None] |
         raise InputError(f"{run} does not say what it was fitted on; expected the folder of a run; {REMEDY}")
     config = runs.read_config(run)
     about, there = config["about"], config["data"]
-    source, labels = data_of(about)
-    if source is None:
-        raise InputError(f"{run} does not say what it was fitted on; {REMEDY}")
+    source, labels = data_there(run, about, REMEDY)
     try:
         data = suited(load_data(source, labels, progress, reading_of(model, about, source)), model)
     except InputError as error:

@@ -10,6 +10,7 @@ from typing import Any
 from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
+from cpvae.errors import InputError
 from cpvae.fitting import runs
 
 
@@ -49,6 +50,27 @@ def data_of(about: dict[str, Any]) -> tuple[str | None, str | None]:
         there = about.get(place)
         places.append(there if isinstance(there, str) and os.path.exists(there) else about.get(name))
     return places[0], places[1]
+
+
+def data_there(run: Path, about: dict[str, Any], remedy: str) -> tuple[str, str | None]:
+    """Say where the data of a fit are, and their labels.
+
+    Args:
+        run: its folder.
+        about: of its configuration.
+        remedy: how other rows are given, or where these are now.
+
+    Raises:
+        InputError: the run does not say, or they are no longer there.
+    """
+    source, labels = data_of(about)
+    if source is None:
+        raise InputError(f"{run} does not say what it was fitted on; {remedy}")
+    try:
+        loaders.check(source)
+    except InputError as error:
+        raise InputError(f"the rows of the fit cannot be read: {error}; or {remedy}") from error
+    return source, labels
 
 
 def known_of(about: Mapping[str, Any]) -> str | None:
