@@ -384,6 +384,10 @@ def test_codes_keep_their_zeros(cells, levels):
         ),
         ([f"{30 + i}:{i:02}:00" for i in range(20)], "durations: column 'v' (first '30:00:00'"),
         ([f"PT{i}H{i + 1}M" for i in range(20)], "durations: column 'v' (first 'PT0H1M'"),
+        (
+            [f"{i} kg" if i % 2 else f"{i} g" for i in range(20)],
+            "numbers with several units (g, kg) in one column: column",
+        ),
         ([f"{i}h {i + 1}m" for i in range(20)], "durations: column 'v' (first '0h 1m'"),
     ],
 )

@@ -128,6 +128,8 @@ def test_what_is_not_usual_is_told(tmp_path):
     ("text", "message"),
     [
         ("My report\nof 2024\n\na,b\n1,2\n3,4\n", "the first 2 lines have 1 cell and all lines below have 2; expected"),
+        ("a,b\n1,inf\n1e99,2\n3,4\n", "infinity in column 'b', data row 1; .*; also in 'a'"),
+        ("a,b,c\n1,inf,x\n1e99,2,y\n3,4,x\n", "infinity in column 'b', data row 1; .*; also in 'a'"),
         ("a,g,a,g\n1,2,3,4\n", "2 columns are called 'a', 2 columns are called 'g'; expected different names"),
         (
             b"a,b\n1,\x8d\x81\n",

@@ -361,20 +361,34 @@ def _without_unit(ways: Mapping[str, frozenset[str]]) -> tuple[dict[str, str], s
         bare = {text: f"-{one['before']}{one['number']}" for text, one in found.items() if one}
         bare = {text: number for text, number in bare.items() if ways_of(number)}
         return (bare, "") if len(bare) == len(others) else ({}, "")
-    bare, units = {}, set()
-    for text in others:
+    parts = _with_units(others)
+    units = {unit for _, unit in parts.values()}
+    return ({text: bare for text, (bare, _) in parts.items()}, units.pop()) if len(units) == 1 else ({}, "")
+
+
+def several_units(texts: Sequence[str]) -> list[str]:
+    """Give the units of numbers that are written with more than one; none of other texts.
+
+    >>> several_units(["7.5 kg", "900 g"]), several_units(["7.5 kg", "9 kg"]), several_units(["7.5 kg", "x"])
+    (['g', 'kg'], [], [])
+    """
+    units = {unit for _, unit in _with_units(texts).values()}
+    return sorted(units) if len(units) > 1 else []
+
+
+def _with_units(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Take texts apart into numbers and units that are known, text -> both; empty where one text is not so."""
+    found = {}
+    for text in texts:
         one = _UNIT.fullmatch(text)
         if one is None or not ways_of(one["number"]) or bool(one["before"]) == bool(one["after"]):
-            return {}, ""
+            return {}
         unit = one["before"] or one["after"]
-        units.add(unit.removesuffix("s") if len(unit) >= _PLURAL else unit)
-        bare[text] = one["number"]
-    unit = units.pop() if len(units) == 1 else ""
-    return (
-        (bare, unit)
-        if unit in _CURRENCIES.split("|") or unit[-1:] == "$" or unit.lower() in _UNITS.split()
-        else ({}, "")
-    )
+        unit = unit.removesuffix("s") if len(unit) >= _PLURAL else unit
+        if unit not in _CURRENCIES.split("|") and unit[-1:] != "$" and unit.lower() not in _UNITS.split():
+            return {}
+        found[text] = (one["number"], unit)
+    return found
 
 
 def _is_plain(text: str) -> bool:

@@ -31,9 +31,9 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.cells import REMEDY, are_codes, as_text, ways_of
+from cpvae.data.cells import REMEDY, are_codes, as_text, several_units, ways_of
 from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level, factorised, numbers
-from cpvae.data.faults import Fault, cell
+from cpvae.data.faults import Fault, cell, enumerated
 from cpvae.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def _guess_text(cells: Series, name: str) -> str:
         return f"date {dates.as_written(texts, form)}"  # a few times of a day are levels
     if form is None and levels != "categorical":
         _refuse_durations(cells, name, texts)
+        _refuse_units(cells, name, texts)
     if not are_codes(texts):
         _refuse_mixture(cells, name, places, texts)
     return levels
@@ -284,6 +285,18 @@ def _refuse_durations(cells: Series, name: str, texts: list[str]) -> None:
         row = int(cells.notna().argmax())
         raise Fault(
             "durations", cell(name, cells.iloc[row], row), f"expected numbers, text, dates or booleans; {REMEDY}"
+        )
+
+
+def _refuse_units(cells: Series, name: str, texts: list[str]) -> None:
+    """Refuse numbers with several units, which would be taken for names."""
+    units = several_units(texts)
+    if units:
+        row = int(cells.notna().argmax())
+        raise Fault(
+            f"numbers with several units ({enumerated(units)}) in one column",
+            cell(name, cells.iloc[row], row),
+            "expected one unit; convert the cells, or make the columns 'ignore' in the schema",
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cpvae.data.faults import enumerated
 from cpvae.data.limits import LARGEST, first_beyond
 from cpvae.data.loaders.records import NO_LABEL, Array
 from cpvae.errors import InputError
@@ -159,7 +160,10 @@ def check_values(x: Array, where: object, names: Sequence[str] | None = None, mi
     """`InputError` at the first NaN, infinity or absolute value above 1e30, in row order; with `missing` NaN may be."""
     found = first_beyond(x, missing)
     if found is not None:
-        raise input_error(f"{where}: {_bad_value(float(x[found]), found[0], list(found[1:]), names)}")
+        others = [] if names is None else [j for j in range(len(names)) if first_beyond(x[:, j : j + 1], missing)]
+        more = enumerated([repr(names[j]) for j in others if j != found[1]]) if names is not None else ""
+        also = f"; also in {more}" if more else ""
+        raise input_error(f"{where}: {_bad_value(float(x[found]), found[0], list(found[1:]), names)}{also}")
 
 
 def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] | None) -> str:

@@ -309,10 +309,9 @@ def _features(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> Array 
     if alike and not frame.isna().any(axis=None):
         dtypes = {getattr(dtype, "numpy_dtype", dtype) for dtype in frame.dtypes}
         return check_x(frame.to_numpy(dtype=np.result_type(*dtypes)), path, names)
-    for i, name in enumerate(names):
-        if getattr(frame.dtypes.iloc[i], "kind", "O") == "f":
-            values = frame.iloc[:, i].to_numpy(dtype=np.float64, na_value=np.nan)
-            check_values(np.where(np.isnan(values), 0.0, values)[:, None], path, (name,))
+    numbers = [i for i, dtype in enumerate(frame.dtypes) if getattr(dtype, "kind", "O") == "f"]
+    values = frame.iloc[:, numbers].to_numpy(dtype=np.float64, na_value=np.nan)
+    check_values(np.where(np.isnan(values), 0.0, values), path, tuple(names[i] for i in numbers))
     frame = frame.reset_index(drop=True)
     frame.columns = frame.columns.astype(str)
     return frame

@@ -116,7 +116,7 @@ def read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 skipinitialspace=True,
                 low_memory=False,  # one dtype for the whole of a column
             )
-    frame.columns = frame.columns.astype(str).str.strip()
+    frame.columns = pd.Index([str(name).strip() or f"Unnamed: {i}" for i, name in enumerate(frame.columns)])
     frame, notes = read_frame(frame, commas=form.mark == ";")
     return frame, [f"{path.name}: {note}" for note in (*form.notes, *notes)]
 
