@@ -18,7 +18,7 @@ from cpvae.study import choice as choosing
 from cpvae.study.held_out import hold_out
 
 SMALL = {"latent_dim": 2, "hidden": (16,), "max_epochs": 25, "batch_size": 20, "init": "gmm", "random_state": 0}
-BLOBS, _ = make_blobs(500, 2, centers=[[-6, 0], [6, 0], [0, 8]], cluster_std=0.7, random_state=0)
+BLOBS, _ = make_blobs(250, 2, centers=[[-6, 0], [6, 0], [0, 8]], cluster_std=0.7, random_state=0)
 
 
 class Told(CPVAE):
@@ -72,9 +72,9 @@ def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
     told: list[str] = []
     found = choose_components(CPVAE(**SMALL), BLOBS, [1, 3], out=tmp_path, n_jobs=1, progress=told.append)
     assert found.n_components == 3
-    assert found.rows == 100
+    assert found.rows == 50
     assert found.candidates[0].worse_by > 2 * found.candidates[0].worse_by_se > 0
-    assert told[0] == "2 fits to 400 rows, 1 at a time, judged by 100 others"
+    assert told[0] == "2 fits to 200 rows, 1 at a time, judged by 50 others"
     written = json.loads((tmp_path / choosing.RESULT).read_text())
     assert written == found.as_dict() | {"candidates": written["candidates"]}
     assert written["run"] == "k3-seed0"
@@ -95,7 +95,7 @@ def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
     [
         ({"components": []}, r"components=\[\]: expected numbers of components to try"),
         ({"components": [0, 2]}, "components=0: expected a whole number of at least 1"),
-        ({"components": [2, 999]}, "400 rows to fit for 999 components"),
+        ({"components": [2, 999]}, "200 rows to fit for 999 components"),
         ({"n_seeds": 0}, "n_seeds=0"),
         ({"held_out_fraction": 1.5}, "held_out_fraction=1.5: expected a number between 0 and 1"),
         ({"X_held_out": BLOBS[:1]}, "1 held-out row: expected 2 or more"),

@@ -57,10 +57,10 @@ def write(folder: Path, name: str, serves: list[str], params: str = "", model: s
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_samples() -> Iterator[None]:
-    """Estimate likelihoods by a tenth of the samples that the paper takes, with a judge of a tenth of the steps."""
+    """Estimate likelihoods by few of the samples that the paper takes, with a judge of few of the steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measures, "IMPORTANCE_SAMPLES", 500)
-        patch.setattr("cpvae.study.classifier.STEPS", (150, 150))
+        patch.setattr(measures, "IMPORTANCE_SAMPLES", 100)
+        patch.setattr("cpvae.study.classifier.STEPS", (50, 50))
         yield
 
 
@@ -153,7 +153,7 @@ def test_a_cell_of_the_table_has_all_that_is_asked_of_it(done):
     result = result_of(done, "digits-cpvae-k10")
     assert cell["measured"] == result["test"]["negative_elbo"]
     assert cell["files"] == ["table1/digits-cpvae-k10-seed0.json"]
-    assert cell["importance_samples"] == 500
+    assert cell["importance_samples"] == 100
     assert cell["negative_log_likelihood"] < cell["negative_elbo_same_rows"]
     assert cell["negative_elbo_tight"] <= cell["measured"]
     # p(c) is uniform in the fit, so that saying so changes nothing; q(c) of the data serves it better
