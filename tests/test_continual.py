@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import re
 import shlex
@@ -186,6 +187,7 @@ def test_rows_of_other_kinds(teacher):
     model = CPVAE(2, **{**SMALL, "max_epochs": 1}).fit(named)
     assert list(continued(model, named[["b", "a"]]).feature_names_in_) == ["a", "b"]
     assert continued(teacher, NEW[:1]).n_components_ == 2  # a single row
+    assert continued(teacher, NEW, n_new=1, replay=0).names_ == {1: "far"}  # nothing is replayed, so nothing known
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------
@@ -316,3 +318,21 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     for line in commands.strip().splitlines():
         done(*shlex.split(line.replace("--epochs 5", "--epochs 1 --quiet"), comments=True)[1:])
     assert "category" in pd.read_csv("categories.csv")
+
+
+def test_the_benchmark_writes_its_lines_into_the_page(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    bench = importlib.import_module("continual")
+    shared = {"set": "digits", "seed": 0, "rows": None, "epochs": 3, "n_train": 1257, "n_test": 360, "commit": "abc"}
+    scores = {"accuracy": 0.9, "bound": -90.04, "classifier": 0.95, "components": 10, "seconds": 9.6}
+    lines = [{**shared, **scores, "system": bench.ALL}, {**shared, **scores, "system": "cpvae", "forgetting": [0.1, 0]}]
+    out, page = tmp_path / "lines.jsonl", tmp_path / "page.md"
+    out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page.write_text(f"a\n{bench.BEGIN}old\n{bench.END}\nz\n")
+    bench.main(["--render", str(page), "--out", str(out)])
+    assert "1,257 training rows, 360 test rows, at most 3 epochs for a task, 1 seed." in page.read_text()
+    assert "| cpvae | 0.900 | 0.050 | -90.0 | 0.950 | 10 | 10 |" in page.read_text()
+    rows = np.arange(10)
+    parts = bench.Parts(rows, rows, rows, rows)
+    assert [parts.of_task(4).tolist(), parts.until(1).tolist()] == [[8, 9], [0, 1, 2, 3]]
+    assert bench.by_task(parts, rows, {k: k for k in range(8)}) == [1, 1, 1, 1, 0]

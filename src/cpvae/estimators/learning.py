@@ -99,8 +99,8 @@ class Prepared:
         return {} if self.known is None else {"known": self.known.as_dict()}
 
     def known_rows(self) -> torch.Tensor | None:
-        """Give the known category of each row that is trained on, int64 ``(m,)``, -1 for a row without one."""
-        if self.known is None:
+        """Give the known category of each row that is trained on, int64 ``(m,)``, -1 without one; None if none is."""
+        if self.known is None or not any(self.known.counts):
             return None
         own = self.known.categories if self.parts is None else self.known.categories[self.parts.train]
         return torch.from_numpy(own)
