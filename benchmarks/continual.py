@@ -53,12 +53,17 @@ TEST = 2000  # rows, drawn where there are more
 
 @dataclass(frozen=True)
 class Parts:
-    """The rows of a set: training rows ``(n, 1, height, width)`` and digits ``(n,)``, and the same to test by."""
+    """The rows of a set: training rows ``(n, 1, height, width)`` and digits ``(n,)``, and the same to test by.
+
+    Attributes:
+        likelihood: that the set names for its rows.
+    """
 
     x: np.ndarray
     y: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
+    likelihood: str = "auto"
 
     def of_task(self, task: int) -> np.ndarray:
         """Find the training rows of a task."""
@@ -71,11 +76,18 @@ class Parts:
 
 def parts_of(name: str, rows: int | None, seed: int) -> Parts:
     """Read some training rows of a set, and rows to test by."""
-    splits = load(name).splits
+    data = load(name)
+    splits = data.splits
     x, y, x_test, y_test = (getattr(splits[one], part) for one in ("train", "test") for part in ("x", "y"))
     random = np.random.RandomState(seed)
     some, few = random.permutation(len(x))[:rows], random.permutation(len(x_test))[:TEST]
-    return Parts(x[some], np.asarray(y)[some].astype(int), x_test[few], np.asarray(y_test)[few].astype(int))
+    return Parts(
+        x[some],
+        np.asarray(y)[some].astype(int),
+        x_test[few],
+        np.asarray(y_test)[few].astype(int),
+        data.likelihood or "auto",
+    )
 
 
 # -- systems -----------------------------------------------------------------------------------------------------------
@@ -106,7 +118,10 @@ class System:
         return found
 
     def replayed(self, n: int) -> tuple[np.ndarray, np.ndarray | None] | None:
-        """Draw n rows of the tasks so far, and their categories if they come with any; None of a system without."""
+        """Draw n pictures of the tasks so far for a classifier, and their categories if they come with any.
+
+        None of a system that replays nothing. Pictures are means of p(x | z, c), as papers show them.
+        """
         return None
 
 
@@ -128,7 +143,7 @@ class Continued(System):
         if not self.replay:
             return None
         k = self.model.n_components_
-        drawn = [self.model.sample(max(1, n // k), c) for c in range(k)]
+        drawn = [self.model.sample(max(1, n // k), c, mean=True) for c in range(k)]
         return np.concatenate([x for x, _ in drawn]), np.concatenate([c for _, c in drawn])
 
 
@@ -201,7 +216,7 @@ class FromVAE(System):
 
     def replayed(self, n: int) -> tuple[np.ndarray, np.ndarray | None] | None:
         assert self.model is not None
-        return self.model.sample(n)[0], None
+        return self.model.sample(n, mean=True)[0], None
 
 
 class FromVamp(FromVAE):
@@ -230,7 +245,7 @@ def line_of(name: str, system: str, seed: int, rows: int | None, epochs: int | N
     """Run a system through the tasks; give its line."""
     warnings.simplefilter("ignore")
     parts = parts_of(name, rows, seed)
-    asked: dict[str, Any] = {"random_state": seed, "max_epochs": epochs}
+    asked: dict[str, Any] = {"random_state": seed, "max_epochs": epochs, "likelihood": parts.likelihood}
     warm()
     began = time.process_time()
     found = all_at_once(parts, asked) if system == ALL else through_tasks(parts, SYSTEMS[system](asked), seed)

@@ -300,11 +300,16 @@ def shares(teacher: DeepMixture, n: int, replay: float, n_new: int) -> np.ndarra
 
 
 def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw so many rows of each category: as an estimator keeps rows, ``(m, features)``, and their categories."""
-    parts, table = [], teacher.schema_
+    """Draw so many rows of each category: as an estimator keeps rows, ``(m, features)``, and their categories.
+
+    Where rows hold the probabilities of ink, a drawn row holds those of its code: each step of the training draws from
+    them, as from those of a given row.
+    """
+    parts, table, mean = [], teacher.schema_, teacher.model_.likelihood.varies
     for k in np.flatnonzero(counts):
         lacks = table is not None and teacher.missing_rates_ is not None
-        x, _ = teacher.sample(int(counts[k]), int(k), missing=lacks, random_state=(seed + int(k)) % 2**31)
+        own_seed = (seed + int(k)) % 2**31
+        x, _ = teacher.sample(int(counts[k]), int(k), mean=mean, missing=lacks, random_state=own_seed)
         parts.append(np.asarray(x).reshape(len(x), -1) if table is None else table.encode(x))
     empty = np.empty((0, teacher.n_features_in_), dtype=np.float32)
     return np.concatenate([empty, *parts]) if parts else empty, np.repeat(np.arange(len(counts)), counts)
