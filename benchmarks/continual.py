@@ -202,7 +202,8 @@ class FromVAE(System):
         rows, old = x, self.model
         if old is not None:
             self.tasks += 1
-            rows = np.concatenate([x, old.sample(len(x) * self.tasks)[0]])
+            inked = old.model_.likelihood.varies  # then rows are probabilities of ink, as those that CP-VAE replays
+            rows = np.concatenate([x, old.sample(len(x) * self.tasks, mean=inked)[0]])
         self.model = self.make().fit(rows)
         code = self.model.transform(rows)
         self.clusters = KMeans(DIGITS * (self.tasks + 1), n_init=10, random_state=0).fit(code)
