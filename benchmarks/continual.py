@@ -118,11 +118,13 @@ class System:
         return found
 
     def replayed(self, n: int) -> tuple[np.ndarray, np.ndarray | None] | None:
-        """Draw n pictures of the tasks so far for a classifier, and their categories if they come with any.
-
-        None of a system that replays nothing. Pictures are means of p(x | z, c), as papers show them.
-        """
+        """Draw n rows of the tasks so far, and their categories if they come with any; None of a system without."""
         return None
+
+
+def inked(model: DeepMixture) -> bool:
+    """Say whether rows hold probabilities of ink; a replayed row then does, too, whatever model it comes from."""
+    return model.model_.likelihood.varies
 
 
 class Continued(System):
@@ -143,7 +145,7 @@ class Continued(System):
         if not self.replay:
             return None
         k = self.model.n_components_
-        drawn = [self.model.sample(max(1, n // k), c, mean=True) for c in range(k)]
+        drawn = [self.model.sample(max(1, n // k), c, mean=inked(self.model)) for c in range(k)]
         return np.concatenate([x for x, _ in drawn]), np.concatenate([c for _, c in drawn])
 
 
@@ -202,8 +204,7 @@ class FromVAE(System):
         rows, old = x, self.model
         if old is not None:
             self.tasks += 1
-            inked = old.model_.likelihood.varies  # then rows are probabilities of ink, as those that CP-VAE replays
-            rows = np.concatenate([x, old.sample(len(x) * self.tasks, mean=inked)[0]])
+            rows = np.concatenate([x, old.sample(len(x) * self.tasks, mean=inked(old))[0]])
         self.model = self.make().fit(rows)
         code = self.model.transform(rows)
         self.clusters = KMeans(DIGITS * (self.tasks + 1), n_init=10, random_state=0).fit(code)
@@ -217,7 +218,7 @@ class FromVAE(System):
 
     def replayed(self, n: int) -> tuple[np.ndarray, np.ndarray | None] | None:
         assert self.model is not None
-        return self.model.sample(n, mean=True)[0], None
+        return self.model.sample(n, mean=inked(self.model))[0], None
 
 
 class FromVamp(FromVAE):
