@@ -281,7 +281,7 @@ def test_a_code_of_copies_is_that_of_the_last_weights(monkeypatch):
         given = replace(task(digits[:60], 10, is_image=True, augment=augment), valid=noise)
         AutoencoderCode(latent_dim=8, hidden=(64,), n_steps=300)(given)
     copies, rows = outcomes
-    assert copies.best_epoch == len(copies.history) == codes.MOST_EPOCHS
+    assert copies.best_epoch == len(copies.history) == AutoencoderCode().most_epochs
     assert rows.best_epoch < len(rows.history)
 
 

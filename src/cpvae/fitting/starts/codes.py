@@ -25,7 +25,6 @@ from cpvae.probability.estimates import latent_means
 from cpvae.probability.objectives import Bound, Copies, FromCopies
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
-MOST_EPOCHS = 200  # of the autoencoder, which would come to know few rows by heart, or take minutes over their copies
 LEAST_STEPS = 200  # of the autoencoder, however short the fit
 TINY = 1e-12  # in place of a spread of zero: rows may all have the same code
 
@@ -148,8 +147,9 @@ class AutoencoderCode:
         latent_dim: dimensions of the code.
         hidden: widths of the hidden layers.
         beta: weight of the KL term.
-        n_steps: steps of training, shared among as many epochs as they make, at most 200. A fit that is shorter than by
-            default has fewer.
+        n_steps: steps of training, shared among as many epochs as they make. A fit that is shorter than by default has
+            fewer.
+        most_epochs: however few the rows, which it would come to know by heart, or take minutes over their copies.
         batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
         strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
             forget more of how a row is turned than should be said to have no influence at all on its category.
@@ -159,6 +159,7 @@ class AutoencoderCode:
     hidden: tuple[int, ...] = (300, 300)
     beta: float = 0.05
     n_steps: int = 8000
+    most_epochs: int = 200
     batch_size: int = 250
     strength: float = 1.6
 
@@ -167,7 +168,7 @@ class AutoencoderCode:
         if task.rows.x.shape[1] <= self.latent_dim:
             return 0
         epochs = self._steps(task) * self._batch(task) // len(task.rows)
-        return int(np.clip(epochs, LEAST_EPOCHS, MOST_EPOCHS))
+        return int(np.clip(epochs, LEAST_EPOCHS, self.most_epochs))
 
     def _steps(self, task: Task) -> int:
         """Count the steps to train: fewer where the fit is asked to make fewer passes than it makes by default.
@@ -176,7 +177,7 @@ class AutoencoderCode:
         rows than the fit, or, where a start makes more than a fit of the default length, as large a part of them.
         """
         n, batch = len(task.rows), self._batch(task)
-        usual = min(self.n_steps * batch / n, MOST_EPOCHS)
+        usual = min(self.n_steps * batch / n, self.most_epochs)
         if task.max_epochs is None:
             return self.n_steps
         allowed = task.max_epochs * max(1.0, usual / default_epochs(n))

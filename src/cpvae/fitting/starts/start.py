@@ -155,7 +155,7 @@ def with_known(found: np.ndarray, known: np.ndarray | None) -> np.ndarray:
 
 
 STARTS: dict[str, Start] = {
-    "edges": ClusteredStart(Together((AutoencoderCode(), EdgeCode())), umap_mixture),
+    "edges": ClusteredStart(Together((AutoencoderCode(most_epochs=100), EdgeCode())), umap_mixture),
     "umap": ClusteredStart(AutoencoderCode(), umap_mixture),
     "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
     "rows": ClusteredStart(RowCode(), mixture_or_map),
