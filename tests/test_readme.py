@@ -45,7 +45,7 @@ def shorter(text: str) -> str:
 def _quick_start(monkeypatch):
     """Start images by k-means, and judge them after few steps: the README's commands have the start of every user."""
     monkeypatch.setitem(STARTS, "edges", STARTS["kmeans"])
-    monkeypatch.setattr("cpvae.study.classifier.STEPS", (150, 150))
+    monkeypatch.setattr("cpvae.study.classifier.STEPS", (40, 40))
 
 
 @pytest.mark.filterwarnings("ignore")

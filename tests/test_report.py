@@ -243,6 +243,7 @@ def test_page_of_150_categories_stays_short(digits: tuple[np.ndarray, np.ndarray
     assert len(text) < 600_000
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_large_data_are_sampled(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     page = check_page(render(table_model, table[0], data_name="t", max_rows=50))
     assert "Measured on 50 of 180 rows, drawn at random." in page.text
@@ -271,6 +272,7 @@ def test_bad_input(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray], t
         write_report(table_model, table[0], data_name="t", path="/proc/none/report.html")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_measurements_are_not_taken_for_labels(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     page = render(table_model, table[0], data_name="t", labels=np.random.RandomState(0).rand(180))
     assert "accuracy" not in page
@@ -440,6 +442,7 @@ def test_findings_of_a_fit(table_model: CPVAE, table: tuple[pd.DataFrame, np.nda
     assert "These rows are unlike those the model was fitted on" in titles(table_model, table[0] + 100)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_relaxed_objective_is_said_not_to_be_a_bound(table: tuple[pd.DataFrame, np.ndarray]) -> None:
     model = quiet(CPVAE(3, **SMALL, expectation="relaxed", init="random"), table[0])
     assert "What was optimised is not a bound" in titles(model, table[0])
@@ -473,6 +476,7 @@ def people() -> tuple[pd.DataFrame, CPVAE]:
     return frame, quiet(CPVAE(2, **SMALL | {"max_epochs": 20}), frame)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_shares_are_percent_and_years_are_whole(people: tuple[pd.DataFrame, CPVAE]) -> None:
     frame, model = people
     page = check_page(render(model, frame, data_name="people"))
@@ -505,6 +509,7 @@ def test_what_a_category_stands_out_by_is_said_in_the_units_of_the_table(people:
     assert len(traits) == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_columns_are_a_curve_only_if_neighbours_are_alike() -> None:
     random = np.random.RandomState(0)
     time = np.linspace(0, 6, 60)
@@ -524,11 +529,13 @@ def test_columns_are_a_curve_only_if_neighbours_are_alike() -> None:
     )  # columns with names are no series
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_words_come_before_numbers(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     text = check_page(render(table_model, table[0], data_name="t", labels=table[1])).text
     assert text.index("categories are in use") < text.index("The categories in words") < text.index("nats a row")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_first_screen_says_what_was_found_and_how_far_to_rely_on_it(
     table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
