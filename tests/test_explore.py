@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import CPVAE, VAE, load
-from cpvae.explore import cards, check_library, draws, labels
+from cpvae.explore import cards, check_library, contents, draws, labels
 from cpvae.explore.answers import QUESTIONS, Answers
 from cpvae.explore.opened import open_answers
 from cpvae.explore.page import about, document, island
@@ -578,7 +578,14 @@ def test_labels_have_a_file_of_their_own_which_a_page_without_a_server_does_not_
     (tmp_path / "alone.labels.csv").mkdir()  # where nothing could be written
     words = ["explore", str(tmp_path / "alone.safetensors"), rows]
     assert "it is a folder" in str(CliRunner().invoke(app, words).exception)
-    assert CliRunner().invoke(app, [*words, "--static", str(tmp_path / "page.html")]).exit_code == 0
+    static = [*words, "--static", str(tmp_path / "page.html")]
+    assert CliRunner().invoke(app, static).exit_code == 0
+    assert "leave one of both out" in str(CliRunner().invoke(app, [*static, "--out", "labels.csv"]).exception)
+
+
+def test_a_date_has_a_time_only_where_it_has_one():
+    cells = pd.Series(pd.to_datetime(["2026-11-29", None, "2026-11-29 14:30"], format="ISO8601")).tolist()
+    assert [contents._text(cell, "") for cell in cells] == ["2026-11-29", "", "2026-11-29 14:30:00"]
 
 
 @needs_bokeh

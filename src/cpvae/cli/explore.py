@@ -65,8 +65,14 @@ def explore(
     The page comes from this machine and loads nothing from elsewhere. Ctrl-C ends it. With --static it becomes a file.
     """
     from cpvae.cli.checks import check_inputs, check_out_file
+    from cpvae.errors import InputError
     from cpvae.explore import check_library
 
+    if static is not None and out is not None:
+        raise InputError(
+            f"--out {out} beside --static {static}: labels are saved by a page that a server gives, and a file has "
+            "none; leave one of both out"
+        )
     check_inputs(run, data)
     check_library()
     page = None if static is None else check_out_file(static, (".html",), run, data, labels, "--static")

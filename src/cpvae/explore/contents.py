@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, time
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,14 @@ class Contents:
 
 
 def _text(cell: Any, unit: str) -> str:
-    """Write a cell of a table: numbers in their unit, levels and dates as they are, nothing where it is missing."""
+    """Write a cell of a table: numbers in their unit, levels as they are, nothing where it is missing.
+
+    A date has a time only where it is not midnight.
+    """
     if pd.isna(cell):
         return ""
+    if isinstance(cell, datetime) and cell.time() == time():
+        return cell.date().isoformat()
     if unit in ("number", "year"):
         try:
             return written(float(cell), unit)
