@@ -204,7 +204,8 @@ class FromVAE(System):
         rows, old = x, self.model
         if old is not None:
             self.tasks += 1
-            rows = np.concatenate([x, old.sample(len(x) * self.tasks, mean=inked(old))[0]])
+            drawn = old.sample(len(x) * self.tasks, mean=inked(old))[0]
+            rows = np.concatenate([x, drawn.astype(x.dtype)])  # bytes stay bytes, whose scale a fit knows
         self.model = self.make().fit(rows)
         code = self.model.transform(rows)
         self.clusters = KMeans(DIGITS * (self.tasks + 1), n_init=10, random_state=0).fit(code)
