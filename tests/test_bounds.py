@@ -235,12 +235,12 @@ def test_evaluate_agrees_with_quadrature(network):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_importance_weights_are_unbiased(kind, pixels, agree):
-    """The mean of exp(estimate) over 6,000 repetitions is p(x), not only in the limit of many draws."""
+    """The mean of exp(estimate) over 20,000 repetitions is p(x), not only in the limit of many draws."""
     network = pixels(kind, wide=True)
     y = network.y
     n_samples = 2 * network.model.n_components
     with torch.no_grad():
-        draws = importance_weighted(network.model, y.repeat(6_000, 1), n_samples).reshape(6_000, -1)
+        draws = importance_weighted(network.model, y.repeat(20_000, 1), n_samples).reshape(20_000, -1)
     agree(draws.exp(), np.exp(network.log_p()))
 
 
