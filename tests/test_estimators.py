@@ -371,8 +371,8 @@ assert model.transform(x[:2_000]).shape == (2_000, 2)
 def test_a_memory_mapped_file_larger_than_the_memory_allowed_trains(tmp_path):
     """The process may allocate two thirds of what the file holds: a copy of it anywhere would fail."""
     path = tmp_path / "large.npy"
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(200_000, 1, 32, 32))
-    array[::1000] = np.random.RandomState(0).randint(0, 256, (200, 1, 32, 32))
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(300_000, 1, 32, 32))
+    array[::1000] = np.random.RandomState(0).randint(0, 256, (300, 1, 32, 32))
     array.flush()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", MEMORY, str(path)]
