@@ -150,7 +150,7 @@ The protocol was fixed before the runs. It includes the rule for a win:
 - Seconds are those of the processor on one thread, so that other work beside does not count. They include both fit and
   answer, but not the compilation of UMAP. The ratio is to the seconds of k-means on the same rows in the same process.
 - Recipes were compared on the development half: {", ".join(DEVELOPMENT)}.
-  The other sets are the confirmation half.
+  The other sets are the confirmation half, which ORL and signs left when the edges of pictures were compared on them.
 
 CP-VAE gets the rows that `cpvae.datasets.load` reads. Peers get rows as a person would encode them
 (`benchmarks/field_peers.py`). Their encoding of tables and the settings of StepMix were chosen after a look at the
