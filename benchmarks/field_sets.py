@@ -1,8 +1,8 @@
 """The sets of the field benchmark: where each lies, how its labels are found, how many classes it has.
 
 Rows come through `cpvae.datasets.load`, as those of `cpvae fit FILE` do. Labels only score. Recipes were compared on
-the development half. The other half confirms: no recipe was chosen by its labels. ORL and signs belonged to it until the
-edges of pictures were compared on them.
+the development half. The other half confirms: no recipe was chosen by its labels. ORL and signs belonged to it until
+the edges of pictures were compared on them.
 """
 
 from __future__ import annotations
