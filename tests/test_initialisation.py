@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits, make_blobs, make_moons
 
 from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
+from cpvae.data.overcount import overcount
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.fitting import interrupts, loop
@@ -176,6 +177,30 @@ def test_the_start_weighs_more_where_values_say_the_same_many_times():
     assert weights["matrix"] == 6.0
     assert weights["alone"] == pytest.approx(6.0, rel=0.15)
     assert weights["copied"] > 3.0 * weights["alone"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 400])
+def test_few_rows_do_not_make_independent_values_say_the_same(n):
+    random = np.random.RandomState(0)
+    x = random.normal(size=(n, 784)).astype(np.float32)
+    assert overcount(Rows(x)) < 1.5
+    assert overcount(Rows(np.full_like(x, np.nan))) == 1.0
+    x[:, 0], x[0, 1] = np.nan, np.nan
+    assert overcount(Rows(x)) < 1.5
+
+
+def test_rounding_is_no_error_of_a_row():
+    random = np.random.RandomState(0)
+    x = random.normal(size=(100, 3)) @ random.normal(size=(3, 784))
+    assert overcount(Rows(x.astype(np.float32))) == 1.0
+
+
+def test_of_wide_rows_fewer_are_looked_at(monkeypatch):
+    x = np.random.RandomState(0).normal(size=(200, 64)).astype(np.float32)
+    few = overcount(Rows(x[np.random.RandomState(0).permutation(200)[:50]]))
+    monkeypatch.setattr("cpvae.data.overcount.MOST_NUMBERS", 50 * 64 + 63)
+    assert overcount(Rows(x)) == pytest.approx(few, rel=0.1)
 
 
 def test_weights_that_know_the_start_go_before_others(monkeypatch):
