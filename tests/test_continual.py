@@ -113,6 +113,21 @@ def test_a_category_without_rows_is_not_replayed_unless_it_has_a_name(teacher):
     assert continuing.shares(one, 60, 1000.0, 1).sum() == continuing.MOST_ROWS * 60
 
 
+def test_a_model_of_a_file_that_does_not_tell_its_rows_keeps_its_categories(teacher):
+    old = copy.deepcopy(teacher)
+    old.learned_from_ = None
+    assert continuing.shares(old, 60, 1.0, 1).tolist() == [60, 60]
+    with pytest.warns(FitWarning, match="does not say how many rows it was fitted to"):
+        old.set_params(max_epochs=2).continue_fit(NEW, n_new=0)
+    assert (old.predict(OLD) == teacher.predict(OLD)).mean() > 0.95
+
+
+def test_a_row_or_two_that_are_new_are_learned_from(teacher):
+    assert continued(teacher, NEW[:2], n_new="auto").n_components_ == 2
+    with pytest.warns(FitWarning, match="1 new row is too few"):
+        copy.deepcopy(teacher).set_params(max_epochs=2).continue_fit(NEW[:1], n_new=0)
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +215,8 @@ def test_rows_of_other_kinds(teacher):
         (NEW.reshape(-1, 1, 1, 2), {}, "2"),
         (NEW[:0], {}, "0 sample"),
         (NEW[:3], {"n_new": 4}, "n_new=4 for 3 rows"),
+        (NEW[:2], {"n_new": 2}, "of which 3 are learned from, for 4 categories"),
+        (NEW[:2], {"n_new": 0, "replay": 0}, "2 new and 0 drawn rows (n_samples=2), of which 1"),
         (NEW, {"n_new": -1}, "n_new=-1: expected a whole number of at least 0"),
         (NEW, {"n_new": 10**12}, "at most"),
         (NEW, {"n_new": 1.5}, "n_new=1.5"),

@@ -43,7 +43,7 @@ from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent
 from cpvae.fitting.records import INTERRUPTED
-from cpvae.probability.estimates import evaluate
+from cpvae.probability.estimates import evaluate, in_use
 from cpvae.probability.models import VAE
 
 if TYPE_CHECKING:
@@ -241,6 +241,9 @@ def together(
 
     Args:
         array: new rows, checked, ``(n, features)``.
+
+    Raises:
+        InputError: fewer rows than categories.
     """
     added, n = student.n_components - teacher.n_components_, len(array)
     counts = shares(teacher, n, replay, added)
@@ -258,8 +261,21 @@ def together(
     student._look_at(rows)
     likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
     learning.refuse_too_large(student, likelihood, place)
+    if len(parts.train) < student.n_components:
+        raise InputError(
+            f"{n} new and {len(drawn)} drawn rows (n_samples={n}), of which {len(parts.train)} are learned from, for "
+            f"{student.n_components} categories: expected at least as many; give more rows, or draw more (replay)"
+        )
     if new.overlap:
-        warn(f"{n} new rows are too few to hold any out: the bound that chooses among epochs is of rows that it learns")
+        rows_are = "row is" if n == 1 else "rows are"
+        warn(
+            f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
+        )
+    if not seen(teacher):
+        warn(
+            "the model does not say how many rows it was fitted to: in weights_ they count as many as the new ones; "
+            "fit it anew if that is wrong"
+        )
     categories = np.concatenate([np.full(n, UNKNOWN), c])
     return Continued(
         array=array,
@@ -293,7 +309,7 @@ def shares(teacher: DeepMixture, n: int, replay: float, n_new: int) -> np.ndarra
     Args:
         n: new rows.
     """
-    there = teacher.weights_ * max(1, seen(teacher)) >= 1.0
+    there = teacher.weights_ * seen(teacher) >= 1.0 if seen(teacher) else in_use(teacher.weights_)
     there[list(teacher.names_)] = True
     each = min(replay * n / (n_new or there.sum()), MOST_ROWS * n / there.sum())
     return np.where(there, max(2, round(each)) if each else 0, 0)
@@ -336,8 +352,8 @@ def _stand_for(teacher: DeepMixture, new: Split, c: np.ndarray) -> torch.Tensor:
         new: the split of the new rows; c: categories of the replayed training rows.
     """
     replayed = np.bincount(c, minlength=teacher.n_components_)
-    old = seen(teacher) * teacher.weights_ / np.maximum(1, replayed)
     n = len(new.train) if new.overlap else len(new.train) + len(new.valid)
+    old = (seen(teacher) or n) * teacher.weights_ / np.maximum(1, replayed)
     return torch.from_numpy(np.concatenate([np.full(len(new.train), n / len(new.train)), old[c]]))
 
 
@@ -392,7 +408,7 @@ def how_many(
     if chance:
         return 0
     best, bound, added = 0, _tried(teacher, some, 0, replay, seed), 0
-    while added < min(best + AHEAD, MOST_FOUND, len(some)):
+    while added < min(best + AHEAD, MOST_FOUND, len(some) // 2):  # the held-out rows are others
         added += 1
         other = _tried(teacher, some, added, replay, seed)
         gain = other - bound
