@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,16 @@ from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import CPVAE, VAE
 from cpvae.fitting import runs
-from cpvae.probability.estimates import standard_error
+from cpvae.probability.estimates import components_used, standard_error
 from cpvae.study import findings
+from cpvae.study.evaluation import Measured
+from cpvae.study.found import what_was_found
 from cpvae.study.report.categories import category
 from cpvae.study.report.page import render, write_report
 from cpvae.study.report.shown import categories_to_draw, look_at
 from cpvae.study.report.words import reliance
 from cpvae.words.examples import nearest_rows, typical_rows
+from cpvae.words.phrases import shares
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "hidden": (16,), "max_epochs": 2, "random_state": 0}
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -533,6 +537,17 @@ def test_columns_are_a_curve_only_if_neighbours_are_alike() -> None:
 def test_words_come_before_numbers(table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]) -> None:
     text = check_page(render(table_model, table[0], data_name="t", labels=table[1])).text
     assert text.index("categories are in use") < text.index("The categories in words") < text.index("nats a row")
+
+
+def test_the_first_words_count_the_categories_that_predict_gives(
+    table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]
+) -> None:
+    found = table_model.evaluate(table[0])
+    encoded = replace(found, q_c=np.eye(3)[np.zeros(len(table[0]), dtype=int)])  # as of an encoder that lags behind
+    figures = {"n": 10, "split": "all", "negative_elbo": 1.0, "negative_elbo_se": 0.1, "components_used": 1}
+    said = what_was_found(table_model, Measured(figures, encoded, learned=True))[0]
+    counts = np.bincount(table_model.predict(table[0]), minlength=3)
+    assert shares(counts / counts.sum(), components_used(counts)) in said
 
 
 @pytest.mark.usefixtures("undrawn")

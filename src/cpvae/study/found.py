@@ -10,6 +10,7 @@ import numpy as np
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
 from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.probability.estimates import components_used
 from cpvae.study.evaluation import Measured
 from cpvae.words.phrases import in_use, known_in_words, listed, percent, shares, sureness
 
@@ -48,11 +49,11 @@ def _categories(model: DeepMixture, measured: Measured) -> list[str]:
     figures, k = measured.figures, model.n_components_
     if not clusters(model):
         return ["The model has no categories: it describes all rows by one continuous code."]
-    used = int(figures["components_used"])
+    counts = np.bincount(measured.evaluation.proba.argmax(1), minlength=k)  # of the categories that `predict` gives
+    used = components_used(counts)
     text = in_use(used, k)
     if k > 1:
-        likeliest = measured.evaluation.q_c.argmax(1)
-        held = np.bincount(likeliest, minlength=k) / len(likeliest)
+        held = counts / counts.sum()
         text += f"; {shares(held, used)}; {sureness(measured.evaluation.proba)}"
     lines = [f"{text}."]
     if model.known_ is not None:
