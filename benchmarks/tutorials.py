@@ -37,7 +37,7 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
 }
 KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
 CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
-OUTPUT = re.compile(r"(?<=^```\n)\n```text\n.*?^```\n", re.DOTALL | re.MULTILINE)
+OUTPUT = re.compile(r"(?<=^```\n)\n(`{3,})text\n.*?^\1\n", re.DOTALL | re.MULTILINE)
 PROGRESS = re.compile(  # lines with seconds, which differ from run to run
     r"^(?:fitting|finding a start)[: ].*\n|^about .* for a start.*\n|^.*then fitting for about.*\n", re.MULTILINE
 )
@@ -59,15 +59,19 @@ def without_outputs(page: str) -> str:
 
 
 def with_outputs(page: str, outputs: Iterator[str]) -> str:
-    """Put what each block printed below it.
+    """Put what each block printed below it, in a fence that is longer than those within.
 
     >>> with_outputs("```python\\nprint(1)\\n```\\n\\nWords.\\n", iter(["1"]))
     '```python\\nprint(1)\\n```\\n\\n```text\\n1\\n```\\n\\nWords.\\n'
+    >>> page = with_outputs("```python\\nprint(1)\\n```\\n", iter(["```python\\n2\\n```"]))
+    >>> without_outputs(page)
+    '```python\\nprint(1)\\n```\\n'
     """
 
     def below(match: re.Match[str]) -> str:
         text = next(outputs)
-        return match[0] + (f"\n```text\n{text}\n```\n" if text else "")
+        fence = "````" if "```" in text else "```"
+        return match[0] + (f"\n{fence}text\n{text}\n{fence}\n" if text else "")
 
     return CELL.sub(below, page)
 
