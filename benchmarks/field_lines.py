@@ -128,8 +128,8 @@ def own(given: FieldSet, seed: int, systems: Sequence[str]) -> list[Line]:
     try:
         model.fit(rows, reporter=heard)
         groups = model.predict(rows)
-    except Found:
-        pass
+    except Found as found:
+        model.start_rows_, model.start_categories_ = found.args
     seconds = round(time.process_time() - began, 3)
     lines = []
     if "start" in systems and model.start_rows_ is not None and model.start_categories_ is not None:
