@@ -156,6 +156,13 @@ def test_ways_to_write_json(text, tmp_path):
     assert table(written(tmp_path / "a.json", text)).to_numpy().tolist() == [[-0.41, "01067"], [2, "10115"]]
 
 
+def test_a_record_a_line_may_hold_other_ends_of_lines_and_the_line_at_fault_is_told(tmp_path):
+    text = '{"a": 0.5, "b": "x\u2028y"}\n{"a": 2, "b": "z"}\n'
+    assert table(written(tmp_path / "a.jsonl", text)).to_numpy().tolist() == [[0.5, "x\u2028y"], [2, "z"]]
+    with pytest.raises(InputError, match="line 3, column 8: Expecting"):
+        load(written(tmp_path / "b.jsonl", text + '{"a": 1'))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_encodings(encoding, tmp_path):
     path = written(tmp_path / "a.csv", "größe,b\n1,é\n2,ü\n".encode(encoding))

@@ -104,14 +104,32 @@ def _read_json(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
     what = "records in JSON, a list of them or one a line, or columns by name"
     with reading(path, what), opened(path, "utf-8-sig") as file:
-        text = file.read()
-        try:
-            if suffix_of(path) != ".json":
-                raise json.JSONDecodeError("one a line", text, 0)
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = [json.loads(line) for line in text.splitlines() if line.strip()]
+        value = _from_json(file.read(), lines=suffix_of(path) != ".json")
         return _tidied(pd.DataFrame(_records(value)), path)
+
+
+def _from_json(text: str, lines: bool) -> Any:
+    """Read JSON, or a list of the values that stand one a line; `lines` says that they do, text may show it.
+
+    >>> _from_json('[1, 2]', lines=False), _from_json('1\\n2', lines=False), _from_json('[1, 2]', lines=True)
+    ([1, 2], [1, 2], [[1, 2]])
+
+    Raises:
+        ValueError: with the line at fault.
+    """
+    if not lines:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":  # after a whole value: there are more of them
+                raise
+    values = []
+    for number, line in enumerate(text.split("\n"), 1):  # text of JSON may hold what else ends a line
+        try:
+            values += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from error
+    return values
 
 
 def _records(value: Any) -> Any:
