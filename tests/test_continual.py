@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.exceptions import NotFittedError
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
 from cpvae.checkpoints import load_tensors
@@ -236,6 +237,8 @@ def test_bad_input_is_refused_in_a_line_and_nothing_is_written(teacher, tmp_path
 
 
 def test_models_that_cannot_be_continued_are_refused(teacher, student):
+    with pytest.raises(NotFittedError):
+        CPVAE(2).continue_fit(NEW)
     for model in (VAE(), MoGVAE(2)):
         with pytest.raises(InputError, match="cannot be continued: expected CPVAE"):
             continued(model.set_params(latent_dim=1, hidden=(4,), max_epochs=1).fit(OLD), NEW)

@@ -27,6 +27,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import binom
 from sklearn.base import clone
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from cpvae.arguments import between, whole
 from cpvae.checkpoints import _digest
@@ -166,12 +167,14 @@ def check(teacher: DeepMixture, n_new: int | str, replay: float) -> None:
 
     Raises:
         InputError: in a line.
+        sklearn.exceptions.NotFittedError: the model is not fitted.
     """
     if not teacher.takes_known:
         raise InputError(
             f"a {teacher.name!r} model cannot be continued: expected CPVAE (--model cpvae), whose rows have categories "
             "that can be drawn from one by one; fit that, or fit this model anew on all rows"
         )
+    check_is_fitted(teacher)
     if teacher.stopped_ == INTERRUPTED:
         raise InputError(
             "the model is of a fit that has not finished: expected a finished one, which knows its categories; go on "
