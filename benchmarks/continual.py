@@ -34,8 +34,8 @@ from sklearn.neural_network import MLPClassifier
 
 from cpvae import CPVAE, VAE, VampVAE
 from cpvae.data.loaders import load
-from cpvae.estimators.continuing import seen
 from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.replay import seen
 from cpvae.files import append_line, check_writable, make_folders, write_atomic
 from cpvae.fitting.jobs import Done, Job, run
 from cpvae.study import markdown, metrics

@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
 from cpvae.checkpoints import load_tensors
-from cpvae.estimators import continuing
+from cpvae.estimators import continuing, novelty, replay
 from cpvae.fitting import loop
 from test_cli import call, done, refused
 
@@ -76,7 +76,7 @@ def test_old_categories_keep_number_and_name_and_the_new_one_comes_after_them(te
 
 
 def test_auto_adds_the_group_that_is_new(teacher, monkeypatch):
-    monkeypatch.setattr(continuing, "AHEAD", 1)
+    monkeypatch.setattr(novelty, "AHEAD", 1)
     model = copy.deepcopy(teacher).continue_fit(np.concatenate([OLD[:60], NEW]))
     assert model.n_components_ == 3
     assert (model.predict(NEW) == 2).all()
@@ -85,8 +85,8 @@ def test_auto_adds_the_group_that_is_new(teacher, monkeypatch):
 
 def test_auto_adds_none_where_new_rows_are_like_the_old_ones(teacher):
     rows = groups(60, (-8, -8), (8, 8))
-    assert continuing.unexplained(teacher, rows, 0).mean() < 0.15
-    assert continuing.unexplained(teacher, NEW, 0).mean() > 0.9
+    assert novelty.unexplained(teacher, rows, 0).mean() < 0.15
+    assert novelty.unexplained(teacher, NEW, 0).mean() > 0.9
     assert continued(teacher, rows, n_new="auto").n_components_ == 2
 
 
@@ -107,17 +107,17 @@ def test_replay_is_balanced_over_categories_whatever_their_shares_are(teacher):
 def test_a_category_without_rows_is_not_replayed_unless_it_has_a_name(teacher):
     one = copy.deepcopy(teacher)
     one.weights_, one.names_ = np.array([1.0, 0.0]), {}
-    assert continuing.shares(one, 60, 1.0, 1).tolist() == [60, 0]
+    assert replay.shares(one, 60, 1.0, 1).tolist() == [60, 0]
     one.names_ = {1: "rare"}
-    assert continuing.shares(one, 60, 1.0, 1).tolist() == [60, 60]
-    assert continuing.shares(one, 60, 0.0, 1).tolist() == [0, 0]
-    assert continuing.shares(one, 60, 1000.0, 1).sum() == continuing.MOST_ROWS * 60
+    assert replay.shares(one, 60, 1.0, 1).tolist() == [60, 60]
+    assert replay.shares(one, 60, 0.0, 1).tolist() == [0, 0]
+    assert replay.shares(one, 60, 1000.0, 1).sum() == replay.MOST_ROWS * 60
 
 
 def test_a_model_of_a_file_that_does_not_tell_its_rows_keeps_its_categories(teacher):
     old = copy.deepcopy(teacher)
     old.learned_from_ = None
-    assert continuing.shares(old, 60, 1.0, 1).tolist() == [60, 60]
+    assert replay.shares(old, 60, 1.0, 1).tolist() == [60, 60]
     with pytest.warns(FitWarning, match="does not say how many rows it was fitted to"):
         old.set_params(max_epochs=2).continue_fit(NEW, n_new=0)
     assert (old.predict(OLD) == teacher.predict(OLD)).mean() > 0.95
@@ -142,7 +142,7 @@ def test_a_saved_student_is_one_model_and_holds_no_row(student, tmp_path):
     assert "after 120 of the models" in (tmp_path / "one.cpvae.md").read_text()
     # a model that is continued opens as fast as one of a first fit: neither teacher nor its history is kept
     tensors, meta = load_tensors(tmp_path / "one.cpvae")
-    alone = continuing.student_of(model, 0)._module(model.model_.likelihood)
+    alone = replay.student_of(model, 0)._module(model.model_.likelihood)
     assert {name: t.shape for name, t in tensors.items()} == {name: t.shape for name, t in alone.state_dict().items()}
     assert len(meta["fitted"]["history"]) == model.n_iter_
     for path in [*folder.iterdir(), tmp_path / "one.cpvae"]:
@@ -328,7 +328,7 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     page = (Path(__file__).parents[1] / "docs" / "continual.md").read_text("utf-8")
     (code,), (commands,) = (re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) for language in ("python", "sh"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(continuing, "AHEAD", 1)
+    monkeypatch.setattr(novelty, "AHEAD", 1)
     names: dict[str, Any] = {}
     exec(code.replace("max_epochs=40", "max_epochs=1, init='kmeans'"), names)
     assert names["model"].learned_from_.before == 200

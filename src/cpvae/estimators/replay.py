@@ -1,0 +1,236 @@
+"""Students of a fitted model: models with its categories and new ones, which begin with its weights.
+
+The fitted model is the teacher. A student learns from new rows and from rows that the teacher draws: as many from each
+of its categories. A drawn row comes with its category, so it is a row whose category is known, and the student is
+fitted as any model with known categories of some rows is (docs/known.md). Categories of which no row is known are new.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array, vstack
+from sklearn.base import clone
+
+from cpvae.checkpoints import _digest
+from cpvae.data.rows import Rows
+from cpvae.data.sparse import SparseRows
+from cpvae.data.split import Split, fingerprint, split
+from cpvae.errors import InputError, warn
+from cpvae.estimators import learning
+from cpvae.estimators.cards import LearnedFrom
+from cpvae.estimators.known import UNKNOWN, Known
+from cpvae.estimators.learning import Prepared
+from cpvae.fitting.devices import device
+from cpvae.probability.estimates import in_use
+from cpvae.probability.models import VAE
+
+if TYPE_CHECKING:
+    from cpvae.estimators.contract import DeepMixture
+
+MOST_ROWS = 10  # replayed at most for each new row, so that a pass over them takes no longer than eleven over the new
+
+
+@dataclass(frozen=True)
+class Continued(Prepared):
+    """All that the fit of a student begins with.
+
+    `array` holds the new rows first and the replayed ones after them.
+
+    Attributes:
+        n_new_rows: how many of them are new.
+        teacher: the model that is continued.
+        replay: rows replayed of a category, for each new row of a category.
+    """
+
+    n_new_rows: int = field(kw_only=True)
+    teacher: DeepMixture = field(kw_only=True)
+    replay: float = field(kw_only=True)
+
+    @property
+    def judged(self) -> Rows:
+        """The new validation rows."""
+        assert self.parts is not None
+        return self.rows.at(self.parts.valid[self.parts.valid < self.n_new_rows])
+
+    @property
+    def labelled(self) -> tuple[int, ...] | None:
+        """The labels that the teacher's fit knew: nobody labels replayed rows."""
+        known = self.teacher.known_
+        return None if known is None else (*known, *[0] * self.n_added)
+
+    @property
+    def n_added(self) -> int:
+        """How many categories are new."""
+        assert self.known is not None
+        return self.known.n_components - self.teacher.n_components_
+
+    def told(self, estimator: DeepMixture) -> list[str]:
+        """Say what is replayed, and how many categories are added."""
+        assert self.known is not None
+        n, used = len(self.array) - self.n_new_rows, sum(count > 0 for count in self.known.counts)
+        added = (
+            f"{self.n_added} new categor{'y' if self.n_added == 1 else 'ies'}" if self.n_added else "no new category"
+        )
+        return [
+            f"continuing a model of {self.teacher.n_components_} categories: {added}; {self.n_new_rows:,} new rows, "
+            f"and {n:,} rows drawn from {used} of its categories"
+        ]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """Tell the new rows from others."""
+        return fingerprint(self.array[: self.n_new_rows])
+
+    def learned_from(self, model: VAE, valid: Rows | None) -> LearnedFrom:
+        """Record the new rows, how many the teacher had learned from, and the bound of new validation rows."""
+        return replace(super().learned_from(model, valid), before=seen(self.teacher))
+
+    def config(self) -> dict[str, Any]:
+        """Tell the teacher, and what is asked of it, as JSON holds it."""
+        return {
+            "continued": {
+                "model": _digest(self.teacher.model_.state_dict(), {})[:16],
+                "replay": self.replay,
+                "n_new": self.n_added,
+            }
+        }
+
+
+def student_of(teacher: DeepMixture, n_new: int, **changes: Any) -> DeepMixture:
+    """Make an estimator that is not fitted, of rows like the teacher's, and of so many more categories."""
+    student: DeepMixture = clone(teacher).set_params(n_components=teacher.n_components_ + n_new, **changes)
+    for name in ("n_features_in_", "image_shape_", "signal_shape_", "kind_", "schema_", "likelihood_"):
+        setattr(student, name, getattr(teacher, name))
+    if hasattr(teacher, "feature_names_in_"):
+        student.feature_names_in_ = teacher.feature_names_in_
+    student.notes_ = ()
+    return student
+
+
+def together(
+    teacher: DeepMixture, student: DeepMixture, array: np.ndarray, replay: float, seeds: list[int]
+) -> Continued:
+    """Put new rows and rows drawn from the teacher together.
+
+    Args:
+        array: new rows, checked, ``(n, features)``.
+
+    Raises:
+        InputError: fewer rows than categories.
+    """
+    added, n = student.n_components - teacher.n_components_, len(array)
+    counts = shares(teacher, n, replay, added)
+    drawn, c = draw(teacher, counts, seeds[0])
+    new = split(n, student.validation_fraction, min(1, n - 1), seeds[0])
+    held_out = _first_of_each(c, counts, student.validation_fraction)
+    parts = Split(
+        np.concatenate([new.train, n + np.flatnonzero(~held_out)]),
+        np.concatenate([new.valid, n + np.flatnonzero(held_out)]),
+        new.overlap,
+    )
+    place = device.find(student.device)
+    array = _joined(array, drawn)
+    rows = Rows(array, parts.train, place)
+    student._look_at(rows)
+    likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
+    learning.refuse_too_large(student, likelihood, place)
+    if len(parts.train) < student.n_components:
+        raise InputError(
+            f"{n} new and {len(drawn)} drawn rows (n_samples={n}), of which {len(parts.train)} are learned from, for "
+            f"{student.n_components} categories: expected at least as many; give more rows, or draw more (replay)"
+        )
+    if new.overlap:
+        rows_are = "row is" if n == 1 else "rows are"
+        warn(
+            f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
+        )
+    if not seen(teacher):
+        warn(
+            "the model does not say how many rows it was fitted to: in weights_ they count as many as the new ones; "
+            "fit it anew if that is wrong"
+        )
+    categories = np.concatenate([np.full(n, UNKNOWN), c])
+    return Continued(
+        array=array,
+        valid_array=None,
+        rows=rows,
+        valid=rows.at(parts.valid),
+        parts=parts,
+        likelihood=likelihood,
+        why="that of the model",
+        seeds=seeds,
+        known=Known(categories, dict(teacher.names_), student.n_components),
+        begun=teacher.model_.state_dict(),
+        weights=_stand_for(teacher, new, c[~held_out]),
+        n_new_rows=n,
+        teacher=teacher,
+        replay=float(replay),
+    )
+
+
+def seen(model: DeepMixture) -> int:
+    """Count the rows that a model and those before it learned from; 0 where its file does not tell."""
+    learned = model.learned_from_
+    return 0 if learned is None else learned.rows + learned.before
+
+
+def shares(teacher: DeepMixture, n: int, replay: float, n_new: int) -> np.ndarray:
+    """Say how many rows are replayed of each category, int64 ``(K,)``: the same number of each that has rows.
+
+    That number is `replay` times the rows of a new category, if there are any, and else of a category.
+
+    Args:
+        n: new rows.
+    """
+    there = teacher.weights_ * seen(teacher) >= 1.0 if seen(teacher) else in_use(teacher.weights_)
+    there[list(teacher.names_)] = True
+    each = min(replay * n / (n_new or there.sum()), MOST_ROWS * n / there.sum())
+    return np.where(there, max(2, round(each)) if each else 0, 0)
+
+
+def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw so many rows of each category: as an estimator keeps rows, ``(m, features)``, and their categories.
+
+    Where rows hold the probabilities of ink, a drawn row holds those of its code: each step of the training draws from
+    them, as from those of a given row.
+    """
+    parts, table, mean = [], teacher.schema_, teacher.model_.likelihood.varies
+    for k in np.flatnonzero(counts):
+        lacks = table is not None and teacher.missing_rates_ is not None
+        own_seed = (seed + int(k)) % 2**31
+        x, _ = teacher.sample(int(counts[k]), int(k), mean=mean, missing=lacks, random_state=own_seed)
+        parts.append(np.asarray(x).reshape(len(x), -1) if table is None else table.encode(x))
+    empty = np.empty((0, teacher.n_features_in_), dtype=np.float32)
+    return np.concatenate([empty, *parts]) if parts else empty, np.repeat(np.arange(len(counts)), counts)
+
+
+def _first_of_each(c: np.ndarray, counts: np.ndarray, fraction: float) -> np.ndarray:
+    """Choose a share of the rows of each category, at least one: booleans ``(m,)`` for categories in order."""
+    place = np.arange(len(c)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen: np.ndarray = place < np.maximum(1, np.round(fraction * counts))[c]
+    return chosen
+
+
+def _joined(array: Any, drawn: np.ndarray) -> Any:
+    """Put rows under rows; sparse ones stay sparse."""
+    if isinstance(array, SparseRows):
+        return SparseRows(vstack([csr_array(array), csr_array(drawn)], format="csr"))
+    return np.concatenate([array, drawn])
+
+
+def _stand_for(teacher: DeepMixture, new: Split, c: np.ndarray) -> torch.Tensor:
+    """Say how many rows each training row stands for, so that q(c) is that of all rows, old and new.
+
+    Args:
+        new: the split of the new rows; c: categories of the replayed training rows.
+    """
+    replayed = np.bincount(c, minlength=teacher.n_components_)
+    n = len(new.train) if new.overlap else len(new.train) + len(new.valid)
+    old = (seen(teacher) or n) * teacher.weights_ / np.maximum(1, replayed)
+    return torch.from_numpy(np.concatenate([np.full(len(new.train), n / len(new.train)), old[c]]))
