@@ -18,6 +18,7 @@ import json
 import statistics
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +29,7 @@ import numpy as np
 import options
 from field import ROOT, code_of
 from field_lines import warm
-from field_page import Line
+from field_page import Line, read
 from sklearn.cluster import KMeans
 from sklearn.neural_network import MLPClassifier
 
@@ -94,7 +95,7 @@ def parts_of(name: str, rows: int | None, seed: int) -> Parts:
 
 
 @dataclass
-class System:
+class System(ABC):
     """A way to learn task after task.
 
     Attributes:
@@ -107,9 +108,9 @@ class System:
     model: DeepMixture | None = None
     classes: np.ndarray = field(default_factory=lambda: np.empty(0, int))
 
+    @abstractmethod
     def learn(self, x: np.ndarray) -> None:
         """Learn the rows of the next task."""
-        raise NotImplementedError
 
     def categories(self, x: np.ndarray) -> np.ndarray:
         """Give the category of each row."""
@@ -350,19 +351,12 @@ def key(line: Line) -> tuple[Any, ...]:
     return line["set"], line["system"], line["seed"], line["rows"], line["epochs"]
 
 
-def read(path: Path) -> list[Line]:
-    """Read a file of lines; the last one about the same counts."""
-    if not path.exists():
-        return []
-    return list({key(line): line for line in map(json.loads, path.read_text().splitlines())}.values())
-
-
 def measure(args: argparse.Namespace) -> None:
     """Run the jobs that are asked for and have no line from the same code."""
     make_folders(args.out.parent)
     check_writable(args.out)
     code = code_of(*CODE)
-    there = {key(line) for line in read(args.out) if line.get("code") == code}
+    there = {key(line) for line in read(args.out, key) if line.get("code") == code}
     jobs = [
         Job(f"{name}-{system}-{seed}", partial(line_of, name, system, seed, args.rows, args.epochs))
         for seed in args.seed or SEEDS
@@ -430,7 +424,7 @@ def render(out: Path, page: Path) -> None:
     """Write the results into the page, between its marks."""
     text = page.read_text("utf-8")
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    write_atomic(page, text[:begin] + results(read(out), f"../results/{out.name}") + text[end:])
+    write_atomic(page, text[:begin] + results(read(out, key), f"../results/{out.name}") + text[end:])
 
 
 def main(words: Sequence[str] | None = None) -> None:

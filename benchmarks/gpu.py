@@ -1,4 +1,4 @@
-"""What a GPU does with this library: steps of every model, whole fits, and restarts, within minutes.
+"""Measure a GPU with this library: steps of every model, whole fits, and restarts, within minutes.
 
     python benchmarks/gpu.py --out results/gpu.jsonl                 # on the card, ten minutes at most
     python benchmarks/gpu.py --device cpu --small --out gpu.jsonl    # a rehearsal without one

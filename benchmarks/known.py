@@ -26,7 +26,7 @@ import options
 import pandas as pd
 from field import ROOT, SEEDS, code_of
 from field_lines import warm
-from field_page import Line
+from field_page import Line, read
 from field_peers import encode
 from field_sets import SETS, FieldSet, labelled
 from sklearn.linear_model import LogisticRegression
@@ -186,19 +186,12 @@ def key(line: Line) -> tuple[Any, ...]:
     return line["set"], line["labels"], line["seed"], line["rows"], line["epochs"], line["system"]
 
 
-def read(path: Path) -> list[Line]:
-    """Read a file of lines; the last one about the same counts."""
-    if not path.exists():
-        return []
-    return list({key(line): line for line in map(json.loads, path.read_text().splitlines())}.values())
-
-
 def measure(args: argparse.Namespace) -> None:
     """Run the jobs that are asked for and have no line from the same code."""
     make_folders(args.out.parent)
     check_writable(args.out)
     code = code_of(*CODE)
-    there = {key(line) for line in read(args.out) if line.get("code") == code}
+    there = {key(line) for line in read(args.out, key) if line.get("code") == code}
     sets = [name for name in args.set or CHOSEN if not CHOSEN[name].missing()]
     jobs = []
     for seed in args.seed or SEEDS:
@@ -262,7 +255,7 @@ def render(out: Path, page: Path) -> None:
     """Write the results into the page, between its marks."""
     text = page.read_text("utf-8")
     begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    write_atomic(page, text[:begin] + results(read(out), f"../results/{out.name}") + text[end:])
+    write_atomic(page, text[:begin] + results(read(out, key), f"../results/{out.name}") + text[end:])
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How much of what the values of a row say is said more than once."""
+"""Measure of how often the values of a row say the same."""
 
 from __future__ import annotations
 

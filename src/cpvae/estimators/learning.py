@@ -79,7 +79,7 @@ class Prepared:
 
     @property
     def labelled(self) -> tuple[int, ...] | None:
-        """How many rows people have labelled, of each category ``(K,)``; None without labels."""
+        """The number of rows that people have labelled, of each category ``(K,)``; None without labels."""
         return None if self.known is None else self.known.counts
 
     def told(self, estimator: DeepMixture) -> list[str]:

@@ -1,4 +1,4 @@
-"""How many categories new rows need that a fitted model does not have."""
+"""The number of categories that new rows need and a fitted model does not have."""
 
 from __future__ import annotations
 

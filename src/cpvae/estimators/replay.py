@@ -66,7 +66,7 @@ class Continued(Prepared):
 
     @property
     def n_added(self) -> int:
-        """How many categories are new."""
+        """The number of categories that are new."""
         assert self.known is not None
         return self.known.n_components - self.teacher.n_components_
 

@@ -230,8 +230,7 @@ class Likelihood(nn.Module, ABC):
 
     def parts(self, params: Tensor) -> Parts:
         """Give the places of columns, and their distributions given z and c; for a likelihood `with_gaps`."""
-        # Not abstract, since most likelihoods have none: nobody asks them, because their `with_gaps` is None.
-        raise NotImplementedError(f"{self.name} has no columns that are independent given z and c")
+        raise TypeError(f"{self.name} has no columns that are independent given z and c")  # its `with_gaps` is None
 
     # -- density ---------------------------------------------------------------------------------------------------
 
