@@ -94,6 +94,8 @@ def test_replay_is_balanced_over_categories_whatever_their_shares_are(teacher):
     skewed = copy.deepcopy(teacher)
     skewed.weights_ = np.array([0.95, 0.05])
     _, prepared = continuing.prepare(skewed, NEW, 1, 0.5, None, lambda text: None)
+    every = np.concatenate([prepared.parts.train, prepared.parts.valid])
+    assert sorted(every) == list(range(len(prepared.array)))  # no row is both learned and judged
     assert prepared.known is not None
     assert prepared.known.counts == (30, 30, 0)
     assert (prepared.known.categories[:60] == -1).all()

@@ -41,7 +41,7 @@ def histograms(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     >>> found.argmax(1).tolist()  # 0 for edges that stand; 4 and 5, around half of a half turn, for edges that lie
     [0, 4]
     """
-    pictures = x.reshape(-1, *shape).float().nan_to_num(0.0)
+    pictures = x.reshape(-1, *shape).float()
     across, down = torch.zeros_like(pictures), torch.zeros_like(pictures)
     across[..., 1:-1] = pictures[..., 2:] - pictures[..., :-2]
     down[..., 1:-1, :] = pictures[..., 2:, :] - pictures[..., :-2, :]
