@@ -32,8 +32,10 @@ from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.conditional import Candidates, Known, Prior, candidates, complete, expected
 from cpvae.probability.likelihoods.columns import Columns
+from cpvae.probability.likelihoods.counts import Counts
 from cpvae.probability.likelihoods.mixed import CountColumns
 from cpvae.probability.likelihoods.ranges import draw_within, log_mass
+from cpvae.probability.likelihoods.zero_inflated import ZeroInflatedCounts
 from cpvae.probability.models import VAE as VAEModule
 from test_cli import SMALL, done, refused, tree
 
@@ -591,14 +593,100 @@ def test_what_cannot_be_given(fitted, given, message):
     assert "\n" not in str(error.value)
 
 
-def test_counts_with_a_depth_need_all_cells():
-    counts = np.random.default_rng(0).poisson(1.0, (40, 5))
-    model = VAE(max_epochs=1, likelihood="counts", **TINY).fit(counts)
-    for ask in (lambda: model.sample(1, given={0: 1}), lambda: model.impute(counts)):
-        with pytest.raises(
-            InputError, match="for likelihood 'counts', which needs all cells of a row, since their sum"
-        ):
-            ask()
+@pytest.mark.parametrize("make", [Counts, ZeroInflatedCounts])
+@pytest.mark.parametrize(
+    ("values", "ranges"),
+    [
+        ([np.nan, 0, np.nan, np.nan], {}),
+        ([np.nan, 40, 22, 13], {}),
+        ([np.nan, np.nan, 3, np.nan], {1: (4, 6)}),
+        ([np.nan, np.nan, np.nan, np.nan], {3: (0, 2)}),
+    ],
+)
+def test_counts_given_counts_and_ranges_by_quadrature(make, values, ranges):
+    """Categories, depths and a missing count of a random network: sums over the code and the depth are the truth."""
+    torch.manual_seed(3)
+    likelihood, loc, scale = make(4).double(), 2.5, 0.6
+    likelihood.log_share.copy_(torch.tensor([0.4, 0.3, 0.2, 0.1]).log())
+    likelihood.log_concentration.data.copy_(torch.tensor([1.0, 0.0, 2.0, 0.5]))
+    likelihood.depth.fill_(12.0)
+    likelihood.log_depth.copy_(torch.tensor([loc, scale]))
+    own = recipes.cpvae(likelihood, n_components=2, latent_dim=1, network=Dense((6,)), weights="learned").double()
+    for parameter in (one for name, one in own.named_parameters() if "likelihood" not in name):
+        parameter.data.add_(0.7 * torch.randn_like(parameter))
+    own.requires_grad_(False)
+    model = VAEModule(own.posterior, own.prior, own.decoder, likelihood.with_gaps(), 1)
+    z, t = torch.linspace(-7, 7, 71).double(), loc + scale * np.linspace(-5, 5, 101)
+    r, joint, missing = likelihood.concentration.numpy(), [], []
+    for k in range(2):
+        params = model.decoder((own.prior.loc[k] + own.prior.scale[k] * z)[None, :, None], torch.full((1, len(z)), k))
+        rows = likelihood(params[0])
+        mean = rows.log_share.exp().numpy()[:, None] * np.exp(t)[:, None]
+        zeros = torch.sigmoid(getattr(rows, "logits", torch.full_like(rows.log_share, -torch.inf))).numpy()[:, None]
+
+        def pmf(j, x, mean=mean, zeros=zeros):
+            return (x == 0) * zeros[..., j] + (1 - zeros[..., j]) * stats.nbinom(
+                r[j], r[j] / (r[j] + mean[..., j])
+            ).pmf(x)
+
+        log_p = stats.norm.logpdf(z.numpy())[:, None] + stats.norm.logpdf((t - loc) / scale) + np.log(0.2 * 0.1)
+        log_p = log_p + float(own.prior.logits.log_softmax(-1)[k])
+        with np.errstate(divide="ignore"):
+            for j in np.flatnonzero(~np.isnan(values)):
+                log_p = log_p + np.log(pmf(j, values[j]))
+        for j, (first, last) in ranges.items():
+            log_p = log_p + np.log(sum(pmf(j, x) for x in range(first, last + 1)))
+        joint.append(log_p)
+        missing.append(np.stack([pmf(0, x) for x in range(12)], -1))
+    exact = np.exp(np.stack(joint) - logsumexp(joint))
+    low, high = (torch.full((4,), torch.nan).double() for _ in range(2))
+    for j, ends in ranges.items():
+        low[j], high[j] = ends
+    known = Known(torch.tensor([values]).double(), low, high)
+    found = one(model, known, 20_000)
+    assert found.effective[0] > 1_000
+    assert float(found.log_known[0]) == pytest.approx(logsumexp(joint), abs=0.05)
+    assert 0.5 * abs(float(found.shares[0] @ (found.c[0] == 0).double()) - exact[0].sum()) < 1e-2
+    assert float(found.shares[0] @ found.depth[0].log()) == pytest.approx(np.einsum("kzt,t->", exact, t), abs=0.02)
+    with seeded(0):
+        drawn = complete(model, known, *found.take(15_000))[0].numpy()
+    share = np.bincount(drawn[:, 0].astype(int), minlength=12)[:12] / len(drawn)
+    assert 0.5 * np.abs(share - np.einsum("kzt,kztx->x", exact, missing)).sum() < 2e-2
+    for j, (first, last) in ranges.items():
+        assert set(drawn[:, j]) == set(range(first, last + 1))
+    assert float(expected(model, known, found)[0, 0]) == pytest.approx(drawn[:, 0].mean(), rel=0.05)
+
+
+def test_counts_given_and_filled_by_a_fitted_model():
+    random = np.random.default_rng(0)
+    types = random.integers(2, size=120)
+    means = np.where(types[:, None] == [0, 1, 0, 1, 0], 6.0, 1.0) * random.lognormal(0, 0.4, (120, 1))
+    counts = np.column_stack([random.poisson(means), np.full(120, 2)])
+    model = CPVAE(2, max_epochs=6, learning_rate=0.02, batch_size=20, likelihood="counts", init="random", **TINY)
+    with pytest.warns(FitWarning, match="constant"):
+        model.fit(counts)
+    rows, _ = model.sample(400, given={0: 12, 1: (None, 3)})
+    assert set(rows[:, 0]) == {12}
+    assert set(rows[:, 5]) == {2}
+    assert rows[:, 1].max() <= 3
+    assert rows[:, 2].mean() > 2 * rows[:, 3].mean()
+    holes = np.where(random.random(counts.shape) < 0.2, np.nan, counts)
+    mean, drawn = model.impute(holes, mean=True), model.impute(holes, 2)[1]
+    assert (drawn[np.isnan(holes)] == drawn[np.isnan(holes)].round()).all()
+    np.testing.assert_array_equal(drawn[~np.isnan(holes)], counts[~np.isnan(holes)])
+    gone = np.isnan(holes)
+    gone[:, 5] = False
+    assert np.abs(mean - counts)[gone].mean() < np.abs(counts.mean(0) - counts)[gone].mean()
+    each = np.repeat([[2, 2, 4, 1, 5, 2]], 30, 0)
+    each[:, 1] = range(30)
+    assert np.exp(model.log_prob(each, [1], [0, 2], 1_000)).sum() == pytest.approx(1, abs=0.03)
+    for given, message in (
+        ({0: -1}, "given 0=-1: no row has it, the nearest that one can have is 0"),
+        ({0: 1.5}, "given 0=1.5: no row has it, the nearest that one can have is 2"),
+        ({5: 3}, "given 5=3: no row has it, the nearest that one can have is 2"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            model.sample(1, given=given)
     with pytest.raises(InputError, match="mean=True with given: expected draws; leave mean out"):
         model.sample(1, given={0: 1}, mean=True)
 

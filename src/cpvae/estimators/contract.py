@@ -480,8 +480,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             n_samples: candidates of each row behind each of the two estimates.
 
         Raises:
-            InputError: unknown columns, or one in both lists; `n_samples` is below 4; pictures, signals, or a
-                likelihood that needs all cells of a row.
+            InputError: unknown columns, or one in both lists; `n_samples` is below 4; pictures or signals.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 4)

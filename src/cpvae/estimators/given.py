@@ -28,26 +28,17 @@ CANDIDATES_A_ROW = 4
 FEW = 100  # candidates in effect, below which a warning says so
 
 
-def with_gaps(estimator: RowsIn, what: str) -> VAEModule:
-    """Give the model with a likelihood that marginalises missing cells.
-
-    Raises:
-        InputError: it has none.
-    """
-    model, likelihood = estimator.model_, estimator.model_.likelihood.with_gaps()
-    if likelihood is None:
-        raise InputError(
-            f"{what} for likelihood {estimator.likelihood_!r}, which needs all cells of a row, since their sum is its "
-            "depth; expected a model with another likelihood; for tables fit with likelihood 'columns'"
-        )
-    return VAEModule(model.posterior, model.prior, model.decoder, likelihood, model.latent_dim)
+def with_gaps(estimator: RowsIn) -> VAEModule:
+    """Give the model with a likelihood that marginalises missing cells."""
+    model = estimator.model_
+    return VAEModule(model.posterior, model.prior, model.decoder, model.likelihood.with_gaps(), model.latent_dim)
 
 
 def columns_of(estimator: RowsIn) -> tuple[list[Column], dict[str, str]]:
     """Give the columns of which something may be known, and those that are left out of the model, with the reason.
 
     Raises:
-        InputError: rows are pictures, signals, or such as have no columns that are independent given z.
+        InputError: rows are pictures or signals.
     """
     shape = estimator.image_shape_ or estimator.signal_shape_
     if shape is not None:
@@ -55,14 +46,14 @@ def columns_of(estimator: RowsIn) -> tuple[list[Column], dict[str, str]]:
             f"columns of {estimator.kind_} of shape {shape}, which have none; expected an array of that shape as "
             "given, NaN where a value is not known"
         )
-    with_gaps(estimator, "given")
     schema = estimator.schema_
     if schema is not None:
         return list(schema.columns), {one.name: one.reason for one in schema.left_out}
     names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
     likelihood = estimator.model_.likelihood
     (least, most), decimals = likelihood.span or (None, None), 0 if likelihood.step == 1 else None
-    columns = [Column(str(name), "numeric", decimals=decimals, least=least, most=most) for name in names]
+    kind = likelihood.column_kind
+    columns = [Column(str(name), kind, decimals=decimals, least=least, most=most) for name in names]
     for j, value in likelihood.constants().items():
         columns[j] = replace(columns[j], least=value, most=value)
     return columns, {}
@@ -115,9 +106,9 @@ def sample_given(
         Rows in the form of `sample`, and the component of each, ``(n,)``.
 
     Raises:
-        InputError: what `condition_of` refuses; a model whose likelihood needs all cells; probability zero.
+        InputError: what `condition_of` refuses; probability zero.
     """
-    model = with_gaps(estimator, "given")
+    model = with_gaps(estimator)
     condition = condition_of(estimator, given)
     device = next(model.parameters()).device
     prior = Prior(model.latent(), weights)
@@ -127,9 +118,9 @@ def sample_given(
     _check(found, total)
     matrix = np.empty((n, len(condition.values)))
     categories = np.empty(n, dtype=np.int64)
-    c, z = found.take(n)
+    c, z, depth = found.take(n)
     for part in torch.arange(n, device=device).split(8192):
-        rows = complete(model, known, c[:, part], z[:, part])[0]
+        rows = complete(model, known, c[:, part], z[:, part], None if depth is None else depth[:, part])[0]
         at = part.numpy(force=True)
         matrix[at] = model.likelihood.to_data(rows).numpy(force=True)
         categories[at] = prior.components(c[:, part], z[:, part])[0].numpy(force=True)
@@ -152,7 +143,7 @@ def log_prob_given(
     It is the difference of two estimates of `cpvae.probability.conditional.Candidates.log_known`.
 
     Raises:
-        InputError: unknown columns, or one that is in both lists; a model whose likelihood needs all cells.
+        InputError: unknown columns, or one that is in both lists.
     """
     for what, names in (("columns", columns), ("given", given)):
         if isinstance(names, str):
@@ -170,7 +161,7 @@ def log_prob_given(
     faults += [f"{name!r} is in columns and in given; leave one of the two out" for name in asked if name in held]
     if faults or not asked:
         raise InputError("; ".join(faults) or "columns is empty: expected one or more columns")
-    model = with_gaps(estimator, "log_prob")
+    model = with_gaps(estimator)
     device, prior = next(model.parameters()).device, Prior(model.latent())
     total = []
     for x in Rows(estimator._check_rows(X, reset=False, gaps=True), device=device).chunks():

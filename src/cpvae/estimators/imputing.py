@@ -46,9 +46,9 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch
         Tables like X.
 
     Raises:
-        InputError: rows that the model does not take, or whose likelihood needs all cells.
+        InputError: rows that the model does not take.
     """
-    model = with_gaps(estimator, "impute")
+    model = with_gaps(estimator)
     checked: Any = estimator._check_rows(X, reset=False, gaps=True)
     if isinstance(checked, SparseRows):  # without missing cells, as was checked
         return [copy.copy(X) for _ in range(max(1, n_draws))]

@@ -54,11 +54,6 @@ def with_given(seen: Seen, given: Sequence[str], category: int | None, n: int, s
     return seen.model.sample(n, category, given=known, random_state=seed)[0]
 
 
-def takes_given(model: DeepMixture) -> bool:
-    """Say whether a model can draw rows with given cells; one of counts with a depth cannot."""
-    return model.model_.likelihood.with_gaps() is not None
-
-
 def with_part(seen: Seen, row: int, part: str, n: int, seed: int) -> Any:
     """Draw pictures or signals that have a half of a row of the page, which the model completes.
 

@@ -21,7 +21,7 @@ from cpvae.estimators.contract import clusters
 from cpvae.explore import check_library
 from cpvae.explore.answers import Answers, packed
 from cpvae.explore.cards import cards
-from cpvae.explore.draws import PARTS, takes_given
+from cpvae.explore.draws import PARTS
 from cpvae.explore.labels import headings
 from cpvae.explore.stored import stored
 from cpvae.study.figures.style import COLOURS
@@ -117,7 +117,7 @@ def about(answers: Answers, live: bool) -> dict[str, Any]:
         "labels": labels,
         "palette": list(COLOURS),
         "scale": list(Viridis256),
-        "takesGiven": contents.kind == "cells" and takes_given(model),
+        "takesGiven": contents.kind == "cells",
         "headings": headings(seen),
         "out": "labels.csv" if answers.out is None else answers.out.name,
         "stored": None if live else stored(answers),

@@ -13,6 +13,9 @@ The first x_m is the row with its other cells missing. An encoder that saw few s
 candidates fill those cells in M - 1 ways, and the next candidates come from the encodings of the filled rows too. What
 is known is a value, or a range (`cpvae.probability.likelihoods.ranges`) that the row may be in.
 
+A row of counts has a depth beside its code, which is not known either. Each candidate gets one, drawn given what is
+known and weighted in the same way (`cpvae.probability.likelihoods.depth`).
+
 Shapes: B rows, M encodings, S candidates, D latent dimensions, F columns. Units: those of the model; nats.
 """
 
@@ -24,12 +27,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical
+from torch.distributions import Categorical, Distribution
 
 from cpvae.nn.draws import generator, normal_, sample
 from cpvae.probability.distributions import Latent, diagonal_normal
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods import ranges
+from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
 
 DEFENCE = 4  # one in so many candidates comes from the prior
@@ -119,11 +123,13 @@ class Candidates:
         c: categories, ``(B, S)``.
         z: codes, ``(B, S, D)``.
         log_weights: float64 ``(B, S)``, nats.
+        depth: of rows of counts, ``(B, S)``; None for others.
     """
 
     c: Tensor
     z: Tensor
     log_weights: Tensor
+    depth: Tensor | None = None
 
     @property
     def shares(self) -> Tensor:
@@ -140,11 +146,16 @@ class Candidates:
         """The estimate of log p(known) of each row, ``(B,)``, nats: a lower bound in expectation."""
         return self.log_weights.logsumexp(-1) - math.log(self.log_weights.shape[-1])
 
-    def take(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw n of the candidates of each row by their weights, with replacement: c ``(B, n)``, z ``(B, n, D)``."""
+    def take(self, n: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Draw n of the candidates of each row by their weights, with replacement.
+
+        Returns:
+            c ``(B, n)``, z ``(B, n, D)``, and the depth ``(B, n)`` of rows of counts.
+        """
         impossible = self.log_weights.isinf().all(-1, keepdim=True)
         at = _categories(self.log_weights.masked_fill(impossible, 0.0).log_softmax(-1), n)
-        return self.c.gather(1, at), self.z.gather(1, at.unsqueeze(-1).expand(-1, -1, self.z.shape[-1]))
+        z = self.z.gather(1, at.unsqueeze(-1).expand(-1, -1, self.z.shape[-1]))
+        return self.c.gather(1, at), z, None if self.depth is None else self.depth.gather(1, at)
 
 
 @torch.no_grad()
@@ -168,15 +179,20 @@ def candidates(model: VAE, known: Known, prior: Prior, n: int = CANDIDATES) -> I
 
 
 @torch.no_grad()
-def complete(model: VAE, known: Known, c: Tensor, z: Tensor) -> Tensor:
-    """Draw the cells that are not known at codes of each row: c ``(B, n)``, z ``(B, n, D)`` -> ``(B, n, F)``."""
-    params = model.decoder(z, c)
-    x = sample(model.likelihood(params), z.device)
-    for place, column in model.likelihood.parts(params):
-        found = known.ranged(place)
-        if found is not None:
-            at, low, high = found
-            x[..., place[at]] = ranges.draw_within(ranges.some(column, at), low, high).to(x.dtype)
+def complete(model: VAE, known: Known, c: Tensor, z: Tensor, depth: Tensor | None = None) -> Tensor:
+    """Draw the cells that are not known at codes of each row.
+
+    Args:
+        model, known: as for `candidates`.
+        c, z, depth: categories ``(B, n)``, codes ``(B, n, D)``, and depths ``(B, n)`` of rows of counts.
+
+    Returns:
+        Rows ``(B, n, F)``.
+    """
+    params, likelihood = model.decoder(z, c), model.likelihood.of_depth(depth)
+    x = sample(likelihood(params), z.device)
+    for place, column, low, high in _ranged(likelihood, params, known):
+        x[..., place] = ranges.draw_within(column, low, high).to(x.dtype)
     return torch.where(known.y.isnan().unsqueeze(1), x, known.y.unsqueeze(1))
 
 
@@ -185,7 +201,7 @@ def expected(model: VAE, known: Known, found: Candidates) -> Tensor:
     """Compute the means of the cells that are not known, and the likeliest levels: ``(B, F)``."""
     params = model.decoder(found.z, found.c)
     shares, x = found.shares, torch.empty_like(known.y)
-    for place, column in model.likelihood.parts(params):
+    for place, column in model.likelihood.of_depth(found.depth).parts(params):
         if isinstance(column, Categorical):
             x[:, place] = torch.einsum("bs,bsml->bml", shares, column.probs.double()).argmax(-1).to(x.dtype)
         else:
@@ -210,8 +226,11 @@ def _round(model: VAE, known: Known, prior: Prior, seen: Tensor, n: int) -> Cand
     log_q = _log_prob(q, logits, *(x.repeat_interleave(fills, 0) for x in (c, z))).view(rows, fills, -1)
     log_p, share = prior.log_prob(c, z), each / n
     log_r = torch.logaddexp(log_q.logsumexp(1) - math.log(fills) + math.log1p(-share), log_p + math.log(share))
-    log_weights = log_p + _log_known(model, known, c, z) - log_r
-    return Candidates(c, z, log_weights.nan_to_num(-torch.inf, neginf=-torch.inf))
+    params = model.decoder(z, c)
+    drawn = model.likelihood.draw_depth(params, known.y)
+    depth, log_depth = (None, 0.0) if drawn is None else drawn
+    log_weights = log_p + log_depth + _log_known(model.likelihood.of_depth(depth), params, known) - log_r
+    return Candidates(c, z, log_weights.nan_to_num(-torch.inf, neginf=-torch.inf), depth)
 
 
 def _log_prob(q: Joint, logits: Tensor, c: Tensor, z: Tensor) -> Tensor:
@@ -224,16 +243,25 @@ def _log_prob(q: Joint, logits: Tensor, c: Tensor, z: Tensor) -> Tensor:
     return logits.gather(1, c) + diagonal_normal(loc, scale).log_prob(z).double()
 
 
-def _log_known(model: VAE, known: Known, c: Tensor, z: Tensor) -> Tensor:
+def _log_known(likelihood: Likelihood, params: Tensor, known: Known) -> Tensor:
     """Compute log p(known | z, c), float64 ``(B, S)``."""
-    params = model.decoder(z, c)
-    total = model.likelihood.log_prob(params, known.y).double()
-    for place, column in model.likelihood.parts(params):
+    total = likelihood.log_prob(params, known.y).double()
+    for _, column, low, high in _ranged(likelihood, params, known):
+        total = total + ranges.log_mass(column, low, high).sum(-1)
+    return total
+
+
+def _ranged(
+    likelihood: Likelihood, params: Tensor, known: Known
+) -> Iterator[tuple[Tensor, Distribution, Tensor, Tensor]]:
+    """Give the columns that are in ranges: their places, distributions and ends."""
+    if known.low is None:
+        return
+    for place, columns in likelihood.parts(params):
         found = known.ranged(place)
         if found is not None:
             at, low, high = found
-            total = total + ranges.log_mass(ranges.some(column, at), low, high).sum(-1)
-    return total
+            yield place[at], ranges.some(columns, at), low, high
 
 
 def _categories(logits: Tensor, n: int) -> Tensor:

@@ -9,12 +9,17 @@ with a the log-shares of the sorts in the training rows, and ``NB(x; m, r)`` the
 ``m + m^2 / r``; r of each sort is learned. A bound is one of log p(x | l). New rows take their depth from a log-normal
 with the moments of the training rows.
 
+Where only some counts of a row are known (`with_gaps`), its depth is not. It is drawn beside the code, as that of a new
+row given what is known (`cpvae.probability.likelihoods.depth`). Given z, c and the depth, the counts are independent.
+
 The encoder sees ``log(1 + x m / l)``, m the median depth, centred and in units of one scale for all columns: what is
-rare in all rows stays small.
+rare in all rows stays small. In the place of a missing count it sees the mean of all rows. The depth follows from the
+counts that are there.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -29,7 +34,9 @@ from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form, Likelihood
+from cpvae.probability.likelihoods.depth import propose
+from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
+from cpvae.probability.likelihoods.mixed import CountColumns
 from cpvae.probability.likelihoods.units import units_of, varying
 
 MOST_LOG_DEPTH = 30.0  # of a new row: counts beyond it would leave the whole numbers that float64 holds
@@ -53,8 +60,29 @@ class CountsDistribution(Distribution):
         super().__init__(log_share.shape[:-1], log_share.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of counts ``(..., F)`` given their sum."""
+        """Log-probability of counts ``(..., F)`` given their sum, or the depth of the distribution."""
         return self._each(value).sum(-1) + combinations(value, self.r)
+
+    def log_prob_of_known(self, value: Tensor) -> Tensor:
+        """Log-probability of those of the counts ``(..., F)`` that are not NaN, given the depth of the distribution."""
+        missing = value.isnan()
+        value = value.masked_fill(missing, 0.0)  # a count of 0 adds no combinations
+        return self._each(value).masked_fill(missing, 0.0).sum(-1) + combinations(value, self.r)
+
+    def some(self, at: Tensor) -> CountsDistribution:
+        """Give some of the sorts of rows whose depth is known."""
+        return CountsDistribution(self.log_share[..., at], self.r[at], self.depth, self.typical, self.log_depth)
+
+    def columns(self) -> CountColumns:
+        """Give the counts of rows whose depth is known, each by itself: batch shape ``(..., F)``."""
+        assert self.depth is not None, "counts are independent only given their depth"
+        r = self.r.double()
+        return CountColumns(r, logits=self._log_mean() - r.log(), validate_args=False)
+
+    def _log_mean(self) -> Tensor:
+        """Compute the log of the mean of counts that are looked at, float64 ``(..., F)``."""
+        assert self.depth is not None
+        return self.log_share.double() + self.depth.double().log().unsqueeze(-1)
 
     def _each(self, value: Tensor) -> Tensor:
         """Compute the log-probability of each count ``(..., F)``, but for what `combinations` adds.
@@ -95,7 +123,7 @@ def combinations(x: Tensor, r: Tensor) -> Tensor:
         rows, place = x.flatten(0, -2).nonzero(as_tuple=True)
         count, wide = x.flatten(0, -2)[rows, place].double(), r.double()[place]
         terms = torch.lgamma(count + wide) - torch.lgamma(wide) - torch.lgamma(count + 1)
-        total = terms.new_zeros(x[..., 0].numel()).index_add(0, rows, terms)
+        total = terms.new_zeros(x.shape[:-1].numel()).index_add(0, rows, terms)
         return total.view(x.shape[:-1]).to(r.dtype)
     count, wide = x.double(), r.double()
     return (torch.lgamma(count + wide) - torch.lgamma(wide) - torch.lgamma(count + 1)).sum(-1).to(r.dtype)
@@ -120,6 +148,9 @@ class Counts(Likelihood):
     discrete = True
     has_noise = False
     by_neighbours = True
+    column_kind = "count"
+    in_part = False  # whether counts may be missing
+    own_depth: Tensor | None = None  # of the rows; None for the sum of their counts
     log_concentration_range = (-7.0, 14.0)  # from nearly all zeros to a Poisson
 
     def __init__(self, features: int, kept: Tensor | None = None):
@@ -215,15 +246,61 @@ class Counts(Likelihood):
         return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, y.to(self.rest.dtype))
 
     def inputs(self, y: Tensor) -> Tensor:
-        depth = y.sum(-1, keepdim=True).clamp_min(1)
-        return ((y * (self.depth / depth)).log1p() - self.loc) / self.scale
+        depth = (self._depth_of(y) if self.in_part else y.sum(-1, keepdim=True)).clamp_min(1)
+        seen = ((y * (self.depth / depth)).log1p() - self.loc) / self.scale
+        return seen.nan_to_num(0.0) if self.in_part else seen
+
+    def _depth_of(self, y: Tensor) -> Tensor:
+        """Guess the depth of rows from the counts that are there, ``(..., 1)``; that of whole rows is their sum.
+
+        It is the mean given these counts, if the rows have the shares of all rows and the depths a gamma distribution
+        with the spread of those of the fit.
+        """
+        missing = y.isnan()
+        total = y.nansum(-1, keepdim=True)
+        share = self.log_share.exp().expand_as(y).masked_fill(missing, 0.0).sum(-1, keepdim=True)
+        shape = self.log_depth[1].clamp_min(0.01) ** -2
+        guess = self.depth * (total + shape) / (self.depth * share + shape)
+        return torch.where(missing.any(-1, keepdim=True), guess, total)
 
     def check(self, rows: Rows) -> None:
-        refuse_no_counts(rows, Form((rows.x.shape[1],)))
-        refuse_no_depth(rows, slice(None) if self.kept is None else self.kept.numpy(force=True))
+        refuse_no_counts(rows, Form((rows.x.shape[1],)), self.in_part)
+        if not self.in_part:
+            refuse_no_depth(rows, slice(None) if self.kept is None else self.kept.numpy(force=True))
+
+    def constants(self) -> dict[int, float]:
+        if self.kept is None or self.rest is None:
+            return {}
+        kept = set(self.kept.tolist())
+        return {j: float(value) for j, value in enumerate(self.rest.tolist()) if j not in kept}
+
+    def with_gaps(self) -> Self:
+        found = copy.copy(self)
+        found.in_part = True
+        return found
+
+    def draw_depth(self, params: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        at = (~y.isnan()).any(0).nonzero().flatten()
+        one = self._given(params, torch.ones_like(params[..., 0])).some(at)
+        t, log_weight = propose(one._log_mean(), one.r, y[:, at], *self.log_depth)
+        return t.clamp_max(MOST_LOG_DEPTH).exp(), log_weight
+
+    def of_depth(self, depth: Tensor | None) -> Self:
+        found = copy.copy(self)
+        found.own_depth = depth
+        return found
+
+    def parts(self, params: Tensor) -> Parts:
+        return [(torch.arange(self.n_inputs, device=params.device), self(params).columns())]
+
+    def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
+        if self.own_depth is None:
+            return super().log_prob(params, y)
+        at = (~y.isnan()).flatten(0, -2).any(0).nonzero().flatten()
+        return self(params).some(at).log_prob_of_known(y[..., at].unsqueeze(-2))
 
     def forward(self, params: Tensor) -> CountsDistribution:
-        return self._given(params, None)
+        return self._given(params, self.own_depth)
 
     def _given(self, params: Tensor, depth: Tensor | None) -> CountsDistribution:
         log_share = (self.log_share + params).log_softmax(-1)
@@ -233,8 +310,8 @@ class Counts(Likelihood):
         return self._given(params, y.sum(-1)).mean
 
 
-def refuse_no_counts(rows: Rows, form: Form) -> None:
-    """Refuse values that are negative, fractional or missing.
+def refuse_no_counts(rows: Rows, form: Form, gaps: bool = False) -> None:
+    """Refuse values that are negative or fractional, and those that are missing unless there may be `gaps`.
 
     Raises:
         InputError: naming the first.
@@ -244,6 +321,7 @@ def refuse_no_counts(rows: Rows, form: Form) -> None:
         wrong = ~(x >= 0)
         if x.is_floating_point():
             wrong |= x != x.round()
+            wrong &= ~(x.isnan() & gaps)
         if bool(wrong.any()):
             place, column = divmod(int(wrong.flatten().int().argmax()), x.shape[1])
             (row,) = rows.numbers([position + place])

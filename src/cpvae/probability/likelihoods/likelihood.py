@@ -111,6 +111,7 @@ class Likelihood(nn.Module, ABC):
         n_inputs: how many numbers the encoder gets for one row.
         n_outputs: how many numbers the decoder must give for one row.
         ranged: whether values can be held in a range (`cpvae.probability.likelihoods.ranges`).
+        column_kind: what columns hold that have no schema, one of `cpvae.data.columns.KINDS`.
         limits: between which the inputs of the encoder lie; None for any number.
     """
 
@@ -121,6 +122,7 @@ class Likelihood(nn.Module, ABC):
     least_side: ClassVar[int] = 8
     by_neighbours: ClassVar[bool] = False
     ranged: ClassVar[bool] = True
+    column_kind: ClassVar[str] = "numeric"
     mixed: bool = False
     has_noise: bool = True
     n_inputs: int
@@ -220,17 +222,30 @@ class Likelihood(nn.Module, ABC):
 
     # -- what is known of a part of a row ----------------------------------------------------------------------------
 
-    def with_gaps(self) -> Self | None:
-        """Give a likelihood of the same weights that marginalises missing values, NaN; None where there is none."""
-        return None
+    @abstractmethod
+    def with_gaps(self) -> Self:
+        """Give a likelihood of the same weights that marginalises missing values, NaN."""
 
     def constants(self) -> dict[int, float]:
         """Give the values of columns that are no part of the model, since they are constant, by their places."""
         return {}
 
+    @abstractmethod
     def parts(self, params: Tensor) -> Parts:
-        """Give the places of columns, and their distributions given z and c; for a likelihood `with_gaps`."""
-        raise TypeError(f"{self.name} has no columns that are independent given z and c")  # its `with_gaps` is None
+        """Give the places of columns, and their distributions given z, c and the depth that `of_depth` sets."""
+
+    def draw_depth(self, params: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Draw the depth that rows have at their codes: ``(B, S, n_outputs)``, ``(B, F)`` with NaN -> ``(B, S)``.
+
+        Returns:
+            Depths, and the log of the density that they have in new rows over that of the draws, float64 ``(B, S)``;
+            None where rows have no depth.
+        """
+        return None
+
+    def of_depth(self, depth: Tensor | None) -> Self:
+        """Give a likelihood of the same weights for rows of a depth, ``(B, S)``; itself where rows have none."""
+        return self
 
     # -- density ---------------------------------------------------------------------------------------------------
 

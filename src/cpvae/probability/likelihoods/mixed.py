@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
+from scipy import stats
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, NegativeBinomial
 
@@ -27,6 +28,16 @@ class CountColumns(NegativeBinomial):
         """Compute the log-density of counts of any dtype."""
         log_prob: Tensor = super().log_prob(value.double())
         return log_prob
+
+    def some(self, at: Tensor) -> CountColumns:
+        """Give some of the columns: ``(..., len(at))``."""
+        r = self.total_count.expand_as(self.logits)
+        return CountColumns(r[..., at], logits=self.logits[..., at], validate_args=False)
+
+    def tails(self) -> Any:
+        """Give the distribution function and its inverse, `scipy.stats.nbinom`: torch lacks them."""
+        failure = torch.sigmoid(-self.logits.double())
+        return stats.nbinom(self.total_count.double().expand_as(failure).numpy(force=True), failure.numpy(force=True))
 
 
 class MixedDistribution(Distribution):

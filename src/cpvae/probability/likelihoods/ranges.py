@@ -7,15 +7,14 @@ from above.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
-from torch.distributions import Distribution, NegativeBinomial, Normal
+from torch.distributions import Distribution, Normal
 
 from cpvae.nn.draws import uniform_
+from cpvae.probability.likelihoods.mixed import CountColumns
 
 
 def log_mass(column: Distribution, low: Tensor, high: Tensor) -> Tensor:
@@ -28,8 +27,8 @@ def log_mass(column: Distribution, low: Tensor, high: Tensor) -> Tensor:
     >>> log_mass(column, torch.zeros(1), end).exp(), log_mass(column, end, 2 * end)
     (tensor([0.5000], dtype=torch.float64), tensor([-804.6084], dtype=torch.float64))
     """
-    if isinstance(column, NegativeBinomial):
-        counts, (first, last) = _counts(column), _ends(low, high)
+    if isinstance(column, CountColumns):
+        counts, (first, last) = column.tails(), _ends(low, high)
         upper = counts.cdf(first - 1) > 0.5
         mass = np.where(upper, counts.sf(first - 1) - counts.sf(last), counts.cdf(last) - counts.cdf(first - 1))
         return torch.from_numpy(mass).to(low.device).log()
@@ -50,8 +49,8 @@ def draw_within(column: Distribution, low: Tensor, high: Tensor) -> Tensor:
     """
     u = uniform_(torch.empty(column.batch_shape, dtype=torch.float64, device=low.device)).numpy(force=True)
     first, last = _ends(low, high)
-    if isinstance(column, NegativeBinomial):
-        counts = _counts(column)
+    if isinstance(column, CountColumns):
+        counts = column.tails()
         upper = counts.cdf(first - 1) > 0.5
         from_below = counts.ppf(counts.cdf(first - 1) + u * (counts.cdf(last) - counts.cdf(first - 1)))
         from_above = counts.isf(counts.sf(first - 1) - u * (counts.sf(first - 1) - counts.sf(last)))
@@ -65,17 +64,10 @@ def draw_within(column: Distribution, low: Tensor, high: Tensor) -> Tensor:
 
 def some(column: Distribution, at: Tensor) -> Distribution:
     """Give some of the columns of a distribution ``(..., m)``, normal ones or counts: ``(..., len(at))``."""
-    if isinstance(column, NegativeBinomial):
-        r = column.total_count.expand_as(column.logits)
-        return type(column)(r[..., at], logits=column.logits[..., at], validate_args=False)
+    if isinstance(column, CountColumns):
+        return column.some(at)
     return Normal(column.mean[..., at], column.stddev[..., at], validate_args=False)
 
 
 def _ends(low: Tensor, high: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return low.double().numpy(force=True), high.double().numpy(force=True)
-
-
-def _counts(column: NegativeBinomial) -> Any:
-    """Give the counts of scipy, whose distribution function torch lacks."""
-    failure = torch.sigmoid(-column.logits.double())
-    return stats.nbinom(column.total_count.double().expand_as(failure).numpy(force=True), failure.numpy(force=True))

@@ -11,14 +11,73 @@ All else is as in `cpvae.probability.likelihoods.counts`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from cpvae.probability.likelihoods.counts import Counts, CountsDistribution
+from cpvae.probability.likelihoods.mixed import CountColumns
 
 FIRST_LOGIT = -3.0  # of pi before anything is learned: one zero in twenty
+
+
+class InflatedColumns(CountColumns):
+    """Count columns, each 0 with a probability of its own.
+
+    Args:
+        r: concentrations; logits: of the counts otherwise; zeros: log-odds of the zeros, all ``(..., m)``.
+    """
+
+    def __init__(self, r: Tensor, logits: Tensor, zeros: Tensor):
+        self.zeros = zeros
+        super().__init__(r, logits=logits, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, less what was not looked at."""
+        return super().mean * torch.sigmoid(-self.zeros)
+
+    def some(self, at: Tensor) -> InflatedColumns:
+        """Give some of the columns: ``(..., len(at))``."""
+        counts = super().some(at)
+        return InflatedColumns(counts.total_count, counts.logits, self.zeros[..., at])
+
+    def tails(self) -> InflatedTails:
+        """Give the distribution function and its inverse."""
+        return InflatedTails(super().tails(), torch.sigmoid(self.zeros).numpy(force=True))
+
+
+@dataclass(frozen=True)
+class InflatedTails:
+    """Distribution functions of counts with more zeros, and their inverses, as scipy names them.
+
+    Attributes:
+        counts: those of the counts otherwise, `scipy.stats.nbinom` of shape ``(..., m)``.
+        zeros: the probabilities of the zeros that are more, ``(..., m)``.
+    """
+
+    counts: Any
+    zeros: np.ndarray
+
+    def cdf(self, x: np.ndarray) -> np.ndarray:
+        """Compute P(count <= x)."""
+        return np.where(x >= 0, self.zeros + (1 - self.zeros) * self.counts.cdf(x), 0.0)
+
+    def sf(self, x: np.ndarray) -> np.ndarray:
+        """Compute P(count > x)."""
+        return np.where(x >= 0, (1 - self.zeros) * self.counts.sf(x), 1.0)
+
+    def ppf(self, u: np.ndarray) -> np.ndarray:
+        """Find the least count whose `cdf` is u or more."""
+        return np.maximum(self.counts.ppf(np.clip((u - self.zeros) / (1 - self.zeros), 0.0, 1.0)), 0.0)
+
+    def isf(self, u: np.ndarray) -> np.ndarray:
+        """Find the least count whose `sf` is u or less."""
+        return np.maximum(self.counts.isf(np.clip(u / (1 - self.zeros), 0.0, 1.0)), 0.0)
 
 
 class ZeroInflatedDistribution(CountsDistribution):
@@ -36,6 +95,15 @@ class ZeroInflatedDistribution(CountsDistribution):
     def _each(self, value: Tensor) -> Tensor:
         counted = F.logsigmoid(-self.logits) + super()._each(value)
         return torch.where(value > 0, counted, torch.logaddexp(F.logsigmoid(self.logits), counted))
+
+    def some(self, at: Tensor) -> ZeroInflatedDistribution:
+        """Give some of the sorts of rows whose depth is known."""
+        return ZeroInflatedDistribution(super().some(at), self.logits[..., at])
+
+    def columns(self) -> InflatedColumns:
+        """Give the counts of rows whose depth is known, each by itself: batch shape ``(..., F)``."""
+        counts = super().columns()
+        return InflatedColumns(counts.total_count, counts.logits, self.logits.double())
 
     @property
     def mean(self) -> Tensor:
