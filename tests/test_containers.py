@@ -9,9 +9,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from cpvae import CPVAE, InputError
+from cpvae import CPVAE, InputError, datasets, load
 from cpvae.data.augment import Roll
 from cpvae.data.containers import as_rows
+from cpvae.data.schema import Schema
 from cpvae.data.weights import repeats
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
@@ -421,3 +422,34 @@ def test_weights_that_are_not_whole_keep_their_sums():
 def test_weights_that_cannot_be(weights, said):
     with pytest.raises(InputError, match=f"^{said}"):
         CPVAE(2, **SMALL).fit(holes()[:, [0, 2]], sample_weight=weights)
+
+
+def test_rows_without_names_are_read_by_the_places_of_columns():
+    days = pd.date_range("2021-01-01", periods=30, freq="9D")
+    named = pd.DataFrame({"a": np.arange(30) % 7 / 4, "g": ["u", "v"] * 15, "since": days})
+    cells = named.to_numpy(dtype=object)
+    assert [column.kind for column in as_schema(cells)] == ["numeric", "categorical", "date"]
+    for fitted in (cells, named):
+        model = CPVAE(2, **SMALL).fit(fitted)
+        expected = model.predict_proba(fitted)
+        for rows in (named, cells, cells.tolist(), pd.DataFrame(cells)):
+            np.testing.assert_array_equal(model.predict_proba(rows), expected)
+    with pytest.raises(InputError, match=r"^rows of 2 columns; expected 3, as the model was fitted on"):
+        model.predict(cells[:, :2])
+
+
+def as_schema(rows):
+    return Schema.infer(as_rows(rows).values).columns
+
+
+@pytest.mark.parametrize("given", [3, None, b"m.cpvae", ["m.cpvae"], ""])
+def test_what_is_no_path_is_refused_in_a_line(given, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    model = CPVAE(2, **SMALL)
+    rows = holes()
+    for use in (load, datasets.load, CPVAE.from_pretrained, lambda out: model.fit(rows, out=out)):
+        if given is None and use not in (load, datasets.load):
+            continue
+        with pytest.raises(InputError, match="expected a path"):
+            use(given)
+    assert not list(tmp_path.iterdir())

@@ -538,6 +538,28 @@ FIELD = Path(os.environ.get("CPVAE_DATA", "")) / "field"
 
 
 @pytest.mark.data
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        (["Train/cat", "Train/dog", "test"], {"train": ["cat", "cat", "dog", "dog"], "test": None}),
+        (["train", "val/pictures"], {"train": None, "valid": None}),
+        (["pictures"], {"all": None}),
+        (["data/train/cat", "data/train/dog"], {"all": ["cat", "cat", "dog", "dog"]}),
+        (["car", "train"], {"all": ["car", "car", "train", "train"]}),
+        (["val", "valid"], {"all": ["val", "val", "valid", "valid"]}),
+    ],
+)
+def test_folders_of_pictures_are_splits_and_labels(folders, splits, tmp_path):
+    for folder in folders:
+        for k in (0, 1):
+            picture(tmp_path / folder / f"{k}.png", GREY[k])
+    data = load(tmp_path)
+    assert {name: None if one.y is None else one.y.tolist() for name, one in data.splits.items()} == splits
+    assert any("are splits" in note for note in data.notes) == (len(splits) > 1)
+    for one in data.splits.values():
+        np.testing.assert_array_equal(one.x[:, 0], GREY[[int(name[-5]) for name in one.row_names]])
+
+
 @pytest.mark.skipif(not FIELD.is_dir(), reason="NOT TESTED: set CPVAE_DATA to a folder that holds field")
 @pytest.mark.parametrize(
     ("name", "kind", "shape", "classes"),

@@ -18,14 +18,14 @@ import pytest
 import torch
 from PIL import Image
 
-from cpvae.data.loaders import load
+from cpvae.data.loaders import Dataset, Split, load
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import CPVAE, VAE
 from cpvae.fitting import runs
 from cpvae.probability.estimates import components_used, standard_error
 from cpvae.study import findings
-from cpvae.study.evaluation import Measured
+from cpvae.study.evaluation import Measured, measure
 from cpvae.study.found import what_was_found
 from cpvae.study.report.categories import category
 from cpvae.study.report.page import render, write_report
@@ -539,11 +539,14 @@ def test_words_come_before_numbers(table_model: CPVAE, table: tuple[pd.DataFrame
     assert text.index("categories are in use") < text.index("The categories in words") < text.index("nats a row")
 
 
-def test_the_first_words_count_the_categories_that_predict_gives(
-    table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray]
+def test_the_first_words_and_figures_count_the_categories_that_predict_gives(
+    table_model: CPVAE, table: tuple[pd.DataFrame, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = table_model.evaluate(table[0])
     encoded = replace(found, q_c=np.eye(3)[np.zeros(len(table[0]), dtype=int)])  # as of an encoder that lags behind
+    monkeypatch.setattr(type(table_model), "evaluate", lambda self, X: encoded)
+    data = Dataset("t", {"all": Split(*table)}, None, None, "")
+    assert measure(table_model, data).figures["components_used"] == components_used(found.rows_of_categories) > 1
     figures = {"n": 10, "split": "all", "negative_elbo": 1.0, "negative_elbo_se": 0.1, "components_used": 1}
     said = what_was_found(table_model, Measured(figures, encoded, learned=True))[0]
     counts = np.bincount(table_model.predict(table[0]), minlength=3)

@@ -440,3 +440,10 @@ def test_new_rows_stay_on_a_scale_whose_values_are_further_apart_than_their_deci
     assert (condition.low[0], condition.high[0]) == (0.5, 1.0)
     assert [float(end[0]) for end in condition.event()] == [0.25, np.inf]
     assert Schema.infer(pd.DataFrame({"a": [1.0, 3.5, 6.0] * 2, "x": np.arange(6) / 7})).columns[0].step is None
+
+
+def test_levels_that_may_be_one_are_told():
+    given = {"sex": ["Male", "male ", "Female"] * 4, "city": ["Köln", "Ko\u0308ln"] * 6}
+    (told,) = Schema.infer(pd.DataFrame(given)).notes
+    assert told.startswith("levels that differ in case or blanks alone, kept apart: 'Male' and 'male' in 'sex', 'K")
+    assert told.endswith("ln' and 'Köln' in 'city'; write them alike if they are one")

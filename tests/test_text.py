@@ -150,10 +150,27 @@ def test_texts_that_are_refused(text, message, tmp_path):
         '{"data": [{"a": -0.41, "b": "01067"}, {"a": 2, "b": "10115"}]}',
         '{"columns": ["a", "b"], "index": [0, 1], "data": [[-0.41, "01067"], [2, "10115"]]}',
         '{"a": {"0": -0.41, "1": 2}, "b": {"0": "01067", "1": "10115"}}',
+        '{"0": {"a": -0.41, "b": "01067"}, "1": {"a": 2, "b": "10115"}}',
+        '{"rows": [{"a": -0.41, "b": "01067"}, {"a": 2, "b": "10115"}], "version": 1, "columns": ["a"]}',
+        '{"ok": true, "found": {"next": null, "rows": [{"a": -0.41, "b": "01067"}, {"a": 2, "b": "10115"}]}}',
+        '{"columns": ["a", "b"], "rows": [[-0.41, "01067"], [2, "10115"]], "n": 2}',
+        '[["a", "b"], [-0.41, "01067"], [2, "10115"]]',
     ],
 )
 def test_ways_to_write_json(text, tmp_path):
     assert table(written(tmp_path / "a.json", text)).to_numpy().tolist() == [[-0.41, "01067"], [2, "10115"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('{"a": 1.5, "b": "x"}', [[1.5, "x"]]),
+        ('{"0": {"0": 1.5, "1": 2}, "1": {"0": "x", "1": "y"}}', [[1.5, "x"], [2, "y"]]),
+        ('[["u", 1.5], ["v", 2.5], ["u", 3.5]]', [["u", 1.5], ["v", 2.5], ["u", 3.5]]),
+    ],
+)
+def test_json_without_names_or_with_one_record(text, rows, tmp_path):
+    assert table(written(tmp_path / "a.json", text)).to_numpy().tolist() == rows
 
 
 def test_a_record_a_line_may_hold_other_ends_of_lines_and_the_line_at_fault_is_told(tmp_path):
@@ -241,10 +258,12 @@ def test_excel(tmp_path):
         {"a": [1.5, None, 3], "day": pd.to_datetime(["2024-01-31", None, "2024-02-01"]), "c": list("xyx")}
     )
     path = tmp_path / "a.xlsx"
-    frame.to_excel(path, index=False)
+    frame.assign(code=["01067", "10115", "01067"]).to_excel(path, index=False)
     found = table(path)
-    assert [column.kind for column in Schema.infer(found).columns] == ["categorical", "date", "categorical"]
+    kinds = [column.kind for column in Schema.infer(found).columns]
+    assert kinds == ["categorical", "date", "categorical", "categorical"]
     assert found["a"].isna().tolist() == [False, True, False]
+    assert found["code"].tolist() == ["01067", "10115", "01067"]
     with pd.ExcelWriter(path) as writer:
         for sheet in ("May", "June"):
             frame.to_excel(writer, sheet_name=sheet, index=False)
@@ -366,7 +385,9 @@ def test_a_schema_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(Path("t.csv"), "a,b\n1.5,2\n2.5,3\n3.5,4\n")
     os.mkfifo("pipe")
+    written(Path("bytes.json"), b"\x89PNG\r\n\x1a\n")
     for name, said in {
+        "bytes.json": "it is no text in UTF-8; expected a JSON object",
         ".": "a folder",
         "/dev/zero": "neither a file nor a folder",
         "pipe": "neither a file nor a folder",

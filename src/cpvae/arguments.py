@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,3 +78,16 @@ def widths(name: str, value: Any) -> None:
         raise InputError(f"{name} has {len(value):,} widths: expected at most {MOST_LAYERS}; give fewer layers")
     for width in value:
         whole(name, width, 1)
+
+
+def as_path(name: str, value: Any) -> Path:
+    """Make a path of text or a path; refuse anything else, and empty text.
+
+    >>> as_path("path", "digits.cpvae").suffix
+    '.cpvae'
+    """
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
+        raise InputError(f"{name} of type {type(value).__name__}: expected a path, as text or a pathlib.Path")
+    if not os.fspath(value):
+        raise InputError(f"{name}='': expected a path, which is not empty")
+    return Path(value)

@@ -211,7 +211,11 @@ def read_any_json(path: str | os.PathLike[str]) -> Any:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise ValueError(f"it has more than {LONGEST:,} bytes")
-    return parse(content.decode("utf-8-sig"))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("it is no text in UTF-8") from error
+    return parse(text)
 
 
 def read_json(path: str | os.PathLike[str], expected: str, advice: str) -> dict[str, Any]:

@@ -27,10 +27,11 @@ def cluster(
     file = check_out_file(out, (".csv",), run, data, labels)
 
     from cpvae.study.answers import cluster_rows
+    from cpvae.study.evaluation import choose_split
     from cpvae.study.inputs import open_run, tell_notes
 
     fitted, rows, read = open_run(run, data, labels, layer, strict, say)
     shares = cluster_rows(fitted, read, rows, split, file)
-    tell_notes(rows, say)
+    tell_notes(rows, say, choose_split(rows, split))
     put(two_columns(shares))
     say(f"wrote {out}")

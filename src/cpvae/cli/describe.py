@@ -35,11 +35,12 @@ def describe(
     picture = None if tree is None else check_out_file(tree, PICTURES, run, data, labels, "--tree")
 
     from cpvae.study.answers import describe_rows
+    from cpvae.study.evaluation import choose_split
     from cpvae.study.inputs import open_run, tell_notes
 
     fitted, rows, _ = open_run(run, data, labels, layer, strict, say)
     found = describe_rows(fitted, rows, split)
-    tell_notes(rows, say)
+    tell_notes(rows, say, choose_split(rows, split))
     if picture is not None:
         from cpvae.study import figures
 

@@ -38,14 +38,15 @@ def drift(
         check_inputs(data=reference)
 
     from cpvae.study.before import drift_run
+    from cpvae.study.evaluation import choose_split
     from cpvae.study.inputs import open_run, tell_notes
 
     new = open_run(run, data, labels, layer, strict, say)
     old = None if reference is None else open_run(run, reference, labels, layer, strict, say)
     found = drift_run(run, new, data, split, old, say)
-    for opened in (new, old):
-        if opened is not None:
-            tell_notes(opened.data, say)
+    tell_notes(new.data, say, choose_split(new.data, split))
+    if old is not None:
+        tell_notes(old.data, say, choose_split(old.data, None))
     if as_json:
         put_json(found.as_dict())
         return

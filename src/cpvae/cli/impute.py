@@ -34,10 +34,11 @@ def impute(
     file = check_out_file(out, (".csv",), run, data, labels)
 
     from cpvae.study.answers import fill_rows
+    from cpvae.study.evaluation import choose_split
     from cpvae.study.inputs import open_run, tell_notes
 
     fitted, rows, read = open_run(run, data, labels, layer, strict, say)
     filled = fill_rows(fitted, read, split, draws, mean, seed, file)
-    tell_notes(rows, say)
+    tell_notes(rows, say, choose_split(rows, split))
     say(filled)
     say(f"wrote {out}")

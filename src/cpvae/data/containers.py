@@ -400,7 +400,7 @@ def _cells(cells: Any) -> Any:
         cells = cells.where(observed, None).infer_objects()
     if cells.dtype.kind not in "biufc" and are_codes([str(cell) for cell in cells[observed]]):
         return cells
-    if cells.dtype.kind == "c":  # for the caller to refuse: pandas would leave the imaginary part out
+    if cells.dtype.kind in "cmM":  # pandas would leave the imaginary part out, and make nanoseconds of dates
         return cells
     try:
         numbers = pd.to_numeric(cells, errors="coerce")

@@ -9,6 +9,7 @@ can be meant, and told.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -56,6 +57,19 @@ def codes_of(values: Sequence[Any], levels: Sequence[Any], guess: bool = True) -
     return codes, guesses
 
 
+def alike(levels: Sequence[Any]) -> list[list[str]]:
+    """Give the levels that differ only in case, in blanks, or in how Unicode writes a letter: each group of them.
+
+    >>> alike(["F", "Male", "f", "male ", "other"])
+    [['F', 'f'], ['Male', 'male ']]
+    """
+    found: dict[Hashable, list[str]] = {}
+    for level in levels:
+        if isinstance(level, str):
+            found.setdefault(_folded(level), []).append(level)
+    return [same for same in found.values() if len(same) > 1]
+
+
 def _table(levels: Sequence[Any], meaning: Callable[[Any], Hashable]) -> dict[Hashable, int]:
     """Give the level of each meaning that a single one has; yes and no only where there is nothing else."""
     found = [meaning(level) for level in levels]
@@ -76,7 +90,7 @@ def _key(value: object, levels: Sequence[Any]) -> Hashable:
 
 
 def _folded(value: object) -> str:
-    return " ".join(as_text(value).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", as_text(value)).casefold().split())
 
 
 def _number(value: object) -> float | None:

@@ -24,6 +24,7 @@ from cpvae.data.doubts import doubts
 from cpvae.data.faults import Faults, enumerated
 from cpvae.data.kinds import LeftOut
 from cpvae.data.limits import first_beyond
+from cpvae.data.meanings import alike
 from cpvae.data.reading import Reading, Unknown, blank_rows, column_names, columns_named, find
 from cpvae.data.stored import stored_column
 from cpvae.errors import InputError, nearest
@@ -118,7 +119,8 @@ class Schema:
                 f"no column is left to model: {why}; expected one or more that vary; ignore fewer in the schema, or "
                 "say what they hold" + "; make numbers of text first, by an embedding or by counts of words" * text
             )
-        return cls(columns, tuple(names), left, (*notes, *_ambiguous(frame, columns)), doubts(frame, columns))
+        notes += [*_ambiguous(frame, columns), *_alike(columns)]
+        return cls(columns, tuple(names), left, tuple(notes), doubts(frame, columns))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -376,6 +378,17 @@ def _ambiguous(frame: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
     return [f"dates that can be read day first or month first: {enumerated(names)}"] if names else []
 
 
+def _alike(columns: Sequence[Column]) -> list[str]:
+    """Say which levels look as if they were one, written in several ways."""
+    told = [
+        f"{' and '.join(repr(level[:40]) for level in same)} in {column.name!r}"
+        for column in columns
+        for same in alike(column.levels)
+    ]
+    kept = f"levels that differ in case or blanks alone, kept apart: {enumerated(told)}"
+    return [f"{kept}; write them alike if they are one"] if told else []
+
+
 def check_given(given: object) -> None:
     """Refuse what is not a mapping of column names to kinds or levels.
 
@@ -407,17 +420,35 @@ def _check_levels(name: str, levels: Sequence[object]) -> None:
 def as_frame(rows: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     """Give a table: data frames as they are, arrays ``(n, F)`` with the names given, or "0", "1", ...
 
+    Where one of the two, the data frame or `names`, has no names but "0", "1", ..., columns are found by their places.
+
     Raises:
         InputError: what is neither, or has other columns than `names`.
+
+    >>> list(as_frame(pd.DataFrame([[1.5, "x"]]), ["size", "colour"])), list(as_frame(pd.DataFrame({"a": [1]}), ["b"]))
+    (['size', 'colour'], ['a'])
     """
     if isinstance(rows, pd.DataFrame):
-        return rows
+        own = [str(name) for name in rows.columns]
+        if names is None or set(own) & set(names) or not (_are_places(own) or _are_places(names)):
+            return rows
+        _check_as_many(len(own), names)
+        return rows.set_axis(list(names), axis=1)
     try:
         array = np.asarray(rows)
     except ValueError as error:
         raise InputError(" ".join(str(error).split())) from error
     if array.ndim != 2:
         raise InputError(f"an array of shape {array.shape}: expected a table, (n, columns); reshape it")
-    if names is not None and len(names) != array.shape[1]:
-        raise InputError(f"rows of {array.shape[1]} columns; expected {len(names)}, as the model was fitted on")
+    if names is not None:
+        _check_as_many(array.shape[1], names)
     return pd.DataFrame(array, columns=list(names) if names is not None else [str(i) for i in range(array.shape[1])])
+
+
+def _are_places(names: Sequence[str]) -> bool:
+    return list(names) == list(map(str, range(len(names))))
+
+
+def _check_as_many(columns: int, names: Sequence[str]) -> None:
+    if columns != len(names):
+        raise InputError(f"rows of {columns} columns; expected {len(names)}, as the model was fitted on")

@@ -22,7 +22,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from cpvae.arguments import between, one_of, seed, whole, widths
+from cpvae.arguments import as_path, between, one_of, seed, whole, widths
 from cpvae.data.augment import Augment
 from cpvae.data.containers import KINDS, repeated
 from cpvae.data.rows import Rows
@@ -280,13 +280,14 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             if known is not None:
                 labels = np.asarray(known, dtype=object)
                 known = labels[repeats(sample_weight, len(labels))]
+        place = None if out is None else as_path("out", out)
         before = dict(self.__dict__)
         try:
-            if out is None:
+            if place is None:
                 learning.fit(self, rows, X_valid, reporter, known)
             else:
                 running.fit(
-                    self, rows, Path(out), X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about
+                    self, rows, place, X_valid=X_valid, known=known, resume=resume, reporter=reporter, about=about
                 )
         except Exception:  # what was seen of rows that cannot be used is no part of the model that was there
             self.__dict__.clear()
@@ -348,7 +349,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             X_new,
             n_new,
             replay,
-            None if out is None else Path(out),
+            None if out is None else as_path("out", out),
             resume=resume,
             reporter=reporter,
             about=about,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpvae.arguments import LARGEST_SEED, between, one_of, whole
+from cpvae.arguments import LARGEST_SEED, as_path, between, one_of, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.containers import KINDS
 from cpvae.data.schema import Schema
@@ -64,9 +64,10 @@ def save(estimator: DeepMixture, path: str | Path, licence: str | None = None) -
     Raises:
         InputError: the path cannot be written; the licence has no name that hubs know.
     """
-    text = cards.card(estimator, Path(path).name, licence)
+    path = as_path("path", path)
+    text = cards.card(estimator, path.name, licence)
     write_model(estimator, path)
-    cards.write(text, cards.card_of(Path(path)))
+    cards.write(text, cards.card_of(path))
 
 
 def write_model(estimator: DeepMixture, path: str | Path) -> None:
@@ -140,7 +141,7 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
     Raises:
         InputError: not a saved model or a run, without a model, of a newer version, damaged, or changed.
     """
-    path = Path(path)
+    path = as_path("path", path)
     advice = runs.unfinished(path)
     file, tensors, meta = unfinished.read(path) if advice else (found := runs.model_of(path), *load_tensors(found))
     known = {cls.__name__: cls for cls in classes}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from sklearn.utils.validation import check_is_fitted
 
+from cpvae.arguments import as_path
 from cpvae.errors import InputError, one_line
 from cpvae.estimators import cards, files
 from cpvae.extras import needed
@@ -36,7 +37,7 @@ class OnHub:
         Raises:
             InputError: the folder cannot be written, or has a README.md of somebody else; no name of a licence.
         """
-        estimator, place = cast("DeepMixture", self), Path(folder)
+        estimator, place = cast("DeepMixture", self), as_path("folder", folder)
         check_is_fitted(estimator)
         cards.check_free(place / CARD)
         text = cards.card(estimator, MODEL, license)
@@ -93,7 +94,7 @@ class OnHub:
         """
         from cpvae.estimators.zoo import ESTIMATORS
 
-        folder = Path(source)
+        folder = as_path("source", source)
         if not os.path.isdir(folder):
             with needed(f"{str(source)!r} is no folder here, and opening it from the hub"):
                 import huggingface_hub

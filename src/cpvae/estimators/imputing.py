@@ -100,7 +100,7 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
     schema = estimator.schema_
     assert schema is not None
     rows = as_rows(X) if not isinstance(X, pd.DataFrame) else None
-    frame = X if rows is None else as_frame(rows.values, schema.given)
+    frame = as_frame(X if rows is None else rows.values, schema.given)
     place = {str(name): i for i, name in enumerate(frame.columns)}
     inside = [(j, column, place[column.name]) for j, column in enumerate(schema.columns) if column.name in place]
     missing = read_frame(frame.iloc[:, [i for _, _, i in inside]])[0].isna().to_numpy()

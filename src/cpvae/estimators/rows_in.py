@@ -323,8 +323,10 @@ def in_order(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, R
 
 def as_table(x: Any, names: Sequence[str] | None) -> Any:
     """Name the columns of rows: a data frame that shares their memory, or the rows as they are without names."""
-    if names is None or isinstance(x, pd.DataFrame):
+    if names is None:
         return x
+    if isinstance(x, pd.DataFrame):
+        return as_frame(x, names)
     if isinstance(x, SparseRows):
         sparse: Any = pd.DataFrame.sparse
         return sparse.from_spmatrix(x, columns=list(names))

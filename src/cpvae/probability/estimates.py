@@ -97,6 +97,11 @@ class Evaluation:
         """Join evaluations, one after another."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
+    @property
+    def rows_of_categories(self) -> np.ndarray:
+        """Count the rows of each category that `predict` gives, ``(K,)``."""
+        return np.bincount(self.proba.argmax(1), minlength=self.proba.shape[1])
+
 
 # A model, rows (B, F), their posterior, the prior and the categories at hand -> a better posterior, and its weights.
 Improvement = Callable[[VAE, Tensor, Joint, Latent, Categories], tuple[Joint, Categories]]

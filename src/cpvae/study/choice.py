@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from cpvae.arguments import between, whole
+from cpvae.arguments import as_path, between, whole
 from cpvae.data.containers import as_rows
 from cpvae.errors import InputError
 from cpvae.estimators.contract import Clusterer, clusters, take
@@ -153,7 +153,7 @@ def choose_components(
     schema = schema_of(estimator, [rows, held])
     if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
         estimator = clone(estimator).set_params(schema=schema.as_given())
-    place = None if out is None else Path(out)
+    place = None if out is None else as_path("out", out)
     if place is not None:
         from cpvae.study import figures  # refused before any fit where they cannot be drawn
 

@@ -118,7 +118,7 @@ def measure(
         "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
         "marginal_entropy_c": float(entropy(values.q_c.mean(0, dtype=np.float64))),
         "decomposition_rows": len(few),
-        "components_used": components_used(np.bincount(values.q_c.argmax(1), minlength=model.n_components_)),
+        "components_used": components_used(values.rows_of_categories),
     }
     if model.known_ is not None:
         result["rows_known_in_the_fit"] = sum(model.known_)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
 from cpvae.estimators.contract import DeepMixture, clusters
@@ -49,7 +47,7 @@ def _categories(model: DeepMixture, measured: Measured) -> list[str]:
     figures, k = measured.figures, model.n_components_
     if not clusters(model):
         return ["The model has no categories: it describes all rows by one continuous code."]
-    counts = np.bincount(measured.evaluation.proba.argmax(1), minlength=k)  # of the categories that `predict` gives
+    counts = measured.evaluation.rows_of_categories
     used = components_used(counts)
     text = in_use(used, k)
     if k > 1:

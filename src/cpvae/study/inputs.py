@@ -40,10 +40,13 @@ def load_data(
     return loaders.load(source, labels=labels, **(reading or {}))
 
 
-def tell_notes(data: Dataset, say: Callable[[str], None]) -> None:
-    """Say what the loader took for granted, once it is clear that the data can be used."""
+def tell_notes(data: Dataset, say: Callable[[str], None], split: str | None = None) -> None:
+    """Say what the loader took for granted, and which of several splits is used, once the data proved to be usable."""
     for note in data.notes:
         say(note)
+    others = [name for name in data.splits if name != split]
+    if split is not None and others:
+        say(f"{len(data.splits[split].x):,} rows of the split {split!r}; for others say --split {' or '.join(others)}")
 
 
 def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer: str | None = None) -> dict[str, Any]:

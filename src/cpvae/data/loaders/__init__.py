@@ -125,6 +125,11 @@ def dataset_name(source: str) -> str:
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
+    if not isinstance(source, (str, os.PathLike)):
+        raise input_error(
+            f"rows of type {type(source).__name__} as data; expected a path or one of {', '.join(NAMES)}; what is in "
+            "memory is given to a fit as it is"
+        )
     if os.fspath(source) == "":
         raise input_error(f"an empty string as data; expected a path or one of {', '.join(NAMES)}")
     if re.match(r"[a-z][a-z0-9+.-]+://", os.fspath(source)) or os.fspath(source) == "-":

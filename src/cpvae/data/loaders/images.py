@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from cpvae.data.faults import enumerated
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders.checks import check_rows, input_error, listed, reading, refuse_odd
 from cpvae.data.loaders.records import Array, Asked, Opened, Split
+from cpvae.data.loaders.roles import SPLIT_NAMES
 from cpvae.errors import InputError
 from cpvae.extras import needed
 
@@ -67,10 +69,10 @@ class Header:
 def read_images(folder: Path, asked: Asked) -> Opened:
     """All pictures in a folder, in the order of their paths.
 
-    Files that start with a dot and other suffixes are left out. Pictures in subfolders are labelled by the name of
-    the subfolder. Grey pictures have one channel. Grey levels of 16 bits are kept, and so are floating-point ones.
-    Transparent parts become white; of an animation or a stack the first picture is read. Where sizes differ, or are
-    large, all are resized (`common_size`). Each of these is noted.
+    Files that start with a dot and other suffixes are left out. Pictures in several subfolders are labelled by their
+    names; folders called train, valid (val) and test are splits. Grey pictures have one channel. Grey levels of 16
+    bits are kept, and so are floating-point ones. Transparent parts become white; of an animation or a stack the first
+    picture is read. Where sizes differ, or are large, all are resized (`common_size`). Each of these is noted.
 
     Returns:
         x: (n, 1 or 3, height, width), uint8, uint16 where a picture has 16 bits, or float32 where they have
@@ -85,10 +87,16 @@ def read_images(folder: Path, asked: Asked) -> Opened:
     _quiet_pillow()
     check_rows(len(paths), folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
-    y = _labels(folder, names)
+    folders = _apart([name.split("/")[:-1] for name in names])
+    parts = _splits(folders)
+    split = "all" not in parts
+    y = {name: _labels(folder, names[part], [own[split:] for own in folders[part]]) for name, part in parts.items()}
     plan = _plan(folder, names, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides, LARGE)
     x = _filled(plan, _each(folder, paths, lambda path: _read(path, plan.pixels)))
-    return Opened({"all": Split(x, y, np.array(names))}, "images", notes=plan.notes)
+    splits = {name: Split(x[part], y[name], np.array(names[part])) for name, part in parts.items()}
+    outermost = sorted({own[0] for own in folders}) if split else []
+    told = [f"the folders {enumerated(outermost)} are splits; for one of them give its path"] * split
+    return Opened(splits, "images", notes=(*told, *plan.notes))
 
 
 def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
@@ -144,9 +152,31 @@ def _find(folder: Path) -> list[Path]:
     return images
 
 
-def _labels(folder: Path, names: Sequence[str]) -> Array | None:
-    """The names of subfolders, or None where all pictures lie in the folder itself."""
-    parents = [name.rpartition("/")[0] for name in names]
+def _apart(folders: Sequence[list[str]]) -> list[list[str]]:
+    """Leave out the folders in which all pictures lie, which tell none from another."""
+    shared = len(os.path.commonprefix(folders))  # noqa: RUF071 of lists of names, not of letters
+    return [own[shared:] for own in folders]
+
+
+def _splits(folders: Sequence[list[str]]) -> dict[str, slice]:
+    """Find the splits of pictures, in order of their paths, whose outermost folders are called train, test and so on.
+
+    >>> _splits([["test"], ["train", "cat"], ["train", "dog"]])
+    {'train': slice(1, 3, None), 'test': slice(0, 1, None)}
+    >>> _splits([["car"], ["train"]])
+    {'all': slice(0, 2, None)}
+    """
+    split_of = {ending: split for split, endings in SPLIT_NAMES.items() for ending in endings}
+    found = [split_of.get(own[0].lower(), "") if own else "" for own in folders]
+    if not all(found) or len(set(found)) < len({own[0] for own in folders}):
+        return {"all": slice(0, len(folders))}
+    first = {split: found.index(split) for split in SPLIT_NAMES if split in found}
+    return {split: slice(start, start + found.count(split)) for split, start in first.items()}
+
+
+def _labels(folder: Path, names: Sequence[str], folders: Sequence[list[str]]) -> Array | None:
+    """Give the names of subfolders, or None where all pictures lie in one."""
+    parents = ["/".join(own) for own in _apart(folders)]
     inside = [bool(parent) for parent in parents]
     if any(inside) and not all(inside):
         raise input_error(

@@ -13,7 +13,11 @@ from cpvae.data.loaders.records import Asked, Opened, Split
 
 X_NAMES = ("x", "data", "images", "fea")
 Y_NAMES = ("y", "labels", "label", "target", "targets", "gnd")
-SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test", "testing"),
+}
 SHOWN = 10  # names in a message
 
 Roles = dict[str, tuple[str, str | None]]

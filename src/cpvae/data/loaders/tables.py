@@ -21,7 +21,7 @@ import numpy as np
 from cpvae.data.loaders import shards
 from cpvae.data.loaders.checks import check_labels, check_rows, check_values, check_x, expanded, input_error, reading
 from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Opened, Split
-from cpvae.data.loaders.text import OPENERS, check_repeats, opened, read_text, suffix_of
+from cpvae.data.loaders.text import OPENERS, check_repeats, has_header, opened, read_text, suffix_of
 from cpvae.errors import nearest
 from cpvae.extras import needed
 
@@ -136,18 +136,42 @@ def _records(value: Any) -> Any:
     """Take records or columns out of JSON, in whichever of the usual ways it holds them.
 
     >>> rows = [{"a": 1}, {"a": 2}]
-    >>> _records(rows) == _records({"data": rows}) == rows
+    >>> _records(rows) == _records({"rows": rows, "version": 1}) == _records({"found": {"rows": rows}}) == rows
     True
-    >>> _records({"columns": ["a"], "index": [0, 1], "data": [[1], [2]]})
-    [{'a': 1}, {'a': 2}]
+    >>> _records({"columns": ["a"], "index": [0, 1], "data": [[1], [2]]}).equals(_records([["a"], [1], [2]]))
+    True
+    >>> _records({"0": {"a": 1}, "1": {"a": 2}}) == rows
+    True
+    >>> _records({"a": 1, "b": "x"}), _records({"a": [1, 2], "b": [{}, {}]})
+    ([{'a': 1, 'b': 'x'}], {'a': [1, 2], 'b': [{}, {}]})
     """
+    import pandas as pd
+
+    if isinstance(value, list):
+        return pd.DataFrame(value[1:], columns=value[0]) if _is_headed(value) else value
     if not isinstance(value, dict):
-        return value if isinstance(value, list) else [value]
-    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
-        return [dict(zip(value["columns"], row, strict=True)) for row in value["data"]]
-    lists = [one for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
-    others = [one for one in value.values() if not isinstance(one, dict)]
-    return lists[0] if len(lists) == len(others) == 1 else value
+        return [value]
+    lists = {key: one for key, one in value.items() if isinstance(one, list) and one}
+    rows = [one for key, one in lists.items() if isinstance(one[0], list) and key != "columns"]
+    if "columns" in lists and len(rows) == 1:
+        return pd.DataFrame(rows[0], columns=value["columns"])
+    records = [one for one in lists.values() if isinstance(one[0], dict)]
+    if len(records) == 1:  # beside columns as long it would be one of them
+        alike = sum(len(one) == len(records[0]) for one in lists.values())
+        return records[0] if alike == 1 else value
+    inner = [one for one in value.values() if isinstance(one, dict)]
+    if len(inner) == len(value) and all(map(str.isdecimal, value)) and not any(map(str.isdecimal, inner[0])):
+        return inner  # the rows by their numbers
+    if not lists and len(inner) == 1 and any(isinstance(one, list) for one in inner[0].values()):
+        return _records(inner[0])
+    return value if lists or inner else [value]
+
+
+def _is_headed(rows: list[Any]) -> bool:
+    """Say whether the first of some lists names the columns of the others."""
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows) or len(rows) < 2:
+        return False
+    return all(isinstance(name, str) for name in rows[0]) and has_header([list(map(str, row)) for row in rows])
 
 
 def _read_stata(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -187,7 +211,8 @@ def _sheet(book: Any, name: Any) -> pd.DataFrame:
     """Read a sheet, from its first line that is not empty."""
     import pandas as pd
 
-    marks: Any = {"keep_default_na": False, "na_values": [""]}
+    # objects: pandas would make numbers of text such as 01067
+    marks: Any = {"keep_default_na": False, "na_values": [""], "dtype": object}
     sheet = pd.read_excel(book, sheet_name=name, **marks)
     if sheet.size and all(str(column).startswith("Unnamed: ") for column in sheet.columns):
         empty = int(sheet.notna().any(axis=1).argmax())

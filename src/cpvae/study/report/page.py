@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from cpvae.arguments import as_path
 from cpvae.estimators.contract import DeepMixture
 from cpvae.files import write_atomic
 from cpvae.fitting import runs
@@ -71,7 +72,7 @@ def write_report(
     Raises:
         InputError: rows the model cannot take, labels of another length, a path that cannot be written.
     """
-    path = Path(path)
+    path = as_path("path", path)
     if run is None and (path.parent / runs.CONFIG).is_file():
         run = path.parent
     told: list[str] = []

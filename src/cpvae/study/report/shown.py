@@ -211,8 +211,7 @@ def categories_to_draw(weights: np.ndarray, counts: np.ndarray, most: int = DRAW
 
 def used_categories(shown: Shown) -> int:
     """Count the categories in use on these rows (`cpvae.probability.estimates.components_used`)."""
-    q_c = shown.evaluation.q_c
-    return components_used(np.bincount(q_c.argmax(1), minlength=q_c.shape[1]))
+    return components_used(shown.evaluation.rows_of_categories)
 
 
 def means(values: np.ndarray) -> np.ndarray:
