@@ -65,6 +65,8 @@ class Column:
         zone: of a "date", its time zone (`cpvae.data.dates.zone_of`); "" for none.
         values: of a number that has few values, far from evenly apart, such as the middles of income classes: these, in
             ascending order; empty where all numbers with the decimals and the step can be written.
+        repeats: of a fitted column, the values that occur more often than its density says, such as 0 and round sums,
+            in ascending order. Each has the ends between which a drawn number is written as it.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Column:
     step: float | None = None
     zone: str = ""
     values: tuple[float, ...] = ()
+    repeats: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def spacing(self) -> tuple[float, float]:
@@ -207,6 +210,24 @@ class Column:
             values = first + step * np.round((values - first) / step)
         if decimals is not None:
             values = np.round(values, decimals)
+        return self.held(values)
+
+    def written(self, values: np.ndarray) -> np.ndarray:
+        """Give numbers ``(n,)`` that were drawn from the density the values that repeat in the column; others stay.
+
+        >>> Column("debt", "amount", unit=1.0, repeats=((0.0, 0.0, 150.0),)).written(np.array([90.0, 151.0])).tolist()
+        [0.0, 151.0]
+        """
+        if not self.repeats:
+            return values
+        value, low, high = np.array(self.repeats).T
+        held = self.held(values)
+        place = np.searchsorted(low, held, side="right") - 1
+        inside = (place >= 0) & (held <= high[place])
+        return np.where(inside, value[place], values)
+
+    def held(self, values: np.ndarray) -> np.ndarray:
+        """Hold numbers between the bounds of the column; dates have none."""
         low, high = (-np.inf if self.least is None else self.least), (np.inf if self.most is None else self.most)
         return np.clip(values, max(low, -LARGEST), min(high, LARGEST)) if self.kind != "date" else values
 

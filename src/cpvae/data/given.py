@@ -44,15 +44,31 @@ class Condition:
         """The columns of which something is known, ``(F,)``."""
         return ~(np.isnan(self.values) & np.isnan(self.low) & np.isnan(self.high))
 
+    @property
+    def single(self) -> np.ndarray:
+        """The values that only one drawn number is written as, ``(F,)``, NaN elsewhere: those that do not repeat."""
+        repeated = [
+            any(value == one for one, _, _ in column.repeats)
+            for column, value in zip(self.columns, self.values, strict=True)
+        ]
+        return np.where(repeated, np.nan, self.values)
+
     def event(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the ends ``(F,)`` between which a number must lie before it is rounded so that it is written in range.
+        """Give the ends ``(F,)`` between which a number must lie before it is written, so that it is written in range.
 
         A column written with d decimals has a step of 10^-d, or its own; half of it lies outside of the range at each
-        end. What
-        lies beyond a bound of the column is written as the bound.
+        end. What lies beyond a bound of the column is written as the bound. Numbers around a value that repeats are
+        written as it (`cpvae.data.columns.Column.repeats`).
         """
-        ends = np.array([_event(*item) for item in zip(self.columns, self.low, self.high, strict=True)])
+        repeated = ~np.isnan(self.values) & np.isnan(self.single)
+        low, high = (np.where(repeated, self.values, end) for end in (self.low, self.high))
+        ends = np.array([_event(*item) for item in zip(self.columns, low, high, strict=True)])
         return ends[:, 0], ends[:, 1]
+
+    def inside(self, matrix: np.ndarray, written: np.ndarray) -> np.ndarray:
+        """Choose drawn numbers ``(n, F)`` as they are written, or as they are where they would leave their range."""
+        low, high = _open(self.low, self.high)
+        return np.where((written >= low) & (written <= high), written, matrix)
 
     def hold(self, matrix: np.ndarray) -> np.ndarray:
         """Round drawn rows ``(n, F)`` as they are written, with the values and in the ranges that are known."""
@@ -318,12 +334,36 @@ def _event(column: Column, low: float, high: float) -> tuple[float, float]:
         return low, high
     if column.values and not math.isnan(low):
         edges = [-math.inf, *column.middles, math.inf]
-        return edges[column.values.index(low)], edges[column.values.index(high) + 1]
-    half = 0.5 * column.spacing[1]
-    return (
-        -math.inf if low <= _limit(column, "least") else low - half,
-        math.inf if high >= _limit(column, "most") else high + half,
-    )
+        first, last = edges[column.values.index(low)], edges[column.values.index(high) + 1]
+    else:
+        half = 0.5 * column.spacing[1]
+        first = -math.inf if low <= _limit(column, "least") else low - half
+        last = math.inf if high >= _limit(column, "most") else high + half
+    return _around(column, low, high, first, last)
+
+
+def _around(column: Column, low: float, high: float, first: float, last: float) -> tuple[float, float]:
+    """Move the ends of an event so that all numbers that are written as a value that repeats are in it, or none.
+
+    Larger numbers are written as larger ones. Where no number is written in the range, the ends stay.
+
+    >>> column = Column("debt", "numeric", least=0.0, repeats=((0.0, 0.0, 150.0),))
+    >>> _around(column, 0, 90, -math.inf, 90), _around(column, 10, 900, 10, 900), _around(column, 10, 20, 10, 20)
+    ((-inf, 150.0), (150.0, 900), (10, 20))
+    """
+    if not column.repeats or math.isnan(low):
+        return first, last
+    ends = [
+        (
+            max((above for value, _, above in column.repeats if not is_over(value)), default=-math.inf),
+            min((below for value, below, _ in column.repeats if is_over(value)), default=math.inf),
+        )
+        for is_over in (lambda value: value >= low, lambda value: value > high)
+    ]
+    start, stop = (min(max(end, above), below) for end, (above, below) in zip((first, last), ends, strict=True))
+    start = -math.inf if start <= _limit(column, "least") else start
+    stop = math.inf if stop >= _limit(column, "most") else stop
+    return (start, stop) if start < stop else (first, last)
 
 
 def _open(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

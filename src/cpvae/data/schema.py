@@ -260,6 +260,10 @@ class Schema:
         cells = [column.decode(matrix[:, j]) for j, column in enumerate(self.columns)]
         return pd.DataFrame(dict(zip(self.names, cells, strict=True)))
 
+    def written(self, matrix: np.ndarray) -> np.ndarray:
+        """Give drawn numbers ``(n, F)`` the values that repeat in the columns of the fit; see `Column.repeats`."""
+        return np.column_stack([column.written(matrix[:, j]) for j, column in enumerate(self.columns)])
+
     def expand(self, matrix: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Give each categorical column as one column of 0 and 1 for each level: ``(n, F)`` -> ``(n, E)``, names.
 

@@ -36,6 +36,7 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         step=item.get("step"),
         zone=str(item.get("zone", "")),
         values=tuple(values),
+        repeats=_repeats(item),
     )
     numbers = {name: getattr(column, name) for name in ("decimals", "least", "most", "unit", "step")}
     odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]
@@ -68,3 +69,22 @@ def _is_number_or_none(value: Any, whole: bool) -> bool:
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         return False
     return bool(abs(value) <= (MOST_DECIMALS if whole else LARGEST))
+
+
+def _repeats(item: Mapping[str, Any]) -> tuple[tuple[float, float, float], ...]:
+    """Read the values that repeat in a column, each with its ends; files from before they were kept have none.
+
+    Raises:
+        InputError: what no fit has kept.
+    """
+    kept = item.get("repeats", ())
+    right = isinstance(kept, (list, tuple)) and all(
+        isinstance(one, (list, tuple))
+        and len(one) == 3
+        and all(_is_number_or_none(number, whole=False) and number is not None for number in one)
+        and one[1] <= one[2]
+        for one in kept
+    )
+    if not right or any(one[2] > other[1] or one[0] >= other[0] for one, other in itertools.pairwise(kept)):
+        raise InputError(f"column {item['name']!r} has the repeats {kept!r:.40}: expected values with ends; fit again")
+    return tuple((float(value), float(low), float(high)) for value, low, high in kept)

@@ -560,7 +560,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             x = torch.cat(rows)
             if missing:
                 x[torch.from_numpy(gaps.drawn(self, c.numpy())).to(x.device)] = torch.nan
-        return self._to_shape(x), c.numpy()
+        return self._to_shape(x, drawn=not mean), c.numpy()
 
     @torch.no_grad()
     def _draw_components(self, n: int, component: int | None, weights: str) -> Tensor:

@@ -124,6 +124,8 @@ def sample_given(
         at = part.numpy(force=True)
         matrix[at] = model.likelihood.to_data(rows).numpy(force=True)
         categories[at] = prior.components(c[:, part], z[:, part])[0].numpy(force=True)
+    if isinstance(condition, Condition) and estimator.schema_ is not None:
+        matrix = condition.inside(matrix, estimator.schema_.written(matrix))
     matrix = condition.hold(matrix)
     if missing:
         matrix[drawn(estimator, categories) & ~condition.known] = np.nan
@@ -187,17 +189,18 @@ def known_of(model: VAEModule, condition: Condition | Part, device: torch.device
     Raises:
         InputError: a value so far from the rows of the fit that the model cannot compute with it.
     """
-    if not np.isnan(condition.values).all():
-        model.likelihood.check(Rows(condition.values[None]))
+    values = condition.values if isinstance(condition, Part) else condition.single
+    if not np.isnan(values).all():
+        model.likelihood.check(Rows(values[None]))
 
     def units(row: np.ndarray) -> Tensor:
         return model.likelihood.to_model(torch.from_numpy(row).to(device))
 
-    y = model.likelihood.draw_fixed(units(condition.values).unsqueeze(0))
-    if isinstance(condition, Part) or np.isnan(condition.low).all():
+    y = model.likelihood.draw_fixed(units(values).unsqueeze(0))
+    if isinstance(condition, Part):
         return Known(y)
-    low, high = (units(end) for end in condition.event())
-    return Known(y, low, high)
+    low, high = condition.event()
+    return Known(y) if np.isnan(low).all() else Known(y, units(low), units(high))
 
 
 def _check(found: Candidates, total: int) -> None:

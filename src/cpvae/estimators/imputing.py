@@ -62,6 +62,8 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch
         filled[:, gaps] = _filled(model, Prior(model.latent(), weights), y, n_draws, stretch)
     if estimator.schema_ is None:
         return [_array(estimator, X, np.where(np.isnan(matrix), one, matrix)) for one in filled]
+    if n_draws:
+        filled = np.stack([estimator.schema_.written(one) for one in filled])
     return _tables(estimator, X, filled)
 
 

@@ -19,7 +19,7 @@ from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
-from cpvae.estimators import gaps, stretch
+from cpvae.estimators import gaps, repeats, stretch
 from cpvae.estimators.cards import LearnedFrom, learned_from
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
@@ -383,12 +383,18 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
         missing = np.zeros((model.n_components, len(schema.columns)))
     estimator._set_model(model)
     estimator.missing_rates_ = missing
+    if finished:
+        estimator.schema_ = repeats.with_repeats(estimator, prepared.rows, _as_array(prepared.weights))
     held_out = finished and (prepared.parts is None or not prepared.parts.overlap)
     estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.judged)) if held_out else 1.0
     estimator.learned_from_ = prepared.learned_from(model, prepared.judged if held_out else None)
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
         warn(f"only {used} of {asked} {estimator.part_name} are in use; {estimator.remedy}")
+
+
+def _as_array(weights: torch.Tensor | None) -> np.ndarray | None:
+    return None if weights is None else weights.numpy(force=True)
 
 
 @torch.no_grad()

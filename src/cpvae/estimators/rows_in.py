@@ -194,13 +194,15 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         """Give rows in the model's units, each with the one observation that bounds are for."""
         return (self.model_.likelihood.draw_fixed(y) for y in self._units(X))
 
-    def _to_shape(self, x: Tensor) -> Any:
-        """Give rows ``(n, features)`` the form of the rows of the fit."""
+    def _to_shape(self, x: Tensor, drawn: bool = False) -> Any:
+        """Give rows ``(n, features)`` the form of the rows of the fit, and drawn ones the values that repeat there."""
         array: np.ndarray = x.numpy(force=True)
         shape = self.image_shape_ or self.signal_shape_
         if shape is not None:
             return array.reshape(-1, *shape)
-        return array if self.schema_ is None else self.schema_.decode(array)
+        if self.schema_ is None:
+            return array
+        return self.schema_.decode(self.schema_.written(array) if drawn else array)
 
 
 def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None) -> Schema | None:
