@@ -64,6 +64,7 @@ python benchmarks/synthetic.py --render   # this page, from the file
 - TVAE and CTGAN come from the package ctgan, the copula from copulas. Their licence is the Business Source License
   1.1, which is no open one: they are used for this page only (`benchmarks/synthetic_systems.py` says how to install
   them).
+- Rows of CP-VAE have zeros and round sums as often as the rows of the fit ([new rows](tables.md#new-rows)).
 - CP-VAE learns from rows with missing cells. For the peers, these cells were filled by draws from their column.
   Before the judge looks, all new rows lose cells as real rows do.
 - **Shapes** and **trends** of pairs are the figures of SDMetrics, 1 at best. **C2ST** is the area under the curve
