@@ -460,10 +460,24 @@ def test_latent_classes_by_scipy():
         expected[:, k] += np.nansum(stats.norm(np.nanmean(numbers[own], 0), spread).logpdf(numbers), 1)
         for j in (4, 5, 6):
             codes = x[:, j].numpy()
-            share = np.array([(codes[own] == code).sum() + 1 for code in range(len(schema.columns[j].levels))])
+            m = len(schema.columns[j].levels)
+            here = ~np.isnan(codes)
+            everywhere = np.bincount(codes[here].astype(int), minlength=m) + 1
+            counts = np.bincount(codes[here & own].astype(int), minlength=m)
+            share = counts + m * everywhere / everywhere.sum()
             log_share = np.log(share / share.sum())
             expected[:, k] += np.where(np.isnan(codes), 0, log_share[np.nan_to_num(codes).astype(int)])
     np.testing.assert_allclose(joint, expected, atol=1e-6)
+
+
+def test_a_level_that_is_rare_everywhere_is_rare_in_a_class_without_it():
+    """Of two levels that no row of a class has, the one that other rows have is the likelier there."""
+    codes = np.repeat([0, 1, 2], [10, 30, 60])
+    table = latent_classes.Table(np.zeros((100, 0)), np.zeros((100, 0)), np.eye(4)[codes], [4])
+    weights = np.eye(2)[(codes < 2).astype(int)]
+    first = latent_classes.estimate(table, weights, latent_classes.Diagonal.of(table, weights)).log_levels[0]
+    assert first.argsort().tolist() == [3, 0, 1, 2]
+    np.testing.assert_allclose(np.exp(first[1]), 4 * 31 / 104 / 64)
 
 
 def test_numbers_that_vary_together_by_scipy():

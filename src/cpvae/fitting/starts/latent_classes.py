@@ -26,7 +26,7 @@ from cpvae.fitting.starts import seeded
 from cpvae.probability.likelihoods.likelihood import Cells
 
 ADDED_VARIANCE = 0.3  # to that of a standardised column in a class: classes are groups of rows, not spikes and outliers
-PSEUDO_ROWS = 1.0  # added to each level of each class
+PSEUDO_ROWS = 1.0  # for each level of a column, added to a class with the shares that levels have in all rows
 MOST_PATTERNS = 50  # of missing cells; with more, each would need a factor of its own in every step of EM
 MOST_TIED = 200  # numbers in a row at most, whose covariances are learned
 ROWS_TRIED = 50_000  # from all assignments together
@@ -217,11 +217,18 @@ class Classes:
 
 
 def estimate(table: Table, weights: np.ndarray, numbers: Numbers) -> Classes:
-    """Take the M-step: estimate the classes that rows belong to with these weights, ``(n, K)``."""
-    counts = weights.T @ table.levels + PSEUDO_ROWS
-    blocks = np.split(counts, np.cumsum(table.sizes)[:-1], axis=1) if table.sizes else []
-    shares = [block / block.sum(1, keepdims=True) for block in blocks]
-    log_levels = np.log(np.concatenate(shares, axis=1)) if shares else counts
+    """Take the M-step: estimate the classes that rows belong to with these weights, ``(n, K)``.
+
+    The probabilities of levels are those of the highest posterior density. Their prior counts as one row for each
+    level, shared out as the levels are in all rows (Vermunt and Magidson, 2016): a level that is rare everywhere is so
+    in each class.
+    """
+    counts, everywhere, places = weights.T @ table.levels, table.levels.sum(0) + 1.0, np.cumsum(table.sizes)[:-1]
+    log_levels = counts
+    if table.sizes:
+        columns = zip(np.split(counts, places, axis=1), np.split(everywhere, places), strict=True)
+        pseudo = [own + PSEUDO_ROWS * len(rows) * rows / rows.sum() for own, rows in columns]
+        log_levels = np.log(np.concatenate([own / own.sum(1, keepdims=True) for own in pseudo], axis=1))
     return Classes(np.log(weights.mean(0) + 1e-12), numbers.updated(table, weights), log_levels)
 
 
