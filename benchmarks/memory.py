@@ -74,8 +74,14 @@ def write(folder: Path, n: int) -> dict[str, Path]:
 
 def peaks(source: Path, cache: Path) -> dict[str, Any]:
     """Make one fit in a process of its own; return the peaks of its memory in bytes, and its own figures."""
+    found, said = watched(["-W", "ignore", "-c", CHILD, str(source), json.dumps(FIT)], cache)
+    return {**found, **json.loads(said)}
+
+
+def watched(arguments: list[str], cache: Path) -> tuple[dict[str, int], str]:
+    """Run Python in a process of its own; return the peaks of its memory in bytes, and what it prints."""
     child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", CHILD, str(source), json.dumps(FIT)],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         env={**os.environ, "XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"},
     )
@@ -88,13 +94,9 @@ def peaks(source: Path, cache: Path) -> dict[str, Any]:
         time.sleep(0.003)
     assert child.stdout is not None
     if child.returncode:
-        raise SystemExit(f"the fit of {source} ended with {child.returncode}")
-    return {
-        "peak_anonymous_bytes": found["RssAnon"],
-        "peak_file_backed_bytes": found["RssFile"],
-        "peak_resident_bytes": found["VmRSS"],
-        **json.loads(child.stdout.read()),
-    }
+        raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}")
+    names = {"RssAnon": "anonymous", "RssFile": "file_backed", "VmRSS": "resident"}
+    return {f"peak_{names[name]}_bytes": value for name, value in found.items()}, child.stdout.read().decode()
 
 
 def main() -> None:

@@ -514,7 +514,7 @@ BAD = {
     ("--split", "tset"): "has no split 'tset'",
     ("--out", "t.npz"): "t.npz is a file; give a folder for the comparison",
     ("--backend", "locky"): "backend 'locky' cannot be used",
-    ("--backend", "dask"): "backend 'dask' cannot be used",
+    ("--backend", "dask"): "backend 'dask' needs",
     ("--noise", "1"): "No such option: --noise",
 }
 

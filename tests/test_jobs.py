@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from cpvae import FitWarning, InputError
-from cpvae.fitting.jobs import Job, at_a_time, run
+from cpvae.fitting.jobs import Job, at_a_time, on_backend, run
 
 
 def work(i: int) -> tuple[int, int, str]:
@@ -113,3 +113,47 @@ def test_workers_end_soon_after_the_process_that_asked_for_them_was_killed(tmp_p
     while any(state(one) not in ("Z", "gone") for one in workers) and time.monotonic() < until:
         time.sleep(0.05)
     assert [state(one) in ("Z", "gone") for one in workers] == [True, True]
+
+
+def noted(place: str, kill: bool) -> int:
+    """Note this process in a file; the first that is to kill itself does."""
+    path = Path(place)
+    with path.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    if kill and len(path.read_text().split()) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return int(path.stem)
+
+
+CLUSTERS = {"dask": "distributed", "ray": "ray"}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the clusters, such as of ports in use
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_a_cluster_does_the_jobs_and_those_of_a_killed_worker_again(name, tmp_path, monkeypatch):
+    pytest.importorskip(CLUSTERS[name], reason=f"needs the extra [{name}]")
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    monkeypatch.chdir(tmp_path)
+    jobs = [Job(str(i), partial(noted, f"{i}.txt", name == "dask" and i == 1)) for i in range(4)]
+    with on_backend(name):
+        assert at_a_time(None, 9) == 2
+        done = run(jobs)
+    assert [one.result() for one in done] == [0, 1, 2, 3]
+    begun = [Path(f"{i}.txt").read_text().split() for i in range(4)]
+    assert [len(one) for one in begun] == [1, 2 if name == "dask" else 1, 1, 1]
+    assert not any(str(os.getpid()) in one for one in begun)
+
+
+def test_a_cluster_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for name in CLUSTERS:
+        with (
+            pytest.raises(
+                InputError, match=rf"backend '{name}' needs .*, which is not installed; pip install 'cpvae\[{name}\]'"
+            ),
+            on_backend(name),
+        ):
+            pass
+    with pytest.raises(InputError, match="backend 'none' cannot be used"), on_backend("none"):
+        pass

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 NOT_FOR_USERS = {"all", "benchmarks", "dev", "docs", "pages", "release"}
+FOR_CLUSTERS = {"dask", "ray"}  # large, and of no use on one machine
 ALONE = """
 import sys
 
@@ -145,7 +146,7 @@ def test_all_has_every_extra_for_users():
         for one in EXTRAS[extra]:
             if one.startswith("cpvae["):
                 names += re.search(r"\[(.*)\]", one)[1].split(",")
-    assert everything >= EXTRAS.keys() - NOT_FOR_USERS
+    assert everything == EXTRAS.keys() - NOT_FOR_USERS - FOR_CLUSTERS | {"all"}
 
 
 def test_the_wheel_has_the_package_and_nothing_else(tmp_path):
@@ -167,7 +168,7 @@ def test_the_wheel_has_the_package_and_nothing_else(tmp_path):
 
 def test_the_recipe_for_conda_asks_for_the_same():
     recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text().replace("${{", "$").replace("}}", ""))
-    there = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    there = {"torch": "pytorch", "matplotlib": "matplotlib-base", "ray": "ray-core"}
 
     def asked(requirements: list[str]) -> dict[str, set[str]]:
         parts = [re.fullmatch(r"([\w.-]+) ?(.*)", one).groups() for one in requirements if "cpvae[" not in one]

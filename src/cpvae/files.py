@@ -28,20 +28,32 @@ LONGEST = 2**28  # bytes of JSON that are read: a schema of millions of columns 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> None:
     """Write a file so that a reader finds the old content or the new, whole; make folders that are missing.
 
-    A new file has the mode that the umask leaves, an existing one keeps its mode and, where that is allowed, its owner.
-    A link is replaced by the file, not followed. Characters that UTF-8 lacks (half of a surrogate pair, as in file
-    names of other encodings) are written as escapes.
+    Characters that UTF-8 lacks (half of a surrogate pair, as in file names of other encodings) are written as escapes.
 
     Raises:
         InputError: the path cannot be written, or the disk is full.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Give a file to write that takes the place of `path` when the block ends, and is gone if it fails.
+
+    A new file has the mode that the umask leaves, an existing one keeps its mode and, where that is allowed, its owner.
+    A link is replaced by the file, not followed. Folders that are missing are made.
+
+    Raises:
+        InputError: the path cannot be written, or the disk is full.
+    """
     path = Path(path)
     with _described(path):
         _check_target(path)
         make_folders(path.parent)
         with _replacement(path) as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
 

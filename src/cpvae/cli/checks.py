@@ -8,7 +8,7 @@ from pathlib import Path
 from cpvae.data import loaders
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.loaders.images import SUFFIXES as IMAGES
-from cpvae.data.loaders.shards import find
+from cpvae.data.loaders.shards import SUFFIX, find
 from cpvae.errors import InputError
 from cpvae.files import behind, check_writable
 from cpvae.fitting import runs
@@ -71,6 +71,8 @@ def check_out_file(
     if out.suffix.lower() in IMAGES:
         for source in (data, fitted_on):
             _refuse_among_images(out, source, option)
+    if out.suffix.lower() == SUFFIX and data is not None and data not in loaders.NAMES:
+        _refuse_among_parts(out, data, option)
     check_writable(target)
     return target
 
@@ -92,6 +94,13 @@ def _same(out: Path, given: str | Path) -> bool:
         return os.path.samefile(out, expanded(Path(given)))
     except (OSError, ValueError):
         return False
+
+
+def _refuse_among_parts(out: Path, data: str, option: str) -> None:
+    """Refuse to write a table among Parquet files that are data together."""
+    place, source = Path(os.path.realpath(out)), Path(os.path.realpath(expanded(Path(data))))
+    if place.parent == source or place.match(str(source)):
+        raise InputError(f"{option} {out} lies among the files of {data}, of which it would become one; give another")
 
 
 def _refuse_among_images(out: Path, data: str | None, option: str) -> None:

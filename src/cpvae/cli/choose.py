@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cpvae.cli.estimator_options import takes
-from cpvae.cli.options import Data, Jobs, Json, Labels, Layer, Size, expand, parse_numbers, reading
+from cpvae.cli.options import Backend, Data, Jobs, Json, Labels, Layer, Size, expand, parse_numbers, reading
 from cpvae.cli.output import put, put_json, say
 
 
@@ -27,6 +27,7 @@ def choose(
     *,
     params: dict[str, Any],
     jobs: Jobs = None,
+    backend: Backend = None,
     labels: Labels = None,
     size: Size = None,
     layer: Layer = None,
@@ -44,13 +45,15 @@ def choose(
     check_out_folder(out, data)
     numbers = parse_numbers("--components", components)
 
+    from cpvae.fitting.jobs import on_backend
     from cpvae.study import choice
     from cpvae.study.answers import choose_number
     from cpvae.study.inputs import load_data
 
     try:
         rows = load_data(data, labels, say, reading(params.get("kind"), size, layer))
-        found = choose_number(rows, data, labels, model, params, numbers, seeds, out, jobs, say)
+        with on_backend(backend):
+            found = choose_number(rows, data, labels, model, params, numbers, seeds, out, jobs, say)
     except KeyboardInterrupt as error:
         say(f"stopped; what is finished is in {out}. To go on, run the same command again")
         raise typer.Exit(130) from error

@@ -9,29 +9,32 @@ import typer
 
 from cpvae.cli.options import Data, Labels, Layer, Run, SplitName, Strict, expand
 from cpvae.cli.output import put, say, two_columns
+from cpvae.extras import require
 
 
 def cluster(
     run: Run,
     data: Data,
-    out: Annotated[Path, typer.Option(help="A .csv file to write: row, category, probability.", callback=expand)],
+    out: Annotated[
+        Path, typer.Option(help="A .csv or .parquet file to write: row, category, probability.", callback=expand)
+    ],
     split: SplitName = None,
     labels: Labels = None,
     layer: Layer = None,
     strict: Strict = False,
 ) -> None:
-    """Write the category of each row, and its probability."""
+    """Write the category of each row, and its probability.
+
+    Large Parquet files are read part by part. If the command is stopped, run it again to continue.
+    """
     from cpvae.cli.checks import check_inputs, check_out_file
 
     check_inputs(run, data)
-    file = check_out_file(out, (".csv",), run, data, labels)
+    file = check_out_file(out, (".csv", ".parquet"), run, data, labels)
+    if file.suffix.lower() == ".parquet":
+        require(f"--out {out}", "pyarrow")
 
-    from cpvae.study.answers import cluster_rows
-    from cpvae.study.evaluation import choose_split
-    from cpvae.study.inputs import open_run, tell_notes
+    from cpvae.study.labelled import cluster_rows
 
-    fitted, rows, read = open_run(run, data, labels, layer, strict, say)
-    shares = cluster_rows(fitted, read, rows, split, file)
-    tell_notes(rows, say, choose_split(rows, split))
-    put(two_columns(shares))
+    put(two_columns(cluster_rows(run, data, file, labels=labels, layer=layer, split=split, strict=strict, say=say)))
     say(f"wrote {out}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cpvae.cli.estimator_options import takes
-from cpvae.cli.options import Data, Jobs, Json, Labels, Layer, Size, SplitName, expand, parse_numbers, reading
+from cpvae.cli.options import Backend, Data, Jobs, Json, Labels, Layer, Size, SplitName, expand, parse_numbers, reading
 from cpvae.cli.output import put, put_json, say
 
 TAKEN = (
@@ -46,9 +46,7 @@ def compare(
     importance_samples: Annotated[int, typer.Option(help="Samples for each NLL.", min=1)] = 500,
     importance_rows: Annotated[int, typer.Option(help="Largest number of rows for the NLL.", min=2)] = 1000,
     jobs: Jobs = None,
-    backend: Annotated[
-        str | None, typer.Option(help="Name of the joblib backend.", show_default="loky: local processes")
-    ] = None,
+    backend: Backend = None,
     labels: Labels = None,
     size: Size = None,
     layer: Layer = None,
@@ -66,12 +64,13 @@ def compare(
     check_out_folder(out, data)
     numbers = parse_numbers("--components", components)
 
-    from cpvae.study.compare import PAGE, Protocol, backend_of, compare_models
+    from cpvae.fitting.jobs import on_backend
+    from cpvae.study.compare import PAGE, Protocol, compare_models
     from cpvae.study.comparison import as_markdown
 
     protocol = Protocol(split, importance_samples, importance_rows)
     try:
-        with backend_of(backend):
+        with on_backend(backend):
             result = compare_models(
                 data,
                 [name.strip() for name in models.split(",") if name.strip()],

@@ -61,6 +61,13 @@ Jobs = Annotated[
     int | None, typer.Option(help="Number of fits that run in parallel.", show_default="one for each core", min=1)
 ]
 
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        help="Where fits run: dask, ray or another backend of joblib.", show_default="loky: processes of this machine"
+    ),
+]
+
 
 def read_schema(path: Path) -> dict[str, Any]:
     """Read what `--schema` names: a JSON object of column names and kinds.

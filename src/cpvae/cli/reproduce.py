@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cpvae
-from cpvae.cli.options import Jobs, Json, expand
+from cpvae.cli.options import Backend, Jobs, Json, expand
 from cpvae.cli.output import put_json, say
 from cpvae.errors import InputError
 
@@ -55,6 +56,7 @@ def reproduce(
         "runs", "reproduce"
     ),
     jobs: Jobs = None,
+    backend: Backend = None,
     as_json: Json = False,
 ) -> None:
     """Reproduce the paper, or a part of it, in a checkout: make missing results, write tables and figures.
@@ -63,8 +65,11 @@ def reproduce(
     """
     command = _command()
     asked = command.Asked(target, row or (), render, plan, verify, seed, budget, experiments, results, folder, jobs)
+    from cpvae.fitting.jobs import on_backend
+
     try:
-        answer = command.reproduce(asked, say)
+        with on_backend(backend):
+            answer = command.reproduce(asked, say)
     except KeyboardInterrupt as error:
         say("stopped; run the same command again to go on")
         raise typer.Exit(130) from error
@@ -86,7 +91,8 @@ def _command() -> ModuleType:
             "checkout; install it there with `pip install --editable .` and run the command in that folder"
         )
     if str(CHECKOUT) not in sys.path:
-        sys.path.insert(0, str(CHECKOUT))  # workers of this process look there as well
+        sys.path.insert(0, str(CHECKOUT))  # workers of this process look there as well; those of a cluster look here:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])])
     from paper import command
 
     return command

@@ -205,6 +205,16 @@ def _unboxed(column: Series) -> Any:
     return np.array([np.nan if gone else float(value) for value, gone in zip(column, column.isna(), strict=True)])
 
 
+def same_anywhere(texts: Sequence[str]) -> bool:
+    """Say whether `read_frame` leaves each of some texts as it is, whether it stands alone in a column or with numbers.
+
+    >>> same_anywhere(["red", "blue"]), same_anywhere(["1,200"]), same_anywhere(["unknown"]), same_anywhere(["true"])
+    (True, False, False, False)
+    """
+    alone, beside = pd.DataFrame([texts, texts]), pd.DataFrame([texts, ["1"] * len(texts)])
+    return all([*map(as_text, read_frame(frame)[0].iloc[0])] == [*texts] for frame in (alone, beside))
+
+
 def text_columns(frame: pd.DataFrame) -> list[int]:
     """Give the places of the columns that may hold text: all but numbers, booleans, dates and pandas' categories."""
     return [

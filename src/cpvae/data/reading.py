@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,8 @@ class Reading:
         unknown: levels that were not there in the fit, whose cells are missing.
         guessed: cells that are written otherwise than in the fit, a line for each column.
         empty: columns that are there and have no value.
-        blank: the numbers of the rows without any value, ``(m,)``.
+        blank: how many rows have no value at all.
+        first_blank: the number of the first of them, from 0.
 
     Examples:
         >>> print(*Reading(20, ("a", "b"), absent=("b",), others=("c",)).lines("new.csv"), sep="\\n")
@@ -73,7 +74,50 @@ class Reading:
     unknown: tuple[Unknown, ...] = ()
     guessed: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
-    blank: tuple[int, ...] = ()
+    blank: int = 0
+    first_blank: int = 0
+
+    @classmethod
+    def join(cls, parts: Sequence[Reading]) -> Reading:
+        """Join the findings in the parts of one table, in the order of its rows.
+
+        >>> parts = Reading(20, ("a",), unknown=(Unknown("a", ("u",), 2),)), Reading(5, ("a",), blank=1, first_blank=3)
+        >>> Reading.join(parts).differences()[1]
+        '1 row has no value in any column (first row 23, counted from 0): nothing is known of them'
+        """
+        first, *_ = parts
+        unknown: dict[str, Unknown] = {}
+        rows = blank = first_blank = 0
+        for part in parts:
+            for one in part.unknown:
+                before = unknown.get(one.column, Unknown(one.column, (), 0))
+                levels = tuple(dict.fromkeys((*before.levels, *one.levels)))[:SEARCHED]
+                unknown[one.column] = Unknown(one.column, levels, before.cells + one.cells)
+            first_blank = first_blank if blank or not part.blank else rows + part.first_blank
+            blank += part.blank
+            rows += part.rows
+        return replace(
+            first,
+            rows=rows,
+            unknown=tuple(unknown.values()),
+            guessed=tuple(dict.fromkeys(line for part in parts for line in part.guessed)),
+            empty=tuple(name for name in first.empty if all(name in part.empty for part in parts)),
+            blank=blank,
+            first_blank=first_blank,
+        )
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Reading:
+        """Make a reading of what `dataclasses.asdict` gave, from JSON too.
+
+        >>> reading = Reading(20, ("a",), unknown=(Unknown("a", ("u",), 2),))
+        >>> from dataclasses import asdict
+        >>> Reading.from_dict(asdict(reading)) == reading
+        True
+        """
+        found: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
+        unknown = tuple(Unknown(one["column"], tuple(one["levels"]), one["cells"]) for one in found["unknown"])
+        return cls(**{**found, "unknown": unknown})
 
     def differences(self) -> list[str]:
         """Say what is unlike the table of the fit: columns, levels, ways of writing, rows without a value."""
@@ -137,9 +181,10 @@ class Reading:
         if self.unknown:
             said.append(f"{enumerated(list(map(str, self.unknown)))}: not there in the fit, taken as missing")
         if self.blank:
-            rows = f"{len(self.blank):,} row{' has' if len(self.blank) == 1 else 's have'}"
+            rows = f"{self.blank:,} row{' has' if self.blank == 1 else 's have'}"
             said.append(
-                f"{rows} no value in any column (first row {self.blank[0]}, counted from 0): nothing is known of them"
+                f"{rows} no value in any column (first row {self.first_blank}, counted from 0): nothing is known of "
+                "them"
             )
         return said
 
@@ -193,11 +238,16 @@ def column_names(frame: pd.DataFrame) -> list[str]:
     return names
 
 
-def blank_rows(matrix: np.ndarray) -> tuple[int, ...]:
-    """Find the rows ``(n, F)`` that have no value at all."""
+def blank_rows(matrix: np.ndarray) -> tuple[int, int]:
+    """Count the rows ``(n, F)`` that have no value at all, and give the number of the first; zeros where there is none.
+
+    >>> blank_rows(np.array([[1.0, np.nan], [np.nan, np.nan], [np.nan, np.nan]]))
+    (2, 1)
+    """
     if matrix.dtype.kind != "f" or not len(matrix):
-        return ()
-    return tuple(np.flatnonzero(np.concatenate([np.isnan(part).all(1) for _, part in blocks(matrix)])).tolist())
+        return 0, 0
+    blank = np.concatenate([np.isnan(part).all(1) for _, part in blocks(matrix)])
+    return int(blank.sum()), int(blank.argmax())
 
 
 def columns_named(names: Sequence[str]) -> str:

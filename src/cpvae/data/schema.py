@@ -248,12 +248,12 @@ class Schema:
 
     def _with_gaps(self, reading: Reading, matrix: np.ndarray) -> Reading:
         """Note the columns and rows that have no value."""
-        blank = blank_rows(matrix)
+        blank, first_blank = blank_rows(matrix)
         away = {*reading.absent, *(one.column for one in reading.unknown)}
         empty = [
             name for name, cells in zip(self.names, matrix.T, strict=True) if name not in away and _is_empty(cells)
         ]
-        return replace(reading, blank=blank, empty=tuple(empty))
+        return replace(reading, blank=blank, first_blank=first_blank, empty=tuple(empty))
 
     def decode(self, matrix: np.ndarray) -> pd.DataFrame:
         """Turn numbers ``(n, F)`` into a table: levels and dates as they were, missing cells None or NaN."""

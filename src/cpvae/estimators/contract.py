@@ -672,6 +672,34 @@ class Clusterer(DeepMixture):
         """Find the likeliest component of each row, int ``(n,)``."""
         return self.predict_proba(X).argmax(1)
 
+    def predict_frame(self, X: ArrayLike) -> pd.DataFrame:
+        """Find the likeliest component of each row, and its probability, as a data frame ``(n, 2)``.
+
+        The columns are `category` (int64) and `probability` (float64). Where categories have names, `category_name`
+        stands between them. The index is that of X. Each row is answered for by itself, so that the parts of a large
+        table can be given one by one, in any process: ``map(model.predict_frame, frames)``. A part may have no rows.
+
+        Examples:
+            >>> import numpy as np
+            >>> import pandas as pd
+            >>> from cpvae import CPVAE
+            >>> X = pd.DataFrame(np.random.RandomState(0).normal(size=(60, 3)), columns=list("abc"))
+            >>> model = CPVAE(2, latent_dim=1, hidden=(4,), max_epochs=1, random_state=0).fit(X)
+            >>> parts = pd.concat(map(model.predict_frame, [X[:20], X[20:20], X[20:]]))
+            >>> parts.shape, bool((parts["category"] == model.predict(X)).all())
+            ((60, 2), True)
+        """
+        check_is_fitted(self)
+        index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+        rows: Any = X
+        n = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
+        proba = self.predict_proba(X) if n else np.zeros((0, self.n_components_))
+        categories = proba.argmax(1)
+        found: dict[str, Any] = {"category": categories.astype(np.int64)}
+        if self.names_:
+            found["category_name"] = pd.array([self.names_.get(int(k), "") for k in categories], dtype="str")
+        return pd.DataFrame({**found, "probability": proba.max(1).astype(np.float64)}, index=index)
+
     def fit_predict(self, X: ArrayLike, y: Any = None, *, known: ArrayLike | None = None) -> np.ndarray:
         """Call `fit`, then find the component of each row from the row alone, also where it was `known`."""
         return self.fit(X, known=known).predict(X)

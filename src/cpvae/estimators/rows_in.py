@@ -335,7 +335,7 @@ def as_table(x: Any, names: Sequence[str] | None) -> Any:
     return pd.DataFrame(x, columns=list(names), copy=False)
 
 
-def take(x: Any, index: np.ndarray) -> Any:
+def take(x: Any, index: np.ndarray | slice) -> Any:
     """Take some rows of a data frame, an array or a sparse matrix."""
     return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
 

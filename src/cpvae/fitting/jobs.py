@@ -3,6 +3,9 @@
 Restarts, a comparison, a choice of the number of components and a reproduction all are lists of `Job`s for `run`. A
 job's work finds out by itself whether its folder holds a run to go on with (`cpvae.fitting.runs.begun`), so that what
 was stopped goes on where it stopped.
+
+joblib does the jobs: in processes of this machine, or where the block of a `joblib.parallel_config` says, such as on a
+cluster of Dask or Ray. A cluster begins a job again whose worker was killed, and the job goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import chdir, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -23,13 +27,20 @@ from typing import Any, Generic, TypeVar
 import joblib
 import torch
 from joblib.externals.loky import get_reusable_executor
+from joblib.parallel import get_active_backend
 
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import FitWarning, InputError, one_line
+from cpvae.extras import needed
 from cpvae.fitting.devices.threads import at_most
 
 R = TypeVar("R")
 LOOK_EVERY = 1.0  # seconds
 MOST = 10_000  # fits in one call; more are a slip of the finger
+WITHIN = ContextVar("WITHIN", default=False)  # whether a job is being done here
+KILLED = {  # errors by which backends tell that a worker was killed: of loky, Dask and Ray
+    *("BrokenProcessPool", "TerminatedWorkerError", "KilledWorker"),
+    *("RayActorError", "WorkerCrashedError", "OutOfMemoryError"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,13 +92,12 @@ def run(
     what: str = "a fit",
     advice: str = "ask for fewer at a time",
     refuse: bool = True,
-    backend: str | None = None,
 ) -> list[Done[R]]:
     """Do all jobs, several at a time.
 
     Each job has one thread, since sums in more round differently: it gives the same bits whatever runs beside it. It
-    works in the folder that the caller is in. Inside ``joblib.parallel_config(backend=...)`` jobs run where that
-    backend says.
+    works in the folder that the caller is in, which all workers need to have. Jobs run on the backend of joblib that is
+    active (`on_backend`, ``joblib.parallel_config``).
 
     Args:
         n_jobs: how many at a time; None is `at_a_time()`.
@@ -95,7 +105,6 @@ def run(
         what: names one of the jobs, and advice: says what to do, should the system kill its process.
         refuse: stop at the first job that is refused. Otherwise all others are done first, and `Done.refused` says
             which were not.
-        backend: of joblib.
 
     Returns:
         What they left, in the order of the jobs.
@@ -114,30 +123,115 @@ def run(
     here = os.getcwd()  # workers live on between calls, in the folder that they were started in
     tasks = (joblib.delayed(_do)(i, job, here) for i, job in enumerate(jobs))
     n = at_a_time(n_jobs, len(jobs))
+    one_by_one = get_active_backend()[0].supports_return_generator
+    # a cluster has as many in hand as it has cores, unless it is given fewer
+    parallel = joblib.Parallel(n, pre_dispatch=n, return_as="generator_unordered" if one_by_one else "list")
     try:
-        with _stops(), _closed(joblib.Parallel(n, backend=backend, return_as="generator_unordered")(tasks)) as ended:
+        with _stops(), _closed(parallel(tasks) if one_by_one else (one for one in parallel(tasks))) as ended:
             for i, done in ended:
                 found[i] = done
                 if refuse:
                     done.result()
                 told(done)
-    except BrokenProcessPool as error:
-        raise InputError(f"the process of {what} was killed, most likely for want of memory; {advice}") from error
-    except BaseException:
+    except BaseException as error:
         if n > 1:
             _end_workers()
+        if KILLED & {cls.__name__ for cls in type(error).__mro__}:
+            raise InputError(f"the process of {what} was killed, most likely for want of memory; {advice}") from error
         raise
     return [found[i] for i in range(len(jobs))]
 
 
+@contextmanager
+def on_backend(name: str | None) -> Iterator[None]:
+    """Do jobs in a block on a backend of joblib by name.
+
+    Args:
+        name: "dask" is the cluster that `DASK_SCHEDULER_ADDRESS` names, "ray" the one that `RAY_ADDRESS` names. Without
+            an address either is a cluster on this machine, which ends with the block. None is joblib's own backend,
+            processes on this machine.
+
+    Raises:
+        InputError: joblib has no such backend, or the package or the cluster behind it is missing.
+    """
+    with ExitStack() as stack:
+        if name == "dask":
+            stack.enter_context(_dask())
+        elif name == "ray":
+            stack.enter_context(_ray())
+        try:
+            config = None if name is None else joblib.parallel_config(backend=name)
+        except (ValueError, ImportError, RuntimeError) as error:
+            raise InputError(
+                f"backend {name!r} cannot be used ({one_line(error)}); install and start what it needs, or leave "
+                "--backend out"
+            ) from error
+        if config is not None:
+            stack.enter_context(config)
+        yield
+
+
+@contextmanager
+def _dask() -> Iterator[None]:
+    """Have a client of Dask: the one that there is, or a new one."""
+    with needed("backend 'dask'"):
+        import dask
+        from distributed import Client, LocalCluster, get_client
+    with suppress(ValueError):
+        get_client()
+        yield
+        return
+    address = dask.config.get("scheduler-address", None)
+    try:
+        cluster = address or LocalCluster(threads_per_worker=1, n_workers=joblib.cpu_count(), dashboard_address=None)
+        client = Client(cluster)
+    except OSError as error:
+        raise InputError(
+            f"DASK_SCHEDULER_ADDRESS={address!r}: {one_line(error)}; expected the address of a scheduler that runs, "
+            "such as tcp://host:8786; start it, or unset the variable"
+        ) from error
+    with client:
+        try:
+            yield
+        finally:
+            if not isinstance(cluster, str):
+                cluster.close()
+
+
+@contextmanager
+def _ray() -> Iterator[None]:
+    """Have a cluster of Ray: the one that there is, or a new one."""
+    with needed("backend 'ray'"):
+        import ray
+        from ray.util.joblib import register_ray
+    register_ray()
+    own = not ray.is_initialized()
+    if own:
+        try:
+            ray.init(logging_level="error", log_to_driver=False, include_dashboard=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')!r}: {one_line(error)}; expected the address of a cluster "
+                "that runs; start it, or unset the variable"
+            ) from error
+    try:
+        yield
+    finally:
+        if own:
+            ray.shutdown()
+
+
 def at_a_time(n_jobs: int | None, most: int, device: str = "auto") -> int:
-    """Say how many jobs to do at a time: as asked, else one for each core, and one where they compute on a GPU.
+    """Say how many jobs to do at a time: as asked, else one for each core of this machine, or of the cluster.
+
+    One is done at a time where they compute on a GPU, and within a job: others run beside that already.
 
     >>> at_a_time(4, most=3)
     3
     """
     on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    return max(1, min(n_jobs or (1 if on_gpu else joblib.effective_n_jobs(-1)), most))
+    within = WITHIN.get() or multiprocessing.parent_process() is not None
+    return max(1, min(n_jobs or (1 if on_gpu or within else joblib.effective_n_jobs(-1)), most))
 
 
 def check_number(n_fits: int) -> None:
@@ -154,7 +248,10 @@ def _do(i: int, job: Job[R], folder: str) -> tuple[int, Done[R]]:
     """Do one job, in a folder, on one thread."""
     _end_with_parent()
     value, refused = None, ""
-    with chdir(folder), at_most(1), warnings.catch_warnings(record=True) as caught:
+    if not os.path.isdir(folder):
+        refused = f"{folder} is not there on {socket.gethostname()}: expected a folder that all workers share; start "
+        return i, Done(job.name, None, f"{refused}them where they have the same files, or work in another folder")
+    with at_most(1), chdir(folder), _within(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         try:
             value = job.work()
@@ -162,6 +259,15 @@ def _do(i: int, job: Job[R], folder: str) -> tuple[int, Done[R]]:
             refused = str(error)
     said = tuple(str(one.message) for one in caught if issubclass(one.category, FitWarning))
     return i, Done(job.name, value, refused, said)
+
+
+@contextmanager
+def _within() -> Iterator[None]:
+    token = WITHIN.set(True)
+    try:
+        yield
+    finally:
+        WITHIN.reset(token)
 
 
 @cache

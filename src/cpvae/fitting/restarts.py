@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import multiprocessing
 import time
 import warnings
 from bisect import bisect_right
@@ -343,7 +342,7 @@ def run_all(restarts: Sequence[Restart], rows: Rows, valid: Rows, reporter: Repo
     several = len(restarts) > 1 and world().size == 1
     n_jobs = at_a_time(None, len(restarts), rows.device.type) if several else 1
     try:
-        if n_jobs > 1 and steps >= WORTH and multiprocessing.parent_process() is None:
+        if n_jobs > 1 and steps >= WORTH:
             _side_by_side(restarts, rows, valid, reporter, n_jobs, found)
         else:
             n = 1 if several else useful(restarts[0].model, settings.batch_size, rows.x.shape[1])
@@ -400,7 +399,7 @@ def _side_by_side(
 
     advice = "fit with n_init=1, and other values of random_state one after the other"
     try:
-        run(jobs, n_jobs, told=told, what="a restart", advice=advice, backend="loky")
+        run(jobs, n_jobs, told=told, what="a restart", advice=advice)
     except KeyboardInterrupt as error:
         raise Interrupted(restarts[0].folder and restarts[0].folder.parent) from error
 

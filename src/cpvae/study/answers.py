@@ -40,7 +40,6 @@ from cpvae.study.places import data_there
 from cpvae.study.report.page import write_report
 from cpvae.study.written import as_csv, as_whole, columns_written, free_name
 from cpvae.words.description import Description
-from cpvae.words.names import label
 from cpvae.words.phrases import percent
 
 BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
@@ -219,36 +218,6 @@ def with_categories(model: DeepMixture) -> Clusterer:
     if not clusters(model):
         raise InputError(f"a {model.name!r} model has no categories; fit one with --model cpvae")
     return model
-
-
-def cluster_rows(model: DeepMixture, read: Dataset, data: Dataset, split: str | None, out: Path) -> dict[str, Any]:
-    """Write row, category and its probability of each row into a .csv file; return the share of each category.
-
-    Where the user gave names to categories, a column has them, beside the numbers.
-
-    Rows that have names, such as the files of a folder of pictures, are written with them, and so are the columns of a
-    table that were left out of the fit because they only say which row is which.
-
-    Args:
-        read: the data as they are; data: those that `suited` gives.
-    """
-    model = with_categories(model)
-    split = choose_split(data, split)
-    with already_said():
-        proba = model.predict_proba(rows_of(data, split))
-    categories = proba.argmax(1)
-    own: dict[str, Any] = {"row": np.arange(len(proba)), "category": categories}
-    if model.names_:
-        own["category_name"] = [model.names_.get(int(k), "") for k in categories]
-    own["probability"] = proba.max(1).round(6)
-    names = names_of_rows(model, read, split)
-    named = {f"{name}_" * (name in own) or name: cells for name, cells in names.items()}
-    frame = pd.DataFrame({"row": own.pop("row"), **named, **own})
-    write_atomic(out, frame.to_csv(index=False))
-    counts = np.bincount(categories, minlength=model.n_components_).tolist()
-    return {
-        label(k, model.names_): f"{n} row{'s' * (n != 1)} ({n / len(proba):.1%})" for k, n in enumerate(counts) if n
-    }
 
 
 def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, Any]:

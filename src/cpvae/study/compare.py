@@ -2,10 +2,9 @@
 
 Each fit is a run folder of its own (`cpvae.fitting.runs`), so a comparison that was stopped goes on where it stopped,
 and every cell of its table can be traced. Fits run side by side in processes by joblib; inside
-``joblib.parallel_config(backend=...)`` they run on that backend. joblib's own backends (loky, threading, sequential)
-were run and give the same bits; others, such as those for Dask and Ray, go through the same calls and were not. A fit
-gives the same bits whatever runs beside it: it has one thread, since sums in more round differently, and a process to
-itself while it lasts, since torch's random state is the process's. A backend of threads does one fit after the other.
+``joblib.parallel_config(backend=...)`` they run on that backend (`cpvae.fitting.jobs`). A fit gives the same bits
+whatever runs beside it: it has one thread, since sums in more round differently, and a process to itself while it
+lasts, since torch's random state is the process's. A backend of threads does one fit after the other.
 
 Models are judged by rows that no fit saw: the test rows of the data set, or a fifth of the rows where it has none
 (`cpvae.study.held_out`).
@@ -16,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -242,23 +241,6 @@ def _run_all(
     jobs = [Job(entry.name, partial(run_entry, entry, common)) for entry in entries]
     advice = f"what is finished is in {common.out}; run the same command with fewer --jobs to go on"
     return [done.result() for done in run(jobs, at_once, told=told, advice=advice)]
-
-
-def backend_of(name: str | None) -> AbstractContextManager[Any]:
-    """Run fits in a block on a backend of joblib by name; None is joblib's own, processes on this machine.
-
-    Raises:
-        InputError: joblib has no such backend, or the package or the cluster behind it is missing.
-    """
-    if name is None:
-        return nullcontext()
-    try:
-        return joblib.parallel_config(backend=name)
-    except (ValueError, ImportError, RuntimeError) as error:
-        raise InputError(
-            f"backend {name!r} cannot be used ({str(error).splitlines()[0]}); install and start what it needs, or "
-            "leave --backend out"
-        ) from error
 
 
 def _data_to_judge_by(data: Dataset, split: str | None) -> Dataset:

@@ -41,12 +41,18 @@ def load_data(
 
 
 def tell_notes(data: Dataset, say: Callable[[str], None], split: str | None = None) -> None:
-    """Say what the loader took for granted, and which of several splits is used, once the data proved to be usable."""
-    for note in data.notes:
+    """Say the lines of `notes_of`, once the data proved to be usable."""
+    for note in notes_of(data, split):
         say(note)
+
+
+def notes_of(data: Dataset, split: str | None = None) -> tuple[str, ...]:
+    """List what the loader took for granted, and which of several splits is used."""
     others = [name for name in data.splits if name != split]
-    if split is not None and others:
-        say(f"{len(data.splits[split].x):,} rows of the split {split!r}; for others say --split {' or '.join(others)}")
+    if split is None or not others:
+        return data.notes
+    n = len(data.splits[split].x)
+    return (*data.notes, f"{n:,} rows of the split {split!r}; for others say --split {' or '.join(others)}")
 
 
 def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer: str | None = None) -> dict[str, Any]:
@@ -99,9 +105,26 @@ def open_run(
         InputError: as for `cpvae.load`, `cpvae.datasets.load` and `suited`.
     """
     model, about = load(run), about_of(run)
+    return OpenedRun(model, *data_for(model, about, source, labels, layer, strict, progress))
+
+
+def data_for(
+    model: DeepMixture,
+    about: Mapping[str, Any],
+    source: str,
+    labels: str | None = None,
+    layer: str | None = None,
+    strict: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Dataset, Dataset]:
+    """Read data for a fitted model; give `data` and `read` of an `OpenedRun`.
+
+    Args:
+        about: part `about` of the configuration of the model's run; may be empty.
+    """
     read = load_data(source, labels, progress, reading_of(model, about, source, layer))
     data = suited(read, model, strict, about.get("labels"))
-    return OpenedRun(model, data, data if data.feature_names is None else read)
+    return data, data if data.feature_names is None else read
 
 
 def rows_of(data: Dataset, split: str) -> Any:
@@ -123,6 +146,19 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str 
     Raises:
         InputError: rows of another shape, or a table without the columns of the fit.
     """
+    found, readings = read_for(data, model, strict, labels)
+    notes = list(found.notes)
+    for name, reading in readings.items():
+        if data.feature_names is not None or reading.differences():
+            of = "" if len(data.splits) == 1 else f" ({name})"
+            notes += reading.lines(f"{data.name}{of}", labels)
+    return replace(found, notes=tuple(notes))
+
+
+def read_for(
+    data: Dataset, model: DeepMixture, strict: bool = False, labels: str | None = None
+) -> tuple[Dataset, dict[str, Reading]]:
+    """Do what `suited` does, but leave what was read to be said: split -> its reading, none for rows without names."""
     shape = next(iter(data.splits.values())).x.shape[1:]
     names = getattr(model, "feature_names_in_", None)
     form = model.image_shape_ or model.signal_shape_
@@ -142,18 +178,15 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str 
             )
         data = replace(data, feature_names=given)
     if given is None:
-        return data
-    splits, notes = {}, list(data.notes)
+        return data, {}
+    splits, readings = {}, dict[str, Reading]()
     for name, split in data.splits.items():
         with _about(data.name):
             rows, reading = _read(model, rows_of(data, name), given)
             if strict:
                 reading.check(labels)
-        splits[name] = replace(split, x=rows.to_numpy() if nameless else rows)
-        if not unnamed or reading.differences():
-            of = "" if len(data.splits) == 1 else f" ({name})"
-            notes += reading.lines(f"{data.name}{of}", labels)
-    return replace(data, splits=splits, feature_names=None if nameless else reading.names, notes=tuple(notes))
+        splits[name], readings[name] = replace(split, x=rows.to_numpy() if nameless else rows), reading
+    return replace(data, splits=splits, feature_names=None if nameless else reading.names), readings
 
 
 def _read(model: DeepMixture, rows: Any, given: Sequence[str]) -> tuple[Any, Reading]:

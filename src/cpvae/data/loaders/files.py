@@ -8,7 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,11 @@ from cpvae.data.loaders.options import refuse_unused
 from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Dataset, Opened, Split
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.series import read_ts
-from cpvae.data.loaders.tables import is_table, read_table
+from cpvae.data.loaders.tables import is_table, read_table, table_of
 from cpvae.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUPPORTED = (
     "a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx .arff .json .jsonl .orc .dta .sas7bdat), .npy .npz "
@@ -69,7 +72,16 @@ def read(path: Path, asked: Asked) -> Dataset:
     """Read the data in a file or folder; see `cpvae.datasets.load`."""
     check(path)
     refuse_unused(path, asked)
-    opened = _as_asked(_opened(path, asked), asked, path)
+    return _dataset(_opened(path, asked), asked, path)
+
+
+def of_frame(frame: pd.DataFrame, path: Path, asked: Asked) -> Dataset:
+    """Give rows of a table that were read from a file as `read` gives all of its rows."""
+    return _dataset(table_of(frame, path, asked), asked, path)
+
+
+def _dataset(opened: Opened, asked: Asked, path: Path) -> Dataset:
+    opened = _as_asked(opened, asked, path)
     splits = opened.splits
     if asked.labels is not None and not opened.labelled:
         splits = _relabel(splits, expanded(Path(asked.labels)), path)

@@ -59,7 +59,7 @@ def check_alike(paths: list[Path]) -> None:
     first, *_ = paths
     expected: dict[str, Any] = {}
     for path in paths:
-        schema, rows = _open(path)
+        schema, rows = footer(path)
         if not rows:
             raise input_error(f"{path}: 0 rows; expected rows in every file of a table; remove it, or write it again")
         kinds = {field.name: field.type for field in schema}
@@ -72,7 +72,7 @@ def check_alike(paths: list[Path]) -> None:
                 f"{', ...' * (len(expected) > 10)}; give every file the same"
             )
         for name, kind in kinds.items():
-            if _is_number(kind) != _is_number(expected[name]):
+            if is_number(kind) != is_number(expected[name]):
                 raise input_error(
                     f"{path}: column {name!r} holds {kind}; expected {expected[name]}, as in {first.name}; convert it"
                 )
@@ -81,7 +81,7 @@ def check_alike(paths: list[Path]) -> None:
 def names(paths: list[Path]) -> list[str]:
     """Give the names of the columns of a table, the index of a data frame left out."""
     with reading(paths[0], "a parquet file"):
-        schema, _ = _open(paths[0])
+        schema, _ = footer(paths[0])
         index = set(_index_columns(schema))
         return [field.name for field in schema if field.name not in index]
 
@@ -99,13 +99,13 @@ def mapped(
         InputError: the cache cannot be written, or has no room.
     """
     with reading(paths[0], "a parquet file"):
-        schemas = [_open(path) for path in paths]
+        schemas = [footer(path) for path in paths]
         own = names(paths)
         if len(set(own)) < len(own):
             return None
         kinds = [[schema.field(name).type for name in own if name not in (labels, known)] for schema, _ in schemas]
     features = tuple(name for name in own if name not in (labels, known))
-    if not features or not all(_is_number(kind) for row in kinds for kind in row):
+    if not features or not all(is_number(kind) for row in kinds for kind in row):
         return None
     dtype = np.result_type(*{np.dtype(kind.to_pandas_dtype()) for row in kinds for kind in row})
     shape = (sum(rows for _, rows in schemas), len(features))
@@ -178,7 +178,7 @@ def _column(paths: list[Path], name: str) -> Any:
     return pd.concat([read_table(path, columns=[name]).to_pandas()[name] for path in paths], ignore_index=True)
 
 
-def _open(path: Path) -> tuple[Any, int]:
+def footer(path: Path) -> tuple[Any, int]:
     """The columns of a file and how many rows it has; nothing else is read."""
     from pyarrow.parquet import ParquetFile
 
@@ -192,7 +192,7 @@ def _index_columns(schema: Any) -> list[str]:
     return [name for name in about.get("index_columns", []) if isinstance(name, str)]
 
 
-def _is_number(kind: Any) -> bool:
+def is_number(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))

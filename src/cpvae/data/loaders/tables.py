@@ -65,21 +65,25 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
         shards.check_alike(parts)
     own = shards.names(parts)
     check_repeats(own, path)
-    column, labelled = _label_name(asked.labels, own, path)
-    known = _known_name(asked.known, own, path)
+    column, known = label_columns(asked, own, path)
     mapped = shards.mapped(parts, column, known)
     if mapped is not None:
         x, names, y = mapped
         check_rows(len(x), path)
         found, notes = (None, []) if y is None else label_column(pd.Series(y), str(column), path)
-        return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), labelled)
+        return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), column is not None)
     frames = []
     for one in parts:
         with reading(one, "a parquet file"):
             frames.append(pd.read_parquet(one, engine="pyarrow"))
     with reading(path, "a parquet file"):
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-        return _table(*_tidied(frame, path), path, asked)
+        return table_of(frame, path, asked)
+
+
+def table_of(frame: pd.DataFrame, path: Path, asked: Asked) -> Opened:
+    """Read the cells of a table, or of some of its rows, that came from a file."""
+    return _table(*_tidied(frame, path), path, asked)
 
 
 def _read_feather(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -288,21 +292,30 @@ def _needed(module: str, what: str, path: Path) -> Any:
         return importlib.import_module(module)
 
 
-def _label_name(labels: str | None, names: Sequence[str], path: Path) -> tuple[str | None, bool]:
-    """Find the label column: its name, None where there is none, and whether labels are found in the table.
+def _label_name(labels: str | None, names: Sequence[str], path: Path) -> str | None:
+    """Find the label column; None where there is none, or where labels are in a file of their own.
 
     Raises:
         InputError: neither a column nor a file.
     """
     if labels is None or labels in names:
-        return labels, labels is not None
+        return labels
     if labels == LAST and names:
-        return names[-1], True
+        return names[-1]
     if expanded(Path(labels)).exists():
-        return None, False
+        return None
     # the whole list of a wide table would not be one readable line
     known = get_close_matches(labels, names, n=1) or names[:10]
     raise input_error(f"{path}: no label column {labels!r}{nearest(labels, known)}")
+
+
+def label_columns(asked: Asked, names: Sequence[str], path: Path) -> tuple[str | None, str | None]:
+    """Find the column of labels, and that of known labels; None where there is none in the table.
+
+    Raises:
+        InputError: neither a column nor a file.
+    """
+    return _label_name(asked.labels, names, path), _known_name(asked.known, names, path)
 
 
 def _known_name(known: str | None, names: Sequence[str], path: Path) -> str | None:
@@ -326,8 +339,7 @@ def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> O
 
     names = [str(name) for name in frame.columns]
     check_repeats(names, path)
-    column, labelled = _label_name(asked.labels, names, path)
-    left_out = (column, _known_name(asked.known, names, path))
+    left_out = column, _ = label_columns(asked, names, path)
     if column != asked.labels and column is not None:
         notes = [*notes, f"{path.name}: the labels are in the last column, {column!r}"]
     features = [k for k, name in enumerate(names) if name not in left_out]
@@ -342,7 +354,7 @@ def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> O
     index = frame.index
     named = None if isinstance(index, pd.RangeIndex) or index.dtype.kind in "iu" else index.astype(str).to_numpy()
     split = Split(_features(frame.iloc[:, features], kept, path), y, named)
-    return Opened({"all": split}, "table", kept, tuple(notes), labelled)
+    return Opened({"all": split}, "table", kept, tuple(notes), column is not None)
 
 
 def _features(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> Array | pd.DataFrame:
