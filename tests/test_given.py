@@ -411,8 +411,11 @@ def test_a_model_that_is_too_sure_is_stretched(fitted):
         model.model_.likelihood.log_noise -= 0.6
     rows, _ = fitted.sample(450, random_state=2)
     model.stretch_ = 1.0
-    own = stretch.measure(model, Rows(model.schema_.encode(rows[:200])))
+    right, sure = (Rows(model.schema_.encode(one)) for one in (rows[:200], model.sample(200)[0]))
+    own = stretch.measure(model, sure, right)  # as if it had learned its training rows by heart
     assert 1.2 < own < 2.0
+    assert stretch.measure(model, right, sure) > 1.2  # no more than chance makes it less
+    assert stretch.measure(model, sure, sure) < 1.1
     gone = np.random.default_rng(0).random((250, 4)) < 0.4
     gone[:, 0] = False
     holes = rows[200:].mask(gone)
@@ -445,7 +448,7 @@ def test_a_stretch_is_kept(fitted, tmp_path: Path):
         with pytest.raises(InputError, match=r"stretch=.*: expected a number 1 or above 1"):
             load(file)
     few = Rows(fitted.schema_.encode(birds(stretch.LEAST_ROWS - 1)))
-    assert stretch.measure(fitted, few) == 1  # too few to tell
+    assert stretch.measure(fitted, Rows(fitted.schema_.encode(birds())), few) == 1  # too few to tell
 
 
 def test_observed_cells_stay_as_they_were(fitted):

@@ -386,7 +386,9 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     if finished:
         estimator.schema_ = repeats.with_repeats(estimator, prepared.rows, _as_array(prepared.weights))
     held_out = finished and (prepared.parts is None or not prepared.parts.overlap)
-    estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.judged)) if held_out else 1.0
+    estimator.stretch_ = 1.0
+    if held_out:
+        estimator.stretch_ = world().first(lambda: stretch.measure(estimator, prepared.rows, prepared.judged))
     estimator.learned_from_ = prepared.learned_from(model, prepared.judged if held_out else None)
     used, asked = components_used(counts.tolist()), estimator.n_components_
     if finished and used < COLLAPSED * asked and component_prior(model.prior) is not None:
