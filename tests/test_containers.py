@@ -438,6 +438,27 @@ def test_rows_without_names_are_read_by_the_places_of_columns():
         model.predict(cells[:, :2])
 
 
+@pytest.mark.parametrize(
+    ("shape", "channels", "told"),
+    [((12, 12, 5), 5, True), ((5, 12, 12), 5, False), ((12, 9, 3), 3, False), ((12, 12, 12), 12, False)],
+)
+def test_channels_of_square_pictures_may_come_last(shape, channels, told):
+    x = np.random.default_rng(0).random((4, *shape))
+    given = as_rows(x)
+    assert (given.kind, given.shape[0]) == ("images", channels)
+    assert any("the channels last" in note for note in given.notes) == told
+    np.testing.assert_array_equal(given.values, x.transpose(0, 3, 1, 2) if shape[-1] == channels < 12 else x)
+
+
+def test_nested_lists_of_signals_may_differ_in_length():
+    given = as_rows([[[1.0, 2.0], [3.0, 4.0]], [[5.0], [6.0]]])
+    assert given.kind == "signals"
+    np.testing.assert_array_equal(given.values[1], [[5.0, np.nan], [6.0, np.nan]])
+    with pytest.raises(InputError, match="a row whose parts have unequal"):
+        as_rows([[[1.0, 2.0], [1.0]]] * 3)
+    assert as_rows(np.zeros((4, 100, 3))).notes[0].endswith("where time comes first give x.transpose(0, 2, 1)")
+
+
 def as_schema(rows):
     return Schema.infer(as_rows(rows).values).columns
 

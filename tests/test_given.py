@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from scipy import stats
+from scipy import sparse, stats
 from scipy.special import logsumexp, softmax
 from torch.distributions import Normal
 
@@ -795,6 +795,34 @@ def test_what_is_rare_is_said(fitted):
         FitWarning, match=r"draws rest on [\d,]+ of 4,000 candidates, which is few: what is given is rare"
     ):
         fitted.sample(10, given={"bill": 20.0, "mass": 8000.0, "eggs": 30})
+
+
+def test_columns_without_names_have_those_of_files():
+    columns = [Column("0", "numeric"), Column("1", "numeric")]
+    found = parse_given(["x1=1:2"], columns)
+    assert found == {"1": ("1", "2")}
+    for given in (found, {"x1": (1, 2)}):
+        assert read_given(given, columns, {}).high[1] == 2
+    with pytest.raises(InputError, match="--given names '1' twice"):
+        parse_given(["x1=1", "1=1"], columns)
+    with pytest.raises(InputError, match="given 'x1': no such column"):
+        read_given({"x1": 1}, [Column("1", "numeric"), Column("0", "numeric")], {})
+
+
+def test_a_sparse_matrix_and_cells_without_names_are_filled_in_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    sparse.save_npz("counts.npz", sparse.csr_matrix(random.poisson(0.4, (30, 110))))
+    cells = random.normal(size=(30, 3))
+    cells[3] = [0.5, np.nan, 0.5]
+    cells[4] = np.nan
+    np.save("cells.npy", cells)
+    for data, names, cells_told in (("counts.npz", "x0,x1,x2", "0 cells"), ("cells.npy", "0,1,2", "4 cells")):
+        said = done("fit", data, "--out", "run-" + data, "-k", 2, "--init", "random", *SMALL).err
+        assert said.count("1 row has no value in any column") == (data == "cells.npy")  # once, however often it is met
+        assert f"{cells_told} filled in 30 rows" in done("impute", "run-" + data, data, "--out", "filled.csv").err
+        assert Path("filled.csv").read_text().startswith(names)
+        done("cluster", "run-" + data, "filled.csv", "--out", "labels.csv")
 
 
 def test_words_of_the_command_line():

@@ -76,6 +76,13 @@ def test_numbers(name):
     assert kind_of(np.asarray(values, float), name) == kind
 
 
+def test_a_column_without_a_name_that_numbers_the_rows():
+    several = np.concatenate([np.arange(40), np.arange(20), np.arange(30)])
+    for values in (np.arange(5), 1 + np.arange(8), several):
+        assert kind_of(values, "Unnamed: 0") == kind_of(values, "") == "identifier"
+    assert kind_of(several, "stars") == kind_of(several[::-1], "Unnamed: 0") == "count"
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_missing_cell_changes_no_kind(name):
     values, kind = NUMBERS[name]

@@ -66,6 +66,8 @@ def table(path: Path) -> pd.DataFrame:
         ('a,b\n1,"x\ny"\n2,"z"\n', ["a", "b"], [[1, "x\ny"], [2, "z"]]),
         ("a,b\nNA,x\n2,?\n3,-\n", ["a", "b"], [[None, "x"], [2, None], [3, None]]),
         ("a b\n'u' 1.5 2.5\n'v' 3.5 4.5\n", ["rownames", "a", "b"], [["'u'", 1.5, 2.5], ["'v'", 3.5, 4.5]]),
+        ("a,b\n0,1.5,x\n1,2.5,y\n", ["rownames", "a", "b"], [[0, 1.5, "x"], [1, 2.5, "y"]]),
+        ("1.5 2.5\n3.5 nan\nnan 7\n", ["0", "1"], [[1.5, 2.5], [3.5, None], [None, 7]]),
         ("\ufeffa,b\r\n1,2\r\n3,4\r\n", ["a", "b"], [[1, 2], [3, 4]]),
         ("# made by us\n\n# version 2, of 2024\na,b\n1,2\n3,4\n", ["a", "b"], [[1, 2], [3, 4]]),
         ("# a,b\n1,2\n3,4\n", ["a", "b"], [[1, 2], [3, 4]]),  # as numpy.savetxt writes them

@@ -96,7 +96,7 @@ def main() -> NoReturn:
     prepare_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is a stop, whoever asks
     sys.unraisablehook = _insist
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _warning_shower()
     keep_freed()
     wait_asleep()
     os.environ.pop("MPLBACKEND", None)  # figures have canvases of their own; matplotlib refuses a name it does not know
@@ -199,6 +199,13 @@ def _fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def _show_warning(message: Any, category: type[Warning], *rest: Any, **named: Any) -> None:
-    if issubclass(category, FitWarning):
-        say(f"warning: {message}")
+def _warning_shower() -> Callable[..., None]:
+    """Make what shows our own warnings, each once, however often a command comes across it."""
+    shown: set[str] = set()
+
+    def show(message: Any, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if issubclass(category, FitWarning) and str(message) not in shown:
+            shown.add(str(message))
+            say(f"warning: {message}")
+
+    return show

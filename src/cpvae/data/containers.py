@@ -280,7 +280,11 @@ def _from_sequence(x: Sequence[Any]) -> Given:
     try:
         array = np.asarray(x)
     except ValueError as error:
-        raise InputError(_unequal(x)) from error
+        try:
+            parts = [np.asarray(row) for row in x]
+        except ValueError:
+            raise InputError(_unequal(x)) from error
+        return _stacked(parts)
     if array.dtype.kind in "OUST" and array.ndim == 2:
         import pandas as pd
 
@@ -332,19 +336,26 @@ def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
 
 def _unequal(parts: Sequence[Any]) -> str:
     """The message for rows that do not go into one array."""
-    shapes = [
-        np.shape(part) if hasattr(part, "__array__") else (len(part) if hasattr(part, "__len__") else 0,)
-        for part in parts
-    ]
+    shapes = list(map(_shape_of, parts))
     ends = [shape[:-1] for shape in shapes]  # channels of signals, whose last axis may differ
     judged: Sequence[Any] = ends if len(set(ends)) > 1 else shapes
-    odd = next(i for i, shape in enumerate(judged) if shape != judged[0])
+    odd = next((i for i, shape in enumerate(judged) if shape != judged[0]), None)
+    if odd is None:
+        return "a row whose parts have unequal (inhomogeneous) lengths; expected one length in a row; pad them with NaN"
     given, other = (" x ".join(map(str, shape)) or "a single number" for shape in (shapes[0], shapes[odd]))
     return (
         f"rows of unequal (inhomogeneous) shape: row 0 has {given} and row {odd} has {other}; expected one shape; "
         "resize or pad them; signals may differ in length as a list of arrays (channels, time), and pictures in size "
         "as bytes"
     )
+
+
+def _shape_of(part: Any) -> tuple[int, ...]:
+    """Give the shape of a row, or only its length where parts of it differ in theirs."""
+    try:
+        return np.shape(part)
+    except ValueError:
+        return (len(part),)
 
 
 def _from_array(x: Any) -> Given:
@@ -454,7 +465,10 @@ def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
 def _guessed(given: Given) -> Given:
     values = given.values
     if values.ndim == 4:
-        return replace(given, kind="images", values=_as_images(values))
+        side, _, channels = values.shape[1:]
+        told = f"rows of {side} x {side} x {channels} taken for images of {side} by {side} pixels, the channels last"
+        odd = _channels_last(values.shape[1:]) and channels not in CHANNELS_LAST
+        return replace(given, kind="images", values=_as_images(values), notes=(*given.notes, *[told] * odd))
     if values.ndim != 3 or given.kind in ("images", "signals"):
         return given
     a, b = values.shape[1:]
@@ -465,6 +479,8 @@ def _guessed(given: Given) -> Given:
         return replace(given, kind="images", values=values[:, None], notes=(*given.notes, note))
     channels = f"{a} channel{'s' * (a != 1)}"
     note = f"rows of {a} x {b} taken for signals of {channels} and {b} times; for pictures say kind='images'"
+    if a > b:
+        note += ", and where time comes first give x.transpose(0, 2, 1)"
     return replace(given, kind="signals", notes=(*given.notes, note))
 
 
@@ -497,8 +513,17 @@ def _as_images(x: np.ndarray) -> np.ndarray:
         return x[:, None]
     if x.ndim != 4:
         raise InputError(f"kind='images' for an array of shape {x.shape}: expected (n, height, width) or with channels")
-    last = x.shape[3] in CHANNELS_LAST and x.shape[1] not in CHANNELS_LAST
-    return x.transpose(0, 3, 1, 2) if last else x
+    return x.transpose(0, 3, 1, 2) if _channels_last(x.shape[1:]) else x
+
+
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    """Say whether the channels of a picture come last: one, three or four of them, or any number of square layers.
+
+    >>> [_channels_last(shape) for shape in ((28, 20, 3), (64, 64, 13), (13, 64, 64), (3, 3, 4))]
+    [True, True, False, False]
+    """
+    first, middle, last = shape
+    return first not in CHANNELS_LAST and (last in CHANNELS_LAST or first == middle != last)
 
 
 def _as_signals(x: np.ndarray) -> np.ndarray:

@@ -135,7 +135,7 @@ def read_given(given: object, columns: Sequence[Column], left_out: Mapping[str, 
     """
     if not isinstance(given, Mapping):
         raise InputError(f"given={str(given)[:60]}: {SUCH_AS}")
-    place = {column.name: j for j, column in enumerate(columns)}
+    place = _places(columns)
     values, low, high = np.full((3, len(columns)), np.nan)
     faults = []
     for key, asked in given.items():
@@ -179,16 +179,28 @@ def parse_given(texts: Sequence[str], columns: Sequence[Column]) -> dict[str, An
     '30:40'
     """
     found: dict[str, Any] = {}
-    known = {column.name: column for column in columns}
+    known = {name: columns[j] for name, j in _places(columns).items()}
     for text in texts:
         names = [text[:i] for i, letter in enumerate(text) if letter == "="]
         if not names:
             raise InputError(f"--given {text!r}: expected COLUMN=VALUE or COLUMN=LOW:HIGH, such as age=30:40")
         name = next((name for name in names if name in known), names[0])
-        if name in found:
-            raise InputError(f"--given names {name!r} twice; expected one value or range; leave one out")
-        found[name] = _parsed(text[len(name) + 1 :], known.get(name))
+        own = known[name].name if name in known else name
+        if own in found:
+            raise InputError(f"--given names {own!r} twice; expected one value or range; leave one out")
+        found[own] = _parsed(text[len(name) + 1 :], known.get(name))
     return found
+
+
+def _places(columns: Sequence[Column]) -> dict[str, int]:
+    """Give the places of columns by their names; x0, x1, ..., as files call them, are names of those without any.
+
+    >>> _places([Column("0", "numeric")]), _places([Column("size", "numeric")])
+    ({'0': 0, 'x0': 0}, {'size': 0})
+    """
+    place = {column.name: j for j, column in enumerate(columns)}
+    unnamed = list(place) == [str(j) for j in place.values()]
+    return place | ({f"x{j}": j for j in place.values()} if unnamed else {})
 
 
 def _parsed(text: str, column: Column | None) -> Any:

@@ -55,7 +55,8 @@ CODES = "phone|telephone|mobile|fax|iban|isbn|ean|gtin|ssn|imei"
 IDS = re.compile(
     rf"(?i:(.*[ _.-])?(id|uuid|guid|{CODES})|({SOMEONE}|phone|mobile|fax)[ _.-]?(id|no|nr|number))|.*[a-z](Id|ID)"
 )
-NUMBERED = re.compile(r"(unnamed: \d+|index|row.?names?|)", re.I)
+UNNAMED = re.compile(r"(unnamed: \d+|)", re.I)
+NUMBERED = re.compile(rf"({UNNAMED.pattern}|index|row.?names?)", re.I)
 
 COUNT_ZEROS, COUNT_MEAN, COUNT_MOST = 0.01, 30.0, 10_000  # least share of zeros, largest mean, largest count
 COUNT_REACH = 5  # counts go beyond the end of a short scale
@@ -203,6 +204,8 @@ def kind_of_numbers(values: np.ndarray, name: str = "?") -> str:
     whole = bool((distinct == np.floor(distinct)).all())
     if whole and len(distinct) == len(values) and is_numbering(distinct, name):
         return IDENTIFIER
+    if whole and UNNAMED.fullmatch(name.strip()) and is_index(values):
+        return IDENTIFIER
     if whole and len(values) >= FEW_ROWS and IDS.fullmatch(name.strip()):
         return IDENTIFIER if len(distinct) > MANY_LEVELS else "categorical"
     if whole and looks_counted(values):
@@ -226,6 +229,16 @@ def is_numbering(distinct: np.ndarray, name: str) -> bool:
         return False
     named = any(names.fullmatch(name.strip()) for names in (IDS, NUMBERED))
     return n * (n - 1) / (2 * span) >= REPEATS or named
+
+
+def is_index(values: np.ndarray) -> bool:
+    """Say whether whole numbers are those of rows, or of the rows of several tables one after another.
+
+    >>> is_index(np.arange(5)), is_index(np.array([0, 1, 2, 0, 1])), is_index(np.array([1, 5, 3]))
+    (True, True, False)
+    """
+    goes_on = np.diff(values) == 1
+    return values[0] in (0, 1) and bool((goes_on | (values[1:] == values[0])).all()) and bool(goes_on.any())
 
 
 def looks_counted(values: np.ndarray) -> bool:

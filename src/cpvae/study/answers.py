@@ -16,6 +16,7 @@ from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.schema import Schema
+from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError, already_said, one_line
 from cpvae.estimators.contract import Clusterer, DeepMixture, clusters
 from cpvae.estimators.files import rename_saved
@@ -185,21 +186,17 @@ def fill_rows(
     check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
     with already_said():
         filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
-    names = data.feature_names or columns_written(model)
-    tables = [
-        pd.DataFrame(table.reshape(len(table), -1), columns=list(names)) if isinstance(table, np.ndarray) else table
-        for table in ([filled] if mean else filled)
-    ]
-    before = int(
-        pd.isna(pd.DataFrame(rows.reshape(len(rows), -1)) if isinstance(rows, np.ndarray) else rows).sum().sum()
-    )
+    names = data.feature_names or (columns_written(model) if model.schema_ is None else model.schema_.given)
+    tables = [_with_names(table, names) for table in ([filled] if mean else filled)]
+    before = int(_with_names(rows, names).isna().sum().sum())
     if len(tables) > 1:
         first = free_name("draw", tables[0])
         for i, table in enumerate(tables):
             table.insert(0, first, i)
     write_atomic(out, as_csv(pd.concat(tables), model.schema_))
     after = int(tables[0].isna().sum().sum())
-    told = f"{before - after:,} cells filled in {len(rows):,} rows"
+    n = before - after
+    told = f"{n:,} cell{'s' * (n != 1)} filled in {len(rows):,} row{'s' * (len(rows) != 1)}"
     if len(tables) > 1:
         told += f", {len(tables)} times"
     if not mean and model.stretch_ >= 1.005:
@@ -207,6 +204,14 @@ def fill_rows(
             f"; draws of numbers are {model.stretch_:.2f} times as wide as the model's, as rows held out of the fit ask"
         )
     return told
+
+
+def _with_names(rows: Any, names: Sequence[str]) -> pd.DataFrame:
+    """Give rows as a table: a data frame as it is, an array or a sparse matrix with names of columns."""
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    dense = rows.toarray() if isinstance(rows, SparseRows) else rows.reshape(len(rows), -1)
+    return pd.DataFrame(dense, columns=list(names))
 
 
 def with_categories(model: DeepMixture) -> Clusterer:

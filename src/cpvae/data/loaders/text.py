@@ -286,9 +286,17 @@ def find_mark(lines: Sequence[str]) -> str:
         return ";"
     rows = list(_some(lines, BLANKS))
     alike = len({len(row) for row in rows[1:]}) == 1 and len(rows[-1]) > 1 and len(rows[-1]) - len(rows[0]) in (0, 1)
-    if not most and alike and any(all(map(is_number, column)) for column in zip(*rows[1:], strict=True)):
+    if not most and alike and any(map(_are_numbers, zip(*rows[1:], strict=True))):
         return BLANKS
     return best if most else next((mark for mark in RARE if _divides(lines, mark)), best)
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Say whether cells are numbers, but for missing ones."""
+    from cpvae.data.cells import MARKS as MISSING
+
+    known = [cell for cell in cells if cell not in MISSING]
+    return bool(known) and all(map(is_number, known))
 
 
 def _divides(lines: Sequence[str], mark: str) -> bool:
@@ -366,7 +374,7 @@ def _names_rows(rows: Sequence[Sequence[str]]) -> bool:
     if lengths != {len(rows[0]) + 1} or any(map(is_number, rows[0])):
         return False
     first = [row[0] for row in rows[1:]]
-    numbered = first == [str(i + 1) for i in range(len(first))]
+    numbered = first in ([str(i + start) for i in range(len(first))] for start in (0, 1))
     return len(set(first)) == len(first) and (numbered or not any(map(is_number, first)))
 
 
