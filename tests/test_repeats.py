@@ -13,7 +13,9 @@ import pytest
 from cpvae import CPVAE, InputError, load
 from cpvae.data.columns import Column
 from cpvae.data.given import read_given
+from cpvae.data.rows import Rows
 from cpvae.data.stored import stored_column
+from cpvae.estimators import repeats
 from cpvae.estimators.repeats import find
 
 TINY: dict[str, Any] = {"latent_dim": 2, "hidden": (8,), "max_epochs": 8, "learning_rate": 0.02, "batch_size": 50}
@@ -82,6 +84,14 @@ def test_drawn_cells_repeat_and_means_do_not(fitted, tmp_path: Path):
     pd.testing.assert_frame_equal(again.sample(100)[0], fitted.sample(100)[0])
 
 
+def test_some_rows_are_enough_where_a_table_is_large(fitted, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(repeats, "MOST_NUMBERS", 3 * 250)
+    rows = Rows(fitted.schema_.encode(customers()))
+    found = {column.name: column.repeats for column in repeats.with_repeats(fitted, rows, None).columns}
+    assert found["debt"][0][0] == 0
+    assert not found["age"]
+
+
 def test_only_values_beyond_chance_repeat():
     random = np.random.default_rng(0)
     drawn, column = random.normal(size=10_000), Column("a", "numeric", decimals=1)
@@ -105,12 +115,12 @@ def test_neighbours_share_the_numbers_between_them():
     assert [round(end) for one in found for end in one] == [2, 0, 4, 6, 4, 100]
 
 
-@pytest.mark.parametrize("repeats", [3, [[1, 2]], [[1, 3, 2]], [[0, 0, 5], [3, 3, 4]], [["a", 0, 1]], [[0, 0, None]]])
-def test_files_with_repeats_that_no_fit_has_kept_are_refused(repeats):
+@pytest.mark.parametrize("kept", [3, [[1, 2]], [[1, 3, 2]], [[0, 0, 5], [3, 3, 4]], [["a", 0, 1]], [[0, 0, None]]])
+def test_files_with_repeats_that_no_fit_has_kept_are_refused(kept):
     item = {"name": "a", "kind": "numeric", "levels": [], "missing": 0}
     assert stored_column({**item, "repeats": [[0, 0, 5]]}).repeats == ((0.0, 0.0, 5.0),)
     with pytest.raises(InputError, match=re.escape("column 'a' has the repeats")):
-        stored_column({**item, "repeats": repeats})
+        stored_column({**item, "repeats": kept})
 
 
 def test_events_hold_all_numbers_that_are_written_as_a_value():

@@ -29,13 +29,15 @@ from cpvae.data.columns import ON_A_LINE, Column
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.nn.draws import seeded
+from cpvae.probability.likelihoods.columns import Columns
 
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
-DRAWN = 10_000  # rows
+DRAWN = 10_000  # rows at most
 AT_ONCE = 2000
 MOST_ROWS = 200_000  # of the fit; of more, so many evenly spread ones
+MOST_NUMBERS = 2**24  # of rows that are drawn or looked at, so that wide tables have fewer; bounds memory
 LEAST = 5  # rows that have a value that repeats
 LEVEL = 0.01
 
@@ -50,19 +52,20 @@ def with_repeats(estimator: DeepMixture, rows: Rows, weights: np.ndarray | None)
         weights: how many rows each stands for, ``(n,)``; None for one each.
 
     Returns:
-        The schema of the estimator with these values; None where it has none.
+        The schema of the estimator with these values: as it is where rows are modelled as a matrix, None without one.
     """
     schema = estimator.schema_
-    if schema is None:
-        return None
+    if schema is None or not isinstance(estimator.model_.likelihood, Columns):
+        return schema
     columns = [replace(column, repeats=()) for column in schema.columns]
-    if len(rows) > MOST_ROWS:
-        some = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64)
+    most = min(MOST_ROWS, MOST_NUMBERS // len(columns))
+    if len(rows) > most:
+        some = np.linspace(0, len(rows) - 1, most).astype(np.int64)
         rows, weights = rows.some(some), None if weights is None else weights[some]
     places = [j for j, column in enumerate(columns) if column.kind in ON_A_LINE]
     values = torch.cat([x[:, places].cpu().double() for x in rows.chunks()]).numpy()
     repeated = [j for j, own in zip(places, values.T, strict=True) if _may_repeat(own)]
-    drawn = _drawn(estimator) if repeated else None
+    drawn = _drawn(estimator, min(DRAWN, MOST_NUMBERS // len(columns))) if repeated else None
     for j in repeated:
         assert drawn is not None
         own = values[:, places.index(j)]
@@ -118,10 +121,10 @@ def _may_repeat(values: np.ndarray) -> bool:
 
 
 @torch.no_grad()
-def _drawn(estimator: DeepMixture) -> np.ndarray:
-    """Draw rows of numbers from the density, ``(DRAWN, F)``."""
+def _drawn(estimator: DeepMixture, n: int) -> np.ndarray:
+    """Draw rows of numbers from the density, ``(n, F)``."""
     model = estimator.model_
     device = next(model.parameters()).device
     with seeded(estimator.seed_):
-        c = estimator._draw_components(DRAWN, None, "auto").to(device)
+        c = estimator._draw_components(n, None, "auto").to(device)
         return torch.cat([model.sample(part) for part in c.split(AT_ONCE)]).double().numpy(force=True)
