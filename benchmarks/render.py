@@ -416,9 +416,83 @@ def memory() -> str:
     return f"{markdown.table(head, rows)}\n{said} on {result['device']}: [memory]({{}}/memory.json)."
 
 
+def labelling() -> str:
+    """Tabulate rows a second of both sides, and the memory of `cpvae cluster`."""
+    result = result_of("labelling")
+    head = ("`predict_proba` of", "rows a second", "GaussianMixture", "ratio")
+    rows = []
+    for name, one in result["contests"].items():
+        own, other = one["rows_a_second"]["cpvae"], one["rows_a_second"]["GaussianMixture"]
+        rows.append([name, f"{own:,.0f}", f"{other:,.0f}", f"{own / other:.3f}"])
+    beside = markdown.table(head, rows)
+    peaks = [
+        [f"{one['rows']:,}", f"{one['peak_anonymous_bytes'] / 1e6:.0f} MB", f"{one['cpu_seconds']:.0f}"]
+        for one in result["commands"]
+    ]
+    table = markdown.table(("rows of `cpvae cluster`", "the process's own, peak", "seconds of the processor"), peaks)
+    said = (
+        f"K={result['K']} and {result['features']} columns on {result['device']}. GaussianMixture is scikit-learn's, "
+        "with as many components"
+    )
+    return f"{beside}\n{table}\n{said}: [labelling]({{}}/labelling.json)."
+
+
+BILLION = 1_000_000_000
+
+
+def billion() -> str:
+    """Say what a billion rows would take, each line by what the largest two measured sizes differ in."""
+
+    def per_row(lines: Sequence[Mapping[str, Any]], key: str) -> float:
+        a, b = lines[-2:]
+        return (b[key] - a[key]) / (b["rows"] - a["rows"])
+
+    fitted, labelled = result_of("memory"), result_of("labelling")
+    parts = [one for one in fitted["fits"] if one["from"] == "parquet"]
+    own = parts[-1]["peak_anonymous_bytes"] + per_row(parts, "peak_anonymous_bytes") * (BILLION - parts[-1]["rows"])
+    commands = labelled["commands"]
+    rates = {name: one["rows_a_second"] for name, one in labelled["contests"].items()}
+    answered = [
+        [f"categories by `predict_proba`, {name}", _hours(BILLION / rate["cpvae"])] for name, rate in rates.items()
+    ]
+    least = min(rate["GaussianMixture"] for rate in rates.values())
+    rows = [
+        ["disk, for the array that Parquet files become", f"{per_row(parts, 'data_bytes') * BILLION / 1e9:,.0f} GB"],
+        ["making that array", _hours(per_row(parts, "seconds_to_load") * BILLION)],
+        ["start and one epoch of a fit with a small network", _hours(per_row(parts, "seconds_to_fit") * BILLION)],
+        ["memory of that fit", f"{own / 1e9:.1f} GB"],
+        ["categories by `cpvae cluster`, a small network", _hours(per_row(commands, "cpu_seconds") * BILLION)],
+        ["memory of that command", f"{commands[-1]['peak_anonymous_bytes'] / 1e9:.1f} GB"],
+        *answered,
+        ["the same by scikit-learn's GaussianMixture", _hours(BILLION / least)],
+    ]
+    table = markdown.table((f"{BILLION:,} rows of {labelled['features']} columns", "on one core"), rows)
+    most = f"{parts[-1]['rows']:,} and {commands[-1]['rows']:,}"
+    return (
+        f"{table}\nNobody has run this: the lines extend what was measured up to {most} rows in "
+        "[memory]({}/memory.json) and [labelling]({}/labelling.json). Time falls with the number of cores where rows "
+        "are answered for in parts, and disks have to be fast enough."
+    )
+
+
+def _hours(seconds: float) -> str:
+    """Write a time.
+
+    >>> _hours(7200), _hours(90)
+    ('2.0 hours', '2 minutes')
+    """
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+
+
 def large(page: str) -> str:
-    """Put its table between the markers of `docs/large.md`."""
-    return between(page, memory().replace("{}/", "../results/"))
+    """Put its tables between the markers of `docs/large.md`."""
+    sections = {
+        "Memory of a fit": memory(),
+        "Categories, rows a second": labelling(),
+        "A billion rows, on paper": billion(),
+    }
+    text = "\n\n".join(f"## {title}\n\n{one}" for title, one in sections.items())
+    return between(page, text.replace("{}/", "../results/"))
 
 
 def fielded(page: str) -> str:

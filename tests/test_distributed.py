@@ -57,6 +57,8 @@ FIT = {
     "likelihood": "bernoulli",
 }
 
+LONG = {**FIT, "max_epochs": 30, "init": "random"}
+
 
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
@@ -181,33 +183,47 @@ def test_without_a_seed_all_take_that_of_the_first(together):
     assert fits[0] == fits[1]
 
 
-def test_a_stop_request_to_any_stops_all_and_one_process_resumes(start, tmp_path):
+@pytest.fixture(scope="module")
+def long_curve() -> list[float]:
+    """Fit as one process does, without a stop."""
+    return [r["valid_negative_elbo"] for r in CPVAE(4, **LONG).fit(X).history_]
+
+
+@pytest.mark.parametrize(("number", "sent"), [(1, signal.SIGTERM), (0, signal.SIGKILL)])
+def test_one_process_that_is_stopped_or_killed_stops_all_and_one_process_resumes(
+    start, tmp_path, long_curve, number, sent
+):
     folder = tmp_path / "run"
-    long = {**FIT, "max_epochs": 30, "init": "random"}
 
     def fit() -> str:
         try:
-            CPVAE(4, **long).fit(X, out=folder)
+            CPVAE(4, **LONG).fit(X, out=folder)
         except Interrupted as stop:
             return f"stopped {stop}"
+        except InputError as error:
+            return str(error)
         return "finished"
 
     children, until = start(fit), time.monotonic() + 60
-    while not (folder / HISTORY).exists() or len((folder / HISTORY).read_text().splitlines()) < 2:
+    while not (folder / CHECKPOINT).exists():
         assert time.monotonic() < until
         time.sleep(0.002)
-    os.kill(children[1], signal.SIGTERM)
+    os.kill(children[number], sent)
     for child in children:
         os.waitpid(child, 0)
-    assert json.loads((tmp_path / "0.json").read_text()) == f"stopped {folder}"
-    assert json.loads((tmp_path / "1.json").read_text()).startswith("stopped")
+    if sent == signal.SIGTERM:
+        assert json.loads((tmp_path / "0.json").read_text()) == f"stopped {folder}"
+        assert json.loads((tmp_path / "1.json").read_text()).startswith("stopped")
+    else:
+        assert not (tmp_path / f"{number}.json").exists()
+        said = json.loads((tmp_path / f"{1 - number}.json").read_text())
+        assert said.startswith("another of the 2 processes that train together has ended")
     trained_before = len((folder / HISTORY).read_text().splitlines())
     assert (folder / CHECKPOINT).exists()
-    resumed = CPVAE(4, **long).fit(X, out=folder, resume=True)
-    alone = CPVAE(4, **long).fit(X)
+    resumed = CPVAE(4, **LONG).fit(X, out=folder, resume=True)
     assert 2 <= trained_before < 30
-    curves = [[r["valid_negative_elbo"] for r in model.history_] for model in (resumed, alone)]
-    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)  # 360 steps of rounding
+    curve = [r["valid_negative_elbo"] for r in resumed.history_]
+    np.testing.assert_allclose(curve, long_curve, rtol=1e-4)  # 360 steps of rounding
 
 
 def test_two_processes_resume_what_one_began(together, tmp_path):

@@ -151,8 +151,17 @@ def _held(exchange: Callable[..., object], tensor: Tensor, *arguments: int) -> N
 
     Otherwise gloo's thread may be the last to hold it, and freeing what Python knows needs Python's lock, which at the
     end of the interpreter is no longer given: the process would abort.
+
+    Raises:
+        InputError: another of the processes is no longer there.
     """
-    exchange(tensor, *arguments)
+    try:
+        exchange(tensor, *arguments)
+    except RuntimeError as error:
+        raise InputError(
+            f"another of the {world().size} processes that train together has ended: expected all until the end of the "
+            "fit; a run folder keeps what was saved last, at most a minute before: continue it with resume (--resume)"
+        ) from error
     _HELD[:] = [tensor]
 
 
