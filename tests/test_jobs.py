@@ -133,6 +133,7 @@ CLUSTERS = {"dask": "distributed", "ray": "ray"}
 def test_a_cluster_does_the_jobs_and_those_of_a_killed_worker_again(name, tmp_path, monkeypatch):
     pytest.importorskip(CLUSTERS[name], reason=f"needs the extra [{name}]")
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for workers of Ray
     monkeypatch.chdir(tmp_path)
     jobs = [Job(str(i), partial(noted, f"{i}.txt", name == "dask" and i == 1)) for i in range(4)]
     with on_backend(name):
