@@ -189,6 +189,11 @@ def test_encodings(encoding, tmp_path):
     assert load(path).feature_names == ("größe", "b")
 
 
+def test_letters_that_may_have_been_read_wrongly_are_shown(tmp_path):
+    (note,) = load(written(tmp_path / "a.csv", "a,g\n1,да\n2,нет\n".encode("cp1251"))).notes
+    assert note == "a.csv: letters read as cp1252, such as 'äà'; if they look wrong, save the file as UTF-8"
+
+
 @pytest.mark.parametrize(
     ("suffix", "pack"),
     [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zip", zipped), ("", bytes)],

@@ -64,6 +64,8 @@ CONTROLS = frozenset(map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)]))  
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAID = re.compile(r'"?sep=(.)"?')
 _MAYBE_CODE = re.compile(r"(?<![\d./:-])0\d")  # in a line, with a cell such as 01067
+_FOREIGN = re.compile(r"[^\s,;|\"']*[^\x00-\x7f][^\s,;|\"']*")  # a word with a letter that ASCII does not have
+LONGEST_SHOWN = 30  # letters of it
 MOST_LINE = 2**27  # letters: no line of a table is longer
 
 
@@ -160,7 +162,8 @@ def find_form(path: Path) -> Form:
     if header or above:
         check_repeats([name for name in first if name], path)
     notes = [f"letters read as {encoding}"] if encoding not in ("utf-8", "utf-8-sig") else []
-    notes = [f"{note}; if they look wrong, save the file as UTF-8" if encoding == WINDOWS else note for note in notes]
+    if encoding == WINDOWS:
+        notes = [f"{notes[0]}{_foreign(sample)}; if they look wrong, save the file as UTF-8"]
     if mark != "," and len(first) > 1:
         notes.append(f"cells separated by {named_mark(mark)}")
     if comments:
@@ -231,6 +234,16 @@ def find_encoding(path: Path) -> str:
         if utf8:
             decoder.decode(b"", final=True)
     return (marked or "utf-8") if utf8 else WINDOWS
+
+
+def _foreign(lines: Sequence[str]) -> str:
+    """Show the first word with a letter that ASCII does not have, by which people see whether it was read right.
+
+    >>> _foreign(["size,colour", "1.5,grün", "2.5,weiß"])
+    ", such as 'grün'"
+    """
+    found = next(filter(None, map(_FOREIGN.search, lines)), None)
+    return "" if found is None else f", such as {found[0][:LONGEST_SHOWN]!r}"
 
 
 def _in_windows(part: bytes, path: Path) -> str:
