@@ -27,6 +27,7 @@ from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.files import write_json
 from cpvae.fitting.starts import latent_classes
+from cpvae.fitting.starts.tables import table_of
 from cpvae.probability import likelihoods
 from cpvae.study import metrics
 from cpvae.study.evidence import evidence
@@ -63,9 +64,9 @@ def start_alone(k: int, seed: int) -> Clusterer:
         x = [schema.encode(rows) for rows in (train, test)]
         likelihood = likelihoods.make("columns", Rows(x[0]), likelihoods.Form((x[0].shape[1],), schema=schema))
         cells = [likelihood.cells(likelihood.to_model(torch.from_numpy(rows))) for rows in x]
-        tables = [latent_classes.table_of([part]) for part in cells]
+        tables = [table_of([part]) for part in cells]
         classes = latent_classes.fit(tables[0], k, np.random.RandomState(seed))
-        first, second = (classes.log_joint(table).argmax(1) for table in tables)
+        first, second = (classes.likeliest(table) for table in tables)
         return first, second
 
     return run

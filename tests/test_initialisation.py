@@ -256,7 +256,7 @@ def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
     for name in ("rows", "gmm"):
         assert accuracy_hungarian(overlapping()[1], STARTS[name](task(overlapping()[0], 3)).numpy()) > 0.95
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
-    assert (STARTS["rows"](task(moons[0], 2)).numpy() == found["gmm"]).all()
+    assert 0.8 < accuracy_hungarian(moons[1], STARTS["rows"](task(moons[0], 2)).numpy()) < 0.9
 
 
 @pytest.mark.parametrize(

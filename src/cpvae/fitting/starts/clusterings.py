@@ -11,8 +11,9 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
-from cpvae.fitting.starts import seeded
-from cpvae.fitting.starts.maps import laid_out
+from cpvae.fitting.starts import latent_classes, seeded
+from cpvae.fitting.starts.maps import laid_out, modularity, neighbours
+from cpvae.fitting.starts.tables import Table
 from cpvae.fitting.starts.task import Points
 
 MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
@@ -21,6 +22,8 @@ TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
 ROWS_MAPPED = 6_000  # on all maps together, but for the first
 MOST_MAPS = 3
+PARTING = 0.95  # of the modularity of other groups, that those of a mixture need
+APART = 0.005  # share of the weight of a graph between groups that chains of neighbours tell apart
 FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 10, 20  # of a row, in the graph that UMAP lays out
 
 
@@ -56,6 +59,11 @@ def k_means(
     return found
 
 
+def enough(points: Points, n_components: int) -> bool:
+    """Tell whether there are points enough for a covariance of each component."""
+    return len(points) >= 5 * n_components * points.shape[1]
+
+
 def gaussian_mixture(
     points: Points,
     n_components: int,
@@ -68,7 +76,7 @@ def gaussian_mixture(
 
     With known categories it is `seeded.mixture`. With few points for its parameters, or many components, k-means.
     """
-    if n_components > MANY or len(points) < 5 * n_components * points.shape[1]:
+    if n_components > MANY or not enough(points, n_components):
         return k_means(points, n_components, random, n_init, known=known)
     if known is not None:
         begun = n_init or seeded.beginnings(n_components, known)
@@ -95,8 +103,31 @@ def n_neighbours(n: int, n_components: int) -> int:
     return int(np.clip(np.clip(rows // 8, FEWEST_NEIGHBOURS, MOST_NEIGHBOURS), 5, max(5, rows // 2)))
 
 
-def umap_mixture(
+def classes(
     points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
+) -> Callable[[Points], np.ndarray]:
+    """Find the classes of `cpvae.fitting.starts.latent_classes`; with many components run k-means.
+
+    All directions of the points have one unit, in which their mean variance is 1.
+    """
+    if n_components > MANY:
+        return k_means(points, n_components, random, known=known)
+    loc, scale = points.mean(0), max(float(np.var(points, axis=0).mean()), TINY) ** 0.5
+
+    def table(others: Points) -> Table:
+        return Table.of_numbers((others - loc) / scale, known if others is points else None)
+
+    found = latent_classes.fit(table(points), n_components, random)
+    return lambda others: found.likeliest(table(others))
+
+
+def umap_mixture(
+    points: Points,
+    n_components: int,
+    random: np.random.RandomState,
+    *,
+    known: np.ndarray | None = None,
+    other: Callable[[Points], np.ndarray] | None = None,
 ) -> Callable[[Points], np.ndarray]:
     """Fit mixtures of Gaussians on points laid out by UMAP, and take the groups that cut the graph of neighbours best.
 
@@ -106,7 +137,8 @@ def umap_mixture(
     a mixture says how round its groups are on a map; their modularity says how well they part the neighbours.
     Where categories are known, some mixtures begin at their points, and the share of known points that are in their
     categories counts beside the modularity. Known categories then spread over the graph (`seeded.spread`). Other points
-    get the category of most of their neighbours.
+    get the category of most of their neighbours. An `other` clustering is taken in place of mixtures that do not lie
+    `APART` on the graph, or no more than it does.
 
     Raises:
         InputError: umap-learn is not installed.
@@ -130,6 +162,8 @@ def umap_mixture(
                 value += seeded.agreement(found, known)
             if value > best:
                 best, categories, chosen = value, found, one
+    if other is not None and chosen.crossing(categories) > min(APART, chosen.crossing(other(points))):
+        return other
     if known is not None:
         categories = seeded.spread(chosen.graph, chosen.layout, categories, n_components, known)
     nearest = KNeighborsClassifier(5).fit(points, categories)
@@ -151,7 +185,7 @@ def ellipses(points: Points, n_components: int, random: np.random.RandomState) -
     first, rest = np.split(points, [len(points) * 4 // 5])
     if len(first) < 3 * n_components:
         return True
-    full = len(first) >= 5 * n_components * points.shape[1]
+    full = enough(first, n_components)
     spread = max(float(np.var(points, axis=0).mean()), TINY)
     few, many = (
         GaussianMixture(
@@ -164,11 +198,33 @@ def ellipses(points: Points, n_components: int, random: np.random.RandomState) -
     return float(np.mean(many > few)) < 0.55 + 1.0 / np.sqrt(len(rest))
 
 
+def mixture_or_classes(
+    points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
+) -> Callable[[Points], np.ndarray]:
+    """Choose `gaussian_mixture`, or `classes` where there are few rows or these part neighbours better.
+
+    Full covariances follow ellipses of any form, but also the lines and spikes that rounding makes, through the midst
+    of neighbours.
+    """
+    found = classes(points, n_components, random, known=known)
+    if n_components > MANY or not enough(points, n_components):
+        return found
+    full = gaussian_mixture(points, n_components, random, known=known)
+    some = random.permutation(len(points))[:TRIED]
+    graph = neighbours(points[some], n_neighbours(len(some), n_components))
+    by_mixture, by_classes = (modularity(graph, category(points)[some]) for category in (full, found))
+    return full if by_mixture >= PARTING * by_classes else found
+
+
 def mixture_or_map(
     points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
 ) -> Callable[[Points], np.ndarray]:
-    """Choose `gaussian_mixture` where sources are `ellipses`, else `umap_mixture`, if umap-learn is installed."""
+    """Choose `mixture_or_classes`, or `umap_mixture` where sources are no `ellipses` and lie apart on its graph.
+
+    Beyond 100 components, or without umap-learn, no map is tried.
+    """
+    found = mixture_or_classes(points, n_components, random, known=known)
     mapped = n_components <= MOST_MAPPED and importlib.util.find_spec("umap") is not None
-    if mapped and not ellipses(points, n_components, random):
-        return umap_mixture(points, n_components, random, known=known)
-    return gaussian_mixture(points, n_components, random, known=known)
+    if not mapped or ellipses(points, n_components, random):
+        return found
+    return umap_mixture(points, n_components, random, known=known, other=found)

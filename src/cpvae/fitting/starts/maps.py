@@ -1,4 +1,4 @@
-"""Maps of points, on which a chain of neighbours is one group: UMAP, with what it compiles kept between processes."""
+"""Graphs of neighbours, and maps on which a chain of them is one group: UMAP, with what it compiles kept on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 
 from cpvae.extras import needed
 from cpvae.fitting.starts.task import Points
@@ -54,16 +54,43 @@ class Map(NamedTuple):
     graph: sparse.csr_matrix
 
     def modularity(self, categories: np.ndarray) -> float:
-        """Compute the share of the graph's weight within categories, less what chance would put there.
+        """Compute the `modularity` of categories ``(m,)`` on the graph."""
+        return modularity(self.graph, categories)
 
-        Newman and Girvan (2004), of weights: Newman (2004). At most 1; about 0 for categories without a meaning.
+    def crossing(self, categories: np.ndarray) -> float:
+        """Compute the share of the graph's weight between categories ``(m,)``, which are integers from 0."""
+        return float(1 - np.trace(shares(self.graph, categories)))
 
-        Args:
-            categories: integers from 0 ``(m,)``.
-        """
-        within = np.eye(categories.max() + 1)[categories]
-        share = within.T @ (self.graph @ within) / self.graph.sum()
-        return float(np.trace(share) - (share.sum(0) ** 2).sum())
+
+def neighbours(points: Points, n_neighbors: int) -> sparse.csr_matrix:
+    """Join each of some points to its nearest ones, and these to it: a symmetric graph ``(m, m)`` of ones."""
+    graph = kneighbors_graph(points, min(n_neighbors, len(points) - 1))
+    return graph.maximum(graph.T).tocsr()
+
+
+def shares(graph: sparse.csr_matrix, categories: np.ndarray) -> np.ndarray:
+    """Compute the share of a graph's weight between each two categories, ``(K, K)``.
+
+    Args:
+        graph: ``(m, m)``.
+        categories: integers from 0 ``(m,)``.
+    """
+    within = np.eye(categories.max() + 1)[categories]
+    found: np.ndarray = within.T @ (graph @ within) / graph.sum()
+    return found
+
+
+def modularity(graph: sparse.csr_matrix, categories: np.ndarray) -> float:
+    """Compute the share of a graph's weight within categories, less what chance would put there.
+
+    Newman and Girvan (2004), of weights: Newman (2004). At most 1; about 0 for categories without a meaning.
+
+    Args:
+        graph: ``(m, m)``.
+        categories: integers from 0 ``(m,)``.
+    """
+    share = shares(graph, categories)
+    return float(np.trace(share) - (share.sum(0) ** 2).sum())
 
 
 def laid_out(

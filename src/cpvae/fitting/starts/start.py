@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from cpvae.data.rows import Rows
-from cpvae.fitting.starts import latent_classes
+from cpvae.fitting.starts import latent_classes, tables
 from cpvae.fitting.starts.clusterings import MANY, Clustering, gaussian_mixture, k_means, mixture_or_map, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode, Together
 from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task
@@ -98,8 +98,7 @@ class ClusteredStart:
         """Cluster a table with columns of several kinds."""
 
         def points(rows: Rows) -> Points:
-            table = table_of(rows, task)
-            return np.concatenate([table.numbers, table.levels], axis=1)
+            return table_of(rows, task).points
 
         return unless_stopped(lambda: self.classes(task), points, task)
 
@@ -109,17 +108,15 @@ class ClusteredStart:
         task.on_phase(f"clustering {min(n, task.max_rows):,} rows", 0)
         some = task.index(task.max_rows, random)
         if task.n_components > MANY:
-            points = np.concatenate([table.numbers, table.levels], axis=1)
-            given = task.known_of(some)
+            points, given = table.points, task.known_of(some)
             return k_means(points[some], task.n_components, random, known=given)(points).astype(np.int64)
-        classes = latent_classes.fit(table.rows(some), task.n_components, random)
-        return classes.log_joint(table).argmax(1)
+        return latent_classes.fit(table.rows(some), task.n_components, random).likeliest(table)
 
 
-def table_of(rows: Rows, task: Task) -> latent_classes.Table:
+def table_of(rows: Rows, task: Task) -> tables.Table:
     """Make the table that rows with columns of several kinds are clustered as."""
     likelihood = task.likelihood
-    table = latent_classes.table_of([likelihood.cells(likelihood.to_model(x)) for x in rows.chunks()])
+    table = tables.table_of([likelihood.cells(likelihood.to_model(x)) for x in rows.chunks()])
     return table if rows is not task.rows else replace(table, known=task.known)
 
 
