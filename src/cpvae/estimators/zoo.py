@@ -68,9 +68,9 @@ class CPVAE(Clusterer):
         init: start, which gives each category rows of its own before the bound decides. On a map of neighbours: "umap"
             (of the code of an autoencoder), "edges" (of that and the edges of pictures), "map" (of rows), "directions"
             (of rows without their length), "spectrum" (of signals). By Gaussians: "autoencoder" (on its code), "gmm"
-            (on rows). "rows" takes "gmm" where sources are ellipses, else "map". "kmeans" is k-means of rows. "auto"
-            depends on the kind of data (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly
-            ends in few categories.
+            (on rows). "rows" takes "gmm", a mixture of fewer parameters or k-means, or "map" where sources lie apart.
+            "kmeans" is k-means of rows. "auto" depends on the kind of data (`cpvae.fitting.starts.start.choose`).
+            "random" has no clustering and mostly ends in few categories.
         augment: copies that should keep the category of their row: "affine" rotates, scales and shifts images slightly;
             "shift" moves signals in time, scales them and adds noise; "roll" shifts signals circularly by any time;
             "hide" hides cells of tables, so that q(c | x) of a row with gaps is as sure as it should be; "none" makes
