@@ -35,6 +35,10 @@ class Numbers(Protocol):
     def parts(table: Table) -> int:
         """Count the parts of a table that a step of EM goes through one by one."""
 
+    @property
+    def n_parameters(self) -> int:
+        """Count the numbers that were learned."""
+
     def log_density(self, table: Table) -> np.ndarray:
         """Compute the log-density of the numbers that are observed, ``(n, K)``, nats."""
 
@@ -62,6 +66,10 @@ class Diagonal:
     @staticmethod
     def parts(table: Table) -> int:
         return 1
+
+    @property
+    def n_parameters(self) -> int:
+        return self.mean.size + self.variance.size
 
     def log_density(self, table: Table) -> np.ndarray:
         precision = 1 / self.variance
@@ -95,6 +103,11 @@ class Tied:
     @staticmethod
     def parts(table: Table) -> int:
         return len(table.patterns)
+
+    @property
+    def n_parameters(self) -> int:
+        p = self.mean.shape[1]
+        return self.mean.size + p * (p + 1) // 2
 
     def log_density(self, table: Table) -> np.ndarray:
         density = np.empty((len(table.numbers), len(self.mean)))
