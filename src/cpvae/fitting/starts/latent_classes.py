@@ -32,10 +32,11 @@ PSEUDO_ROWS = 1.0  # for each level of a column, added to a class with the share
 ROWS_TRIED = 50_000  # from all assignments together
 TRIED = (20, 200)  # assignments at least and at most
 SHORT = 10  # steps of EM from each
-FINISHED = 10  # of them, gone on with
+FINISHED = 10  # of them, gone on with at most; of few a third
 STEPS = 200  # of EM at most
 MOST_ROWS = 20_000  # that classes are learned from
-SAMPLES = 4  # of the rows, in which classes are found again
+ROWS_AGAIN = 5_000  # in all samples of the rows together, in which classes are found again
+SAMPLES = (4, 12)  # at least and at most: of few rows more, whose samples differ more
 ROWS_SAMPLED = 2_000  # that the samples are drawn from, at most
 SHARE = 0.8  # of them in a sample
 AS_SURE = 0.05  # difference of adjusted Rand indices that decides nothing between mixtures
@@ -101,7 +102,8 @@ def fit(table: Table, n_components: int, random: np.random.RandomState) -> Group
         table = table.rows(_some(table, MOST_ROWS, random))
     mixtures = [partial(mixture, shape) for shape in SHAPES if shape.suits(table)]
     small = table.rows(_some(table, ROWS_SAMPLED, random))
-    samples = [_some(small, max(n_components, int(SHARE * len(small.numbers))), random) for _ in range(SAMPLES)]
+    n_samples, n_rows = (int(np.clip(ROWS_AGAIN // len(small.numbers), *SAMPLES)), int(SHARE * len(small.numbers)))
+    samples = [_some(small, max(n_components, n_rows), random) for _ in range(n_samples)]
 
     def sureness(way: Callable[[Table, int, np.random.RandomState, int], Grouping]) -> float:
         again = [way(small.rows(rows), n_components, random, TRIED_AGAIN).likeliest(small) for rows in samples]
@@ -131,7 +133,10 @@ def mixture(
     starts = [_assigned(table, n_components, random) for _ in range(tried)]
     short = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts]
     short.sort(key=lambda fitted: fitted[0], reverse=True)
-    fits = [_em(table, classes.posterior(table), classes.numbers, STEPS) for _, classes in short[:FINISHED]]
+    fits = [
+        _em(table, classes.posterior(table), classes.numbers, STEPS)
+        for _, classes in short[: min(FINISHED, -(-tried // 3))]
+    ]
     return max(fits, key=lambda fitted: fitted[0])[1]
 
 
