@@ -499,8 +499,9 @@ def test_numbers_that_vary_together_by_scipy():
             assert found[row, k] == pytest.approx(expected, abs=1e-9)
 
 
-def test_groups_are_not_cut_along_what_all_of_them_share():
+def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
+    monkeypatch.setattr(latent_classes, "TRIED", (20, 20))
     random = np.random.default_rng(0)
     y, size = random.integers(3, size=300), random.normal(size=300)
     shape = np.array([[0, 0, 0], [4, -4, 0], [4, 0, -4]])[y]
