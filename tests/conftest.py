@@ -44,6 +44,8 @@ def _few_assignments() -> Iterator[None]:
     """Try few assignments of latent classes: tests ask how a start is used, and benchmarks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latent_classes, "TRIED", (2, 2))
+        patch.setattr(latent_classes, "SAMPLES", (2, 2))
+        patch.setattr(latent_classes, "AGAIN", latent_classes.Effort(2, 20))
         yield
 
 

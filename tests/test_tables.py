@@ -502,6 +502,7 @@ def test_numbers_that_vary_together_by_scipy():
 def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
     monkeypatch.setattr(latent_classes, "TRIED", (20, 20))
+    monkeypatch.setattr(latent_classes, "AGAIN", latent_classes.Effort(10, 50))
     random = np.random.default_rng(0)
     y, size = random.integers(3, size=300), random.normal(size=300)
     shape = np.array([[0, 0, 0], [4, -4, 0], [4, 0, -4]])[y]
@@ -510,7 +511,10 @@ def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     frame.iloc[::20, 1] = np.nan
     likelihood, _, x = made(frame)
     table = table_of([likelihood.cells(likelihood.to_model(x))])
-    ways = {shape: latent_classes.mixture(shape, table, 3, np.random.RandomState(0), 20) for shape in (Diagonal, Tied)}
+    ways = {
+        shape: latent_classes.mixture(shape, table, 3, np.random.RandomState(0), latent_classes.Effort(20, 200))
+        for shape in (Diagonal, Tied)
+    }
     assert adjusted_rand_score(y, ways[Diagonal].likeliest(table)) < 0.5
     assert adjusted_rand_score(y, ways[Tied].likeliest(table)) > 0.9
     assert adjusted_rand_score(y, latent_classes.fit(table, 3, np.random.RandomState(0)).likeliest(table)) > 0.9
@@ -522,6 +526,8 @@ def test_classes_that_other_rows_do_not_have_are_not_taken(monkeypatch):
     Of ten classes in 400 rows a mixture learns what is wrong in these rows, and k-means does not.
     """
     monkeypatch.setattr(latent_classes, "TRIED", (20, 50))
+    monkeypatch.setattr(latent_classes, "SAMPLES", (4, 8))
+    monkeypatch.setattr(latent_classes, "AGAIN", latent_classes.Effort(10, 50))
     digits = [
         "1110111",
         "0010010",
@@ -535,12 +541,14 @@ def test_classes_that_other_rows_do_not_have_are_not_taken(monkeypatch):
         "1111011",
     ]
     segments = np.array([[int(segment) for segment in digit] for digit in digits])
-    for seed in (0, 1):
+    for seed in (0, 2):
         random = np.random.default_rng(seed)
         y = random.integers(10, size=400)
         x = segments[y] ^ (random.random((400, 7)) < 0.1)
         table = Table(np.zeros((400, 0)), np.zeros((400, 0)), np.eye(2)[x].reshape(400, 14), [2] * 7)
-        mixture = latent_classes.mixture(Diagonal, table, 10, np.random.RandomState(0), 50).likeliest(table)
+        mixture = latent_classes.mixture(
+            Diagonal, table, 10, np.random.RandomState(0), latent_classes.Effort(50, 200)
+        ).likeliest(table)
         found = latent_classes.fit(table, 10, np.random.RandomState(0))
         assert isinstance(found, latent_classes.Means)
         assert adjusted_rand_score(y, found.likeliest(table)) > adjusted_rand_score(y, mixture) + 0.02

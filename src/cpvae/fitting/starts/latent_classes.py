@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import logsumexp, softmax
@@ -33,14 +33,22 @@ ROWS_TRIED = 50_000  # from all assignments together
 TRIED = (20, 200)  # assignments at least and at most
 SHORT = 10  # steps of EM from each
 FINISHED = 10  # of them, gone on with at most; of few a third
-STEPS = 200  # of EM at most
 MOST_ROWS = 20_000  # that classes are learned from
 ROWS_AGAIN = 5_000  # in all samples of the rows together, in which classes are found again
-SAMPLES = (4, 12)  # at least and at most: of few rows more, whose samples differ more
+SAMPLES = (4, 8)  # at least and at most: of few rows more, whose samples differ more
 ROWS_SAMPLED = 2_000  # that the samples are drawn from, at most
 SHARE = 0.8  # of them in a sample
 AS_SURE = 0.05  # difference of adjusted Rand indices that decides nothing between mixtures
-TRIED_AGAIN = 10  # assignments, in a sample
+
+
+class Effort(NamedTuple):
+    """How hard classes are looked for: assignments that are tried, and steps of EM at most."""
+
+    tried: int
+    steps: int
+
+
+AGAIN = Effort(10, 50)  # in a sample
 
 
 class Grouping(Protocol):
@@ -105,43 +113,40 @@ def fit(table: Table, n_components: int, random: np.random.RandomState) -> Group
     n_samples, n_rows = (int(np.clip(ROWS_AGAIN // len(small.numbers), *SAMPLES)), int(SHARE * len(small.numbers)))
     samples = [_some(small, max(n_components, n_rows), random) for _ in range(n_samples)]
 
-    def sureness(way: Callable[[Table, int, np.random.RandomState, int], Grouping]) -> float:
-        again = [way(small.rows(rows), n_components, random, TRIED_AGAIN).likeliest(small) for rows in samples]
+    def sureness(way: Callable[[Table, int, np.random.RandomState, Effort], Grouping]) -> float:
+        again = [way(small.rows(rows), n_components, random, AGAIN).likeliest(small) for rows in samples]
         return float(np.mean([adjusted_rand_score(one, other) for one, other in combinations(again, 2)]))
 
-    tried = int(np.clip(ROWS_TRIED // len(table.numbers), *TRIED))
+    effort = Effort(int(np.clip(ROWS_TRIED // len(table.numbers), *TRIED)), 200)
     sure = [sureness(way) for way in mixtures]
     if sureness(means) > max(sure):
-        return means(table, n_components, random, tried)
+        return means(table, n_components, random, effort)
     close = [way for way, value in zip(mixtures, sure, strict=True) if value >= max(sure) - AS_SURE]
-    found = [way(table, n_components, random, tried) for way in close]
+    found = [way(table, n_components, random, effort) for way in close]
     return max(found, key=lambda one: one.schwarz(table)) if len(found) > 1 else found[0]
 
 
 def mixture(
-    shape: type[Numbers], table: Table, n_components: int, random: np.random.RandomState, tried: int
+    shape: type[Numbers], table: Table, n_components: int, random: np.random.RandomState, effort: Effort
 ) -> Classes:
     """Find the likeliest classes whose numbers have a shape.
 
     EM ends in many places. Short runs from many assignments are tried, and the likeliest ones are gone on with
     (Biernacki, Celeux and Govaert, 2003).
-
-    Args:
-        tried: how many assignments are.
     """
-    tried = min(tried, max(TRIED[0], tried // shape.parts(table)))
+    tried = min(effort.tried, max(TRIED[0], effort.tried // shape.parts(table)))
     starts = [_assigned(table, n_components, random) for _ in range(tried)]
     short = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts]
     short.sort(key=lambda fitted: fitted[0], reverse=True)
     fits = [
-        _em(table, classes.posterior(table), classes.numbers, STEPS)
+        _em(table, classes.posterior(table), classes.numbers, effort.steps)
         for _, classes in short[: min(FINISHED, -(-tried // 3))]
     ]
     return max(fits, key=lambda fitted: fitted[0])[1]
 
 
-def means(table: Table, n_components: int, random: np.random.RandomState, tried: int) -> Means:
-    """Run k-means, the best of many quick runs whatever is `tried`; with known classes once, from their means."""
+def means(table: Table, n_components: int, random: np.random.RandomState, effort: Effort) -> Means:
+    """Run k-means, the best of many quick runs whatever the effort; with known classes once, from their means."""
     if table.known is not None:
         return Means(seeded.k_means(table.points, n_components, random, table.known))
     found = KMeans(n_components, n_init=TRIED[0], random_state=random).fit(table.points)
@@ -191,9 +196,11 @@ def _em(table: Table, weights: np.ndarray, numbers: Numbers, max_iter: int) -> t
         classes = estimate(table, weights, numbers)
         numbers = classes.numbers
         joint = classes.log_joint(table)
-        evidence = logsumexp(joint, axis=1, keepdims=True)
-        before, value = value, float(evidence.mean())
-        weights = np.exp(joint - evidence)
+        most = joint.max(1, keepdims=True)  # scipy's logsumexp takes as long as all else where rows are few
+        shares = np.exp(joint - most)
+        total = shares.sum(1, keepdims=True)
+        before, value = value, float((most + np.log(total)).mean())
+        weights = shares / total
         if value - before < 1e-6:
             break
     return value, classes
