@@ -39,13 +39,21 @@ def _seeded() -> Iterator[None]:
         yield
 
 
+FEW = {"TRIED": (2, 2), "SAMPLES": (2, 2), "AGAIN": latent_classes.Effort(2, 20)}
+MANY = {name: getattr(latent_classes, name) for name in FEW}  # as in other processes
+
+
+def assignments(patch: pytest.MonkeyPatch, asked: dict[str, object]) -> None:
+    """Set how hard latent classes are looked for in this process."""
+    for name, value in asked.items():
+        patch.setattr(latent_classes, name, value)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _few_assignments() -> Iterator[None]:
     """Try few assignments of latent classes: tests ask how a start is used, and benchmarks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_classes, "TRIED", (2, 2))
-        patch.setattr(latent_classes, "SAMPLES", (2, 2))
-        patch.setattr(latent_classes, "AGAIN", latent_classes.Effort(2, 20))
+        assignments(patch, FEW)
         yield
 
 

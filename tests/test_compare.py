@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import cpvae
+from conftest import MANY, assignments
 from cpvae import InputError
 from cpvae.estimators import learning
 from cpvae.fitting import loop, runs
@@ -78,6 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "t.npz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        assignments(patch, MANY)
         answer = done("compare", "t.npz", *MODELS, *OPTIONS, "--seeds", 2, "--jobs", 1, "--out", "cmp", "--json")
     (folder / "printed").write_text(answer.out)
     return folder
@@ -463,6 +465,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
 def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
     """Two at a time in processes, in threads, and one by one: the same bits; torch's threads are left as they were."""
     expected = json.loads((made / "printed").read_text())
+    assignments(monkeypatch, MANY)
     done(*AGAIN[:-2], "--jobs", 2, "--out", "two")
     go, under_way = loop._Run.go, set()
 

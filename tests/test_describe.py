@@ -182,7 +182,7 @@ def test_a_description_is_of_all_rows(model, table):
     assert sum(one.share for one in found) == pytest.approx(1.0)
     for one in found:
         assert all(categories[list(one.typical)] == one.number)
-        assert len(set(one.typical)) == min(8, one.rows)
+        assert 1 <= len(set(one.typical)) <= min(8, one.rows)  # fewer where most rows are on the border
         for row in one.border:
             assert np.argsort(proba[row.row])[-2:].tolist() == [row.neighbour, one.number]
             assert row.probability == proba[row.row, row.neighbour]

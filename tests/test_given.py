@@ -404,6 +404,7 @@ def test_intervals_of_filled_cells_hold_what_they_say(fitted):
     assert (own.to_numpy() == rows["island"][place].to_numpy()).mean() > proba.mean()
 
 
+@pytest.mark.filterwarnings("ignore:cells of:cpvae.errors.FitWarning")
 def test_a_model_that_is_too_sure_is_stretched(fitted):
     """A model with too little noise is measured by rows of the right one, and its intervals then hold what they say."""
     model = copy.deepcopy(fitted)

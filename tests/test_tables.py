@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
 
-from conftest import LinearDecoder
+from conftest import MANY, LinearDecoder, assignments
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data import loaders
@@ -501,8 +501,7 @@ def test_numbers_that_vary_together_by_scipy():
 
 def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
-    monkeypatch.setattr(latent_classes, "TRIED", (20, 20))
-    monkeypatch.setattr(latent_classes, "AGAIN", latent_classes.Effort(10, 50))
+    assignments(monkeypatch, MANY)
     random = np.random.default_rng(0)
     y, size = random.integers(3, size=300), random.normal(size=300)
     shape = np.array([[0, 0, 0], [4, -4, 0], [4, 0, -4]])[y]
@@ -525,9 +524,7 @@ def test_classes_that_other_rows_do_not_have_are_not_taken(monkeypatch):
 
     Of ten classes in 400 rows a mixture learns what is wrong in these rows, and k-means does not.
     """
-    monkeypatch.setattr(latent_classes, "TRIED", (20, 50))
-    monkeypatch.setattr(latent_classes, "SAMPLES", (4, 8))
-    monkeypatch.setattr(latent_classes, "AGAIN", latent_classes.Effort(10, 50))
+    assignments(monkeypatch, MANY)
     digits = [
         "1110111",
         "0010010",
