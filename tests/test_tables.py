@@ -473,7 +473,7 @@ def test_latent_classes_by_scipy():
 
 
 def test_a_level_that_is_rare_everywhere_is_rare_in_a_class_without_it():
-    """Of two levels that no row of a class has, the one that other rows have is the likelier there."""
+    """Give two levels that no row of a class has the order of their shares in other rows."""
     codes = np.repeat([0, 1, 2], [10, 30, 60])
     table = Table(np.zeros((100, 0)), np.zeros((100, 0)), np.eye(4)[codes], [4])
     weights = np.eye(2)[(codes < 2).astype(int)]

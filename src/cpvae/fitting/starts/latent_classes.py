@@ -42,7 +42,7 @@ AS_SURE = 0.05  # difference of adjusted Rand indices that decides nothing betwe
 
 
 class Effort(NamedTuple):
-    """How hard classes are looked for: assignments that are tried, and steps of EM at most."""
+    """Limits of a search for classes: assignments that are tried, and steps of EM at most."""
 
     tried: int
     steps: int
