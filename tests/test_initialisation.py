@@ -25,7 +25,7 @@ from cpvae.data.schema import Schema
 from cpvae.fitting import interrupts, loop
 from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
-from cpvae.fitting.starts import codes, edges, maps, start
+from cpvae.fitting.starts import clusterings, codes, edges, maps, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, RowCode, Together
 from cpvae.fitting.starts.start import STARTS, choose
@@ -258,6 +258,26 @@ def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
         assert accuracy_hungarian(overlapping()[1], STARTS[name](task(overlapping()[0], 3)).numpy()) > 0.95
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
     assert adjusted_rand_score(found["gmm"], STARTS["rows"](task(moons[0], 2)).numpy()) == 1.0
+
+
+def test_a_map_is_left_where_its_groups_touch():
+    def halves(points):
+        return (points[:, 0] > 1).astype(np.int64)
+
+    moons, (touching, _) = make_moons(300, noise=0.06, random_state=0)[0], overlapping(300)
+    random = np.random.RandomState(0)
+    assert umap_mixture(touching, 2, random, other=halves) is halves
+    assert umap_mixture(moons, 2, random, other=halves) is not halves
+
+
+def test_a_mixture_through_the_midst_of_neighbours_is_left(monkeypatch):
+    points, y = overlapping(300)
+    by_chance, by_source = np.random.RandomState(1).randint(0, 3, 300), y
+    for one, other in ((by_chance, by_source), (by_source, by_chance)):
+        monkeypatch.setattr(clusterings, "gaussian_mixture", lambda *asked, one=one, **known: lambda points: one)
+        monkeypatch.setattr(clusterings, "classes", lambda *asked, other=other, **known: lambda points: other)
+        found = clusterings.mixture_or_classes(points, 3, np.random.RandomState(0))
+        assert found(points) is by_source
 
 
 @pytest.mark.parametrize(

@@ -551,6 +551,22 @@ def test_classes_that_other_rows_do_not_have_are_not_taken(monkeypatch):
         assert adjusted_rand_score(y, found.likeliest(table)) > adjusted_rand_score(y, mixture) + 0.02
 
 
+def test_of_two_mixtures_as_sure_as_each_other_the_likelier_is_taken(monkeypatch):
+    """Groups that vary together in one way: the criterion of Schwarz is that of tied numbers."""
+    random = np.random.default_rng(0)
+    y, size = random.integers(2, size=200), random.normal(size=200)
+    x = np.array([[0, 0, 0], [3, -3, 0]])[y] + 2 * size[:, None] + 0.5 * random.normal(size=(200, 3))
+    table = Table.of_numbers((x - x.mean(0)) / x.std(0))
+    chance = latent_classes.Means(lambda points: random.integers(2, size=len(points)))
+    monkeypatch.setattr(latent_classes, "means", lambda *asked: chance)  # found again nowhere
+    monkeypatch.setattr(latent_classes, "AS_SURE", 2.0)
+    found = latent_classes.fit(table, 2, np.random.RandomState(0))
+    assert isinstance(found, latent_classes.Classes)
+    assert isinstance(found.numbers, Tied)
+    expected = logsumexp(found.log_joint(table), axis=1).sum() - 0.5 * (2 * 3 + 6) * np.log(200)
+    assert found.schwarz(table) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize("shape", [Diagonal, Tied])
 def test_each_step_of_em_raises_the_likelihood(shape, monkeypatch):
     """Without the constants that keep classes from shrinking, as theory has it."""
