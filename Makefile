@@ -11,7 +11,7 @@ demo: $(READY)  ## fit the embedded digits, compare, draw, report
 	$(BIN)/python examples/demo.py --out demo
 
 test: lint  ## everything CI runs
-	$(MAKE) --jobs 2 types tests plain
+	$(MAKE) --jobs 2 types tests docs plain
 
 lint: $(READY)
 	$(BIN)/ruff format --check
@@ -26,8 +26,7 @@ tests: $(READY)
 plain: $(READY)  ## tests of networks, with PyTorch's own products
 	CPVAE_FAST_PRODUCTS=0 $(BIN)/pytest -q src/cpvae/nn tests/test_products.py tests/test_presets.py
 
-docs: $(READY)  ## the site, in site/; open site/index.html
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+docs: $(READY)  ## the site, in site/, its links checked; open site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 tutorials: $(READY)  ## run the pages that show what code prints, and put it there; pages without their data are named

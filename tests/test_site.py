@@ -1,4 +1,4 @@
-"""The documentation site, as far as it can be checked without building it (`make docs` does the rest)."""
+"""The documentation site, as far as it can be checked without building it (CI does so, by `make docs`)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def listed(navigation: Any) -> list[str]:
         return [navigation]
     parts = navigation.values() if isinstance(navigation, dict) else navigation
     return [page for part in parts for page in listed(part)]
+
+
+def test_ci_builds_the_site_and_a_link_or_anchor_that_leads_nowhere_fails_the_build():
+    recipe = re.search(r"^test: .*\n\t(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "docs" in recipe[1].split()
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert settings["strict"]
+    assert set(settings["validation"].values()) == {"warn"}
 
 
 def test_the_navigation_names_every_page_once_and_no_other():
