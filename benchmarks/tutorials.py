@@ -38,8 +38,10 @@ DATA = {  # what the page calls a file: where it is below `CPVAE_DATA`
 KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
 CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n(`{3,})text\n.*?^\1\n", re.DOTALL | re.MULTILINE)
-PROGRESS = re.compile(  # lines with seconds, which differ from run to run
-    r"^(?:fitting|finding a start)[: ].*\n|^about .* for a start.*\n|^.*then fitting for about.*\n", re.MULTILINE
+PROGRESS = re.compile(  # lines that come as time goes by, which differ from run to run
+    r"^(?:fitting|finding a start)[: ].*\n|^about .* for a start.*\n|^.*then fitting for about.*\n"
+    r"|^[\d,]+ of [\d,]+ rows\n",
+    re.MULTILINE,
 )
 QUIET = """
 import os, warnings

@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 import io
 import json
-import os
 import re
 import sys
 import warnings
@@ -50,14 +49,33 @@ def fitted(model: DeepMixture, X: Any) -> DeepMixture:
         return model.fit(X)
 
 
-@pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    """Two groups of rows in columns whose names and levels are markup."""
+def rows_with_markup() -> pd.DataFrame:
+    """Make two groups of rows in columns whose names and levels are markup."""
     random = np.random.RandomState(0)
     group = np.repeat([0, 1], 40)
     size = (10 + 30 * group + random.normal(size=80)).round(1)
     kind = np.where(group == random.binomial(1, 0.5, 80), "plain", LEVEL)
     return pd.DataFrame({EVIL: size, "kind": kind, "age": random.normal(40, 5, 80).round(1)})
+
+
+def run_in(folder: Path, table: pd.DataFrame) -> Path:
+    """Fit a table, and give the folder of the run."""
+    table.assign(label=np.repeat(["a", "b"], 40)).to_csv(folder / "rows.csv", index=False)
+    about = {
+        "source": str(folder / "rows.csv"),
+        "found_at": str(folder / "rows.csv"),
+        "labels": "label",
+        "split": "all",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        CPVAE(3, **SMALL).fit(table, out=folder / "run", about=about)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return rows_with_markup()
 
 
 @pytest.fixture(scope="module")
@@ -528,24 +546,12 @@ def test_elsewhere_nothing_is_answered_without_the_token(of_table, ask):
     assert not is_loopback("0.0.0.0")
 
 
-# ---------------------------------------------------------------- the command, and a browser
+# ---------------------------------------------------------------- the command
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame) -> Path:
-    """A run folder whose table has markup in it."""
-    folder = tmp_path_factory.mktemp("explore")
-    table.assign(label=np.repeat(["a", "b"], 40)).to_csv(folder / "rows.csv", index=False)
-    about = {
-        "source": str(folder / "rows.csv"),
-        "found_at": str(folder / "rows.csv"),
-        "labels": "label",
-        "split": "all",
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        CPVAE(3, **SMALL).fit(table, out=folder / "run", about=about)
-    return folder / "run"
+    return run_in(tmp_path_factory.mktemp("explore"), table)
 
 
 def test_a_run_is_opened_with_the_rows_of_its_fit(run, table, tmp_path):
@@ -586,52 +592,3 @@ def test_labels_have_a_file_of_their_own_which_a_page_without_a_server_does_not_
 def test_a_date_has_a_time_only_where_it_has_one():
     cells = pd.Series(pd.to_datetime(["2026-11-29", None, "2026-11-29 14:30"], format="ISO8601")).tolist()
     assert [contents._text(cell, "") for cell in cells] == ["2026-11-29", "", "2026-11-29 14:30:00"]
-
-
-@needs_bokeh
-@pytest.mark.filterwarnings("default")
-def test_each_action_works_in_a_browser(run, tmp_path):
-    """Opened in Chromium, by Playwright; CPVAE_CHROMIUM names one that listens for DevTools."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    place = tmp_path / "page.html"
-    place.write_text(document(open_answers(run), False), "utf-8")
-    with sync_api.sync_playwright() as playwright:
-        endpoint = os.environ.get("CPVAE_CHROMIUM")
-        try:
-            browser = (
-                playwright.chromium.connect_over_cdp(endpoint, no_defaults=True)
-                if endpoint
-                else playwright.chromium.launch()
-            )
-        except sync_api.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        page = browser.contexts[0].pages[0] if endpoint else browser.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.set_viewport_size({"width": 1280, "height": 900})
-        page.goto(place.as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
-        assert "run" not in page.title()
-        page.fill("#number", "7")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#near .row")
-        assert "row 7" in page.text_content("#rows-words")
-        page.click("#near .row >> nth=0")
-        page.wait_for_function("!document.getElementById('rows-words').textContent.startsWith('row 7:')")
-        page.focus("#groups button")
-        page.keyboard.press("Enter")
-        page.click("#card-select")
-        page.wait_for_function("document.getElementById('rows-words').textContent.includes('rows')")
-        page.fill("#name", "<i>mine</i>")
-        page.keyboard.press("Enter")
-        page.wait_for_function("document.getElementById('card-title').textContent.includes('<i>mine</i>')")
-        page.click("#draw button")
-        page.wait_for_selector("#drawn tbody tr")
-        page.select_option("#colour", label="Column kind")
-        page.wait_for_function("document.getElementById('scale').textContent.includes('<img')")
-        page.set_viewport_size({"width": 400, "height": 800})
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert not page.evaluate("document.querySelectorAll('b, i, img[onerror]').length")
-        assert errors == []

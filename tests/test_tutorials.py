@@ -37,3 +37,8 @@ def test_a_page_is_run_again_from_what_it_is(path):
     assert len(outputs) <= blocks
     numbered = tutorials.with_outputs(bare, iter(map(str, range(blocks))))
     assert tutorials.without_outputs(numbered) == bare
+
+
+def test_lines_that_come_as_time_goes_by_are_left_out():
+    text = "1,048 of 4,271 rows\nfitting 1/1: -bound 3.2\nasking the model about 60 of 80 rows\nwrote kinds.csv\n"
+    assert tutorials.PROGRESS.sub("", text) == "asking the model about 60 of 80 rows\nwrote kinds.csv\n"

@@ -28,6 +28,11 @@
     if (event) event.preventDefault();
     try { say(""); await work(event); } catch (error) { say(error.message); }
   };
+  const replaced = (place, parts) => {  // a button that had the focus passes it on to one in its place
+    const held = place.contains(document.activeElement);
+    place.replaceChildren(...parts);
+    if (held) (place.querySelector("[aria-pressed=true]") ?? place.querySelector("button"))?.focus({ preventScroll: true });
+  };
   const some = (list, most) => {
     const step = Math.max(1, list.length / most);
     return Array.from({ length: Math.min(list.length, most) }, (_, i) => list[Math.floor(i * step)]);
@@ -252,8 +257,8 @@
     return make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
   };
   const gallery = (place, contents, rows) => {
-    if (data.kind === "cells") { place.replaceChildren(...(contents.length ? [table(contents, rows)] : [])); return; }
-    place.replaceChildren(...contents.map((one, i) => {
+    if (data.kind === "cells") { replaced(place, contents.length ? [table(contents, rows)] : []); return; }
+    replaced(place, contents.map((one, i) => {
       const caption = rows ? make("figcaption", {}, rowButton(rows[i])) : make("figcaption", { class: "note" }, String(i + 1));
       let picture = make("p", { class: "note" }, "not kept here");
       if (one !== null && data.kind === "picture") {
@@ -285,7 +290,7 @@
     const held = new Map();
     for (const i of selected) held.set(groups[i], (held.get(groups[i]) ?? 0) + 1);
     const most = [...held].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([group, m]) => `${title(group)}: ${count(m)}`);
-    let words = "None yet: click a row on the map, draw around some, or give a number.";
+    let words = "None yet: click a row on the map, draw around some, or give numbers.";
     if (single) words = `${nameOf(selected[0])}${data.hasCategories ? `: ${title(groups[selected[0]])}, probability ${probability[selected[0]].toFixed(2)}` : ""}`;
     else if (selected.length) words = `${rowsOf(selected.length)}${data.hasCategories ? `; ${most.join(", ")}` : ""}${selected.length > 24 ? "; 24 of them are shown" : ""}.`;
     get("rows-words").textContent = words;
@@ -306,12 +311,20 @@
     const far = (i) => ((x[i] - event.x) / wide) ** 2 + ((y[i] - event.y) / high) ** 2;
     choose([hit.reduce((best, i) => (far(i) < far(best) ? i : best))]);
   }, 0));
-  const rowIn = (id) => {
-    const text = get(id).value.trim();
+  const rowOf = (text) => {
     if (!/^\d+$/.test(text) || !position.has(Number(text))) throw new Error(`row ${text || "?"}: expected the number of a row shown here, such as ${data.numbers[0]}`);
     return position.get(Number(text));
   };
-  get("by-number").addEventListener("submit", guarded(() => choose([rowIn("number")])));
+  const rowIn = (id) => rowOf(get(id).value.trim());
+  const rowsIn = (text) => text.split(",").flatMap((part) => {  // numbers, and ranges such as 10-20
+    const range = /^(\d+)\s*-\s*(\d+)$/.exec(part.trim());
+    if (!range) return [rowOf(part.trim())];
+    const [low, high] = range.slice(1).map(Number);
+    const found = [...position].filter(([number]) => number >= low && number <= high).map(([, row]) => row);
+    if (!found.length) throw new Error(`rows ${part.trim()}: none of them is shown here; expected numbers such as ${data.numbers[0]}`);
+    return found;
+  });
+  get("by-number").addEventListener("submit", guarded(() => choose([...new Set(rowsIn(get("number").value))])));
   get("clear").addEventListener("click", guarded(() => choose([])));
   get("export").addEventListener("click", guarded(async () => {
     if (!selected.length) throw new Error("no row is selected; click a row, or draw around some");
@@ -326,7 +339,7 @@
   const list = () => {
     if (!data.hasCategories) return;
     const size = [...sizes()].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
-    get("groups").replaceChildren(...size.map(([group, m]) => {
+    replaced(get("groups"), size.map(([group, m]) => {
       const swatch = make("span", { class: "swatch" });
       swatch.style.background = colourOf(group);
       const button = make("button", { type: "button", "aria-pressed": String(group === shown), onclick: guarded(() => card(group)) },

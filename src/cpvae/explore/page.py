@@ -158,7 +158,7 @@ def _map(answers: Answers) -> Any:
         fill_color={"field": "v", "transform": colours},
         line_color=None,
         fill_alpha=0.75,
-        nonselection_fill_alpha=0.12,
+        nonselection_fill_alpha=0.2,
         selection_fill_alpha=1.0,
     )
     middles = ColumnDataSource({"x": [], "y": [], "text": []}, name="middles")
