@@ -1,8 +1,10 @@
-"""Frame times of a page of `cpvae explore` with many rows, in a Chromium that Playwright starts, or one that listens.
+"""Frame times of a page of `cpvae explore` with many rows, in a Chromium started by Playwright, with WebGL and without.
 
 cpvae sample RUN -n 100000 --out many.csv
 cpvae explore RUN many.csv --rows 100000 --static many.html
-python benchmarks/explore.py many.html --out results/explore.json [--endpoint http://127.0.0.1:9222]
+python benchmarks/explore.py many.html --out results/explore.json
+
+CPVAE_CHROMIUM is the path of a Chromium; without it, that of Playwright is used.
 """
 
 from __future__ import annotations
@@ -47,19 +49,22 @@ CHOOSE = """async (which) => {
   await next();
   return performance.now() - before;
 }"""
+RENDERER = """() => {
+  const context = document.createElement("canvas").getContext("webgl");
+  return context && context.getParameter(context.getExtension("WEBGL_debug_renderer_info").UNMASKED_RENDERER_WEBGL);
+}"""
+WAYS = {"webgl": [], "canvas": ["--disable-3d-apis"]}
 
 
-def seconds_of(process: int | None) -> float:
-    """Give the processor time of a process and of those it started, in seconds; 0 without one."""
-    if process is None:
-        return 0.0
+def seconds_used() -> float:
+    """Give the processor time of this process and of those it started, the browser among them, in seconds."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             name, _, rest = path.read_text().rpartition(")")
             fields = rest.split()
             parents[int(name.split()[0])] = (int(fields[1]), int(fields[11]) + int(fields[12]))
-    total, look = 0, [process]
+    total, look = 0, [os.getpid()]
     while look:
         one = look.pop()
         total += parents.get(one, (0, 0))[1]
@@ -67,7 +72,7 @@ def seconds_of(process: int | None) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def measure(page: Any, place: str, process: int | None = None) -> dict[str, Any]:
+def measure(page: Any, place: str) -> dict[str, Any]:
     """Open a page and measure it; times are in milliseconds, the median and the 95 % quantile of frames.
 
     On a machine that does other work, too, the processor time of a frame says more than the time between frames.
@@ -84,7 +89,7 @@ def measure(page: Any, place: str, process: int | None = None) -> dict[str, Any]
     for what in ("drag", "wheel"):
         page.mouse.move(x, y)
         page.evaluate(RECORD)
-        used = seconds_of(process)
+        used = seconds_used()
         if what == "drag":
             page.mouse.down()
         for i in range(30):
@@ -97,7 +102,7 @@ def measure(page: Any, place: str, process: int | None = None) -> dict[str, Any]
         frames = sorted(page.evaluate("(() => { window.recording = false; return window.frames_seen; })()"))
         figures[what] = {
             "frames": len(frames),
-            "processor_ms": round(1000 * (seconds_of(process) - used) / len(frames), 1) if process else None,
+            "processor_ms": round(1000 * (seconds_used() - used) / len(frames), 1),
             "median_ms": round(frames[len(frames) // 2], 1),
             "quantile_95_ms": round(frames[int(0.95 * len(frames))], 1),
         }
@@ -105,8 +110,7 @@ def measure(page: Any, place: str, process: int | None = None) -> dict[str, Any]
     for what in ("select", "clear", "colour"):
         figures[f"{what}_ms"] = round(page.evaluate(CHOOSE, what), 1)
         page.wait_for_timeout(1500)
-    figures["webgl"] = page.evaluate("!!document.createElement('canvas').getContext('webgl')")
-    figures["browser"] = page.evaluate("navigator.userAgent")
+    figures["renderer"] = page.evaluate(RENDERER)
     return figures
 
 
@@ -117,25 +121,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--endpoint", help="of a Chromium that listens for DevTools")
-    parser.add_argument("--process", type=int, help="its number, whose processor time is measured")
     args = parser.parse_args()
+    figures, load = {}, os.getloadavg()[0]
     with sync_playwright() as playwright:
-        if args.endpoint:
-            browser = playwright.chromium.connect_over_cdp(args.endpoint, no_defaults=True)
-            page = browser.contexts[0].pages[0]
-        else:
-            browser = playwright.chromium.launch()
-            page = browser.new_page()
-        page.set_viewport_size({"width": 1280, "height": 900})
-        figures = measure(page, args.page.absolute().as_uri(), args.process)
+        for way, options in WAYS.items():
+            browser = playwright.chromium.launch(executable_path=os.environ.get("CPVAE_CHROMIUM"), args=options)
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            figures[way] = measure(page, args.page.absolute().as_uri())
+            version = browser.version
+            browser.close()
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     found = {
         "command": f"python benchmarks/explore.py {args.page.name} --out {args.out}",
         "commit": commit,
-        "versions": {**versions(), "bokeh": importlib.metadata.version("bokeh")},
-        "device": f"cpu, {os.cpu_count()} cores, {len(os.sched_getaffinity(0))} used; "
-        + ("WebGL" if figures["webgl"] else "canvas, without WebGL"),
+        "versions": {**versions(), "bokeh": importlib.metadata.version("bokeh"), "chromium": version},
+        "device": f"cpu, {os.cpu_count()} cores, {len(os.sched_getaffinity(0))} used",
+        "other_jobs": round(load, 1),  # at work on these cores when it began
         **figures,
     }
     write_json(args.out, found)
