@@ -1,4 +1,4 @@
-"""Frame times of a page of `cpvae explore` with many rows, in a Chromium started by Playwright, with WebGL and without.
+"""Frame times of a page of `cpvae explore` with many rows, in a Chromium that Playwright starts.
 
 cpvae sample RUN -n 100000 --out many.csv
 cpvae explore RUN many.csv --rows 100000 --static many.html
@@ -49,11 +49,6 @@ CHOOSE = """async (which) => {
   await next();
   return performance.now() - before;
 }"""
-RENDERER = """() => {
-  const context = document.createElement("canvas").getContext("webgl");
-  return context && context.getParameter(context.getExtension("WEBGL_debug_renderer_info").UNMASKED_RENDERER_WEBGL);
-}"""
-WAYS = {"webgl": [], "canvas": ["--disable-3d-apis"]}
 
 
 def seconds_used() -> float:
@@ -110,7 +105,7 @@ def measure(page: Any, place: str) -> dict[str, Any]:
     for what in ("select", "clear", "colour"):
         figures[f"{what}_ms"] = round(page.evaluate(CHOOSE, what), 1)
         page.wait_for_timeout(1500)
-    figures["renderer"] = page.evaluate(RENDERER)
+    figures["drawn_by"] = page.evaluate("Bokeh.documents[0].get_model_by_name('map').output_backend")
     return figures
 
 
@@ -122,14 +117,12 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    figures, load = {}, os.getloadavg()[0]
+    load = os.getloadavg()[0]
     with sync_playwright() as playwright:
-        for way, options in WAYS.items():
-            browser = playwright.chromium.launch(executable_path=os.environ.get("CPVAE_CHROMIUM"), args=options)
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            figures[way] = measure(page, args.page.absolute().as_uri())
-            version = browser.version
-            browser.close()
+        browser = playwright.chromium.launch(executable_path=os.environ.get("CPVAE_CHROMIUM"))
+        figures = measure(browser.new_page(viewport={"width": 1280, "height": 900}), args.page.absolute().as_uri())
+        version = browser.version
+        browser.close()
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     found = {
         "command": f"python benchmarks/explore.py {args.page.name} --out {args.out}",

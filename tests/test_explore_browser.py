@@ -272,6 +272,20 @@ def test_each_action_works(browser, places, run, tmp_path, source, by, scheme, w
         says("#scale", "<img")
 
 
+@pytest.mark.parametrize(("card", "drawn_by"), [("null", "canvas"), ("{}", "webgl")])
+def test_a_map_is_drawn_by_webgl_only_with_a_graphics_card(browser, places, card, drawn_by):
+    page = browser.new_page()
+    page.add_init_script(
+        "const own = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, asked) {"
+        f" return asked?.failIfMajorPerformanceCaveat ? {card} : own.call(this, kind, asked); }};"
+    )
+    page.goto(places["file"])
+    page.wait_for_function(READY)
+    assert page.evaluate("Bokeh.documents[0].get_model_by_name('map').output_backend") == drawn_by
+    page.close()
+
+
 def test_halves_of_a_picture_are_completed(browser, tmp_path):
     X = np.random.RandomState(0).rand(24, 1, 6, 4).astype(np.float32)
     np.save(tmp_path / "pictures.npy", X)

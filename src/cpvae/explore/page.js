@@ -145,7 +145,10 @@
 
   // -- the map ------------------------------------------------------------------------------------------------------
 
-  const views = await Bokeh.embed.embed_item(JSON.parse(get("plot").textContent), "map");
+  const map = JSON.parse(get("plot").textContent);
+  // without a graphics card, WebGL is computed by the processor, and far slower than the canvas
+  if (!make("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true })) map.doc.roots[0].attributes.output_backend = "canvas";
+  const views = await Bokeh.embed.embed_item(map, "map");
   const plot = [...views][0].model ?? [...views][0];
   const model = (name) => plot.document.get_model_by_name(name);
   const [points, middles, colours, numbered] = ["points", "middles", "colours", "numbers"].map(model);
