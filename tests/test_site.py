@@ -41,6 +41,14 @@ def test_ci_builds_the_site_and_a_link_or_anchor_that_leads_nowhere_fails_the_bu
     assert set(settings["validation"].values()) == {"warn"}
 
 
+def test_a_search_works_from_a_disk_and_asks_for_nothing_from_elsewhere():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert "offline" in settings["plugins"]
+    (script,) = settings["extra"]["polyfills"]
+    assert "iframe-worker" in script
+    assert "Worker" in (DOCS / script).read_text()
+
+
 def test_the_navigation_names_every_page_once_and_no_other():
     named = listed(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     assert sorted(named) == sorted([*PAGES, *BESIDE])
