@@ -146,8 +146,10 @@
   // -- the map ------------------------------------------------------------------------------------------------------
 
   const map = JSON.parse(get("plot").textContent);
-  // without a graphics card, WebGL is computed by the processor, and far slower than the canvas
-  if (!make("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true })) map.doc.roots[0].attributes.output_backend = "canvas";
+  const gl = make("canvas").getContext("webgl");
+  const renderer = gl && gl.getParameter(gl.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER);
+  // without a graphics card, the processor computes WebGL, which is far slower than the canvas
+  if (!renderer || /swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer)) map.doc.roots[0].attributes.output_backend = "canvas";
   const views = await Bokeh.embed.embed_item(map, "map");
   const plot = [...views][0].model ?? [...views][0];
   const model = (name) => plot.document.get_model_by_name(name);
