@@ -55,6 +55,7 @@ PALE = """() => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A Chromium: that of Playwright, or the one at the path in CPVAE_CHROMIUM."""
+    sync_api.expect.set_options(timeout=20_000)  # other work may be done beside the tests
     with sync_api.sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=os.environ.get("CPVAE_CHROMIUM"))
