@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 from cpvae.nn.draws import generator, normal_, sample
-from cpvae.probability.distributions import Latent, diagonal_normal
+from cpvae.probability.distributions import DiagonalNormal, Latent
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods import ranges
 from cpvae.probability.likelihoods.likelihood import Likelihood
@@ -240,7 +240,7 @@ def _log_prob(q: Joint, logits: Tensor, c: Tensor, z: Tensor) -> Tensor:
     every = q.given(torch.arange(logits.shape[-1], device=c.device).unsqueeze(0))
     at = c.unsqueeze(-1).expand(-1, -1, z.shape[-1])
     loc, scale = every.loc.gather(1, at), every.scale.gather(1, at)
-    return logits.gather(1, c) + diagonal_normal(loc, scale).log_prob(z).double()
+    return logits.gather(1, c) + DiagonalNormal(loc, scale).log_prob(z).double()
 
 
 def _log_known(likelihood: Likelihood, params: Tensor, known: Known) -> Tensor:

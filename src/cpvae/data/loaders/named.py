@@ -10,11 +10,9 @@ import numpy as np
 from cpvae.data.loaders.checks import reading
 from cpvae.data.loaders.idx import read_idx
 from cpvae.data.loaders.records import Array, Dataset, Split
-from cpvae.data.loaders.registry import NAMES, REGISTRY
+from cpvae.data.loaders.registry import REGISTRY
 from cpvae.data.loaders.store import obtain, read_amat
 from cpvae.data.loaders.synthetic import make_synthetic, make_table
-
-__all__ = ["NAMES", "load_named"]
 
 Splits = dict[str, Split]
 

@@ -58,11 +58,6 @@ class Shown:
     categories: np.ndarray | None
     description: Description | None
 
-    @property
-    def standardised(self) -> np.ndarray:
-        """`values` in standard deviations from the mean of these rows."""
-        return self.standardise(self.values)
-
     def standardise(self, values: np.ndarray) -> np.ndarray:
         """Give values ``(m, F)`` in standard deviations from the mean of these rows."""
         scale = means(np.square(self.values - self.means)) ** 0.5
