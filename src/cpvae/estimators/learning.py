@@ -24,12 +24,13 @@ from cpvae.estimators.cards import LearnedFrom, learned_from
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
 from cpvae.estimators.rows_in import warn_of_columns
-from cpvae.fitting import jobs, presets, restarts, runs
+from cpvae.fitting import jobs, presets, runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
 from cpvae.fitting.records import INTERRUPTED
 from cpvae.fitting.restarts import Fit, Restart, run_all
+from cpvae.fitting.stability import stability
 from cpvae.nn.draws import lent, seeded
 from cpvae.probability import likelihoods
 from cpvae.probability.estimates import component_probabilities, components_used, row_counts
@@ -450,4 +451,4 @@ def _stability(models: Sequence[VAE], valid: Rows) -> float | None:
     for model in models:
         y = model.likelihood.fixed(valid)
         found.append(component_probabilities(model, y).argmax(-1).numpy(force=True))
-    return restarts.stability(found)
+    return stability(found)

@@ -15,13 +15,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
 from cpvae.checkpoints import described, load_tensors, save_tensors
@@ -411,14 +409,3 @@ def _run_apart(restart: Restart, rows: Rows, valid: Rows) -> Fit:
     """
     with nullcontext() if restart.folder is None else held(restart.folder):
         return restart.run(rows, valid, Silent())
-
-
-def stability(fits: Sequence[np.ndarray]) -> float:
-    """Measure how far several fits agree on the categories of the same rows ``(n,)``: the mean ARI of every two.
-
-    It needs no labels. 1 means the same groups every time. Well below it, what a single fit finds is partly chance.
-
-    >>> stability([np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]), np.array([2, 2, 3, 3])])
-    1.0
-    """
-    return float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(fits, 2)]))
