@@ -320,7 +320,7 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
         possible, signs = frozenset(), set()
     place = {text: i for i, text in enumerate(dict.fromkeys(left))}
     places = np.array([*(place.get(text, -1) for text in texts), -1])
-    plain = bool(possible) and not bare and all(_is_plain(text) for text in place)
+    plain = bool(possible) and not bare and all(map(is_number, place))
     return Text(places[codes], list(place), possible, signs.pop() if possible else "", found, plain)
 
 
@@ -401,7 +401,8 @@ def _with_units(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _is_plain(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Tell whether Python reads a text as a number."""
     try:
         float(text)
     except ValueError:

@@ -354,8 +354,7 @@ def listed(values: Sequence[Level], most: int = 5) -> str:
     >>> listed(("a", "b")), listed(range(100))
     ("'a', 'b'", '0, 1, 2, 3, 4, ... (100 in all)')
     """
-    text = ", ".join(repr(value[:40] if isinstance(value, str) else value) for value in values[:most])
-    return text + (f", ... ({len(values)} in all)" if len(values) > most else "")
+    return enumerated([repr(value[:40] if isinstance(value, str) else value) for value in values], most)
 
 
 # -- cells ------------------------------------------------------------------------------------------------------------

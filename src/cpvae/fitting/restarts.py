@@ -25,7 +25,7 @@ from torch import Tensor
 from cpvae.checkpoints import described, load_tensors, save_tensors
 from cpvae.data.augment import Augment
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning
+from cpvae.errors import FitWarning, warn
 from cpvae.fitting.devices.threads import at_most, useful
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.interrupts import Stop, stop_requests
@@ -388,7 +388,7 @@ def _side_by_side(
 
     def told(done: Done[Fit]) -> None:
         for message in done.warnings:
-            warnings.warn(message, FitWarning, stacklevel=6)
+            warn(message)
         found[numbers[done.name]] = done.result()
         history, left = done.result()[1].history, len(restarts) - len(found)
         words = [describe(history[-1])] if history else []

@@ -113,7 +113,7 @@ def bits_(x: Tensor) -> Tensor:
 
 
 def multinomial(weights: Tensor, n: int) -> Tensor:
-    """Draw n indices with these probabilities up to a factor, with replacement: ``(K,)`` -> int64 ``(n,)``."""
+    """Draw n indices with these probabilities up to a factor, with replacement: ``(..., K)`` -> int64 ``(..., n)``."""
     return torch.multinomial(weights, n, replacement=True, generator=generator(weights.device))
 
 

@@ -28,6 +28,7 @@ from cpvae.probability.expectations import NEVER, Categories, Exact, Joint, entr
 from cpvae.probability.models import VAE
 
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
+LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not in use
 COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixture over z
 FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest counts
 EVALUATED = 64  # categories of a row, of more than that, where q(c | x) leaves no more than this to the others:
@@ -323,9 +324,6 @@ def standard_error(values: np.ndarray) -> float | None:
     (1.0, None)
     """
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-
-
-LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not in use
 
 
 def in_use(shares: np.ndarray) -> np.ndarray:

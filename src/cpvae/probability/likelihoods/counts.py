@@ -37,7 +37,7 @@ from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.depth import propose
 from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
 from cpvae.probability.likelihoods.mixed import CountColumns
-from cpvae.probability.likelihoods.units import units_of, varying
+from cpvae.probability.likelihoods.units import constants, filled, units_of, varying
 
 MOST_LOG_DEPTH = 30.0  # of a new row: counts beyond it would leave the whole numbers that float64 holds
 
@@ -241,9 +241,7 @@ class Counts(Likelihood):
         return (x if self.kept is None else x[..., self.kept]).to(self.log_share.dtype)
 
     def to_data(self, y: Tensor) -> Tensor:
-        if self.kept is None or self.rest is None:
-            return y
-        return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, y.to(self.rest.dtype))
+        return filled(y, self.kept, self.rest)
 
     def inputs(self, y: Tensor) -> Tensor:
         depth = (self._depth_of(y) if self.in_part else y.sum(-1, keepdim=True)).clamp_min(1)
@@ -269,10 +267,7 @@ class Counts(Likelihood):
             refuse_no_depth(rows, slice(None) if self.kept is None else self.kept.numpy(force=True))
 
     def constants(self) -> dict[int, float]:
-        if self.kept is None or self.rest is None:
-            return {}
-        kept = set(self.kept.tolist())
-        return {j: float(value) for j, value in enumerate(self.rest.tolist()) if j not in kept}
+        return constants(self.kept, self.rest)
 
     def with_gaps(self) -> Self:
         found = copy.copy(self)

@@ -53,7 +53,7 @@ class Form:
         names: of the columns, for messages; None numbers them.
         schema: of a table with columns of several kinds.
         noise: standard deviation that is not learned, in standard deviations of the columns; None learns it.
-        kind: what the rows were taken for, one of `cpvae.data.containers.KINDS`, or "auto" where nobody said.
+        kind: what the rows were taken for, one of `cpvae.data.row_kinds.KINDS`, or "auto" where nobody said.
         hides: whether training shows the encoder rows of a table with any of their cells hidden.
     """
 

@@ -101,3 +101,26 @@ def left_out(constant: Sequence[int] | np.ndarray, values: np.ndarray, form: For
     """
     named = ", ".join(f"{form.column(i)} ({values[i]:.6g})" for i in constant[:LISTED])
     return f"{len(constant)} constant column{'s' * (len(constant) > 1)}: {named}{', ...' * (len(constant) > LISTED)}"
+
+
+def constants(kept: Tensor | None, rest: Tensor | None) -> dict[int, float]:
+    """Name the columns that are left out of a model, with the value that each has in all rows.
+
+    Args:
+        kept: places of the columns in the model, ``(D,)``; None keeps all.
+        rest: values of all columns where they do not vary, ``(F,)``.
+
+    >>> constants(torch.tensor([0, 2]), torch.tensor([0.0, 7.0, 0.0]))
+    {1: 7.0}
+    """
+    if kept is None or rest is None:
+        return {}
+    places = set(kept.tolist())
+    return {place: value for place, value in enumerate(rest.tolist()) if place not in places}
+
+
+def filled(x: Tensor, kept: Tensor | None, rest: Tensor | None) -> Tensor:
+    """Put the values of columns that are left out back into rows: ``(..., D)`` -> ``(..., F)``; see `constants`."""
+    if kept is None or rest is None:
+        return x
+    return rest.expand(*x.shape[:-1], -1).index_copy(-1, kept, x.to(rest.dtype))
