@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cpvae import InputError
-from cpvae.data.given import read_given
+from cpvae.data.conditions import read_given
 from cpvae.data.loaders import make_table
 from cpvae.data.schema import Column, LeftOut, Schema, as_frame
 from cpvae.errors import FitWarning

@@ -23,7 +23,7 @@ from conftest import MANY, LinearDecoder, assignments
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data import loaders
-from cpvae.data.given import read_given
+from cpvae.data.conditions import read_given
 from cpvae.data.loaders import make_table
 from cpvae.data.noise import row_keys
 from cpvae.data.rows import Rows

@@ -22,7 +22,7 @@ class Augment(Protocol):
     """Makes copies of rows as they are stored.
 
     Attributes:
-        kind: of what rows, one of `cpvae.data.containers.KINDS`.
+        kind: of what rows, one of `cpvae.data.row_kinds.KINDS`.
         weight: what the agreement of its copies counts for, as a multiple of what is asked for.
     """
 

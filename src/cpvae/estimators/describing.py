@@ -17,7 +17,8 @@ from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
 
 if TYPE_CHECKING:
-    from cpvae.estimators.contract import Clusterer, DeepMixture
+    from cpvae.estimators.clusterer import Clusterer
+    from cpvae.estimators.contract import DeepMixture
 
 TYPICAL, ON_BORDER = 8, 5  # rows of each category
 MAX_COMPARED = 10_000  # rows whose columns are compared

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cpvae.arguments import LARGEST_SEED, as_path, between, one_of, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
-from cpvae.data.containers import KINDS
+from cpvae.data.row_kinds import KINDS
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError, warn
 from cpvae.estimators import cards, gaps, unfinished

@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from cpvae.data.cells import text_columns
-from cpvae.data.containers import Given, as_rows
+from cpvae.data.containers import as_rows
 from cpvae.data.limits import LARGEST, first_beyond, first_missing
 from cpvae.data.reading import Reading, column_names, find
+from cpvae.data.row_kinds import Given
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
@@ -34,7 +35,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         n_features_in_: columns that are modelled.
         image_shape_: ``(channels, height, width)``, or None where rows are no images.
         signal_shape_: ``(channels, time)``, or None where rows are no signals.
-        kind_: what rows were taken for, one of `cpvae.data.containers.KINDS`.
+        kind_: what rows were taken for, one of `cpvae.data.row_kinds.KINDS`.
         notes_: what was guessed about them, a line each.
         schema_: kinds and levels of the columns of a table, or None where rows are plain numbers.
     """

@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cpvae.estimators.contract import clusters
+from cpvae.estimators.clusterer import clusters
 from cpvae.explore import check_library
 from cpvae.explore.answers import Answers, packed
 from cpvae.explore.cards import cards

@@ -28,7 +28,8 @@ from cpvae.data.containers import as_rows
 from cpvae.data.reading import Reading
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError, already_said
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.describing import MAX_COMPARED, are_counts, compared
 from cpvae.study.two_samples import columns_p, frequency_p, middles, shares_interval, shares_p
 from cpvae.words.changes import ALPHA, NOWHERE, BoundChange, CellChange, ColumnChange, Drift, ShareChange

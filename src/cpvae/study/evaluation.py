@@ -11,7 +11,9 @@ from scipy.stats import entropy
 from cpvae.data.loaders import Dataset, Split
 from cpvae.data.loaders.records import NO_LABEL
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, clusters, take
+from cpvae.estimators.clusterer import Clusterer, clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import as_table, take
 from cpvae.probability.estimates import EVALUATED, Evaluation, components_used, standard_error
 from cpvae.study import metrics
 

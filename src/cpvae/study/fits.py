@@ -12,7 +12,8 @@ import numpy as np
 
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
 from cpvae.fitting import runs

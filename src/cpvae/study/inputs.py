@@ -16,8 +16,8 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.records import NO_LABEL
 from cpvae.data.reading import Reading
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import DeepMixture, as_table
-from cpvae.estimators.rows_in import in_order
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import as_table, in_order
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
 from cpvae.study.places import about_of, is_of_fit, known_of

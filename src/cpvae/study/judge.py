@@ -33,7 +33,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import as_table
+from cpvae.estimators.rows_in import as_table
 from cpvae.nn.draws import lent, seeded
 from cpvae.study.classifier import Classifier, train
 

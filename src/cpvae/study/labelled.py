@@ -26,7 +26,7 @@ from cpvae.data.loaders import shards
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.reading import Reading
 from cpvae.errors import InputError, already_said
-from cpvae.estimators.contract import Clusterer
+from cpvae.estimators.clusterer import Clusterer
 from cpvae.estimators.zoo import load
 from cpvae.files import read_json, replacing, write_atomic, write_json
 from cpvae.fitting import runs

@@ -14,7 +14,8 @@ from cpvae.data.loaders import parts
 from cpvae.data.loaders.parts import CATEGORY, DATE, NUMBER, TEXT, Parted
 from cpvae.data.loaders.records import Asked
 from cpvae.data.reading import Reading
-from cpvae.estimators.contract import DeepMixture, take
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import take
 from cpvae.study.answers import names_of_rows
 from cpvae.study.evaluation import choose_split
 from cpvae.study.inputs import data_for, notes_of, read_for, reading_of, rows_of

@@ -14,7 +14,6 @@ import os
 import re
 from pathlib import Path
 
-from cpvae.data.containers import KINDS
 from cpvae.data.loaders.checks import expanded, input_error
 from cpvae.data.loaders.files import SUPPORTED, read, read_named
 from cpvae.data.loaders.files import check as check_path
@@ -23,6 +22,7 @@ from cpvae.data.loaders.records import Asked, Dataset, DatasetStatus, FileStatus
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.store import data_root, fetch, status, verify
 from cpvae.data.loaders.synthetic import make_synthetic, make_table
+from cpvae.data.row_kinds import KINDS
 
 __all__ = [
     "NAMES",

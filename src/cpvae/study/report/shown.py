@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.describing import described
 from cpvae.probability.estimates import Evaluation, components_used, in_use
 from cpvae.words.description import Description

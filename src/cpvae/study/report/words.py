@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.schema import KINDS
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.fitting import runs
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, INTERRUPTED, NOT_FINITE
 from cpvae.study import metrics
