@@ -29,7 +29,8 @@ from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
 from cpvae.fitting.records import INTERRUPTED
-from cpvae.fitting.restarts import Fit, Restart, run_all
+from cpvae.fitting.restart import Fit, Restart
+from cpvae.fitting.restarts import run_all
 from cpvae.fitting.stability import stability
 from cpvae.nn.draws import lent, seeded
 from cpvae.probability import likelihoods

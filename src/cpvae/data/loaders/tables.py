@@ -234,7 +234,7 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """
     import pandas as pd
 
-    from cpvae.data.cells import is_number
+    from cpvae.data.cells import is_plain_number
 
     arff = _needed("arff", "an ARFF file", path)
     with reading(path, "an ARFF file"):
@@ -248,7 +248,7 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
         check_repeats(names, path)
         frame = pd.DataFrame(found["data"], columns=names)
         for name, values in found["attributes"]:
-            if isinstance(values, list) and not all(map(is_number, values)):
+            if isinstance(values, list) and not all(map(is_plain_number, values)):
                 frame[str(name)] = pd.Categorical(frame[str(name)], categories=values)
         return _tidied(frame, path)
 

@@ -94,7 +94,7 @@ class Start(Protocol):
 
 
 class Code(Protocol):
-    """From a task to a function from rows as stored, ``(m, features)``, to points ``(m, d)``."""
+    """Function from a task to one that turns rows as stored, ``(m, features)``, into points ``(m, d)``."""
 
     def epochs(self, task: Task) -> int:
         """Say how many epochs it trains."""
