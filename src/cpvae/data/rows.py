@@ -53,7 +53,7 @@ class Rows:
             self.index = self.at(index).index
 
     def __reduce__(self) -> tuple[object, ...]:
-        """To another process as the array given, which can stay in the file it is in."""
+        """Pass to another process as the array given, which can stay in the file it is in."""
         index = None if self.index is None else self.index.numpy(force=True)
         return Rows, (self._given, index, self.device)
 
@@ -61,7 +61,7 @@ class Rows:
         return len(self.x) if self.index is None else len(self.index)
 
     def at(self, index: np.ndarray) -> Rows:
-        """Other rows ``(m,)`` of the same matrix, which is shared."""
+        """Take other rows ``(m,)`` of the same matrix, which is shared."""
         other = Rows.__new__(Rows)
         other.x, other.device, other._given = self.x, self.device, self._given
         few = len(self.x) < 2**31  # then half the memory
@@ -69,7 +69,7 @@ class Rows:
         return other
 
     def part(self, part: slice) -> Rows:
-        """The rows from one position to another; the matrix is shared."""
+        """Take the rows from one position to another; the matrix is shared."""
         other = Rows.__new__(Rows)
         other.x, other._given, other.device = self.x, self._given, self.device
         other.index = None if self.index is None else self.index[part]
@@ -79,8 +79,12 @@ class Rows:
         return other
 
     def some(self, i: np.ndarray) -> Rows:
-        """The rows at the positions `i` ``(m,)``; the matrix is shared."""
+        """Take the rows at the positions `i` ``(m,)``; the matrix is shared."""
         return self.at(i if self.index is None else self.index.numpy(force=True)[i])
+
+    def spread(self, n: int) -> Rows:
+        """Take n rows, evenly spread, or all if there are no more; the matrix is shared."""
+        return self if len(self) <= n else self.some(np.linspace(0, len(self) - 1, n).astype(np.int64))
 
     def numbers(self, places: Sequence[int]) -> list[int]:
         """Say which rows of the matrix lie at some places among these, counted from 0: a person knows those.
@@ -91,11 +95,11 @@ class Rows:
         return [int(i if self.index is None else self.index[i]) for i in places]
 
     def take(self, i: Tensor) -> Tensor:
-        """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
+        """Read the rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
         return self.x[i if self.index is None else self.index[i]]
 
     def chunks(self) -> Iterator[Tensor]:
-        """All rows in order, as many at a time as make `CHUNK` numbers."""
+        """Yield all rows in order, as many at a time as make `CHUNK` numbers."""
         size = max(1, CHUNK // self.x.shape[1])
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))

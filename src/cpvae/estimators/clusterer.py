@@ -153,7 +153,7 @@ class Clusterer(DeepMixture):
         model, proba = self.model_, []
         with seeded(0):
             for k in range(self.n_components_):
-                rows = model.sample(torch.full((n_samples,), k, device=next(model.parameters()).device), False)
+                rows = model.sample(torch.full((n_samples,), k, device=model.device), False)
                 proba.append(component_probabilities(model, model.likelihood.to_model(rows)).numpy(force=True))
         return overlaps(proba)
 

@@ -491,7 +491,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
                 return sample_given(self, n_samples, given, self._component_weights(k, weights), missing)
             c = self._draw_components(n_samples, k, weights)
             rows = []
-            for part in c.to(next(self.model_.parameters()).device).split(SAMPLED_AT_ONCE):
+            for part in c.to(self.model_.device).split(SAMPLED_AT_ONCE):
                 rows.append(self.model_.sample(part, mean))
             x = torch.cat(rows)
             if missing:

@@ -110,7 +110,7 @@ def sample_given(
     """
     model = with_gaps(estimator)
     condition = condition_of(estimator, given)
-    device = next(model.parameters()).device
+    device = model.device
     prior = Prior(model.latent(), weights)
     total = min(max(LEAST_CANDIDATES, CANDIDATES_A_ROW * n), MOST_CANDIDATES)
     known = known_of(model, condition, device)
@@ -164,7 +164,7 @@ def log_prob_given(
     if faults or not asked:
         raise InputError("; ".join(faults) or "columns is empty: expected one or more columns")
     model = with_gaps(estimator)
-    device, prior = next(model.parameters()).device, Prior(model.latent())
+    device, prior = model.device, Prior(model.latent())
     total = []
     for x in Rows(estimator._check_rows(X, reset=False, gaps=True), device=device).chunks():
         parts: list[Tensor] = []

@@ -54,9 +54,7 @@ def unexplained(teacher: DeepMixture, array: np.ndarray, seed: int) -> np.ndarra
 
 def _bounds(model: VAE, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Compute L, nats, and the likeliest category of each row, both ``(n,)``."""
-    rows = Rows(
-        rows._given, None if rows.index is None else rows.index.numpy(force=True), next(model.parameters()).device
-    )
+    rows = Rows(rows._given, None if rows.index is None else rows.index.numpy(force=True), model.device)
     found = [evaluate(model, model.likelihood.draw_fixed(model.likelihood.to_model(x))) for x in rows.chunks()]
     return np.concatenate([one.elbo for one in found]), np.concatenate([one.proba.argmax(1) for one in found])
 

@@ -186,7 +186,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     def _units(self, X: ArrayLike) -> Iterator[Tensor]:
         """Give rows in the model's units, so many at a time that any file can be read."""
         check_is_fitted(self)
-        rows = Rows(self._check_rows(X, reset=False), device=next(self.model_.parameters()).device)
+        rows = Rows(self._check_rows(X, reset=False), device=self.model_.device)
         likelihood = self.model_.likelihood
         likelihood.check(rows)
         return (likelihood.to_model(x) for x in rows.chunks())

@@ -59,7 +59,7 @@ def choose_number(
     n_jobs: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Choice:
-    """`choose_components` on the training rows of a data set, judged by validation rows where there are any."""
+    """Run `choose_components` on the training rows of a data set, judged by validation rows where there are any."""
     check_enough(data)
     estimator = estimator_for(data, model_name, {"random_state": 0, **params})
     if not clusters(estimator):

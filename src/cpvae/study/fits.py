@@ -14,6 +14,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
 from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.params import from_json
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
 from cpvae.fitting import runs
@@ -91,7 +92,7 @@ def fit_run(
                 "began with, or choose another folder"
             )
         model_name = model_name or there
-        defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
+        defaults = from_json(began["params"])
     estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     fitted = choose_split_for_fit(data)
     rows, own = rows_of(data, fitted), data.splits[fitted].known
@@ -144,7 +145,7 @@ def continue_run(
         kept = began.get("continued", {}).get("replay", replay)
         replay = kept if replay is None else replay
         own = {name: value for name, value in began["params"].items() if name in model.get_params()}
-        params = {name: tuple(v) if isinstance(v, list) else v for name, v in own.items()} | params
+        params = from_json(own) | params
         del params["n_components"]
     if not quiet:
         tell_notes(data, say)

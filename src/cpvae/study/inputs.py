@@ -128,7 +128,7 @@ def data_for(
 
 
 def rows_of(data: Dataset, split: str) -> Any:
-    """The rows of a split as an estimator takes them, columns named."""
+    """Give the rows of a split as an estimator takes them, columns named."""
     return as_table(data.splits[split].x, data.feature_names)
 
 
@@ -207,7 +207,7 @@ def _about(name: str) -> Iterator[None]:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    """`3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
+    """Say what a row is: `3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
     what = {2: "signals", 3: "images"}.get(len(shape), "")
     return f"{what} of {' x '.join(map(str, shape))}" if what else f"{shape[0]} columns"
 
@@ -228,7 +228,7 @@ def known_labels(labels: np.ndarray) -> list[Any]:
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
-    """An estimator by its name on the command line.
+    """Make an estimator by its name on the command line.
 
     Raises:
         InputError: an unknown model, or an option that it does not have.
@@ -267,5 +267,5 @@ def check_enough(data: Dataset) -> None:
 
 
 def choose_split_for_fit(data: Dataset) -> str:
-    """ "train" where there is one; a file without splits is used whole."""
+    """Choose "train" where there is one; a file without splits is used whole."""
     return "train" if "train" in data.splits else choose_split(data, None)

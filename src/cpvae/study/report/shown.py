@@ -15,9 +15,10 @@ from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
 from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.describing import described
+from cpvae.estimators.describing import described, some_of
 from cpvae.probability.estimates import Evaluation, components_used, in_use
 from cpvae.words.description import Description
+from cpvae.words.phrases import percent
 from cpvae.words.units import in_order, sources_of, units_of, written
 
 MAX_ROWS = 5_000  # rows looked at
@@ -68,6 +69,13 @@ class Shown:
     def means(self) -> np.ndarray:
         """The means of the columns, ``(F,)``."""
         return means(self.values)
+
+    def main_label(self, own: np.ndarray) -> str:
+        """Say which label most of some rows have; "" without labels or rows."""
+        if self.labels is None or not own.any():
+            return ""
+        names, counts = np.unique(self.labels[own], return_counts=True)
+        return f"label {names[counts.argmax()]} in {percent(float(counts.max() / own.sum()))} of them"
 
     def cell(self, j: int, value: float) -> str:
         """Write a value, or a mean, of column `j`."""
@@ -121,7 +129,7 @@ def look_at(
             f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
         )
     n = rows_shown(model, X.shape, max_rows, max_decoded)
-    index = np.sort(np.random.RandomState(0).permutation(total)[:n])
+    index = some_of(total, n)
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
     names: Sequence[str] | None
