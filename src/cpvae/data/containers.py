@@ -91,7 +91,7 @@ def _read(x: Any) -> Given:
 
 
 def _opened(x: Any) -> Given:
-    """The numbers or cells inside of a container, not yet of a kind."""
+    """Find the numbers or cells inside of a container, not yet of a kind."""
     if isinstance(x, Given):
         return x
     library = type(x).__module__.split(".")[0]
@@ -127,7 +127,7 @@ def _opened(x: Any) -> Given:
 
 
 def _from_anndata(x: Any) -> Given:
-    """The cells of an AnnData object, in memory or in its file: counts where all numbers are whole, none negative."""
+    """Take the cells of an AnnData object, in memory or in its file: counts where all are whole, none negative."""
     from cpvae.data.loaders.cells import are_whole, kind_note
 
     x = x.to_memory() if x.isbacked else x
@@ -146,7 +146,7 @@ def _to_pandas(x: Any, library: str) -> Any:
 
 
 def _from_frame(frame: pd.DataFrame) -> Given:
-    """A table; columns that are all sparse as a sparse matrix."""
+    """Take a table as it is, and columns that are all sparse as a sparse matrix."""
     import pandas as pd
 
     if frame.shape[1] and all(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
@@ -171,7 +171,7 @@ def _from_columns(columns: Mapping[Any, Any]) -> Given:
 
 
 def _from_tensor(x: Any) -> Any:
-    """A tensor of torch as an array; a sparse one as a sparse matrix."""
+    """Turn a tensor of torch into an array, a sparse one into a sparse matrix."""
     import torch
 
     x = x.detach()
@@ -196,7 +196,7 @@ def _csr(x: Any) -> Any:
 
 
 def _unmasked(x: Any) -> np.ndarray:
-    """NaN where a mask is."""
+    """Put NaN where a mask is."""
     if x.dtype.names is None and not np.ma.is_masked(x):
         return np.asarray(x.data)
     if x.dtype.names is not None:  # records, each field of which has a mask of its own
@@ -210,7 +210,7 @@ def _unmasked(x: Any) -> np.ndarray:
 
 
 def _from_sequence(x: Sequence[Any]) -> Given:
-    """Nested lists, or a list of things that are arrays themselves."""
+    """Read nested lists, or a list of things that are arrays themselves."""
     if not len(x):
         return Given("matrix", np.asarray(x))
     first = x[0]
@@ -241,7 +241,7 @@ def _from_sequence(x: Sequence[Any]) -> Given:
 
 
 def _stacked(parts: list[np.ndarray]) -> Given:
-    """Rows one by one as one array; signals of several lengths padded with NaN."""
+    """Put rows given one by one into one array; pad signals of several lengths with NaN."""
     shapes = {part.shape for part in parts}
     if len(shapes) == 1:
         return _from_array(np.stack(parts))
@@ -269,7 +269,7 @@ def _is_picture(part: np.ndarray) -> bool:
 
 
 def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
-    """Signals ``(channels, time)`` of several lengths as one array ``(n, channels, longest)``, and a note about it.
+    """Put signals ``(channels, time)`` of several lengths into one array ``(n, channels, longest)``, with a note.
 
     What lies after the end of a signal is NaN, a missing value.
     """
@@ -283,7 +283,7 @@ def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
 
 
 def _unequal(parts: Sequence[Any]) -> str:
-    """The message for rows that do not go into one array."""
+    """Say why rows do not go into one array."""
     shapes = list(map(_shape_of, parts))
     ends = [shape[:-1] for shape in shapes]  # channels of signals, whose last axis may differ
     judged: Sequence[Any] = ends if len(set(ends)) > 1 else shapes
@@ -323,7 +323,7 @@ def _from_array(x: Any) -> Given:
 
 
 def _from_objects(x: np.ndarray) -> Given:
-    """Python objects, text or dates in two dimensions."""
+    """Read Python objects, text or dates in two dimensions."""
     import pandas as pd
 
     if x.dtype.kind in "mM":
@@ -335,7 +335,7 @@ def _from_objects(x: np.ndarray) -> Given:
 
 
 def _from_cells(frame: pd.DataFrame) -> Given:
-    """Cells without names of columns: a matrix where all are numbers or missing, else a table of "0", "1", ..."""
+    """Read cells without names of columns: a matrix where all are numbers or missing, else a table of "0", "1", ..."""
     import pandas as pd
 
     columns = {str(i): _cells(frame.iloc[:, i]) for i in range(frame.shape[1])}
@@ -349,7 +349,7 @@ def _from_cells(frame: pd.DataFrame) -> Given:
 
 
 def _cells(cells: Any) -> Any:
-    """A column of Python objects; numbers where all its cells are numbers, be they written as text, or missing."""
+    """Turn a column of Python objects into numbers where all its cells are numbers, also as text, or missing."""
     import pandas as pd
 
     from cpvae.data.cells import are_codes

@@ -66,7 +66,7 @@ class Given:
 
 
 def of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
-    """The same rows, known to be of a kind, in its shape."""
+    """Give rows the shape of the kind they are said to be, or look like."""
     values = given.values
     if given.kind == "table" and kind in ("images", "signals"):
         values = _numbers(values, kind)
@@ -94,7 +94,7 @@ def of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
 
 
 def _numbers(frame: Any, kind: str) -> np.ndarray:
-    """The cells of a data frame whose columns are the numbers of images or signals."""
+    """Take the cells of a data frame whose columns are the numbers of images or signals."""
     text = [str(name) for name, cells in frame.items() if cells.dtype.kind not in "biuf"]
     if text:
         raise InputError(
@@ -142,7 +142,7 @@ def look_like_images(x: np.ndarray) -> bool:
 
 
 def _as_images(x: np.ndarray) -> np.ndarray:
-    """``(n, h, w)`` and ``(n, h, w, c)`` to ``(n, c, h, w)``; of ``(n, features)`` squares."""
+    """Turn ``(n, h, w)`` and ``(n, h, w, c)`` into ``(n, c, h, w)``, and ``(n, features)`` into squares."""
     if x.ndim == 2:
         side = math.isqrt(x.shape[1])
         if side**2 != x.shape[1]:
@@ -169,7 +169,7 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
 
 
 def _as_signals(x: np.ndarray) -> np.ndarray:
-    """``(n, time)`` to ``(n, 1, time)``."""
+    """Turn ``(n, time)`` into ``(n, 1, time)``."""
     if x.ndim == 2:
         return x[:, None]
     if x.ndim != 3:

@@ -165,7 +165,7 @@ def _opened(path: Path, asked: Asked) -> Opened:
 
 
 def _series(path: Path) -> list[Path]:
-    """The files that a pattern such as ``BasicMotions_*.ts`` names, training rows first; none for another path."""
+    """Find the files that a pattern such as ``BasicMotions_*.ts`` names, training rows first; none for another path."""
     if path.suffix.lower() != ".ts" or not set("*?[") & set(path.name) or path.exists():
         return []
     found = [file for file in path.parent.glob(path.name) if file.is_file()]
@@ -173,7 +173,7 @@ def _series(path: Path) -> list[Path]:
 
 
 def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
-    """The rows as what they are asked to be, else as what their format says, else as what they look like."""
+    """Take rows for what they are asked to be, else for what their format says, else for what they look like."""
     kind = opened.kind if asked.kind == "auto" else asked.kind
     if kind == "table" and opened.kind == "table":
         return opened
@@ -269,7 +269,7 @@ def _with_known_file(splits: dict[str, Split], known: str, where: str) -> dict[s
 
 
 def read_labels(path: Path, n: int, gaps: bool = False) -> Array:
-    """(n,) labels from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header.
+    """Read labels ``(n,)`` from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header.
 
     With `gaps` rows may be without one: NaN, or an empty line.
     """
@@ -301,7 +301,7 @@ def _text_labels(path: Path, n: int, gaps: bool) -> Array:
 
 
 def _check_path(path: Path, what: str = "file or folder") -> None:
-    """`InputError` for what is not there, is empty or is no file or folder (a device may never end)."""
+    """Refuse what is not there, is empty or is no file or folder (a device may never end)."""
     with reading(path, what):
         try:
             path.stat()
@@ -321,13 +321,13 @@ def _check_path(path: Path, what: str = "file or folder") -> None:
 
 
 def _refuse_run(path: Path) -> None:
-    """A run folder holds a picture, and must not pass for a folder of images."""
+    """Refuse a run folder, which holds a picture and must not pass for a folder of images."""
     if (path / "config.json").is_file() and (path / "history.jsonl").is_file():
         raise input_error(f"{path}: a run that cpvae fit wrote, not data; expected {SUPPORTED}; give the rows")
 
 
 def _hint(path: Path) -> str:
-    """The nearest name in the same folder, else the nearest named data set."""
+    """Suggest the nearest name in the same folder, else the nearest named data set."""
     try:
         with os.scandir(path.parent) as entries:
             siblings = [entry.name for entry in islice(entries, 10_000)]  # matching is slow

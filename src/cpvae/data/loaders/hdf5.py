@@ -15,7 +15,7 @@ from cpvae.extras import needed
 
 
 def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
-    """The rows and labels among the data sets of an HDF5 file; see `cpvae.data.loaders.roles.assemble`.
+    """Find the rows and labels among the data sets of an HDF5 file; see `cpvae.data.loaders.roles.assemble`.
 
     A file of 10x Genomics or of AnnData is read as one (`cpvae.data.loaders.cells`).
 

@@ -30,7 +30,7 @@ SUFFIX = ".parquet"
 
 
 def find(path: Path) -> list[Path]:
-    """The Parquet files of a folder without images, or of a pattern such as ``part-*.parquet``, in order; or none."""
+    """Find the Parquet files of a folder without images, or of a pattern such as ``part-*.parquet``, in order."""
     if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         files = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
         found = [one for one in files if one.suffix.lower() == SUFFIX]
@@ -89,7 +89,7 @@ def names(paths: list[Path]) -> list[str]:
 def mapped(
     paths: list[Path], labels: str | None, known: str | None = None
 ) -> tuple[Array, tuple[str, ...], Array | None] | None:
-    """The numbers of a large table as an array mapped into memory, the names of its columns, and the labels.
+    """Map the numbers of a large table into memory; give these, the names of its columns, and the labels.
 
     The columns of labels, and of known labels, are no part of the numbers.
 
@@ -179,7 +179,7 @@ def _column(paths: list[Path], name: str) -> Any:
 
 
 def footer(path: Path) -> tuple[Any, int]:
-    """The columns of a file and how many rows it has; nothing else is read."""
+    """Read the columns of a file and how many rows it has, and nothing else."""
     from pyarrow.parquet import ParquetFile
 
     with reading(path, "a parquet file"), ParquetFile(path) as file:
@@ -187,7 +187,7 @@ def footer(path: Path) -> tuple[Any, int]:
 
 
 def _index_columns(schema: Any) -> list[str]:
-    """Columns that are the index of a data frame, not data."""
+    """Find the columns that are the index of a data frame, not data."""
     about = schema.pandas_metadata or {}
     return [name for name in about.get("index_columns", []) if isinstance(name, str)]
 

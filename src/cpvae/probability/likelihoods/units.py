@@ -52,7 +52,7 @@ class _Moments:
 
 
 def units_of(rows: Rows, form: Form, valid: Rows | None = None) -> Units:
-    """The units of training rows; those of all rows for a column that varies in the validation rows alone.
+    """Find the units of training rows; those of all rows for a column that varies in the validation rows alone.
 
     Raises:
         InputError: a column that varies by less than floating-point numbers resolve.
@@ -77,7 +77,7 @@ def units_of(rows: Rows, form: Form, valid: Rows | None = None) -> Units:
 
 
 def varying(units: Units, form: Form, n_rows: int) -> np.ndarray:
-    """The places of the columns that vary, ``(F,)``; says once which do not, and with which value.
+    """Find the places of the columns that vary, ``(F,)``; say once which do not, and with which value.
 
     Raises:
         InputError: none varies.
@@ -94,7 +94,7 @@ def varying(units: Units, form: Form, n_rows: int) -> np.ndarray:
 
 
 def left_out(constant: Sequence[int] | np.ndarray, values: np.ndarray, form: Form) -> str:
-    """Constant columns with their values, the first few of many.
+    """Name constant columns with their values, the first few of many.
 
     >>> left_out([0, 2], np.array([3.0, 0.5, 11.0]), Form((3,), ["a", "b", "c"]))
     "2 constant columns: 'a' (3), 'c' (11)"
