@@ -32,8 +32,9 @@ import pandas as pd
 
 from cpvae.data import dates
 from cpvae.data.cells import REMEDY, are_codes, as_text, several_units, ways_of
-from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level, factorised, numbers
+from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level
 from cpvae.data.faults import Fault, cell, enumerated
+from cpvae.data.values import factorised, numbers
 from cpvae.errors import InputError, nearest
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpvae.data.columns import listed
-from cpvae.data.faults import enumerated
+from cpvae.data.faults import enumerated, listed
 from cpvae.data.limits import blocks
 from cpvae.errors import InputError, ReadWarning, nearest, warn
 

@@ -19,17 +19,18 @@ import pandas as pd
 
 from cpvae.data import dates, kinds
 from cpvae.data.cells import read_frame
-from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
+from cpvae.data.columns import IGNORE, KINDS, Column, Level
 from cpvae.data.doubts import doubts
-from cpvae.data.faults import Faults, enumerated
+from cpvae.data.faults import Faults, enumerated, listed
 from cpvae.data.kinds import LeftOut
 from cpvae.data.limits import first_beyond
 from cpvae.data.meanings import alike
 from cpvae.data.reading import Reading, Unknown, blank_rows, column_names, columns_named, find
 from cpvae.data.stored import stored_column
+from cpvae.data.values import infinite, too_large
 from cpvae.errors import InputError, nearest
 
-__all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
+__all__ = ["KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given"]
 
 MANY_ROWS = 200_000  # looked at of more, to tell numbers by
 WIDE = 100  # columns of one kind from which a table is a matrix

@@ -145,16 +145,7 @@ def together(
             f"{n} new and {len(drawn)} drawn rows (n_samples={n}), of which {len(parts.train)} are learned from, for "
             f"{student.n_components} categories: expected at least as many; give more rows, or draw more (replay)"
         )
-    if new.overlap:
-        rows_are = "row is" if n == 1 else "rows are"
-        warn(
-            f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
-        )
-    if not seen(teacher):
-        warn(
-            "the model does not say how many rows it was fitted to: in weights_ they count as many as the new ones; "
-            "fit it anew if that is wrong"
-        )
+    _warn_of(teacher, new, n)
     categories = np.concatenate([np.full(n, UNKNOWN), c])
     return Continued(
         array=array,
@@ -172,6 +163,20 @@ def together(
         teacher=teacher,
         replay=float(replay),
     )
+
+
+def _warn_of(teacher: DeepMixture, new: Split, n: int) -> None:
+    """Warn where none of n new rows is held out, or where nobody knows how many rows there were before."""
+    if new.overlap:
+        rows_are = "row is" if n == 1 else "rows are"
+        warn(
+            f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
+        )
+    if not seen(teacher):
+        warn(
+            "the model does not say how many rows it was fitted to: in weights_ they count as many as the new ones; "
+            "fit it anew if that is wrong"
+        )
 
 
 def seen(model: DeepMixture) -> int:

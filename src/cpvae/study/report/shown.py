@@ -132,19 +132,16 @@ def look_at(
     index = some_of(total, n)
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
-    names: Sequence[str] | None
+    schema = model.schema_ if model.signal_shape_ is None else None
     missing = 0.0
-    by_column = model.schema_ is not None and model.signal_shape_ is None
-    if model.schema_ is not None and by_column:
-        matrix = model.schema_.encode(given)
-        values, names = model.schema_.expand(matrix)
+    if schema is not None:
+        matrix = schema.encode(given)
+        values, names = schema.expand(matrix)
         missing = float(np.isnan(matrix).mean())
     else:
         values = np.asarray(given, dtype=np.float64).reshape(n, -1)
-        names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
-        if names is None or len(names) != values.shape[1]:
-            names = [f"column {i}" for i in range(values.shape[1])]
-    schema, z, description = model.schema_ if by_column else None, model.transform(given), None
+        names = _names(model, feature_names, values.shape[1])
+    z, description = model.transform(given), None
     if clusters(model):
         description = described(model, model._check_rows(given, reset=False), evaluation.proba, z, index)
     return Shown(
@@ -163,6 +160,12 @@ def look_at(
         categories=None if description is None else evaluation.proba.argmax(1),
         description=description,
     )
+
+
+def _names(model: DeepMixture, given: Sequence[str] | None, n: int) -> list[str]:
+    """Name n columns: as they are given, else as the fit had them, else by their numbers."""
+    names = given if given is not None else getattr(model, "feature_names_in_", None)
+    return [f"column {i}" for i in range(n)] if names is None or len(names) != n else list(names)
 
 
 def _curve(model: DeepMixture, values: np.ndarray, named: bool) -> tuple[int, ...] | None:
