@@ -22,10 +22,9 @@ from cpvae.data.rows import Rows
 from cpvae.data.sparse import SparseRows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
-from cpvae.estimators import learning
 from cpvae.estimators.cards import LearnedFrom
 from cpvae.estimators.known import UNKNOWN, Known
-from cpvae.estimators.learning import Prepared
+from cpvae.estimators.preparing import Prepared, refuse_too_large
 from cpvae.fitting.devices import device
 from cpvae.probability.estimates import in_use
 from cpvae.probability.models import VAE
@@ -139,7 +138,7 @@ def together(
     rows = Rows(array, parts.train, place)
     student._look_at(rows)
     likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
-    learning.refuse_too_large(student, likelihood, place)
+    refuse_too_large(student, likelihood, place)
     if len(parts.train) < student.n_components:
         raise InputError(
             f"{n} new and {len(drawn)} drawn rows (n_samples={n}), of which {len(parts.train)} are learned from, for "
