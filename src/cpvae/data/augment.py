@@ -19,7 +19,7 @@ from cpvae.nn.draws import draw_rows, normal_, uniform_
 
 
 class Augment(Protocol):
-    """Makes copies of rows as they are stored.
+    """Maker of copies of rows as they are stored.
 
     Attributes:
         kind: of what rows, one of `cpvae.data.row_kinds.KINDS`.

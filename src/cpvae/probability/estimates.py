@@ -116,8 +116,8 @@ def row_noise(model: VAE, y: Tensor, n_samples: int, stream: int = 0) -> Tensor:
 def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int, stream: int = 0) -> TermsGivenC:
     """Compute the parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
 
-    KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
-    importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
+    KL(q(z | x, c) || p(z | c)) is estimated at the same draws. Then ``log p(x | z, c) - KL`` is the logarithm of an
+    importance weight. It is exact where the posterior is, and keeps L* below log p(x) in expectation.
     """
     noise = row_noise(model, y, n_samples, stream)
     draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]

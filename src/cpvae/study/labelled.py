@@ -53,8 +53,8 @@ def cluster_rows(
     """Write row, category and its probability of each row into a .csv or .parquet file.
 
     Where the user gave names to categories, a column has them, beside the numbers. Rows that have names, such as the
-    files of a folder of pictures, are written with them, and so are the columns of a table that were left out of the
-    fit because they only say which row is which.
+    files of a folder of pictures, are written with them. So are the columns of a table that were left out of the fit
+    because they only say which row is which.
 
     Args:
         run: a run folder, or a saved model.

@@ -1,9 +1,9 @@
 """Parquet files as one table, and tables of numbers larger than the memory.
 
 Rows of a Parquet file cannot be picked one by one: a batch drawn uniformly from all of them would decode a row group
-for nearly every row. So a large table of numbers is written once, a few thousand rows at a time, as the array it is
-into the cache, and mapped into memory from there like any `.npy` file: what training reads are the rows of a batch,
-in the same uniform order as if all were in memory. The array is found again as long as the files stay as they are.
+for nearly every row. So a large table of numbers is written into the cache once, as one array, a few thousand rows at a
+time. From there it is mapped into memory like any `.npy` file. Training reads the rows of a batch, in the same uniform
+order as if all were in memory. The array is found again as long as the files stay as they are.
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ def _index_columns(schema: Any) -> list[str]:
 
 
 def is_number(kind: Any) -> bool:
+    """Say whether a type of Arrow is one of numbers."""
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))

@@ -151,8 +151,8 @@ class AutoencoderCode:
             fewer.
         most_epochs: however few the rows, which it would come to know by heart, or take minutes over their copies.
         batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
-        strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
-            forget more of how a row is turned than should be said to have no influence at all on its category.
+        strength: of the copies' deformations, as a multiple of those that training is consistent about. A code may
+            forget more of how a row is turned than its category may.
     """
 
     latent_dim: int = 20

@@ -1,10 +1,10 @@
 """Latent classes of a table: a mixture without a continuous code, as a start for deeper models.
 
-It is what remains of a CP-VAE for tables without its code: p(x) = sum_c p(c) p(numbers | c) prod_j p(level_j | c), with
-normals for numbers and for log(1 + count), and a categorical for each column of levels (Lazarsfeld and Henry, 1968; of
-mixed columns: Everitt, 1988). Within a class, numbers are independent, or they vary together in the same way in all
-classes (`cpvae.fitting.starts.normals`). Missing cells are integrated out. A mixture is fitted by EM (Dempster, Laird
-and Rubin, 1977) from many random assignments, and the best likelihood is kept.
+It is what remains of a CP-VAE for tables without its code: p(x) = sum_c p(c) p(numbers | c) prod_j p(level_j | c).
+Numbers and log(1 + count) have normals, and each column of levels a categorical (Lazarsfeld and Henry, 1968; of mixed
+columns: Everitt, 1988). Within a class, numbers are independent, or they vary together in the same way in all classes
+(`cpvae.fitting.starts.normals`). Missing cells are integrated out. A mixture is fitted by EM (Dempster, Laird and
+Rubin, 1977) from many random assignments, and the best likelihood is kept.
 
 A likelihood can gain by classes that are no groups, such as the rows that share a rounded value. So beside both
 mixtures stands k-means, and what decides is which of the three finds the same classes again in other samples of the

@@ -103,8 +103,8 @@ class Columns(Likelihood):
         """Make one with the units of each column from the cells observed; a sigma stays above what the column resolves.
 
         Rounded numbers repeat. A sigma far below the step between two of them would make the density as large as one
-        likes without saying anything, so that it is held above the standard deviation of what rounding takes away, the
-        step over the square root of 12 (Bennett, 1948), and above a thousandth of the column's spread.
+        likes, and say nothing. So it is held above the standard deviation of what rounding takes away, which is the
+        step over the square root of 12 (Bennett, 1948). It is also held above a thousandth of the column's spread.
 
         A column that varies in the validation rows alone has the units of all rows.
         """
