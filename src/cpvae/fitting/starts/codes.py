@@ -17,7 +17,7 @@ from cpvae.fitting.records import Interrupted
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts import edges
-from cpvae.fitting.starts.task import Code, Points, Task
+from cpvae.fitting.starts.task import Code, Points, Task, points_of
 from cpvae.nn.draws import seeded
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -31,7 +31,7 @@ TINY = 1e-12  # in place of a spread of zero: rows may all have the same code
 
 def principal(points: Callable[[Tensor], Points], task: Task, latent_dim: int) -> Callable[[Tensor], Points]:
     """Follow a code by its first principal components on the task's rows, where it has more dimensions than that."""
-    some = np.concatenate([points(x) for x in task.some(task.max_rows).chunks()])
+    some = points_of(task.some(task.max_rows), points)
     if some.shape[1] <= latent_dim:
         return points
     pca = PCA(min(latent_dim, len(some)), random_state=task.seed).fit(some)
@@ -125,7 +125,7 @@ class Together:
         parts = []
         for code in self.codes:
             points = code(task)
-            some = np.concatenate([points(x) for x in task.some(task.max_rows).chunks()])
+            some = points_of(task.some(task.max_rows), points)
             parts.append((points, max(float(np.sqrt(some.var(0).sum())), TINY)))
         return lambda x: np.concatenate([points(x) / spread for points, spread in parts], axis=1)
 

@@ -25,7 +25,7 @@ from cpvae.fitting.starts import latent_classes, tables
 from cpvae.fitting.starts.clusterings import Clustering, gaussian_mixture, mixture_or_map, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode, Together
 from cpvae.fitting.starts.means import k_means
-from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task
+from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task, points_of
 
 FEWEST_PIXELS = 6  # along a side, of pictures whose edges count
 FEW_ROWS = 5000  # that get a category where a start is cut short; a fit trains on them for a moment
@@ -78,7 +78,7 @@ class ClusteredStart:
         code = self.code(task)
 
         def points(rows: Rows) -> Points:
-            return np.concatenate([code(x) for x in rows.chunks()])
+            return points_of(rows, code)
 
         def categories() -> np.ndarray:
             some = task.some(task.max_rows)

@@ -100,3 +100,8 @@ class Code(Protocol):
         """Say how many epochs it trains."""
 
     def __call__(self, task: Task) -> Callable[[Tensor], Points]: ...
+
+
+def points_of(rows: Rows, code: Callable[[Tensor], Points]) -> Points:
+    """Turn rows into points by a code, ``(n, d)``, a chunk at a time."""
+    return np.concatenate([code(x) for x in rows.chunks()])
