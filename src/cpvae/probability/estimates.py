@@ -1,7 +1,8 @@
 """Answers of a fitted model about many rows: bounds, posteriors, the decomposition of eq. (13).
 
 Everything here is a function of the row alone (`cpvae.data.noise`): the same row gets the same answer in any batch and
-any order. Rows are in the model's units, with their fixed observation (`cpvae.data.rows.Rows.fixed`).
+any order. Rows are in the model's units, with their fixed observation
+(`cpvae.probability.likelihoods.likelihood.Likelihood.fixed`).
 """
 
 from __future__ import annotations
