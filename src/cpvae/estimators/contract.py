@@ -522,7 +522,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         Observed cells stay as they are, in their dtype and container. Components have the weights that `sample` gives
         them. Whatever is computed from filled tables should be computed from each of them; its spread over the tables
         then shows what the missing cells leave open (Rubin, "Multiple Imputation for Nonresponse in Surveys", 1987).
-        Draws of numbers of a table are `stretch_` times as far from their median as the model has them, so that 90 % of
+        Draws of numbers of a table are `stretch_` times as far from their median as the model has them. So 90 % of
         hidden numbers of validation rows lie in the middle 90 % of their draws (`cpvae.estimators.stretch`).
 
         Args:

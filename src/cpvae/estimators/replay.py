@@ -1,8 +1,8 @@
 """Students of a fitted model: models with its categories and new ones, which begin with its weights.
 
 The fitted model is the teacher. A student learns from new rows and from rows that the teacher draws: as many from each
-of its categories. A drawn row comes with its category, so it is a row whose category is known, and the student is
-fitted as any model with known categories of some rows is (docs/known.md). Categories of which no row is known are new.
+of its categories. A drawn row comes with its category, so it is a row whose category is known. The student is fitted as
+any model with known categories of some rows is (docs/known.md). Categories of which no row is known are new.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ An expectation is one of four objects, each a function from the logits of q(c | 
 - `SumAndSample`: the likeliest categories summed, one of the others drawn. Unbiased; one to three decoders.
 - `StraightThrough`: one one-hot draw, with the gradient of the relaxed one (Jang, Gu and Poole, 2017).
 - `Relaxed`: one Gumbel-softmax draw (same source). A relaxed c carries K - 1 real numbers to the decoder while it is
-  charged for at most log K nats, so what is computed with it is *not* a bound on log p(x).
+  charged for at most log K nats. So what is computed with it is *not* a bound on log p(x).
 
 Shapes: B rows, M categories evaluated for each row, K categories. Units: nats.
 """

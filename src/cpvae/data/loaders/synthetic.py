@@ -65,10 +65,10 @@ def make_table(
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Make a table of customers from several sources, with columns of every kind, and cells missing at random.
 
-    Four numeric columns (the year joined, income, score and distance), three categorical ones (region, plan and
-    channel, of 3, 4 and 5 levels) and three counts (visits, calls and returns), each with its own location, levels or
-    mean in each source. Within a source the numbers and counts of a row are correlated through a common factor, income
-    is log-normal, and counts are negative binomial. Sources overlap, and differ in size.
+    There are four numeric columns (the year joined, income, score and distance), three categorical ones (region, plan
+    and channel, of 3, 4 and 5 levels) and three counts (visits, calls and returns). Each has its own location, levels
+    or mean in each source. Within a source the numbers and counts of a row are correlated through a common factor,
+    income is log-normal, and counts are negative binomial. Sources overlap, and differ in size.
 
     Args:
         n: rows. n_clusters: sources. missing: the share of cells that are missing; every row keeps at least one.

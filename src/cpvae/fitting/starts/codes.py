@@ -174,7 +174,8 @@ class AutoencoderCode:
         """Count the steps to train: fewer where the fit is asked to make fewer passes than it makes by default.
 
         A fit of the default length has the whole start. A shorter one has a start that makes no more passes over the
-        rows than the fit, or, where a start makes more than a fit of the default length, as large a part of them.
+        rows than the fit does. Where a whole start makes more passes than a fit of the default length, the start is cut
+        to the same share as the fit.
         """
         n, batch = len(task.rows), self._batch(task)
         usual = min(self.n_steps * batch / n, self.most_epochs)

@@ -1,7 +1,7 @@
 """p(x | z, c): from the output of the decoder to a distribution of x, in the units of the data.
 
-A likelihood also owns the units. It is made from the training rows once, keeps what it learned of their scale in its
-state (so that it travels with the weights), and applies it to every row it ever sees. Each has a file of its own in
+A likelihood also owns the units. It is made from the training rows once, and keeps what it learned of their scale in
+its state, so that it travels with the weights. It applies that to every row it ever sees. Each has a file of its own in
 this folder, whose docstring says what rows it is for; `cpvae.probability.likelihoods.choice` has their names.
 
 Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, F)``, where F is smaller than `features` if
