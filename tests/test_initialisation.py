@@ -27,7 +27,7 @@ from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
 from cpvae.fitting.starts import clusterings, codes, edges, maps, start
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, RowCode, Together
+from cpvae.fitting.starts.codes import AutoencoderCode, MostApart, RowCode, SpectrumCode
 from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import CutShort, Task
@@ -37,7 +37,7 @@ from cpvae.probability.objectives import full
 from cpvae.study.findings import findings
 from cpvae.study.metrics import accuracy_hungarian
 
-SHAPED = ("random", "spectrum", "edges")  # that take no rows of plain numbers
+SHAPED = ("random", "signals", "spectrum", "edges")  # that take no rows of plain numbers
 BLOBS, GROUPS = make_blobs(600, 5, centers=4, cluster_std=0.6, random_state=0)
 
 
@@ -140,7 +140,7 @@ def test_signals_that_may_begin_anywhere_are_told_by_their_spectrum_and_keep_the
     assert (model.predict(rolled) == model.predict(x)).mean() > 0.9
 
 
-@pytest.mark.parametrize(("init", "expected"), [("spectrum", "signals"), ("edges", "pictures")])
+@pytest.mark.parametrize(("init", "expected"), [("spectrum", "signals"), ("signals", "signals"), ("edges", "pictures")])
 def test_a_spectrum_is_of_signals_and_edges_are_of_pictures(init, expected):
     with pytest.raises(InputError, match=rf"init='{init}' for rows taken for matrix: expected {expected}"):
         CPVAE(2, init=init).fit(BLOBS)
@@ -161,11 +161,36 @@ def test_codes_side_by_side_have_the_same_variance():
     wide, still = RowCode(), lambda asked: lambda x: np.zeros((len(x), 2))
     still.epochs = lambda asked: 3
     asked = task(1000.0 * BLOBS, 4)
-    both = Together((wide, RowCode(2), still))
+    both = MostApart(((wide, RowCode(2), still),), k_means)
     points = both(asked)(asked.rows.x)
     np.testing.assert_allclose([points[:, part].var(0).sum() for part in (slice(5), slice(5, 7))], 1.0, rtol=1e-5)
     assert (points[:, 7:] == 0).all()
     assert both.epochs(asked) == 3
+
+
+def lines(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw lines that rise, fall or stay, around one level, with noise: ``(n, 1, 60)`` and the kinds."""
+    random = np.random.default_rng(0)
+    y = random.integers(3, size=n)
+    x = np.linspace(-1, 1, 60) * np.array([-1, 0, 1])[y][:, None]
+    return (x + 0.3 * random.normal(size=x.shape))[:, None], y
+
+
+@pytest.mark.parametrize(("made", "way"), [(gaits, SpectrumCode), (lines, RowCode)])
+def test_of_several_codes_the_one_is_taken_whose_groups_lie_most_apart(made, way):
+    x, y = made(60)
+    rows = Rows(x.reshape(len(x), -1).astype(np.float32))
+    asked = Task(rows, rows, make("gaussian", rows, Form(x.shape[1:])), 3, seed=0, shape=x.shape[1:])
+    both = MostApart(((RowCode(),), (SpectrumCode(),)), umap_mixture)
+    np.testing.assert_array_equal(both(asked)(rows.x), way()(asked)(rows.x))
+    assert accuracy_hungarian(y, start.ClusteredStart(both, umap_mixture)(asked).numpy()) > 0.95
+
+
+def test_lines_that_drift_apart_do_not_begin_anywhere():
+    x, y = lines(90)
+    model = CPVAE(3, latent_dim=3, hidden=(64,), max_epochs=60, random_state=0).fit(x)
+    assert not model._stationary
+    assert accuracy_hungarian(y, model.predict(x)) > 0.95
 
 
 def test_the_start_weighs_more_where_values_say_the_same_many_times():
@@ -175,9 +200,12 @@ def test_the_start_weighs_more_where_values_say_the_same_many_times():
         side = int(np.sqrt(x.shape[1]))
         model = CPVAE(2, init="kmeans", likelihood="gaussian", latent_dim=2, hidden=(4,), max_epochs=1, random_state=0)
         model.fit(x if name == "matrix" else x.reshape(-1, side, side))
-        weights[name] = model._objective(full, 1).start_weight
-    assert weights["matrix"] == 6.0
-    assert weights["alone"] == pytest.approx(6.0, rel=0.15)
+        objective = model._objective(full, 1)
+        weights[name] = objective.overcount
+        assert objective.start_weight == 6.0
+        assert objective.held.weight == objective.overcount
+    assert weights["matrix"] == 1.0
+    assert weights["alone"] == pytest.approx(1.0, rel=0.15)
     assert weights["copied"] > 3.0 * weights["alone"]
 
 
@@ -228,7 +256,8 @@ def test_many_components_leave_none_without_rows():
 def test_images_begin_by_edges_and_umap_where_it_is_installed_and_tables_by_their_rows(monkeypatch):
     assert choose((5,), stationary=False) is STARTS["rows"]
     assert choose((1, 8, 8), stationary=False) is STARTS["edges"]
-    assert choose((1, 5, 8), stationary=False) is choose((2, 50), stationary=False) is STARTS["umap"]
+    assert choose((1, 5, 8), stationary=False) is STARTS["umap"]
+    assert choose((2, 50), stationary=False) is STARTS["signals"]
     assert choose((2, 50), stationary=True) is STARTS["spectrum"]
     assert choose((500,), by_neighbours=True) is STARTS["directions"]
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)

@@ -124,11 +124,14 @@ def test_assigned_categories_are_learned_by_rows_and_copies(model: VAE, batch: B
     torch.testing.assert_close(loss, -(terms.log_px - cross_entropy - 0.5 * terms.kl_z))
     both, _ = value(Assigned(constant(0.5), Copies(Reversed(), drawn=False)), model, batch)
     torch.testing.assert_close(both - loss, unlikeliness(model.encode(batch.y.flip(1)), batch.c))
+    heavier, _ = value(Assigned(constant(0.5), weight=3.0), model, batch)
+    torch.testing.assert_close(heavier - loss, 2.0 * cross_entropy)
 
 
 def test_while_a_start_holds_the_weights_are_those_of_the_objective() -> None:
     beta, copies = linear_warmup(5), Copies(Same())
     assert Bound(beta=beta).held == Assigned(beta)
+    assert Bound(beta=beta, overcount=9.0).held == Assigned(beta, weight=9.0)
     assert Consistent(beta=beta, copies=copies, weight=1.0).held == Assigned(beta, copies)
 
 

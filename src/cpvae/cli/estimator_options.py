@@ -97,7 +97,8 @@ OPTIONS: dict[str, Any] = {
     "init": Annotated[
         str | None,
         Option(
-            help="Start, a clustering: umap, autoencoder, rows, map, spectrum, gmm, kmeans, random or auto.",
+            help="Start, a clustering: edges, signals, spectrum, umap, autoencoder, rows, map, directions, gmm, "
+            "kmeans, random or auto.",
             show_default="auto: depends on the data",
         ),
     ],

@@ -67,16 +67,17 @@ class CPVAE(Clusterer):
             with more.
         temperature: temperatures of the Gumbel-softmax: at the first step, and from half of the training on.
         init: start, which gives each category rows of its own before the bound decides. On a map of neighbours: "umap"
-            (of the code of an autoencoder), "edges" (of that and the edges of pictures), "map" (of rows), "directions"
-            (of rows without their length), "spectrum" (of signals). By Gaussians: "autoencoder" (on its code), "gmm"
-            (on rows). "rows" takes "gmm", a mixture of fewer parameters or k-means, or "map" where sources lie apart.
-            "kmeans" is k-means of rows. "auto" depends on the kind of data (`cpvae.fitting.starts.start.choose`).
-            "random" has no clustering and mostly ends in few categories.
+            (of the code of an autoencoder), "edges" (of that code, alone or beside the edges of pictures), "signals"
+            (of that code, or spectra, or both beside the values), "spectrum" (of spectra of signals beside that code),
+            "map" (of rows), "directions" (of rows without their length). By Gaussians: "autoencoder" (on its code),
+            "gmm" (on rows). "rows" takes "gmm", a mixture of fewer parameters or k-means, or "map" where sources lie
+            apart. "kmeans" is k-means of rows. "auto" depends on the kind of data
+            (`cpvae.fitting.starts.start.choose`). "random" has no clustering and mostly ends in few categories.
         augment: copies that should keep the category of their row: "affine" rotates, scales and shifts images slightly;
             "shift" moves signals in time, scales them and adds noise; "roll" shifts signals circularly by any time;
             "hide" hides cells of tables, so that q(c | x) of a row with gaps is as sure as it should be; "none" makes
             no copies. "auto" is "affine" for images of 8 pixels a side or more; it blurs ink, which needs 16. For
-            signals "auto" is "roll" if time explains less than a fifth of their variance
+            signals "auto" is "roll" if time tells less than a fifth of their variance
             (`cpvae.data.signals.share_of_time`), and for tables it is "hide". With `init="random"` it is "none",
             because categories that begin at random agree most easily if there is only one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, of which copies with hidden cells have a
@@ -165,7 +166,7 @@ class CPVAE(Clusterer):
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
         augment, parts = self._augment(), (self._expectation(total_steps), beta)
-        start_weight = self.start_weight * self._overcount
+        weight, overcount = self.start_weight, self._overcount
         if augment is None and self.n_components > 1 and self.consistency not in (0.0, CONSISTENCY):
             raise InputError(
                 f"consistency={self.consistency:g} for {self.kind_} rows without copies: it weighs how far the copies "
@@ -173,12 +174,13 @@ class CPVAE(Clusterer):
                 "tables have"
             )
         if augment is None or not self._consistent():
-            return Bound(*parts, start_weight=start_weight)
-        weight = self.consistency * augment.weight
-        return Consistent(*parts, start_weight=start_weight, copies=Copies(augment), weight=weight)
+            return Bound(*parts, start_weight=weight, overcount=overcount)
+        copies, agreement = Copies(augment), self.consistency * augment.weight
+        return Consistent(*parts, start_weight=weight, overcount=overcount, copies=copies, weight=agreement)
 
     def _start(self) -> Start:
         for init, shape, expected in (
+            ("signals", self.signal_shape_, "signals (n, channels, time)"),
             ("spectrum", self.signal_shape_, "signals (n, channels, time)"),
             ("edges", self.image_shape_, "pictures (n, height, width)"),
         ):
@@ -208,8 +210,8 @@ class CPVAE(Clusterer):
             return []
         return [
             f"signals that may begin anywhere: time tells {self._time_tells:.0%} of their variance; their categories "
-            "begin with their spectrum and do not depend on where a signal begins (augment='none', init='umap', or "
-            "--augment none, --init umap: they do)"
+            "begin with their spectrum and do not depend on where a signal begins (augment='none', init='signals', or "
+            "--augment none, --init signals: they do)"
         ]
 
     def _augment(self) -> Augment | None:

@@ -95,6 +95,7 @@ class Bound:
         start_weight: log-odds, nats, by which the category that a start gave a row goes before another one. The start
             is taken for an observer of categories who errs in some rows, and log p(start | c) joins the loss, in its
             expectation over q(c | x). Rows leave the start where they themselves say more than that. L stays as it is.
+        overcount: how often the values of a row say the same (`cpvae.data.overcount`), by which the start counts more.
         chosen: whether the weights kept are those of the best bound of the validation rows, or the last ones.
     """
 
@@ -102,6 +103,7 @@ class Bound:
     beta: Weight = full
     estimate: Callable[[VAE, Tensor, Expectation, Tensor, Joint], Terms] = elbo
     start_weight: float = 0.0
+    overcount: float = 1.0
     chosen: ClassVar[bool] = True
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
@@ -124,7 +126,7 @@ class Bound:
         """Compute E_q log p(start | c) of each row ``(B,)``, up to a constant; 0 without a start."""
         if c is None or not self.start_weight:
             return 0.0
-        return self.start_weight * q.logits.exp().gather(-1, c.unsqueeze(-1))[:, 0]
+        return self.start_weight * self.overcount * q.logits.exp().gather(-1, c.unsqueeze(-1))[:, 0]
 
     def loss(self, model: VAE, y: Tensor, step: Tensor, q: Joint) -> tuple[Tensor, Terms]:
         """Compute the loss of each row ``(B,)`` with the posterior `q`, and the terms of L."""
@@ -143,7 +145,7 @@ class Bound:
     @property
     def held(self) -> Assigned:
         """Give the objective that is minimised instead while the categories of a start hold."""
-        return Assigned(self.beta)
+        return Assigned(self.beta, weight=self.overcount)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class Consistent(Bound):
     @property
     def held(self) -> Assigned:
         """Give the objective that is minimised instead while the categories of a start hold."""
-        return Assigned(self.beta, self.copies)
+        return Assigned(self.beta, self.copies, self.overcount)
 
 
 @dataclass(frozen=True)
@@ -189,15 +191,17 @@ class Assigned:
     Attributes:
         beta: the weight of KL(q(z | x, c) || p(z | c)).
         copies: if not None, q(c | copy) learns the category as well.
+        weight: of what the encoder learns beside -L, which may say the same of a row many times.
     """
 
     beta: Weight = full
     copies: Copies | None = None
+    weight: float = 1.0
     is_bound: ClassVar[bool] = True
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
         assert batch.c is not None, "categories of a start"
         copies = None if self.copies is None else model.encode(self.copies(model.likelihood, batch.x))
         terms, cross_entropy = elbo_assigned(model, batch.y, batch.c)
-        loss = -(terms.log_px - cross_entropy - self.beta(step) * terms.kl_z)
-        return loss if copies is None else loss + unlikeliness(copies, batch.c), terms
+        lesson = cross_entropy if copies is None else cross_entropy + unlikeliness(copies, batch.c)
+        return self.weight * lesson - (terms.log_px - self.beta(step) * terms.kl_z), terms

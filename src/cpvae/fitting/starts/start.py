@@ -23,7 +23,7 @@ from torch import Tensor
 from cpvae.data.rows import Rows
 from cpvae.fitting.starts import latent_classes, tables
 from cpvae.fitting.starts.clusterings import Clustering, gaussian_mixture, mixture_or_map, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode, Together
+from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, MostApart, RowCode, SpectrumCode
 from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task, points_of
 
@@ -149,8 +149,15 @@ def with_known(found: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     return found if known is None else np.where(known >= 0, known, found).astype(found.dtype)
 
 
+LEARNED = AutoencoderCode(most_epochs=100)  # beside which stand other codes
+PICTURES = MostApart(((LEARNED,), (LEARNED, EdgeCode())), umap_mixture)
+SIGNALS = MostApart(((LEARNED,), (SpectrumCode(),), (RowCode(), SpectrumCode(), LEARNED)), umap_mixture)
+ANYWHERE = MostApart(((LEARNED, SpectrumCode()),), umap_mixture)
+
 STARTS: dict[str, Start] = {
-    "edges": ClusteredStart(Together((AutoencoderCode(most_epochs=100), EdgeCode())), umap_mixture),
+    "edges": ClusteredStart(PICTURES, umap_mixture),
+    "signals": ClusteredStart(SIGNALS, umap_mixture),
+    "spectrum": ClusteredStart(ANYWHERE, umap_mixture),
     "umap": ClusteredStart(AutoencoderCode(), umap_mixture),
     "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
     "rows": ClusteredStart(RowCode(), mixture_or_map),
@@ -158,7 +165,6 @@ STARTS: dict[str, Start] = {
     "directions": ClusteredStart(RowCode(direction=True), umap_mixture),
     "gmm": ClusteredStart(RowCode(), gaussian_mixture),
     "kmeans": ClusteredStart(RowCode(), k_means),
-    "spectrum": ClusteredStart(SpectrumCode(), umap_mixture),
     "random": RandomStart(),
 }
 
@@ -166,9 +172,9 @@ STARTS: dict[str, Start] = {
 def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool = False) -> Start:
     """Choose the start for a kind of data.
 
-    Pictures get "edges" and signals "umap", or "autoencoder" where umap-learn is missing; everything else gets "rows".
-    Pictures with fewer than 6 pixels along a side, which have few edges, get "umap". Signals that could have begun
-    anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood asks for groups
+    Pictures get "edges" and signals "signals", or "autoencoder" where umap-learn is missing; everything else gets
+    "rows". Pictures with fewer than 6 pixels along a side, which have few edges, get "umap". Signals that could have
+    begun anywhere (`cpvae.data.signals`) get "spectrum". Cells and documents, whose likelihood asks for groups
     `by_neighbours`, get "directions".
 
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
@@ -178,7 +184,9 @@ def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool
     if len(shape) == 1:
         return STARTS["directions" if by_neighbours and mapped else "rows"]
     if stationary:
-        return STARTS["spectrum"] if mapped else ClusteredStart(SpectrumCode(), gaussian_mixture)
+        return STARTS["spectrum"] if mapped else ClusteredStart(ANYWHERE, gaussian_mixture)
     if not mapped:
         return STARTS["autoencoder"]
-    return STARTS["edges" if len(shape) == 3 and min(shape[1:]) >= FEWEST_PIXELS else "umap"]
+    if len(shape) == 2:
+        return STARTS["signals"]
+    return STARTS["edges" if min(shape[1:]) >= FEWEST_PIXELS else "umap"]
