@@ -24,7 +24,7 @@ from torch import Tensor
 
 from cpvae.arguments import as_path, between, one_of, seed, whole, widths
 from cpvae.data.augment import Augment
-from cpvae.data.containers import KINDS, repeated
+from cpvae.data.containers import KINDS, Given, repeated
 from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.data.weights import repeats
@@ -36,7 +36,7 @@ from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.estimators.hub import OnHub
 from cpvae.estimators.imputing import fill
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
-from cpvae.estimators.rows_in import RowsIn, as_table, take
+from cpvae.estimators.rows_in import RowsIn, as_table, take, with_names
 from cpvae.fitting import jobs
 from cpvae.fitting.presets import PRESETS
 from cpvae.fitting.progress import Reporter
@@ -67,7 +67,7 @@ from cpvae.words.description import Description
 from cpvae.words.names import changed, position
 from cpvae.words.tree import Tree
 
-__all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
+__all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take", "with_names"]
 
 NETWORKS = ("dense", "conv")
 COLLAPSED = learning.COLLAPSED
@@ -691,7 +691,7 @@ class Clusterer(DeepMixture):
         """
         check_is_fitted(self)
         index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
-        rows: Any = X
+        rows: Any = X.values if isinstance(X, Given) else X
         n = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
         proba = self.predict_proba(X) if n else np.zeros((0, self.n_components_))
         categories = proba.argmax(1)
