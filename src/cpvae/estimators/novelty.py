@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,7 +89,7 @@ def how_many(
         added += 1
         other = _tried(teacher, some, added, replay, seed)
         gain = other - bound
-        if world().first(lambda gain=gain: bool(gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))):
+        if world().first(partial(bool, gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))):
             best, bound = added, other
     return best
 
