@@ -19,7 +19,7 @@ from cpvae.data.loaders import cells, mapped, parts
 from cpvae.data.rows import Rows
 from cpvae.data.sparse import SparseRows
 from cpvae.fitting.devices.world import World
-from cpvae.study.inputs import rows_where_they_are
+from cpvae.study.inputs import rows_where_they_are, suited
 from cpvae.study.labelled import cluster_rows
 from test_cli import done, refused
 
@@ -139,6 +139,7 @@ def test_a_fit_of_cells_on_the_disk_is_that_of_cells_in_memory(tmp_path, cache):
     expected = CPVAE(3, kind="counts", **SMALL).fit(pd.DataFrame(X, columns=GENES))
     assert [r["valid_negative_elbo"] for r in found.history_] == [r["valid_negative_elbo"] for r in expected.history_]
     assert list(found.feature_names_in_) == GENES
+    assert on_disk(suited(loaders.load(path), found).splits["all"].x.data)
     with pytest.raises(InputError, match="columns of other names"):
         found.predict(Given("matrix", SparseRows(X), tuple(GENES[::-1])))
 
