@@ -4,9 +4,9 @@
 
 torchrun starts the processes on this machine, each on one thread. They train the same model on the same rows, which are
 noise, because cost does not depend on the bits. The numbers of processes take turns, and each time is the least of
-several turns and epochs: beside other work a single time says little. Seconds of the processor are those of the busiest
-process; they show what the processes cost each other where there are fewer cores than processes. Only ratios to one
-process are meant to be told.
+several turns and epochs, for beside other work a single time says little. The turns of an earlier result count, too.
+Seconds of the processor are those of the busiest process; they show what the processes cost each other where there are
+fewer cores than processes. Only ratios to one process are meant to be told.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from cpvae.data.rows import Rows
-from cpvae.files import write_json
+from cpvae.files import read_json, write_json
 from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.devices.waiting import wait_asleep
 from cpvae.fitting.devices.world import world
@@ -105,11 +105,17 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     least: dict[int, dict[str, dict[str, float]]] = {}
+    rounds = args.rounds
+    if args.out.exists():
+        before = read_json(args.out, "a result", "give another --out")
+        rounds += before["rounds"]
+        for one in before["lines"]:
+            least.setdefault(one["processes"], {})[str(one["batch"])] = one["epoch"]
     for _ in range(args.rounds):
         for n in PROCESSES:
             found = turn(n)
-            before = least.get(n, found)
-            least[n] = {b: {k: min(v, before[b][k]) for k, v in one.items()} for b, one in found.items()}
+            old = least.get(n, found)
+            least[n] = {b: {k: min(v, old[b][k]) for k, v in one.items()} for b, one in found.items()}
             print(
                 n, {b: f"{one['seconds']:.2f} s, {one['cpu_seconds']:.2f} cpu" for b, one in found.items()}, flush=True
             )
@@ -126,7 +132,7 @@ def main() -> None:
     ]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     settings = {"rows": ROWS, "features": FEATURES, "K": K, "latent_dim": LATENT, "seed": 0, "cores": cores}
-    write_json(args.out, {**evidence(), "rounds": args.rounds, **settings, "lines": lines})
+    write_json(args.out, {**evidence(), "rounds": rounds, **settings, "lines": lines})
 
 
 if __name__ == "__main__":
