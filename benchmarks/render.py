@@ -468,19 +468,20 @@ def processes() -> str:
     """Tabulate how much faster several processes train than one."""
     result = result_of("processes")
     several = [n for n in dict.fromkeys(one["processes"] for one in result["lines"]) if n > 1]
-    head = ("rows in a batch", *(f"{n} processes: {what}" for n in several for what in ("times as fast", "limit")))
+    head = ("rows in a batch", *(f"{n} processes: {what}" for n in several for what in ("at most", "here")))
     rows = []
     for batch in dict.fromkeys(one["batch"] for one in result["lines"]):
         own = {one["processes"]: one for one in result["lines"] if one["batch"] == batch}
-        found = [own[n][key] for n in several for key in ("times_as_fast", "times_less_processor")]
+        found = [own[n][key] for n in several for key in ("times_less_processor", "times_as_fast")]
         rows.append([f"{batch:,}", *(f"{value:.1f}" for value in found)])
-    weights = result["lines"][0]["epoch"]["weights"]
     said = (
-        f"The limit is what a core for each process would give: how many times less work the processor of the busiest "
-        f"process has. The machine had {result['cores']} cores, which were busy with other work besides. The model has "
-        f"{weights:,.0f} weights, K={result['K']}, and rows of {result['features']} values, on {result['device']} for "
-        "each process. What does not shrink: every process draws the noise of the whole batch, sums all gradients and "
-        "updates all weights"
+        "Times as fast as one process. At most: how many times less work the processor of the busiest process has, "
+        "which is what a core for each process would give if no process had to wait. Here: by the clock, on a machine "
+        f"with {result['cores']} cores that were busy with other work, too. So these ratios are rough, and four "
+        f"processes cannot be faster than two. The model has {result['lines'][0]['epoch']['weights']:,.0f} weights, "
+        f"K={result['K']}, and rows of {result['features']} values, on {result['device']} for each process. Every "
+        "process draws the noise of the whole batch, sums all gradients and updates all weights: that work does not "
+        "shrink, and limits small batches"
     )
     return f"{markdown.table(head, rows)}\n{said}: [processes]({{}}/processes.json)."
 
