@@ -52,6 +52,11 @@ class Given:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __getitem__(self, rows: np.ndarray | slice) -> Given:
+        """Take some rows of an array or a sparse matrix."""
+        names = None if self.row_names is None else tuple(np.array(self.row_names, dtype=object)[rows])
+        return replace(self, values=self.values[rows], row_names=names)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one row: ``(features,)``, ``(channels, time)`` or ``(channels, height, width)``."""

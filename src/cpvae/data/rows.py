@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK = 2**20  # numbers read at once: 8 MB for each copy in double precision
 _TORCH_DTYPES = frozenset(["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
-_WIDER = {"uint16": "int32", "uint32": "int64"}  # of what torch has little or nothing: the smallest that holds it
+_WIDER = {"uint16": "int32", "uint32": "int64"}  # of what torch has little or nothing
 
 
 class Rows:
@@ -32,11 +32,9 @@ class Rows:
     """
 
     def __init__(self, x: np.ndarray | SparseRows, index: np.ndarray | None = None, device: torch.device | str = "cpu"):
-        if x.dtype.name not in _TORCH_DTYPES or not x.dtype.isnative:
-            wider: Any = x.astype(_WIDER.get(x.dtype.name, "float64"))
-            x = wider
         self.x: Tensor | _Sparse
         if isinstance(x, np.ndarray):
+            x = _of_torch(x)
             with warnings.catch_warnings():
                 # A file opened for reading only cannot be written through the tensor either; nothing here writes.
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -71,11 +69,12 @@ class Rows:
     def part(self, part: slice) -> Rows:
         """Take the rows from one position to another; the matrix is shared."""
         other = Rows.__new__(Rows)
+        if self.index is None and isinstance(self.x, _Sparse):  # whose part would be a copy
+            return self.at(np.arange(len(self))[part])
         other.x, other._given, other.device = self.x, self._given, self.device
         other.index = None if self.index is None else self.index[part]
         if self.index is None:
-            other._given = self._given[part]
-            other.x = self.x[part] if isinstance(self.x, Tensor) else _Sparse(other._given, self.device)
+            other._given, other.x = self._given[part], self.x[part]
         return other
 
     def some(self, i: np.ndarray) -> Rows:
@@ -113,11 +112,18 @@ class _Sparse:
         self._x = x
         self.device = device
         self.shape = torch.Size(x.shape)
-        self.dtype = torch.from_numpy(np.empty(0, x.dtype)).dtype
+        self.dtype = torch.from_numpy(_of_torch(np.empty(0, x.dtype))).dtype
 
     def __len__(self) -> int:
         return len(self._x)
 
     def __getitem__(self, i: Tensor | slice) -> Tensor:
         rows = self._x[i if isinstance(i, slice) else i.numpy(force=True)]
-        return torch.from_numpy(rows.toarray()).to(self.device)
+        return torch.from_numpy(_of_torch(rows.toarray())).to(self.device)
+
+
+def _of_torch(x: np.ndarray) -> np.ndarray:
+    """Give numbers in a kind that torch has: the smallest that holds them."""
+    if x.dtype.name in _TORCH_DTYPES and x.dtype.isnative:
+        return x
+    return x.astype(_WIDER.get(x.dtype.name, "float64"))

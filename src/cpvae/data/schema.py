@@ -92,7 +92,7 @@ class Schema:
         """
         given = dict(given or {})
         check_given(given)
-        names = column_names(frame)
+        names = column_names(frame.columns)
         known = set(names)
         absent = [name for name in given if name not in known and name != EVERY]
         if absent:
@@ -178,7 +178,7 @@ class Schema:
             >>> reading.absent, reading.others, str(reading.unknown[0])
             (('size',), ('shop',), "column 'colour' has 'pink' in 1 cell")
         """
-        names = column_names(frame)
+        names = column_names(frame.columns)
         order, reading = find(names, len(frame), self.names, self.given, gaps=True)
         if names != list(self.names):
             frame = frame.iloc[:, order]

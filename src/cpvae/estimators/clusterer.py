@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from cpvae.arguments import between, whole
+from cpvae.data.row_kinds import Given
 from cpvae.estimators import describing
 from cpvae.estimators.contract import EVALUATION_DRAWS, DeepMixture
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
@@ -66,7 +67,7 @@ class Clusterer(DeepMixture):
         """
         check_is_fitted(self)
         index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
-        rows: Any = X
+        rows: Any = X.values if isinstance(X, Given) else X
         n = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
         proba = self.predict_proba(X) if n else np.zeros((0, self.n_components_))
         categories = proba.argmax(1)

@@ -13,7 +13,7 @@ from cpvae.data.loaders.records import NO_LABEL
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.clusterer import Clusterer, clusters
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.rows_in import as_table, take
+from cpvae.estimators.rows_in import take, with_names
 from cpvae.probability.estimates import EVALUATED, Evaluation, components_used, standard_error
 from cpvae.study import metrics
 
@@ -97,9 +97,10 @@ def measure(
     """
     split_name = choose_split(data, split_name)
     split = some_rows(data.splits[split_name], n_rows)
-    X = as_table(split.x, data.feature_names)
+    X = with_names(split.x, data.feature_names)
     values = model.evaluate(X)
-    few = as_table(some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components_) ** 0.5))).x, data.feature_names)
+    some = some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components_) ** 0.5)))
+    few = with_names(some.x, data.feature_names)
     parts = model.decompose(few)
     result: dict[str, Any] = {
         "model": model.name,
@@ -166,7 +167,7 @@ def agreement(
         assert some.y is not None
         labelled = some.y != NO_LABEL
         learned_on, known = "train", some.y[labelled]
-        given = model.predict(as_table(some.x, data.feature_names))[labelled]
+        given = model.predict(with_names(some.x, data.feature_names))[labelled]
     one_to_one = metrics.hungarian_mapping(known, given)
     grouped = groups[given] >= 0
     of_groups = metrics.hungarian_mapping(known[grouped], groups[given][grouped])

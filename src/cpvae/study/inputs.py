@@ -15,9 +15,10 @@ from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.records import NO_LABEL
 from cpvae.data.reading import Reading
+from cpvae.data.row_kinds import Given
 from cpvae.errors import InputError, nearest
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.rows_in import as_table, in_order
+from cpvae.estimators.rows_in import as_table, in_order, with_names
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
 from cpvae.study.places import about_of, is_of_fit, known_of
@@ -132,6 +133,11 @@ def rows_of(data: Dataset, split: str) -> Any:
     return as_table(data.splits[split].x, data.feature_names)
 
 
+def rows_where_they_are(data: Dataset, split: str) -> Any:
+    """Give what `rows_of` gives, but leave sparse rows as they are, wherever they lie."""
+    return with_names(data.splits[split].x, data.feature_names)
+
+
 def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str | None = None) -> Dataset:
     """Give data the columns that the model was fitted on, by their names; those without names take those of the fit.
 
@@ -182,19 +188,20 @@ def read_for(
     splits, readings = {}, dict[str, Reading]()
     for name, split in data.splits.items():
         with _about(data.name):
-            rows, reading = _read(model, rows_of(data, name), given)
+            rows, reading = _read(model, data, name, given)
             if strict:
                 reading.check(labels)
-        splits[name], readings[name] = replace(split, x=rows.to_numpy() if nameless else rows), reading
+        x = rows.values if isinstance(rows, Given) else rows.to_numpy() if nameless else rows
+        splits[name], readings[name] = replace(split, x=x), reading
     return replace(data, splits=splits, feature_names=None if nameless else reading.names), readings
 
 
-def _read(model: DeepMixture, rows: Any, given: Sequence[str]) -> tuple[Any, Reading]:
-    """Find the columns of the fit in rows with names."""
+def _read(model: DeepMixture, data: Dataset, split: str, given: Sequence[str]) -> tuple[Any, Reading]:
+    """Find the columns of the fit in the rows of a split, which have names."""
     if model.schema_ is not None:
-        cells, _, reading = model.schema_.read(rows)
+        cells, _, reading = model.schema_.read(rows_of(data, split))
         return cells, reading
-    return in_order(rows, given)
+    return in_order(rows_where_they_are(data, split), given)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from cpvae.data.containers import as_rows
 from cpvae.data.loaders import shards, text
 from cpvae.data.loaders.arrays import map_npy, read_npy, read_npz
-from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
+from cpvae.data.loaders.cells import ZARR, find_mtx, read_anndata, read_mtx
 from cpvae.data.loaders.checks import check_labels, check_values, check_x, expanded, input_error, reading
 from cpvae.data.loaders.hdf5 import read_hdf5
 from cpvae.data.loaders.idx import is_idx, labels_beside, read_idx
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx .arff .json .jsonl .orc .dta .sas7bdat), .npy .npz "
-    ".mat .h5 .h5ad .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with a "
-    "matrix.mtx"
+    ".mat .h5 .h5ad .zarr .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with "
+    "a matrix.mtx"
 )
 _ADVICE = {  # for suffixes that people bring
     (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst"): "unpack the archive, and give the file or folder in it",
@@ -52,7 +52,7 @@ _ADVICE = {  # for suffixes that people bring
     (".sav", ".zsav", ".por"): "save it from SPSS as .csv or .dta",
     (".xls", ".xlsb", ".ods", ".numbers"): "save the workbook as .xlsx or .csv",
     (".html", ".htm", ".xml", ".yaml", ".yml"): "save the table in it as .csv or .json",
-    (".loom", ".zarr"): "save the cells as .h5ad",
+    (".loom",): "save the cells as .h5ad",
     (".wav", ".mp3", ".edf", ".mp4", ".avi"): "save the signals or pictures in it as .npy",
     (*IMAGE_SUFFIXES, ".heic", ".svg"): "for pictures give the folder that they are in",
 }
@@ -62,7 +62,8 @@ READERS: dict[str, Callable[[Path, Asked], Opened]] = {
     ".mat": read_mat,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
-    ".h5ad": read_h5ad,
+    ".h5ad": read_anndata,
+    ZARR: read_anndata,
     ".mtx": read_mtx,
     ".mtx.gz": read_mtx,
 }
@@ -72,15 +73,16 @@ def read(path: Path, asked: Asked) -> Dataset:
     """Read the data in a file or folder; see `cpvae.datasets.load`."""
     check(path)
     refuse_unused(path, asked)
-    return _dataset(_opened(path, asked), asked, path)
+    return of_opened(_opened(path, asked), asked, path)
 
 
 def of_frame(frame: pd.DataFrame, path: Path, asked: Asked) -> Dataset:
     """Give rows of a table that were read from a file as `read` gives all of its rows."""
-    return _dataset(table_of(frame, path, asked), asked, path)
+    return of_opened(table_of(frame, path, asked), asked, path)
 
 
-def _dataset(opened: Opened, asked: Asked, path: Path) -> Dataset:
+def of_opened(opened: Opened, asked: Asked, path: Path) -> Dataset:
+    """Give the rows of a file, or some of them, as what they are asked to be."""
     opened = _as_asked(opened, asked, path)
     splits = opened.splits
     if asked.labels is not None and not opened.labelled:
@@ -143,7 +145,7 @@ def _opened(path: Path, asked: Asked) -> Opened:
         return read_ts(series, asked)
     if is_table(path) and path.is_file():
         return read_table(path, asked)
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() != ZARR:
         matrix = find_mtx(path)
         return read_images(path, asked) if matrix is None else read_mtx(matrix, asked)
     name = path.name.lower()

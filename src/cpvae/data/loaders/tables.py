@@ -56,7 +56,7 @@ def read_table(path: Path, asked: Asked) -> Opened:
 def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     """Read Parquet files as one table.
 
-    Numbers that would take more than `cpvae.data.loaders.shards.LARGE` bytes are mapped into memory, not read.
+    Numbers that would take more than `cpvae.data.loaders.mapped.LARGE` bytes are mapped into memory, not read.
     """
     import pandas as pd
 
@@ -66,9 +66,9 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     own = shards.names(parts)
     check_repeats(own, path)
     column, known = label_columns(asked, own, path)
-    mapped = shards.mapped(parts, column, known)
-    if mapped is not None:
-        x, names, y = mapped
+    numbers = shards.as_array(parts, column, known)
+    if numbers is not None:
+        x, names, y = numbers
         check_rows(len(x), path)
         found, notes = (None, []) if y is None else label_column(pd.Series(y), str(column), path)
         return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), column is not None)
