@@ -36,7 +36,7 @@ from sklearn.svm import SVC
 from starts import WithStart
 
 from cpvae.data.loaders import Dataset, Split, load
-from cpvae.estimators.contract import as_table, take
+from cpvae.estimators.rows_in import as_table, take
 from cpvae.files import append_line, check_writable, make_folders, write_atomic
 from cpvae.fitting.jobs import Done, Job, run
 from cpvae.study import markdown

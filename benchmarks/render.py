@@ -438,6 +438,54 @@ def labelling() -> str:
     return f"{beside}\n{table}\n{said}: [labelling]({{}}/labelling.json)."
 
 
+def stored_cells() -> str:
+    """Tabulate the memory of fits to cells on the disk and in memory, and of `cpvae cluster`."""
+    result = result_of("stored_cells")
+    head = ("cells", "file", "counts mapped: own memory, peak", "counts read whole: own memory, peak")
+    rows = [
+        [f"{one['rows']:,}", *(f"{size / 1e6:,.0f} MB" for size in (one["data_bytes"], *own))]
+        for one in result["fits"]
+        for own in [[one[way]["peak_anonymous_bytes"] for way in ("disk", "whole")]]
+    ]
+    peaks = [
+        [f"{one['rows']:,}", f"{one['peak_anonymous_bytes'] / 1e6:.0f} MB", f"{one['cpu_seconds']:.0f}"]
+        for one in result["commands"]
+    ]
+    table = markdown.table(("cells of `cpvae cluster`", "own memory, peak", "seconds of the processor"), peaks)
+    made, last = result["fits"][-1]["into_the_cache"], result["fits"][-1]
+    fit = result["fit"]
+    said = (
+        f"{result['genes']:,} genes, of which a cell has {result['filled']:.0%}. Each fit has K={fit['n_components']} "
+        f"and takes one epoch in batches of {fit['batch_size']:,} cells, without a start, on {result['device']}. "
+        f"For the largest file the fit takes {last['disk']['cpu_seconds']:.0f} seconds of the processor with mapped "
+        f"counts and {last['whole']['cpu_seconds']:.0f} with counts in memory; writing the cache takes "
+        f"{made['cpu_seconds']:.0f} seconds and {made['peak_anonymous_bytes'] / 1e6:.0f} MB, once"
+    )
+    return f"{markdown.table(head, rows)}\n{table}\n{said}: [stored cells]({{}}/stored_cells.json)."
+
+
+def processes() -> str:
+    """Tabulate how much faster several processes train than one."""
+    result = result_of("processes")
+    several = [n for n in dict.fromkeys(one["processes"] for one in result["lines"]) if n > 1]
+    head = ("rows in a batch", *(f"{n} processes: {what}" for n in several for what in ("at most", "here")))
+    rows = []
+    for batch in dict.fromkeys(one["batch"] for one in result["lines"]):
+        own = {one["processes"]: one for one in result["lines"] if one["batch"] == batch}
+        found = [own[n][key] for n in several for key in ("times_less_processor", "times_as_fast")]
+        rows.append([f"{batch:,}", *(f"{value:.1f}" for value in found)])
+    said = (
+        "Times as fast as one process. At most: how many times less work the processor of the busiest process has, "
+        "which is what a core for each process would give if no process had to wait. Here: by the clock, on a machine "
+        f"with {result['cores']} cores that were busy with other work, too. So these ratios are rough, and four "
+        f"processes cannot be faster than two. The model has {result['lines'][0]['epoch']['weights']:,.0f} weights, "
+        f"K={result['K']}, and rows of {result['features']} values, on {result['device']} for each process. Every "
+        "process draws the noise of the whole batch, sums all gradients and updates all weights: that work does not "
+        "shrink, and limits small batches"
+    )
+    return f"{markdown.table(head, rows)}\n{said}: [processes]({{}}/processes.json)."
+
+
 BILLION = 1_000_000_000
 
 
@@ -489,7 +537,9 @@ def large(page: str) -> str:
     """Put its tables between the markers of `docs/large.md`."""
     sections = {
         "Memory of a fit": memory(),
+        "Memory of cells": stored_cells(),
         "Categories, rows a second": labelling(),
+        "Several processes": processes(),
         "A billion rows, on paper": billion(),
     }
     text = "\n\n".join(f"## {title}\n\n{one}" for title, one in sections.items())

@@ -30,7 +30,7 @@ from starts import Told, WithStart
 from torch import Tensor
 
 from cpvae.data.rows import Rows
-from cpvae.estimators.contract import as_table
+from cpvae.estimators.rows_in import as_table
 from cpvae.files import append_line, write_atomic
 from cpvae.fitting.starts.start import ClusteredStart
 from cpvae.fitting.starts.task import Code, Points, Start, Task

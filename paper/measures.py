@@ -17,7 +17,9 @@ import torch
 from scipy.stats import ks_2samp, norm, wasserstein_distance
 
 from cpvae.data.loaders import Dataset, make_synthetic
-from cpvae.estimators.contract import Clusterer, DeepMixture, as_table
+from cpvae.estimators.clusterer import Clusterer
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import as_table
 from cpvae.estimators.zoo import CPVAE
 from cpvae.files import write_atomic
 from cpvae.fitting import runs

@@ -18,7 +18,7 @@ from cpvae.fitting.starts import latent_classes
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import TermsGivenC, terms_given
-from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
+from cpvae.probability.distributions import CategoricalNormal, DiagonalNormal
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.likelihoods.gaussian import Gaussian
@@ -124,7 +124,7 @@ class BayesPosterior(nn.Module):
 
         def given(c: Tensor):
             weights = c if c.is_floating_point() else nn.functional.one_hot(c, self.n_categories).to(y.dtype)
-            return diagonal_normal(weights @ loc, weights @ scale.expand_as(loc))
+            return DiagonalNormal(weights @ loc, weights @ scale.expand_as(loc))
 
         return Joint(logits, given)
 

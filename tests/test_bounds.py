@@ -25,7 +25,7 @@ from cpvae.probability.bounds import (
     importance_weighted,
     terms_given,
 )
-from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
+from cpvae.probability.distributions import CategoricalNormal, DiagonalNormal
 from cpvae.probability.estimates import evaluate, log_likelihood
 from cpvae.probability.expectations import Categories, Exact, Joint, StraightThrough, SumAndSample
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
@@ -143,7 +143,7 @@ def test_a_wrong_posterior_costs_its_divergence(solve):
         def forward(self, y):
             def given(c):
                 q = right.given(c).base_dist
-                return diagonal_normal(q.loc + shift * q.scale, stretch * q.scale)
+                return DiagonalNormal(q.loc + shift * q.scale, stretch * q.scale)
 
             return right.__class__(right.logits, given)
 
@@ -154,8 +154,8 @@ def test_a_wrong_posterior_costs_its_divergence(solve):
 
 
 def test_reparametrised_draws_have_the_moments_of_q(agree):
-    q = diagonal_normal(torch.randn(1, 2, 3).double(), torch.randn(1, 2, 3).double().exp())
-    many = diagonal_normal(*(t.expand(50_000, 2, 3) for t in (q.base_dist.loc, q.base_dist.scale)))
+    q = DiagonalNormal(torch.randn(1, 2, 3).double(), torch.randn(1, 2, 3).double().exp())
+    many = DiagonalNormal(*(t.expand(50_000, 2, 3) for t in (q.base_dist.loc, q.base_dist.scale)))
     for z in (many.at(), many.at(torch.randn(50_000, 2, 3).double())):
         agree(z.flatten(1), q.mean.flatten())
         agree((z - q.mean).square().flatten(1), q.variance.flatten())

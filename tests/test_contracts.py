@@ -22,7 +22,7 @@ from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
 from cpvae.data.loaders import load as load_data
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators.contract import Clusterer
+from cpvae.estimators.clusterer import Clusterer
 from cpvae.fitting.loop import train
 from cpvae.fitting.settings import Settings
 from cpvae.nn.layers import Dense

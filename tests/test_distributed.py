@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 from torch import nn
 
-from cpvae import CPVAE, InputError, VampVAE
+from cpvae import CPVAE, InputError, VampVAE, load
 from cpvae.cli import program
 from cpvae.data.rows import Rows
 from cpvae.fitting import runs
@@ -255,6 +255,23 @@ def test_two_processes_resume_what_one_began(together, tmp_path):
     assert load_file(folder / "model.safetensors").keys() == alone.model_.state_dict().keys()
 
 
+@pytest.mark.parametrize("n_new", [1, "auto"])
+def test_a_model_is_continued_as_one_process_does(together, tmp_path, n_new):
+    few = {**FIT, "max_epochs": 2, "init": "random"}
+    old, new = tmp_path / "old.cpvae", X[300:] if n_new == 1 else X[:40]
+    CPVAE(3, **few).fit(X[:300]).save(old)
+
+    def learned() -> list[Any]:
+        model = load(old).set_params(**few).continue_fit(new, n_new=n_new)
+        return [model.n_components_, [record["valid_negative_elbo"] for record in model.history_]]
+
+    alone = learned()
+    first, second = together(learned)
+    assert first == second
+    assert first[0] == alone[0]
+    np.testing.assert_allclose(first[1], alone[1], rtol=1e-4)
+
+
 def test_a_value_that_is_not_finite_stops_all(together):
     def fit() -> list[Any]:
         torch.manual_seed(0)
@@ -314,9 +331,10 @@ def test_two_processes_on_one_gpu_are_refused(monkeypatch):
 def test_other_commands_are_refused_by_several_processes(monkeypatch):
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match="2 processes for cpvae compare: expected cpvae fit"):
+    with pytest.raises(InputError, match="2 processes for cpvae compare: expected cpvae fit or continue, which share"):
         program._refuse_several(["compare", "digits"])
     program._refuse_several(["fit", "digits"])
+    program._refuse_several(["continue", "old", "digits"])
     assert runs.command("digits", None, Path("r")) == "torchrun --nproc-per-node=2 -m cpvae fit digits --out r --resume"
 
 

@@ -22,13 +22,13 @@ from conftest import marginal
 from cpvae.fitting.schedules import constant, exponential
 from cpvae.probability import distributions
 from cpvae.probability.bounds import TermsGivenC, average, elbo, terms_given
-from cpvae.probability.distributions import CategoricalFullNormal, CategoricalNormal, Continuous, diagonal_normal
+from cpvae.probability.distributions import CategoricalFullNormal, CategoricalNormal, Continuous, DiagonalNormal
 from cpvae.probability.expectations import Exact, Joint, Relaxed, StraightThrough, entropy
 from cpvae.probability.priors import Conditional, StandardNormal
 
 
 def random_normal(*shape: int) -> Independent:
-    return diagonal_normal(torch.randn(shape).double(), torch.randn(shape).double().mul(0.7).exp())
+    return DiagonalNormal(torch.randn(shape).double(), torch.randn(shape).double().mul(0.7).exp())
 
 
 def random_prior(n_categories: int = 3, latent_dim: int = 2, uniform: bool = False) -> CategoricalNormal:
@@ -42,7 +42,7 @@ def random_prior(n_categories: int = 3, latent_dim: int = 2, uniform: bool = Fal
 
 def test_scale_is_a_standard_deviation():
     loc, scale, z = (np.random.default_rng(0).normal(size=(3, 4)) for _ in range(3))
-    ours = diagonal_normal(torch.tensor(loc), torch.tensor(scale**2)).log_prob(torch.tensor(z))
+    ours = DiagonalNormal(torch.tensor(loc), torch.tensor(scale**2)).log_prob(torch.tensor(z))
     for i in range(3):
         expected = stats.multivariate_normal(loc[i], np.diag((scale[i] ** 2) ** 2)).logpdf(z[i])
         assert float(ours[i]) == pytest.approx(expected, abs=1e-10)
@@ -68,7 +68,7 @@ def test_kl_given_a_point_of_the_simplex_is_to_the_mixed_parameters():
     """And its gradient along an edge, at a corner, does not confirm the corner where q sits on the prior of it."""
     p, q = random_prior(4), random_normal(5, 1, 2)
     c = torch.rand(5, 1, 4).double().softmax(-1)
-    mixed = diagonal_normal(c @ p.loc, c @ p.scale)
+    mixed = DiagonalNormal(c @ p.loc, c @ p.scale)
     torch.testing.assert_close(p.kl_given(q, q.mean, c), kl_divergence(q, mixed), rtol=0, atol=1e-10)
     corner = torch.eye(4).double()[:1, None].requires_grad_()
     p.kl_given(p.given(torch.zeros(1, 1, dtype=torch.int64)), q.mean, corner).sum().backward()
@@ -163,7 +163,7 @@ def test_divergence_belongs_to_the_density(prior, agree):
         loc, scale = (
             t.reshape(getattr(prior, "n_components", 1), 2)[k].reshape(1, 1, 2) for t in (prior.loc, prior.scale)
         )
-        assert float(p.kl_given(diagonal_normal(loc, scale), loc, c)) == pytest.approx(0, abs=1e-12)
+        assert float(p.kl_given(DiagonalNormal(loc, scale), loc, c)) == pytest.approx(0, abs=1e-12)
 
 
 def test_state_travels(prior):
@@ -213,7 +213,7 @@ def test_continuous_without_a_closed_form_is_unbiased(agree):
     mixture = marginal(random_prior(3, 1))
     q = random_normal(1, 1, 1)
     z = q.sample((50_000,))[:, 0]
-    many = diagonal_normal(q.base_dist.loc.expand(50_000, 1, 1), q.base_dist.scale.expand(50_000, 1, 1))
+    many = DiagonalNormal(q.base_dist.loc.expand(50_000, 1, 1), q.base_dist.scale.expand(50_000, 1, 1))
     grid = torch.linspace(-15, 15, 20_001, dtype=torch.float64)[:, None]
     log_q = q.log_prob(grid[:, None])[:, 0]
     exact = (log_q.exp() * (log_q - mixture.log_prob(grid))).sum() * (grid[1] - grid[0])
@@ -225,9 +225,9 @@ def test_continuous_mixture_of_one_is_the_closed_form(agree):
     mixture = MixtureSameFamily(Categorical(logits=torch.zeros(1).double()), Independent(one, 1))
     q = random_normal(1, 1, 2)
     z = q.sample((50_000,))[:, 0]
-    many = diagonal_normal(q.base_dist.loc.expand(50_000, 1, 2), q.base_dist.scale.expand(50_000, 1, 2))
+    many = DiagonalNormal(q.base_dist.loc.expand(50_000, 1, 2), q.base_dist.scale.expand(50_000, 1, 2))
     c = torch.zeros(1, 1).long()
-    closed = Continuous(diagonal_normal(torch.zeros(2).double(), torch.ones(2).double())).kl_given(q, z, c)
+    closed = Continuous(DiagonalNormal(torch.zeros(2).double(), torch.ones(2).double())).kl_given(q, z, c)
     agree(Continuous(mixture).kl_given(many, z, c)[:, 0], float(closed))
 
 
@@ -350,7 +350,7 @@ def test_full_covariance_agrees_with_torch(shared):
     torch.manual_seed(3)
     p = full()
     c = torch.arange(4).unsqueeze(0) if shared else torch.randint(4, (6, 4))
-    q = diagonal_normal(torch.randn(6, 4, 3).double(), torch.rand(6, 4, 3).double() + 0.1)
+    q = DiagonalNormal(torch.randn(6, 4, 3).double(), torch.rand(6, 4, 3).double() + 0.1)
     z = torch.randn(6, 4, 3).double()
     kl, log_p = p.kl_given(q, z, c), p.log_prob_given(z, c)
     for i in range(6):
@@ -378,7 +378,7 @@ def test_full_covariance_with_a_diagonal_factor_is_the_diagonal_one():
     scale = torch.rand(4, 3).double() + 0.2
     plain = CategoricalNormal(torch.zeros(4).double(), torch.randn(4, 3).double(), scale)
     p = CategoricalFullNormal(plain.logits, plain.loc, torch.diag_embed(1 / scale))
-    q = diagonal_normal(torch.randn(5, 4, 3).double(), torch.rand(5, 4, 3).double() + 0.1)
+    q = DiagonalNormal(torch.randn(5, 4, 3).double(), torch.rand(5, 4, 3).double() + 0.1)
     z, c = q.sample(), torch.arange(4).unsqueeze(0)
     torch.testing.assert_close(p.kl_given(q, z, c), plain.kl_given(q, z, c))
     torch.testing.assert_close(p.log_prob_given(z, c), plain.log_prob_given(z, c))

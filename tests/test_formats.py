@@ -647,7 +647,10 @@ def test_a_sparse_matrix_with_a_missing_cell_is_refused_and_nothing_is_written(t
 # -- options that do not apply -------------------------------------------------------------------------------------
 
 
-LAYERS, SIZES = "layer is for an .h5ad, or for an .h5 that AnnData wrote", "size is for a folder of pictures, or for"
+LAYERS, SIZES = (
+    "layer is for an .h5ad or .zarr, or for an .h5 that AnnData wrote",
+    "size is for a folder of pictures, or for",
+)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from conftest import Solved
 from cpvae import CPVAE, HVAE, VAE, InputError, MoGVAE, VampHVAE, VampVAE, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.columns import Column
-from cpvae.data.given import parse_given, read_given
+from cpvae.data.conditions import parse_given, read_given
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning

@@ -15,7 +15,7 @@ from cpvae.fitting.validation import validate
 from cpvae.nn.layers import Dense, GatedLinear
 from cpvae.probability import estimates, recipes
 from cpvae.probability.bounds import elbo, importance_weighted
-from cpvae.probability.distributions import CategoricalNormal, Continuous, diagonal_normal
+from cpvae.probability.distributions import CategoricalNormal, Continuous, DiagonalNormal
 from cpvae.probability.estimates import (
     decompose,
     draw_categories,
@@ -255,7 +255,7 @@ def test_eq_13_against_eq_8(model):
         kl_z = kl_divergence(Normal(loc, scale), Normal(p.loc, p.scale)).sum(-1)
         closed = (log_q_c_x.exp() * (log_q_c_x - p.logits + kl_z)).sum(-1)
     else:
-        closed = kl_divergence(diagonal_normal(loc[:, 0], scale[:, 0]), p.distribution)
+        closed = kl_divergence(DiagonalNormal(loc[:, 0], scale[:, 0]), p.distribution)
     difference = result.kl - closed.detach().numpy()
     assert abs(difference.mean()) < 5 * stats.sem(difference)
 
@@ -316,7 +316,7 @@ class LearnedNormal(nn.Module):
         self.loc, self.scale = nn.Parameter(loc), nn.Parameter(scale)
 
     def forward(self, posterior: nn.Module) -> Continuous:
-        return Continuous(diagonal_normal(self.loc, self.scale))
+        return Continuous(DiagonalNormal(self.loc, self.scale))
 
 
 class Joined(nn.Module):
@@ -387,7 +387,7 @@ def test_a_category_drawn_for_a_row_has_the_probability_that_q_gives_it():
     """What validates a model of many categories: the right frequencies, and a function of the row."""
     y = torch.rand(20_000, 3, generator=torch.Generator().manual_seed(0)).double()
     logits = torch.tensor([1.0, 0.0, -2.0, -torch.inf]).double().log_softmax(-1).expand(len(y), 4)
-    q = Joint(logits=logits, given=lambda c: diagonal_normal(torch.zeros(1), torch.ones(1)))
+    q = Joint(logits=logits, given=lambda c: DiagonalNormal(torch.zeros(1), torch.ones(1)))
     c, weights, _ = draw_categories(y, q)
     share = torch.bincount(c[:, 0], minlength=4) / len(y)
     torch.testing.assert_close(share.double(), logits[0].exp(), rtol=0, atol=5 * 0.5 / len(y) ** 0.5)

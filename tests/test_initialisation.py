@@ -26,8 +26,9 @@ from cpvae.fitting import interrupts, loop
 from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
 from cpvae.fitting.starts import clusterings, codes, edges, maps, start
-from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, k_means, umap_mixture
+from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, MostApart, RowCode, SpectrumCode
+from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import CutShort, Task
 from cpvae.probability.likelihoods.choice import make

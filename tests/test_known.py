@@ -30,7 +30,8 @@ from cpvae.data.split import split
 from cpvae.estimators.known import read
 from cpvae.fitting import runs
 from cpvae.fitting.starts import seeded
-from cpvae.fitting.starts.clusterings import gaussian_mixture, k_means
+from cpvae.fitting.starts.clusterings import gaussian_mixture
+from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.start import STARTS
 from cpvae.fitting.starts.task import CutShort, Task
 from cpvae.probability import recipes

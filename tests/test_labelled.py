@@ -13,7 +13,7 @@ import pytest
 
 from cpvae import CPVAE, FitWarning, load
 from cpvae.data.loaders import parts
-from cpvae.estimators.contract import Clusterer
+from cpvae.estimators.clusterer import Clusterer
 from cpvae.study.labelled import cluster_rows
 from test_cli import call, done, refused, tree
 

@@ -26,7 +26,7 @@ from cpvae.fitting.settings import Settings
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import elbo
-from cpvae.probability.distributions import CategoricalNormal, diagonal_normal
+from cpvae.probability.distributions import CategoricalNormal, DiagonalNormal
 from cpvae.probability.estimates import evaluate
 from cpvae.probability.expectations import Exact
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
@@ -78,7 +78,7 @@ def test_3_samples_have_the_scale_of_the_divergence(scale, agree):
     p = model.latent()
     for k in range(3):
         c, z = torch.full((1, 1), k), p.sample(torch.full((50_000,), k)).detach()
-        moments = diagonal_normal(z.mean(0)[None, None], z.std(0)[None, None])
+        moments = DiagonalNormal(z.mean(0)[None, None], z.std(0)[None, None])
         assert abs(float(p.kl_given(moments, z[:1, None], c).detach())) < 1e-3
         agree(((z - p.loc[k].detach()) / scale) ** 2, 1.0)
 
@@ -109,7 +109,7 @@ def test_5_divergence_of_one_gaussian(loc, scale):
     expected = np.sum(q.pdf(z) * (q.logpdf(z) - p.logpdf(z))) * (z[1] - z[0])
     prior = recipes.cpvae(Bernoulli(2), 2, 1, Dense((3,))).double().prior
     prior.set_components(torch.tensor([[5.0], [1.0]]), torch.tensor([[1.0], [3.0]]))
-    q = diagonal_normal(torch.full((1, 1, 1), loc).double(), torch.full((1, 1, 1), scale).double())
+    q = DiagonalNormal(torch.full((1, 1, 1), loc).double(), torch.full((1, 1, 1), scale).double())
     for c in (torch.tensor([[1]]), torch.tensor([[[0.0, 1.0]]]).double()):
         kl = prior(prior).kl_given(q, q.mean, c).detach()
         assert float(kl) == pytest.approx(expected, abs=1e-6)

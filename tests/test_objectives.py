@@ -13,7 +13,7 @@ from cpvae.fitting.schedules import constant, linear_warmup
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import elbo, elbo_assigned, inconsistency, unlikeliness
-from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.distributions import DiagonalNormal
 from cpvae.probability.expectations import Exact, Relaxed, StraightThrough, SumAndSample
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.models import VAE
@@ -162,7 +162,7 @@ def test_a_matched_prior_has_no_gradient_left(kind: type[Conditional]) -> None:
     for part in torch.arange(n).split(70):
         moments.add(loc[part], scale[part], c[part])
     prior.match(moments)
-    q = diagonal_normal(loc.unsqueeze(1), scale.unsqueeze(1))
+    q = DiagonalNormal(loc.unsqueeze(1), scale.unsqueeze(1))
     divergence = prior.components().kl_given(q, loc.unsqueeze(1), c.unsqueeze(1)).mean()
     learned = [prior.loc, prior.log_scale, *([prior.lower] if isinstance(prior, FullConditional) else [])]
     for gradient in torch.autograd.grad(divergence, learned):

@@ -17,7 +17,7 @@ from cpvae.fitting import loop
 from cpvae.fitting.devices import capture
 from cpvae.fitting.devices.capture import EAGER, Captured
 from cpvae.fitting.presets import PRESETS, settings, start_epochs
-from cpvae.fitting.restarts import Restart
+from cpvae.fitting.restart import Restart
 from cpvae.fitting.settings import Settings
 from cpvae.probability.expectations import Exact, SumAndSample
 

@@ -12,7 +12,7 @@ import pytest
 
 from cpvae import CPVAE, InputError, load
 from cpvae.data.columns import Column
-from cpvae.data.given import read_given
+from cpvae.data.conditions import read_given
 from cpvae.data.rows import Rows
 from cpvae.data.stored import stored_column
 from cpvae.estimators import repeats

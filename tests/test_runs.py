@@ -22,11 +22,11 @@ from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.augment import Affine
 from cpvae.data.rows import Rows
 from cpvae.data.split import fingerprint, split
-from cpvae.fitting import loop, restarts
+from cpvae.fitting import loop, restart, restarts
 from cpvae.fitting.limits import OutOfTime, stop_after
 from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.records import EpochRecord, Interrupted
-from cpvae.fitting.restarts import Restart
+from cpvae.fitting.restart import Restart
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts import codes
 from cpvae.fitting.starts.codes import AutoencoderCode
@@ -366,7 +366,7 @@ STARTED = {"latent_dim": 2, "hidden": (8,), "init": "autoencoder", "max_epochs":
 
 def shorten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(codes, "LEAST_STEPS", 4)
-    patch.setattr(restarts, "BRIEF_STEPS", 60)
+    patch.setattr(restart, "BRIEF_STEPS", 60)
 
 
 @pytest.fixture
@@ -479,7 +479,7 @@ def test_whenever_a_fit_or_its_stop_is_killed_the_same_command_goes_on(tmp_path,
                 return True
         return False
 
-    monkeypatch.setattr(restarts, "BRIEF_STEPS", 1)
+    monkeypatch.setattr(restart, "BRIEF_STEPS", 1)
     n = 0
     while killed_after(n + 1, tmp_path / str(n)):
         assert go_on(tmp_path / str(n)).stopped_ == "max_epochs"

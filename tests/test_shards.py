@@ -11,7 +11,7 @@ import pytest
 
 from cpvae import CPVAE, InputError
 from cpvae.data import schema
-from cpvae.data.loaders import load, shards
+from cpvae.data.loaders import load, mapped, shards
 from cpvae.study.inputs import rows_of
 
 pytest.importorskip("pyarrow")
@@ -22,9 +22,9 @@ X = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """Treat every table as large, and keep the cache here."""
-    monkeypatch.setattr(shards, "LARGE", 0)
+    monkeypatch.setattr(mapped, "LARGE", 0)
     monkeypatch.setattr(shards, "ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(shards, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(mapped, "cache", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_used(folder, cache, monkeypatch):
         load(folder / "none-*.parquet")
     with pytest.raises(InputError, match="no label column 'z'"):
         load(folder / "part-*.parquet", labels="z")
-    monkeypatch.setattr(shards, "cache", lambda: folder / "part-0.parquet" / "inside")
+    monkeypatch.setattr(mapped, "cache", lambda: folder / "part-0.parquet" / "inside")
     with pytest.raises(InputError, match="expected room for 1,440 bytes"):
         load(folder)
 

@@ -14,7 +14,7 @@ import yaml
 import cpvae
 from cpvae import datasets, tl
 from cpvae.cli.program import app
-from cpvae.data.containers import KINDS
+from cpvae.data.row_kinds import KINDS
 from cpvae.fitting.starts.start import STARTS
 from cpvae.probability.likelihoods import NAMES
 

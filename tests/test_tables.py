@@ -23,7 +23,7 @@ from conftest import MANY, LinearDecoder, assignments
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data import loaders
-from cpvae.data.given import read_given
+from cpvae.data.conditions import read_given
 from cpvae.data.loaders import make_table
 from cpvae.data.noise import row_keys
 from cpvae.data.rows import Rows
@@ -36,7 +36,7 @@ from cpvae.fitting.starts.tables import Table, table_of
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import elbo
-from cpvae.probability.distributions import diagonal_normal
+from cpvae.probability.distributions import DiagonalNormal
 from cpvae.probability.estimates import evaluate, log_likelihood
 from cpvae.probability.expectations import Exact, Joint
 from cpvae.probability.likelihoods.choice import make, make_like
@@ -383,7 +383,7 @@ class Solved(nn.Module):
 
         def given(c: Tensor) -> Any:
             index = c.expand(len(inputs), -1).unsqueeze(-1)
-            return diagonal_normal(loc.gather(1, index), scale.gather(1, index))
+            return DiagonalNormal(loc.gather(1, index), scale.gather(1, index))
 
         return Joint(logits, given)
 

@@ -27,6 +27,7 @@ from cpvae.fitting import jobs, loop, restarts
 from cpvae.fitting.devices.threads import at_most
 from cpvae.fitting.loop import train
 from cpvae.fitting.records import EpochRecord, Interrupted
+from cpvae.fitting.restart import Restart
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
@@ -461,7 +462,7 @@ def test_what_a_restart_in_another_process_warns_of_comes_back_with_it():
             warnings.warn("a doubtful start", FitWarning, stacklevel=1)
 
     model, rows, valid = small_model()
-    restart = restarts.Restart(model, 4, Doubtful(), Bound(), Settings(max_epochs=1), None, resume=False)
+    restart = Restart(model, 4, Doubtful(), Bound(), Settings(max_epochs=1), None, resume=False)
     work = partial(restarts._run_apart, restart, rows, Rows(X[300:]))
     (done,) = jobs.run([jobs.Job("one", work)], 1)
     fitted, outcome = done.result()

@@ -18,8 +18,8 @@ from cpvae.errors import InputError, one_line
 from cpvae.files import FORMAT_VERSION, check_exists, check_version, parse, write_atomic
 
 
-def _digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
-    """SHA-256 of names, dtypes, shapes and bytes, and of the header but for the checksum itself."""
+def digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
+    """Compute the SHA-256 of names, dtypes, shapes and bytes, and of the header but for the checksum itself."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -38,7 +38,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, Tensor], meta:
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     header = json.loads(json.dumps({"format_version": FORMAT_VERSION, **meta}, allow_nan=False))
-    header["sha256"] = _digest(plain, header)
+    header["sha256"] = digest(plain, header)
     content = safetensors.torch.save(plain, metadata={"cpvae": json.dumps(header)})
     write_atomic(path, content)
 
@@ -56,7 +56,7 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
             meta = parse((file.metadata() or {})["cpvae"])
             check_version(meta, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        intact = meta.get("sha256") == _digest(tensors, meta)
+        intact = meta.get("sha256") == digest(tensors, meta)
     except InputError:
         raise
     except Exception as error:  # a damaged file reaches corners of safetensors, json and torch alike
@@ -71,9 +71,14 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     return tensors, meta
 
 
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 @contextmanager
 def described(path: str | os.PathLike[str]) -> Iterator[None]:
-    """A block that makes a model from the header of a file: whatever nonsense in it causes becomes an `InputError`.
+    """Make whatever nonsense in the header of a file causes an `InputError`, in the block that makes a model from it.
 
     The catch is broad on purpose: a header may say anything, and torch documents no class for what follows.
     """

@@ -109,6 +109,6 @@ def nearest(given: str, known: Iterable[str]) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of what an error says, of readable length."""
+    """Give the first line of what an error says, of readable length."""
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__

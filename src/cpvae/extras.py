@@ -31,6 +31,7 @@ PACKAGES = {  # module: its package, and the extra that brings it (pyproject.tom
     "rich": ("rich", "cli"),
     "typer": ("typer", "cli"),
     "umap": ("umap-learn", "umap"),
+    "zarr": ("zarr", "cells"),
 }
 ABSENT = re.compile(
     r"(?:No module named|[Mm]issing optional dependency|required package|[Nn]eeds?|requires?) '?([\w.]+)"

@@ -137,7 +137,7 @@ def behind(path: Path) -> Path:
 
 @contextmanager
 def _replacement(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` when the block ends, and is gone if it fails.
+    """Open a file that takes the place of `path` when the block ends, and is gone if it fails.
 
     It can never be read by more people than the file at `path`, not even while it is written.
     """
@@ -161,7 +161,7 @@ def _replacement(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _regular(path: Path) -> os.stat_result | None:
-    """The state of a file, or None where there is none, or a link."""
+    """Read the state of a file; None where there is none, or a link."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -185,7 +185,7 @@ def _check_target(path: Path) -> None:
 
 @contextmanager
 def _described(path: str | os.PathLike[str]) -> Iterator[None]:
-    """A block that writes `path`: what the system says against it becomes an `InputError`."""
+    """Make what the system says against it an `InputError`, in a block that writes `path`."""
     try:
         yield
     except InputError:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import Clusterer
+from cpvae.estimators.clusterer import Clusterer
 from cpvae.estimators.zoo import CPVAE
 
 if TYPE_CHECKING:

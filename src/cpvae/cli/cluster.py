@@ -25,7 +25,7 @@ def cluster(
 ) -> None:
     """Write the category of each row, and its probability.
 
-    Large Parquet files are read part by part. If the command is stopped, run it again to continue.
+    Parquet files and cells of AnnData are read part by part. If the command is stopped, run it again to continue.
     """
     from cpvae.cli.checks import check_inputs, check_out_file
 

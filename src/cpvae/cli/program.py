@@ -42,6 +42,7 @@ from cpvae.fitting.devices.memory import keep_freed
 from cpvae.fitting.devices.rank import check_environment, is_main, n_processes
 from cpvae.fitting.devices.waiting import wait_asleep
 
+SHARED = ("fit", "continue")  # commands whose work several processes share
 ALONE_AFTER = 10.0  # seconds after which an error of one process alone is told
 AGAIN_AFTER = 0.1  # seconds after which a Ctrl-C that was lost is given again
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -163,10 +164,12 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 
 def _refuse_several(arguments: list[str]) -> None:
-    """Refuse commands other than `fit` under torchrun, where every process would repeat them."""
-    if n_processes() > 1 and "fit" not in arguments[:1]:
+    """Refuse commands that share no work under torchrun, where every process would repeat them."""
+    if n_processes() > 1 and not {*SHARED} & {*arguments[:1]}:
         given = f"{n_processes()} processes for cpvae {' '.join(arguments[:1])}"
-        raise InputError(f"{given}: expected cpvae fit, which shares its work among them; leave torchrun out")
+        raise InputError(
+            f"{given}: expected cpvae {' or '.join(SHARED)}, which share their work among them; leave torchrun out"
+        )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

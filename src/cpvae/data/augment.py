@@ -19,10 +19,10 @@ from cpvae.nn.draws import draw_rows, normal_, uniform_
 
 
 class Augment(Protocol):
-    """Makes copies of rows as they are stored.
+    """Maker of copies of rows as they are stored.
 
     Attributes:
-        kind: of what rows, one of `cpvae.data.containers.KINDS`.
+        kind: of what rows, one of `cpvae.data.row_kinds.KINDS`.
         weight: what the agreement of its copies counts for, as a multiple of what is asked for.
     """
 
@@ -30,10 +30,10 @@ class Augment(Protocol):
     weight: ClassVar[float]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows ``(B, features)``, of any numeric dtype, to as many copies, floating."""
+        """Make as many copies, floating, of rows ``(B, features)`` of any numeric dtype."""
 
     def times(self, factor: float) -> Self:
-        """The same with deformations so many times as large."""
+        """Make deformations so many times as large."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Affine:
     shift: float = 0.07
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows ``(B, channels * height * width)``, of any numeric dtype, to copies of them, floating."""
+        """Make copies, floating, of rows ``(B, channels * height * width)`` of any numeric dtype."""
         channels, height, width = self.shape
         x = x if x.is_floating_point() else x.float()
         u = draw_rows(torch.Size([len(x), 6]), lambda size: uniform_(x.new_empty(size), -1.0, 1.0))
@@ -85,7 +85,7 @@ class Affine:
         return F.grid_sample(images, grid, padding_mode="border", align_corners=False).flatten(1)
 
     def times(self, factor: float) -> Affine:
-        """The same with all limits but the shape so many times as wide."""
+        """Make all limits but the shape so many times as wide."""
         rotation, scale, shear, shift = (factor * x for x in (self.rotation, self.scale, self.shear, self.shift))
         return Affine(self.shape, rotation, scale, shear, shift)
 

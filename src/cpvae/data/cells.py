@@ -106,7 +106,7 @@ class Text:
     plain: bool
 
     def numbers(self, way: str) -> np.ndarray:
-        """The cells as float64, ``(n,)``, NaN where missing."""
+        """Give the cells as float64, ``(n,)``, NaN where missing."""
         values = [number(text, way) for text in self.texts]
         return np.array([*values, np.nan], dtype=np.float64)[self.codes]
 
@@ -136,7 +136,7 @@ def ways_of(text: str) -> frozenset[str]:
 
 
 def _bare(text: str) -> tuple[str, str]:
-    """A text without the sign at one of its ends, and that sign."""
+    """Take the sign at one of its ends from a text; give both."""
     found = _SIGNED.fullmatch(text)
     if found is None or (found["before"] and found["after"]):
         return text, ""
@@ -247,7 +247,7 @@ def _told_marks(marks: dict[str, dict[str, int]]) -> list[str]:
 
 
 def _values(text: Text, way: str, column: Series) -> Any:
-    """The cells as numbers where there is a way to read them, else as booleans or text; None where missing."""
+    """Give cells as numbers where there is a way to read them, else as booleans or text; None where missing."""
     if way:
         return text.numbers(way)
     lower = [one.lower() for one in text.texts]
@@ -320,7 +320,7 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
         possible, signs = frozenset(), set()
     place = {text: i for i, text in enumerate(dict.fromkeys(left))}
     places = np.array([*(place.get(text, -1) for text in texts), -1])
-    plain = bool(possible) and not bare and all(_is_plain(text) for text in place)
+    plain = bool(possible) and not bare and all(map(is_plain_number, place))
     return Text(places[codes], list(place), possible, signs.pop() if possible else "", found, plain)
 
 
@@ -401,7 +401,8 @@ def _with_units(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _is_plain(text: str) -> bool:
+def is_plain_number(text: str) -> bool:
+    """Tell whether Python reads a text as a number."""
     try:
         float(text)
     except ValueError:

@@ -1,32 +1,20 @@
-"""Rows from whatever holds them: arrays, lists, tensors, data frames, sparse matrices; and what one row is.
+"""Rows from whatever holds them: arrays, lists, tensors, data frames, sparse matrices.
 
 Both doors use this module, the estimators and the loaders, so that the same numbers are taken for the same thing by
-either. A row is one of five kinds (`KINDS`):
-
-- "table": a data frame, each column after its kind (`cpvae.data.schema`).
-- "matrix": numbers in columns without names.
-- "counts": how often each of many things happened; only where it is said, by `kind` or by a file.
-- "images": ``(channels, height, width)``; where it is said, rows of ``height * width`` columns that are squares.
-- "signals": ``(channels, time)``.
-
-Rows of two dimensions, ``(n, a, b)``, are ambiguous. They are images where a equals b. They are images too where they
-hold levels (bytes, other unsigned integers, or numbers from 0 to 255), both sides have 8 or more, neither is more than
-three times the other, and a is above 12 or b below twice a. All others are signals of a channels and b times. This errs
-on the safe side: of a picture taken for a signal no copies are made, but copies of a signal taken for a picture would
-turn one sensor into another.
+either. What one row is, `cpvae.data.row_kinds` says.
 
 Missing cells are NaN, None, pandas' NA, or masked. They become NaN and stay missing.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cpvae.data.row_kinds import CHANNELS_LAST, KINDS, Given, look_like_images, of_kind
 from cpvae.data.weights import repeats
 from cpvae.errors import InputError, one_line
 from cpvae.extras import needed
@@ -34,47 +22,7 @@ from cpvae.extras import needed
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("table", "matrix", "counts", "images", "signals")
-LEAST_SIDE, MOST_UNEQUAL = 8, 3.0  # of a picture
-MOST_SENSORS = 12  # with so few and a long second axis, the first is of channels
 MOST_REASON = 120  # characters of what a library says
-CHANNELS_LAST = (1, 3, 4)  # sizes of a last axis that is of colours
-
-
-@dataclass(frozen=True)
-class Given:
-    """Rows as they were given, and what they were taken for.
-
-    Attributes:
-        kind: one of `KINDS`.
-        values: a data frame for a table; else an array ``(n, *shape)`` in its own dtype, or a sparse matrix
-            (`cpvae.data.sparse.SparseRows`). What has another number of dimensions or holds objects is left for the
-            caller to refuse.
-        names: of the columns, where they have names.
-        row_names: one for each row, where they have names.
-        notes: what was guessed, a line each, and how to say otherwise.
-    """
-
-    kind: str
-    values: Any
-    names: tuple[str, ...] | None = None
-    row_names: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one row: ``(features,)``, ``(channels, time)`` or ``(channels, height, width)``."""
-        return tuple(self.values.shape[1:])
-
-    @property
-    def flat(self) -> Any:
-        """The rows in two dimensions, ``(n, features)``; a table or a sparse matrix as it is."""
-        if not isinstance(self.values, np.ndarray) or self.values.ndim < 3:
-            return self.values
-        return self.values.reshape(len(self.values), math.prod(self.shape))
 
 
 def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) -> Given:
@@ -84,7 +32,7 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
         x: an array, masked or not, of any dtype; a tensor on any device; nested lists, or a list of arrays, tensors or
             PIL images; columns by name; a data frame of pandas or polars, lazy or not, a pyarrow table, an xarray or
             AnnData object; a sparse matrix, which stays sparse.
-        kind: one of `KINDS`, or "auto" to decide as this module's docstring says.
+        kind: one of `KINDS`, or "auto" to decide as the docstring of `cpvae.data.row_kinds` says.
         shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and
             flat ones of as many numbers take it.
 
@@ -109,7 +57,7 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
     """
     if kind != "auto" and kind not in KINDS:
         raise InputError(f"kind={kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
-    return _of_kind(_read(x), kind, shape)
+    return of_kind(_read(x), kind, shape)
 
 
 def repeated(x: Any, weights: Any) -> Given:
@@ -143,7 +91,7 @@ def _read(x: Any) -> Given:
 
 
 def _opened(x: Any) -> Given:
-    """The numbers or cells inside of a container, not yet of a kind."""
+    """Find the numbers or cells inside of a container, not yet of a kind."""
     if isinstance(x, Given):
         return x
     library = type(x).__module__.split(".")[0]
@@ -179,7 +127,7 @@ def _opened(x: Any) -> Given:
 
 
 def _from_anndata(x: Any) -> Given:
-    """The cells of an AnnData object, in memory or in its file: counts where all numbers are whole, none negative."""
+    """Take the cells of an AnnData object, in memory or in its file: counts where all are whole, none negative."""
     from cpvae.data.loaders.cells import are_whole, kind_note
 
     x = x.to_memory() if x.isbacked else x
@@ -198,7 +146,7 @@ def _to_pandas(x: Any, library: str) -> Any:
 
 
 def _from_frame(frame: pd.DataFrame) -> Given:
-    """A table; columns that are all sparse as a sparse matrix."""
+    """Take a table as it is, and columns that are all sparse as a sparse matrix."""
     import pandas as pd
 
     if frame.shape[1] and all(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
@@ -223,7 +171,7 @@ def _from_columns(columns: Mapping[Any, Any]) -> Given:
 
 
 def _from_tensor(x: Any) -> Any:
-    """A tensor of torch as an array; a sparse one as a sparse matrix."""
+    """Turn a tensor of torch into an array, a sparse one into a sparse matrix."""
     import torch
 
     x = x.detach()
@@ -248,7 +196,7 @@ def _csr(x: Any) -> Any:
 
 
 def _unmasked(x: Any) -> np.ndarray:
-    """NaN where a mask is."""
+    """Put NaN where a mask is."""
     if x.dtype.names is None and not np.ma.is_masked(x):
         return np.asarray(x.data)
     if x.dtype.names is not None:  # records, each field of which has a mask of its own
@@ -262,7 +210,7 @@ def _unmasked(x: Any) -> np.ndarray:
 
 
 def _from_sequence(x: Sequence[Any]) -> Given:
-    """Nested lists, or a list of things that are arrays themselves."""
+    """Read nested lists, or a list of things that are arrays themselves."""
     if not len(x):
         return Given("matrix", np.asarray(x))
     first = x[0]
@@ -293,7 +241,7 @@ def _from_sequence(x: Sequence[Any]) -> Given:
 
 
 def _stacked(parts: list[np.ndarray]) -> Given:
-    """Rows one by one as one array; signals of several lengths padded with NaN."""
+    """Put rows given one by one into one array; pad signals of several lengths with NaN."""
     shapes = {part.shape for part in parts}
     if len(shapes) == 1:
         return _from_array(np.stack(parts))
@@ -317,11 +265,11 @@ def _is_picture(part: np.ndarray) -> bool:
     """Say whether an array of bytes is a picture: ``(height, width)``, or with channels last."""
     if part.dtype != np.uint8 or part.ndim not in (2, 3) or (part.ndim == 3 and part.shape[2] not in CHANNELS_LAST):
         return False
-    return part.ndim == 3 or _looks_like_images(part[None])
+    return part.ndim == 3 or look_like_images(part[None])
 
 
 def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
-    """Signals ``(channels, time)`` of several lengths as one array ``(n, channels, longest)``, and a note about it.
+    """Put signals ``(channels, time)`` of several lengths into one array ``(n, channels, longest)``, with a note.
 
     What lies after the end of a signal is NaN, a missing value.
     """
@@ -335,7 +283,7 @@ def padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, str]:
 
 
 def _unequal(parts: Sequence[Any]) -> str:
-    """The message for rows that do not go into one array."""
+    """Say why rows do not go into one array."""
     shapes = list(map(_shape_of, parts))
     ends = [shape[:-1] for shape in shapes]  # channels of signals, whose last axis may differ
     judged: Sequence[Any] = ends if len(set(ends)) > 1 else shapes
@@ -375,7 +323,7 @@ def _from_array(x: Any) -> Given:
 
 
 def _from_objects(x: np.ndarray) -> Given:
-    """Python objects, text or dates in two dimensions."""
+    """Read Python objects, text or dates in two dimensions."""
     import pandas as pd
 
     if x.dtype.kind in "mM":
@@ -387,7 +335,7 @@ def _from_objects(x: np.ndarray) -> Given:
 
 
 def _from_cells(frame: pd.DataFrame) -> Given:
-    """Cells without names of columns: a matrix where all are numbers or missing, else a table of "0", "1", ..."""
+    """Read cells without names of columns: a matrix where all are numbers or missing, else a table of "0", "1", ..."""
     import pandas as pd
 
     columns = {str(i): _cells(frame.iloc[:, i]) for i in range(frame.shape[1])}
@@ -401,7 +349,7 @@ def _from_cells(frame: pd.DataFrame) -> Given:
 
 
 def _cells(cells: Any) -> Any:
-    """A column of Python objects; numbers where all its cells are numbers, be they written as text, or missing."""
+    """Turn a column of Python objects into numbers where all its cells are numbers, also as text, or missing."""
     import pandas as pd
 
     from cpvae.data.cells import are_codes
@@ -418,118 +366,3 @@ def _cells(cells: Any) -> Any:
     except (TypeError, ValueError):  # cells that are no numbers and no text
         return cells
     return numbers.astype(np.float64) if (numbers.notna() == observed).all() else cells
-
-
-def _numbers(frame: Any, kind: str) -> np.ndarray:
-    """The cells of a data frame whose columns are the numbers of images or signals."""
-    text = [str(name) for name, cells in frame.items() if cells.dtype.kind not in "biuf"]
-    if text:
-        raise InputError(
-            f"kind={kind!r} for a table whose column {text[0]!r} holds no numbers; expected numbers; drop it"
-        )
-    numbers: np.ndarray = frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers
-
-
-# -- kinds -------------------------------------------------------------------------------------------------------------
-
-
-def _of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
-    """The same rows, known to be of a kind, in its shape."""
-    values = given.values
-    if given.kind == "table" and kind in ("images", "signals"):
-        values = _numbers(values, kind)
-    if not isinstance(values, np.ndarray):
-        if kind in ("images", "signals"):
-            raise InputError(f"kind={kind!r} for a sparse matrix: expected an array")
-        return replace(given, kind=given.kind if kind == "auto" else kind)
-    if values.ndim > 4:
-        raise InputError(
-            f"rows of shape {values.shape[1:]}: expected (features,), (channels, time) or (channels, height, width)"
-        )
-    if shape is not None and values.ndim == 2:
-        fits = values.shape[1] == math.prod(shape)
-        return replace(given, kind=kind, values=values.reshape(-1, *shape), names=None) if fits else given
-    if shape is not None and values.shape[1:] == shape:
-        return replace(given, kind=kind)
-    if kind == "auto":
-        return _guessed(given)
-    if kind == "images":
-        return replace(given, kind=kind, values=_as_images(values))
-    if kind == "signals":
-        return replace(given, kind=kind, values=_as_signals(values))
-    flat = values.reshape(len(values), -1) if values.ndim > 2 else values
-    return replace(given, kind=kind, values=flat)
-
-
-def _guessed(given: Given) -> Given:
-    values = given.values
-    if values.ndim == 4:
-        side, _, channels = values.shape[1:]
-        told = f"rows of {side} x {side} x {channels} taken for images of {side} by {side} pixels, the channels last"
-        odd = _channels_last(values.shape[1:]) and channels not in CHANNELS_LAST
-        return replace(given, kind="images", values=_as_images(values), notes=(*given.notes, *[told] * odd))
-    if values.ndim != 3 or given.kind in ("images", "signals"):
-        return given
-    a, b = values.shape[1:]
-    if _looks_like_images(values):
-        note = (
-            f"rows of {a} x {b} taken for images of {a} by {b} pixels; for signals of {a} channels say kind='signals'"
-        )
-        return replace(given, kind="images", values=values[:, None], notes=(*given.notes, note))
-    channels = f"{a} channel{'s' * (a != 1)}"
-    note = f"rows of {a} x {b} taken for signals of {channels} and {b} times; for pictures say kind='images'"
-    if a > b:
-        note += ", and where time comes first give x.transpose(0, 2, 1)"
-    return replace(given, kind="signals", notes=(*given.notes, note))
-
-
-def _looks_like_images(x: np.ndarray) -> bool:
-    """Tell whether ``(n, a, b)`` are images rather than signals: the rule of this module's docstring."""
-    a, b = x.shape[1:]
-    if a == b:
-        return True
-    if min(a, b) < LEAST_SIDE or max(a, b) > MOST_UNEQUAL * min(a, b) or (a <= MOST_SENSORS and b >= 2 * a):
-        return False
-    if x.dtype.kind in "bu":
-        return True
-    if x.dtype.kind not in "if" or not len(x):
-        return False
-    some = x[:: max(1, len(x) // 1000)]
-    return bool(np.min(some) >= 0 and np.max(some) <= 255)
-
-
-def _as_images(x: np.ndarray) -> np.ndarray:
-    """``(n, h, w)`` and ``(n, h, w, c)`` to ``(n, c, h, w)``; of ``(n, features)`` squares."""
-    if x.ndim == 2:
-        side = math.isqrt(x.shape[1])
-        if side**2 != x.shape[1]:
-            raise InputError(
-                f"kind='images' for rows of {x.shape[1]:,} columns, which are no square; expected (n, height, width); "
-                "reshape them"
-            )
-        return x.reshape(len(x), 1, side, side)
-    if x.ndim == 3:
-        return x[:, None]
-    if x.ndim != 4:
-        raise InputError(f"kind='images' for an array of shape {x.shape}: expected (n, height, width) or with channels")
-    return x.transpose(0, 3, 1, 2) if _channels_last(x.shape[1:]) else x
-
-
-def _channels_last(shape: tuple[int, ...]) -> bool:
-    """Say whether the channels of a picture come last: one, three or four of them, or any number of square layers.
-
-    >>> [_channels_last(shape) for shape in ((28, 20, 3), (64, 64, 13), (13, 64, 64), (3, 3, 4))]
-    [True, True, False, False]
-    """
-    first, middle, last = shape
-    return first not in CHANNELS_LAST and (last in CHANNELS_LAST or first == middle != last)
-
-
-def _as_signals(x: np.ndarray) -> np.ndarray:
-    """``(n, time)`` to ``(n, 1, time)``."""
-    if x.ndim == 2:
-        return x[:, None]
-    if x.ndim != 3:
-        raise InputError(f"kind='signals' for an array of shape {x.shape}: expected (n, channels, time)")
-    return x

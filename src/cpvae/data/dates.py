@@ -1,9 +1,9 @@
 """Dates of a table: how they are written, and the number of days that stands for them.
 
-A column holds dates where it has the type of dates, or where its text, or its whole numbers such as 20240131, can all
-be read in one of many ways of writing them. Whether 01/02/2024 is in January or in February is judged from the whole
-column: a day above 12 decides. Where none does, dates with slashes that are all the first of a month say so; others are
-read day first, which is said aloud.
+A column holds dates where it has the type of dates. It holds them too where all its text, or all its whole numbers such
+as 20240131, can be read in one of many ways of writing them. Whether 01/02/2024 is in January or in February is judged
+from the whole column: a day above 12 decides. Where none does, dates with slashes that are all the first of a month say
+so; others are read day first, which is said aloud.
 
 The model sees days since 1970, a number. A season is not made of them: where the month or the weekday matters, give it
 a column of its own.

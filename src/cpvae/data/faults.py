@@ -77,6 +77,15 @@ def enumerated(parts: Sequence[str], most: int = NAMED) -> str:
     return ", ".join(parts[:most]) + (f", ... ({len(parts)} in all)" if len(parts) > most else "")
 
 
+def listed(values: Sequence[object], most: int = 5) -> str:
+    """Join values by commas, the first few of many.
+
+    >>> listed(("a", "b")), listed(range(100))
+    ("'a', 'b'", '0, 1, 2, 3, 4, ... (100 in all)')
+    """
+    return enumerated([repr(value[:40] if isinstance(value, str) else value) for value in values], most)
+
+
 def cell(name: str, value: object, row: int) -> str:
     """Name a column and its first wrong cell."""
     return f"column {name!r} (first {str(value)[:60]!r} in row {row}, counted from 0)"

@@ -4,9 +4,10 @@ One rule for all doors: a file on the command line and the same file as a data f
 that is missing changes none. In this order:
 
 - Left out: a column without any value; with a single one; an identifier; free text. An identifier is text that differs
-  in every row, or whole numbers that do, where numbers drawn by chance would repeat or the name of the column says so
-  (`is_numbering`), or many whole numbers that the name says to be ids, of customers with several rows, say;
-  `cpvae cluster` writes identifiers beside the categories. Free text differs in nearly every row.
+  in every row. Whole numbers that do are one where numbers drawn by chance would repeat, or where the name of the
+  column says so (`is_numbering`). So are many whole numbers that the name says to be ids, even if they repeat, as of
+  customers with several rows. `cpvae cluster` writes identifiers beside the categories. Free text differs in nearly
+  every row.
 - "date": the type of dates, text that reads as dates, many times of a day, whole numbers such as 20240131
   (`cpvae.data.dates`).
 - "categorical": text, booleans, pandas' categories, numbers of which only two differ, and at most 50 ids.
@@ -32,8 +33,9 @@ import pandas as pd
 
 from cpvae.data import dates
 from cpvae.data.cells import REMEDY, are_codes, as_text, several_units, ways_of
-from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level, factorised, numbers
+from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level
 from cpvae.data.faults import Fault, cell, enumerated
+from cpvae.data.values import factorised, numbers
 from cpvae.errors import InputError, nearest
 
 if TYPE_CHECKING:

@@ -20,14 +20,14 @@ _INCREMENT = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed integer: 2^6
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical shift to the right: torch's own repeats the sign."""
+    """Shift to the right without the sign, which torch's own repeats."""
     shifted = x >> bits
     shifted &= (1 << (64 - bits)) - 1
     return shifted
 
 
 def _mix(x: Tensor) -> Tensor:
-    """SplitMix64's finaliser, in place after its first step; integer products wrap around, as they should."""
+    """Run SplitMix64's finaliser, in place after its first step; integer products wrap around, as they should."""
     x = _shift(x, 30).bitwise_xor_(x)
     x *= -4658895280553007687
     x ^= _shift(x, 27)
@@ -37,7 +37,7 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def row_keys(x: Tensor) -> Tensor:
-    """A 64-bit key for each row: floating ``(B, F)`` -> int64 ``(B,)``.
+    """Compute a 64-bit key for each row: floating ``(B, F)`` -> int64 ``(B,)``.
 
     Equal rows get equal keys, whatever their neighbours: integer sums do not depend on order.
 
@@ -55,7 +55,7 @@ def row_keys(x: Tensor) -> Tensor:
 
 
 def row_uniform(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:
-    """Uniform numbers strictly inside (0, 1): keys ``(B,)`` -> float64 ``(B, *shape)``.
+    """Draw uniform numbers strictly inside (0, 1): keys ``(B,)`` -> float64 ``(B, *shape)``.
 
     Args:
         keys: from `row_keys`.
@@ -67,7 +67,7 @@ def row_uniform(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:
 
 
 def row_uniform_at(keys: Tensor, rows: Tensor, places: Tensor, stream: int = 0) -> Tensor:
-    """Some numbers of `row_uniform`: keys ``(B,)``, rows and places int64 ``(m,)`` -> float64 ``(m,)``.
+    """Draw some numbers of `row_uniform`: keys ``(B,)``, rows and places int64 ``(m,)`` -> float64 ``(m,)``.
 
     >>> keys = row_keys(torch.randn(3, 5))
     >>> some = row_uniform_at(keys, torch.tensor([0, 2]), torch.tensor([4, 1]))
@@ -78,16 +78,16 @@ def row_uniform_at(keys: Tensor, rows: Tensor, places: Tensor, stream: int = 0) 
 
 
 def _starts(keys: Tensor, stream: int) -> Tensor:
-    """The start of each row's numbers in a stream, ``(B,)``."""
+    """Find the start of each row's numbers in a stream, ``(B,)``."""
     return _mix(keys ^ _mix(torch.tensor(stream + 1, device=keys.device)))
 
 
 def _uniform(starts: Tensor, places: Tensor) -> Tensor:
-    """The numbers at some places, counted from 0, behind some starts; both are broadcast."""
+    """Give the numbers at some places, counted from 0, behind some starts; both are broadcast."""
     bits = _shift(_mix(starts + (places + 1) * _INCREMENT), 12)  # 52 bits: with the half added still exact
     return bits.double().add_(0.5).mul_(2.0**-52)
 
 
 def row_normal(keys: Tensor, shape: Sequence[int], stream: int = 0) -> Tensor:
-    """Standard normal numbers: keys ``(B,)`` -> float64 ``(B, *shape)``."""
+    """Draw standard normal numbers: keys ``(B,)`` -> float64 ``(B, *shape)``."""
     return torch.special.ndtri(row_uniform(keys, shape, stream))

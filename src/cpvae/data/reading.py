@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from cpvae.data.columns import listed
-from cpvae.data.faults import enumerated
+from cpvae.data.faults import enumerated, listed
 from cpvae.data.limits import blocks
 from cpvae.errors import InputError, ReadWarning, nearest, warn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEARCHED = 1000  # names among which a similar one is looked for
 
@@ -223,13 +219,13 @@ def find(
     return order, Reading(rows, tuple(wanted), tuple(absent), others, order != sorted(order))
 
 
-def column_names(frame: pd.DataFrame) -> list[str]:
-    """Give the names of the columns as text.
+def column_names(columns: Iterable[Any]) -> list[str]:
+    """Give the names of columns as text.
 
     Raises:
         InputError: two of one name.
     """
-    names = [str(name) for name in frame.columns]
+    names = [str(name) for name in columns]
     if len(set(names)) < len(names):
         repeated = [repr(name) for name, count in Counter(names).items() if count > 1]
         raise InputError(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK = 2**20  # numbers read at once: 8 MB for each copy in double precision
 _TORCH_DTYPES = frozenset(["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
-_WIDER = {"uint16": "int32", "uint32": "int64"}  # of what torch has little or nothing: the smallest that holds it
+_WIDER = {"uint16": "int32", "uint32": "int64"}  # of what torch has little or nothing
 
 
 class Rows:
@@ -32,11 +32,9 @@ class Rows:
     """
 
     def __init__(self, x: np.ndarray | SparseRows, index: np.ndarray | None = None, device: torch.device | str = "cpu"):
-        if x.dtype.name not in _TORCH_DTYPES or not x.dtype.isnative:
-            wider: Any = x.astype(_WIDER.get(x.dtype.name, "float64"))
-            x = wider
         self.x: Tensor | _Sparse
         if isinstance(x, np.ndarray):
+            x = _of_torch(x)
             with warnings.catch_warnings():
                 # A file opened for reading only cannot be written through the tensor either; nothing here writes.
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -53,7 +51,7 @@ class Rows:
             self.index = self.at(index).index
 
     def __reduce__(self) -> tuple[object, ...]:
-        """To another process as the array given, which can stay in the file it is in."""
+        """Pass to another process as the array given, which can stay in the file it is in."""
         index = None if self.index is None else self.index.numpy(force=True)
         return Rows, (self._given, index, self.device)
 
@@ -61,7 +59,7 @@ class Rows:
         return len(self.x) if self.index is None else len(self.index)
 
     def at(self, index: np.ndarray) -> Rows:
-        """Other rows ``(m,)`` of the same matrix, which is shared."""
+        """Take other rows ``(m,)`` of the same matrix, which is shared."""
         other = Rows.__new__(Rows)
         other.x, other.device, other._given = self.x, self.device, self._given
         few = len(self.x) < 2**31  # then half the memory
@@ -69,18 +67,23 @@ class Rows:
         return other
 
     def part(self, part: slice) -> Rows:
-        """The rows from one position to another; the matrix is shared."""
+        """Take the rows from one position to another; the matrix is shared."""
         other = Rows.__new__(Rows)
+        if self.index is None and isinstance(self.x, _Sparse):  # whose part would be a copy
+            return self.at(np.arange(len(self))[part])
         other.x, other._given, other.device = self.x, self._given, self.device
         other.index = None if self.index is None else self.index[part]
         if self.index is None:
-            other._given = self._given[part]
-            other.x = self.x[part] if isinstance(self.x, Tensor) else _Sparse(other._given, self.device)
+            other._given, other.x = self._given[part], self.x[part]
         return other
 
     def some(self, i: np.ndarray) -> Rows:
-        """The rows at the positions `i` ``(m,)``; the matrix is shared."""
+        """Take the rows at the positions `i` ``(m,)``; the matrix is shared."""
         return self.at(i if self.index is None else self.index.numpy(force=True)[i])
+
+    def spread(self, n: int) -> Rows:
+        """Take n rows, evenly spread, or all if there are no more; the matrix is shared."""
+        return self if len(self) <= n else self.some(np.linspace(0, len(self) - 1, n).astype(np.int64))
 
     def numbers(self, places: Sequence[int]) -> list[int]:
         """Say which rows of the matrix lie at some places among these, counted from 0: a person knows those.
@@ -91,11 +94,11 @@ class Rows:
         return [int(i if self.index is None else self.index[i]) for i in places]
 
     def take(self, i: Tensor) -> Tensor:
-        """Rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
+        """Read the rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
         return self.x[i if self.index is None else self.index[i]]
 
     def chunks(self) -> Iterator[Tensor]:
-        """All rows in order, as many at a time as make `CHUNK` numbers."""
+        """Yield all rows in order, as many at a time as make `CHUNK` numbers."""
         size = max(1, CHUNK // self.x.shape[1])
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
@@ -109,11 +112,18 @@ class _Sparse:
         self._x = x
         self.device = device
         self.shape = torch.Size(x.shape)
-        self.dtype = torch.from_numpy(np.empty(0, x.dtype)).dtype
+        self.dtype = torch.from_numpy(_of_torch(np.empty(0, x.dtype))).dtype
 
     def __len__(self) -> int:
         return len(self._x)
 
     def __getitem__(self, i: Tensor | slice) -> Tensor:
         rows = self._x[i if isinstance(i, slice) else i.numpy(force=True)]
-        return torch.from_numpy(rows.toarray()).to(self.device)
+        return torch.from_numpy(_of_torch(rows.toarray())).to(self.device)
+
+
+def _of_torch(x: np.ndarray) -> np.ndarray:
+    """Give numbers in a kind that torch has: the smallest that holds them."""
+    if x.dtype.name in _TORCH_DTYPES and x.dtype.isnative:
+        return x
+    return x.astype(_WIDER.get(x.dtype.name, "float64"))

@@ -19,17 +19,18 @@ import pandas as pd
 
 from cpvae.data import dates, kinds
 from cpvae.data.cells import read_frame
-from cpvae.data.columns import IGNORE, KINDS, Column, Level, infinite, listed, too_large
+from cpvae.data.columns import IGNORE, KINDS, Column, Level
 from cpvae.data.doubts import doubts
-from cpvae.data.faults import Faults, enumerated
+from cpvae.data.faults import Faults, enumerated, listed
 from cpvae.data.kinds import LeftOut
 from cpvae.data.limits import first_beyond
 from cpvae.data.meanings import alike
 from cpvae.data.reading import Reading, Unknown, blank_rows, column_names, columns_named, find
 from cpvae.data.stored import stored_column
+from cpvae.data.values import infinite, too_large
 from cpvae.errors import InputError, nearest
 
-__all__ = ["IGNORE", "KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given", "column_names", "listed"]
+__all__ = ["KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given"]
 
 MANY_ROWS = 200_000  # looked at of more, to tell numbers by
 WIDE = 100  # columns of one kind from which a table is a matrix
@@ -91,7 +92,7 @@ class Schema:
         """
         given = dict(given or {})
         check_given(given)
-        names = column_names(frame)
+        names = column_names(frame.columns)
         known = set(names)
         absent = [name for name in given if name not in known and name != EVERY]
         if absent:
@@ -139,12 +140,6 @@ class Schema:
         return tuple(one.name for one in self.left_out if one.why == kinds.IDENTIFIER)
 
     @cached_property
-    def all_numeric(self) -> bool:
-        """Tell whether every column modelled is numeric, without missing cells, and none is left out."""
-        plain = all(column.kind == "numeric" and not column.missing for column in self.columns)
-        return plain and not self.ignored
-
-    @cached_property
     def is_matrix(self) -> bool:
         """Tell whether the columns are many and all of one kind, such as genes or pixels, and no cell is missing.
 
@@ -183,7 +178,7 @@ class Schema:
             >>> reading.absent, reading.others, str(reading.unknown[0])
             (('size',), ('shop',), "column 'colour' has 'pink' in 1 cell")
         """
-        names = column_names(frame)
+        names = column_names(frame.columns)
         order, reading = find(names, len(frame), self.names, self.given, gaps=True)
         if names != list(self.names):
             frame = frame.iloc[:, order]

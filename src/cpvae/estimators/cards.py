@@ -18,7 +18,7 @@ from cpvae import __version__
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError, warn
 from cpvae.files import write_atomic
-from cpvae.probability.estimates import evaluate
+from cpvae.probability.estimates import evaluate, standard_error
 from cpvae.probability.models import VAE
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def learned_from(data: Mapping[str, Any], model: VAE, valid: Rows | None) -> Lea
     elbo = evaluate(model, model.likelihood.fixed(some)).elbo.astype(np.float64)
     if not np.isfinite(elbo).all():
         return found
-    error = float(elbo.std(ddof=1) / math.sqrt(len(elbo))) if len(elbo) > 1 else None
-    return LearnedFrom(found.rows, found.features, found.digest, len(elbo), -float(elbo.mean()), error)
+    return LearnedFrom(found.rows, found.features, found.digest, len(elbo), -float(elbo.mean()), standard_error(elbo))
 
 
 def card_of(path: Path) -> Path:

@@ -22,8 +22,8 @@ from cpvae.arguments import between, whole
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.estimators import learning, running
-from cpvae.estimators.learning import Prepared
 from cpvae.estimators.novelty import how_many
+from cpvae.estimators.preparing import Prepared
 from cpvae.estimators.replay import Continued, student_of, together
 from cpvae.fitting.devices import device
 from cpvae.fitting.devices.world import world

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeGuard
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -22,21 +22,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from cpvae.arguments import as_path, between, one_of, seed, whole, widths
+from cpvae.arguments import as_path, one_of, seed, whole, widths
 from cpvae.data.augment import Augment
-from cpvae.data.containers import KINDS, repeated
+from cpvae.data.containers import repeated
+from cpvae.data.row_kinds import KINDS
 from cpvae.data.rows import Rows
 from cpvae.data.schema import check_given
 from cpvae.data.weights import repeats
 from cpvae.errors import InputError
-from cpvae.estimators import continuing, describing, files, gaps, learning, params, running
-from cpvae.estimators.cards import LearnedFrom
+from cpvae.estimators import continuing, files, gaps, learning, params, running
 from cpvae.estimators.given import log_prob_given, sample_given
-from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
 from cpvae.estimators.hub import OnHub
 from cpvae.estimators.imputing import fill
+from cpvae.estimators.learned import Learned
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
-from cpvae.estimators.rows_in import RowsIn, as_table, take
 from cpvae.fitting import jobs
 from cpvae.fitting.presets import PRESETS
 from cpvae.fitting.progress import Reporter
@@ -63,75 +62,12 @@ from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.priors import component_prior
 from cpvae.probability.refinement import Refinement
-from cpvae.words.description import Description
-from cpvae.words.names import changed, position
-from cpvae.words.tree import Tree
-
-__all__ = ["COLLAPSED", "Clusterer", "DeepMixture", "as_table", "clusters", "take"]
+from cpvae.words.names import position
 
 NETWORKS = ("dense", "conv")
-COLLAPSED = learning.COLLAPSED
 MOST_DIMENSIONS = 100_000  # of z: each row of a batch has as many numbers for each category
 EVALUATION_DRAWS = 4  # of z behind each ELBO_c when rows are scored
 SAMPLED_AT_ONCE = 8192  # rows
-
-
-class Learned(RowsIn):
-    """The state that a fit leaves on an estimator, besides the description of its rows (`RowsIn`).
-
-    Attributes:
-        model_: the torch module.
-        n_components_: number of categories, or of components of the prior.
-        consistent_: whether training made q(c | x) agree between a row and its copies; q(c | x) then tells categories
-            better than bounds do. In a table that holds of rows with missing cells, which its copies are like.
-        weights_: q(c) of the training rows, eq. (14), ``(K,)``.
-        means_, scales_: mean and standard deviation of the Gaussians of the prior, ``(K, latent_dim)``.
-        history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
-        n_iter_, best_epoch_: epochs trained, and the one whose weights were kept.
-        stopped_: why training ended.
-        seed_: seed of the restart that was kept.
-        start_seconds_: seconds that the start took.
-        names_: names of categories, by their numbers. A fit begins without any, or with those of known classes. The
-            user gives others (`Clusterer.rename`).
-        missing_rates_: how often the cells of each column of a table are missing in each component, ``(K, F)``, or None
-            where rows are no table.
-        stretch_: how much wider `impute` draws the numbers of a table than the model has them, at least 1.
-        known_: number of rows of the fit whose category was known, of each category ``(K,)``; None of a fit without
-            labels.
-        stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
-        learned_from_: number and digest of the rows of the fit, and the bound on some of its validation rows; None of
-            a model that was saved before version 0.2.
-    """
-
-    model_: VAEModule
-    n_components_: int
-    consistent_: bool
-    weights_: np.ndarray
-    means_: np.ndarray
-    scales_: np.ndarray
-    history_: list[dict[str, Any]]
-    n_iter_: int
-    best_epoch_: int
-    stopped_: str
-    seed_: int
-    start_seconds_: float
-    stability_: float | None
-    names_: dict[int, str]
-    missing_rates_: np.ndarray | None
-    stretch_: float
-    known_: tuple[int, ...] | None
-    learned_from_: LearnedFrom | None
-
-    @torch.no_grad()
-    def _set_model(self, model: VAEModule) -> None:
-        """Store a trained module, and the attributes that follow from it."""
-        self.model_ = model.eval()
-        self.n_components_ = model.n_components
-        prior, mixture = component_prior(model.prior), model.latent().mixture
-        if prior is not None and mixture is not None:
-            self.weights_ = prior.aggregated.numpy(force=True)
-            self.means_ = mixture.loc.numpy(force=True)
-            self.scales_ = mixture.scale.numpy(force=True)
 
 
 @takes_arguments
@@ -317,9 +253,9 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
 
         Args:
             X_new: rows as for `predict`, ``(n, ...)``.
-            n_new: number of new categories. "auto" adds those that the rows need: if more rows than chance allows for
-                have a bound below the fifth percentile of what their category draws, categories are added for as long
-                as each makes the bound of held-out new rows better.
+            n_new: number of new categories. "auto" adds those that the rows need. It looks whether more rows than
+                chance allows for have a bound below the fifth percentile of what their category draws. If so,
+                categories are added for as long as each makes the bound of held-out new rows better.
             replay: rows drawn from each category, for every row that a new category has on average; without new
                 categories, for every row of a category. At most ten rows are drawn for each new one. With 0 nothing is
                 drawn, and what was learned before is forgotten.
@@ -555,7 +491,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
                 return sample_given(self, n_samples, given, self._component_weights(k, weights), missing)
             c = self._draw_components(n_samples, k, weights)
             rows = []
-            for part in c.to(next(self.model_.parameters()).device).split(SAMPLED_AT_ONCE):
+            for part in c.to(self.model_.device).split(SAMPLED_AT_ONCE):
                 rows.append(self.model_.sample(part, mean))
             x = torch.cat(rows)
             if missing:
@@ -586,7 +522,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         Observed cells stay as they are, in their dtype and container. Components have the weights that `sample` gives
         them. Whatever is computed from filled tables should be computed from each of them; its spread over the tables
         then shows what the missing cells leave open (Rubin, "Multiple Imputation for Nonresponse in Surveys", 1987).
-        Draws of numbers of a table are `stretch_` times as far from their median as the model has them, so that 90 % of
+        Draws of numbers of a table are `stretch_` times as far from their median as the model has them. So 90 % of
         hidden numbers of validation rows lie in the middle 90 % of their draws (`cpvae.estimators.stretch`).
 
         Args:
@@ -646,156 +582,3 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         tags.input_tags.sparse = True  # made dense a batch at a time
         tags.input_tags.allow_nan = True  # in tables: marginalised out
         return tags
-
-
-@takes_arguments
-class Clusterer(DeepMixture):
-    """A model whose prior has components; it says which component a row came from."""
-
-    has_components = True
-    n_components: int = argument(whole_from(1), default=10, kw_only=False)
-
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Compute the probability of each component for each row, ``(n, K)``.
-
-        CP-VAE gives q(c | x) if it was fitted with copies of its rows, and ``softmax_c [log p(c) + ELBO_c(x)]``
-        otherwise. Copies of tables lack cells; there it gives q(c | x) of rows with missing cells alone. Models with a
-        mixture over z alone give the responsibility ``E_{q(z|x)} p(c | z)``. For grey levels that pixels are drawn
-        from, the answer is the mean over observations of the row (`evaluate`).
-        """
-        check_is_fitted(self)
-        if self.consistent_ and self.schema_ is None:
-            return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
-        return self.evaluate(X).proba
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Find the likeliest component of each row, int ``(n,)``."""
-        return self.predict_proba(X).argmax(1)
-
-    def predict_frame(self, X: ArrayLike) -> pd.DataFrame:
-        """Find the likeliest component of each row, and its probability, as a data frame ``(n, 2)``.
-
-        The columns are `category` (int64) and `probability` (float64). Where categories have names, `category_name`
-        stands between them. The index is that of X. Each row is answered for by itself, so that the parts of a large
-        table can be given one by one, in any process: ``map(model.predict_frame, frames)``. A part may have no rows.
-
-        Examples:
-            >>> import numpy as np
-            >>> import pandas as pd
-            >>> from cpvae import CPVAE
-            >>> X = pd.DataFrame(np.random.RandomState(0).normal(size=(60, 3)), columns=list("abc"))
-            >>> model = CPVAE(2, latent_dim=1, hidden=(4,), max_epochs=1, random_state=0).fit(X)
-            >>> parts = pd.concat(map(model.predict_frame, [X[:20], X[20:20], X[20:]]))
-            >>> parts.shape, bool((parts["category"] == model.predict(X)).all())
-            ((60, 2), True)
-        """
-        check_is_fitted(self)
-        index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
-        rows: Any = X
-        n = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-        proba = self.predict_proba(X) if n else np.zeros((0, self.n_components_))
-        categories = proba.argmax(1)
-        found: dict[str, Any] = {"category": categories.astype(np.int64)}
-        if self.names_:
-            found["category_name"] = pd.array([self.names_.get(int(k), "") for k in categories], dtype="str")
-        return pd.DataFrame({**found, "probability": proba.max(1).astype(np.float64)}, index=index)
-
-    def fit_predict(self, X: ArrayLike, y: Any = None, *, known: ArrayLike | None = None) -> np.ndarray:
-        """Call `fit`, then find the component of each row from the row alone, also where it was `known`."""
-        return self.fit(X, known=known).predict(X)
-
-    def describe(self, X: ArrayLike) -> Description:
-        """Say in words and numbers what each category is, by rows.
-
-        For each category: its size, the columns that set it apart from all other rows in the units of the data, typical
-        rows, and rows on the border to another category. A column is told only if a rank test finds it and a bootstrap
-        interval of its effect excludes small ones (`cpvae.words.contrasts`); so noise is not described. Counts are
-        compared at equal totals. Images and signals have means and spreads instead of columns. Print the answer to read
-        it, or take `to_frame()`.
-
-        Args:
-            X: rows as for `predict`, ``(n, ...)``; those of the fit, or new ones.
-
-        Raises:
-            InputError: the model does not take these rows.
-
-        Examples:
-            >>> import numpy as np
-            >>> import pandas as pd
-            >>> from cpvae import CPVAE
-            >>> random = np.random.RandomState(0)
-            >>> length = np.append(random.normal(10, 1, 60), random.normal(90, 1, 40)).round(1)
-            >>> X = pd.DataFrame({"length": length, "noise": random.normal(size=100)})
-            >>> model = CPVAE(2, latent_dim=1, hidden=(8,), max_epochs=30, batch_size=10, random_state=0).fit(X)
-            >>> description = model.rename({model.predict(X)[0]: "short"}).describe(X)
-            >>> description.largest_first[0].name, description.largest_first[0].traits
-            ('short', 'length 10.1 (others 90)')
-        """
-        check_is_fitted(self)
-        return describing.describe(self, X)
-
-    def tree(self, X: ArrayLike) -> Tree:
-        """Say which categories join first: those that share most rows, as `cpvae.words.tree` measures it.
-
-        No fit is repeated. Print the answer to read it; it has the form of SciPy's hierarchies in `linkage()`.
-
-        Args:
-            X: rows as for `predict`, ``(n, ...)``.
-
-        Raises:
-            InputError: the model does not take these rows.
-        """
-        check_is_fitted(self)
-        return describing.tree(self, X)
-
-    def rename(self, names: Mapping[int | str, str | None]) -> Self:
-        """Give names to categories: `save` keeps them, descriptions, reports and files show them, `sample` takes them.
-
-        Args:
-            names: category -> name of at most 60 characters, or None to take a name away. Others keep theirs. A
-                category is a number, or the name that it has.
-
-        Raises:
-            InputError: no such category; no text, or one too long; two names alike. One line names all faults.
-        """
-        check_is_fitted(self)
-        self.names_ = changed(self.names_, names, self.n_components_)
-        return self
-
-    @torch.no_grad()
-    def overlaps(self, n_samples: int | None = None) -> np.ndarray:
-        """Measure how much the generated rows of each pair of components overlap, ``(K, K)``.
-
-        See `cpvae.estimators.groups.overlaps`.
-
-        Args:
-            n_samples: number of rows drawn from each component, the same rows at each call; by default 200, and fewer
-                if there are more than a hundred components.
-        """
-        check_is_fitted(self)
-        n_samples = draws_each(self.n_components_) if n_samples is None else n_samples
-        whole("n_samples", n_samples, 1)
-        model, proba = self.model_, []
-        with seeded(0):
-            for k in range(self.n_components_):
-                rows = model.sample(torch.full((n_samples,), k, device=next(model.parameters()).device), False)
-                proba.append(component_probabilities(model, model.likelihood.to_model(rows)).numpy(force=True))
-        return overlaps(proba)
-
-    def groups(self, least: float = OVERLAP) -> np.ndarray:
-        """Find components that share a source, after a fit with more components than sources.
-
-        Args:
-            least: overlap from which two components are joined, between 0 and 1.
-
-        Returns:
-            The group of each component, integers ``(K,)``. Group 0 has the most rows; -1 marks components not in use.
-        """
-        check_is_fitted(self)
-        between("least", least, 0.0, 1.0)
-        return join(self.overlaps(), self.weights_, least)
-
-
-def clusters(model: DeepMixture) -> TypeGuard[Clusterer]:
-    """Say whether a model puts rows into categories."""
-    return model.has_components

@@ -17,7 +17,8 @@ from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
 
 if TYPE_CHECKING:
-    from cpvae.estimators.contract import Clusterer, DeepMixture
+    from cpvae.estimators.clusterer import Clusterer
+    from cpvae.estimators.contract import DeepMixture
 
 TYPICAL, ON_BORDER = 8, 5  # rows of each category
 MAX_COMPARED = 10_000  # rows whose columns are compared
@@ -35,6 +36,11 @@ def tree(model: Clusterer, X: ArrayLike) -> Tree:
     return tree_of(model.predict_proba(X), model.names_)
 
 
+def some_of(n: int, most: int = MAX_COMPARED) -> np.ndarray:
+    """Draw the positions of some of n rows, in their order, always the same; of few rows all."""
+    return np.sort(np.random.RandomState(0).permutation(n)[:most])
+
+
 def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, numbers: np.ndarray) -> Description:
     """Describe categories by rows about which the model was asked already.
 
@@ -46,10 +52,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
     n, k = proba.shape
     categories = proba.argmax(1)
     counts = np.bincount(categories, minlength=k)
-    some = np.arange(n)
-    most = min(MAX_COMPARED, max(100, MAX_VALUES // matrix.shape[1]))
-    if n > most:
-        some = np.sort(np.random.RandomState(0).permutation(n)[:most])
+    some = some_of(n, min(MAX_COMPARED, max(100, MAX_VALUES // matrix.shape[1])))
     columns = told(model, np.asarray(matrix[some], dtype=np.float64), categories[some], k)
     found = []
     for c in range(k):

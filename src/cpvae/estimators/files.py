@@ -18,11 +18,12 @@ from torch import Tensor
 
 from cpvae.arguments import LARGEST_SEED, as_path, between, one_of, whole
 from cpvae.checkpoints import described, load_tensors, save_tensors
-from cpvae.data.containers import KINDS
+from cpvae.data.row_kinds import KINDS
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError, warn
 from cpvae.estimators import cards, gaps, unfinished
 from cpvae.estimators.cards import LearnedFrom
+from cpvae.estimators.params import from_json
 from cpvae.fitting import runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.records import INTERRUPTED, EpochRecord
@@ -152,8 +153,7 @@ def load(path: str | Path, classes: Iterable[type[E]]) -> E:
         unknown = sorted(asked.keys() - known[meta["estimator"]]._get_param_names())
         if unknown:
             raise InputError(f"it was fitted with {', '.join(unknown)}, which this version does not have; fit again")
-        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items()}
-        estimator = known[meta["estimator"]](**params)
+        estimator = known[meta["estimator"]](**from_json(asked))
         estimator.check_params()
         _restore(estimator, tensors, meta["fitted"])
     if advice or estimator.stopped_ == INTERRUPTED:

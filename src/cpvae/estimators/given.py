@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cpvae.data.columns import Column
-from cpvae.data.given import Condition, Part, read_given
+from cpvae.data.conditions import Condition, Part, read_given
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError, nearest, one_line, warn
 from cpvae.estimators.gaps import drawn
@@ -97,8 +97,8 @@ def sample_given(
     Args:
         estimator: fitted.
         n: number of rows.
-        given: column -> value or range, as `cpvae.data.given.read_given` takes them; for pictures and signals an array
-            of the shape of a row, NaN where a value is not known.
+        given: column -> value or range, as `cpvae.data.conditions.read_given` takes them; for pictures and signals an
+            array of the shape of a row, NaN where a value is not known.
         weights: of the components, ``(K,)``.
         missing: leave cells missing as often as in the fit, but for those that are known.
 
@@ -110,7 +110,7 @@ def sample_given(
     """
     model = with_gaps(estimator)
     condition = condition_of(estimator, given)
-    device = next(model.parameters()).device
+    device = model.device
     prior = Prior(model.latent(), weights)
     total = min(max(LEAST_CANDIDATES, CANDIDATES_A_ROW * n), MOST_CANDIDATES)
     known = known_of(model, condition, device)
@@ -164,7 +164,7 @@ def log_prob_given(
     if faults or not asked:
         raise InputError("; ".join(faults) or "columns is empty: expected one or more columns")
     model = with_gaps(estimator)
-    device, prior = next(model.parameters()).device, Prior(model.latent())
+    device, prior = model.device, Prior(model.latent())
     total = []
     for x in Rows(estimator._check_rows(X, reset=False, gaps=True), device=device).chunks():
         parts: list[Tensor] = []

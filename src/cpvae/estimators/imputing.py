@@ -53,7 +53,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch
     if isinstance(checked, SparseRows):  # without missing cells, as was checked
         return [copy.copy(X) for _ in range(max(1, n_draws))]
     matrix = np.asarray(checked, dtype=np.float64)
-    rows = Rows(matrix, device=next(model.parameters()).device)
+    rows = Rows(matrix, device=model.device)
     model.likelihood.check(rows)
     gaps = np.flatnonzero(np.isnan(matrix).any(1))
     filled = np.repeat(matrix[None], max(1, n_draws), 0)

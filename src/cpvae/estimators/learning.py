@@ -1,37 +1,29 @@
-"""Learning from rows: rows and seeds prepared, restarts trained, the best one kept."""
+"""Learning from rows that are prepared: restarts trained, the best one kept."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils import check_random_state
 
-from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
-from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
 from cpvae.estimators import gaps, repeats, stretch
-from cpvae.estimators.cards import LearnedFrom, learned_from
-from cpvae.estimators.known import Known, tell
-from cpvae.estimators.known import read as read_known
-from cpvae.estimators.rows_in import warn_of_columns
-from cpvae.fitting import jobs, presets, restarts, runs
-from cpvae.fitting.devices import device
+from cpvae.estimators.preparing import Prepared, prepare
+from cpvae.fitting import jobs, presets, runs
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Reporter, Silent, Terminal
 from cpvae.fitting.records import INTERRUPTED
-from cpvae.fitting.restarts import Fit, Restart, run_all
+from cpvae.fitting.restart import Fit, Restart
+from cpvae.fitting.restarts import run_all
+from cpvae.fitting.stability import stability
 from cpvae.nn.draws import lent, seeded
-from cpvae.probability import likelihoods
 from cpvae.probability.estimates import component_probabilities, components_used, row_counts
 from cpvae.probability.models import VAE
 from cpvae.probability.priors import component_prior
@@ -41,83 +33,6 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 10_000  # behind q(c) of a fit that was stopped
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
-BYTES_A_WEIGHT = 28  # itself, its gradient, two of Adam, the average, the best so far, and what is being written
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that a fit begins with: schema, split and seeds are settled, in this order.
-
-    Attributes:
-        array: all rows given, checked, ``(n, features)``; valid_array: those given for validation, or None.
-        rows, valid: what is trained on, and what the validation bound is of.
-        parts: the split of `array`, or None where validation rows are given.
-        likelihood: with the units of the training rows; why: it was chosen, in words.
-        seeds: one for each restart.
-        known: the known categories of some rows of `array`, or None.
-        begun: weights that every restart begins with, by their names in the module; None begins with new ones.
-        weights: how many rows each training row stands for in q(c) and in the rates of missing cells, float64 ``(m,)``;
-            None counts each as one.
-    """
-
-    array: np.ndarray
-    valid_array: np.ndarray | None
-    rows: Rows
-    valid: Rows
-    parts: Split | None
-    likelihood: likelihoods.Likelihood
-    why: str
-    seeds: list[int]
-    known: Known | None = None
-    begun: Mapping[str, torch.Tensor] | None = None
-    weights: torch.Tensor | None = None
-
-    @property
-    def judged(self) -> Rows:
-        """The validation rows that a card and a stretch are measured on."""
-        return self.valid
-
-    @property
-    def labelled(self) -> tuple[int, ...] | None:
-        """The number of rows that people have labelled, of each category ``(K,)``; None without labels."""
-        return None if self.known is None else self.known.counts
-
-    def told(self, estimator: DeepMixture) -> list[str]:
-        """Say what rows are taken for, and what is known of them, a line each."""
-        known = [] if self.known is None else [tell(self.known, len(self.array))]
-        chosen = f"likelihood {self.likelihood.name}: {self.why}"
-        if estimator.likelihood == "auto" and self.likelihood.name != "columns":  # that is said of by the schema
-            chosen += f"; for another say likelihood={_other(self.likelihood.name)!r} (--likelihood)"
-        return [*estimator._taken_for(), *known, *estimator._seen(), chosen]
-
-    def learned_from(self, model: VAE, valid: Rows | None) -> LearnedFrom:
-        """Record the rows of the fit, and measure the bound of its model on some validation rows."""
-        return learned_from(self.fingerprint, model, valid)
-
-    def config(self) -> dict[str, Any]:
-        """Tell what the fit knows beside its rows from anything else, as JSON holds it."""
-        return {} if self.known is None else {"known": self.known.as_dict()}
-
-    def known_rows(self) -> torch.Tensor | None:
-        """Give the known category of each row that is trained on, int64 ``(m,)``, -1 without one; None if none is."""
-        if self.known is None or not any(self.known.counts):
-            return None
-        own = self.known.categories if self.parts is None else self.known.categories[self.parts.train]
-        return torch.from_numpy(own)
-
-    @cached_property
-    def fingerprint(self) -> dict[str, Any]:
-        """Tell these rows from others."""
-        return fingerprint(self.array)
-
-    def data(self) -> dict[str, Any]:
-        """Tell these rows, and their split, from others, as JSON holds it."""
-        found = dict(self.fingerprint)
-        if self.parts is not None:
-            found["split"] = self.parts.as_dict()
-        if self.valid_array is not None:
-            found["valid"] = fingerprint(self.valid_array)
-        return found
 
 
 def fit(
@@ -130,123 +45,6 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM; the estimator has the best weights so far.
     """
     train(estimator, prepare(estimator, X, X_valid, known=known), reporter)
-
-
-def prepare(
-    estimator: DeepMixture,
-    X: ArrayLike,
-    X_valid: ArrayLike | None,
-    seeds: list[int] | None = None,
-    known: Any = None,
-) -> Prepared:
-    """Check arguments and rows, and settle the schema, then the split, then the seeds.
-
-    Args:
-        seeds: those a run began with; by default they are drawn with the estimator's `random_state`.
-        known: labels of some rows, as `cpvae.estimators.known.read`.
-
-    Raises:
-        InputError: arguments or rows that cannot be used.
-    """
-    estimator.check_params()
-    array = estimator._check_rows(X, reset=True)
-    if len(array) < estimator.n_components:
-        raise InputError(
-            f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "
-            "as many rows as components; give more rows or ask for fewer components"
-        )
-    labels = None if known is None else _known(estimator, known, X, len(array))
-    estimator._network()  # a network that cannot take such rows is refused before any work
-    place = device.find(estimator.device)
-    world().check_device(place)
-    if seeds is None:
-        random = check_random_state(estimator.random_state)
-        seeds = world().first(lambda: [int(seed) for seed in random.randint(2**31 - 1, size=estimator.n_init)])
-    if X_valid is None:
-        kept = None if labels is None else labels.categories >= 0
-        parts = split(len(array), estimator.validation_fraction, estimator.n_components, seeds[0], kept)
-        valid_array, rows = None, Rows(array, parts.train, place)
-        valid = rows.at(parts.valid)
-    else:
-        parts, rows = None, Rows(array, device=place)
-        valid_array = estimator._check_rows(X_valid, reset=False)
-        valid = Rows(valid_array, device=place)
-    refuse_one_row(rows)
-    estimator._look_at(rows)
-    choice = _choose(estimator, array)
-    estimator.likelihood_ = choice.name
-    augment = estimator._augment()
-    form = replace(estimator._form(), hides=augment is not None and augment.kind == "table")
-    likelihood = likelihoods.make(choice.name, rows, form, valid).to(place)
-    refuse_too_large(estimator, likelihood, place)
-    warn_of_columns(estimator.schema_)
-    if parts is not None and parts.overlap:
-        warn(
-            f"{len(array)} rows are too few to hold any out: the bound that chooses among epochs and restarts is of "
-            "the training rows and favours fits that know them by heart; give more rows, or X_valid"
-        )
-    return Prepared(array, valid_array, rows, valid, parts, likelihood, choice.why, seeds, labels)
-
-
-def _known(estimator: DeepMixture, known: Any, X: ArrayLike, n: int) -> Known:
-    """Read the labels of some rows.
-
-    Raises:
-        InputError: the model cannot be given categories, or `cpvae.estimators.known.read` refuses the labels.
-    """
-    if not estimator.takes_known:
-        raise InputError(
-            f"known for a {estimator.name!r} model, whose rows cannot be given categories: expected CPVAE "
-            "(--model cpvae); fit that, or leave known out"
-        )
-    return read_known(known, X, n, estimator.n_components)
-
-
-def refuse_one_row(rows: Rows) -> None:
-    """Refuse rows of which every one is the same.
-
-    Raises:
-        InputError: saying how many there are.
-    """
-    first = None
-    for x in rows.chunks():
-        first = x[:1] if first is None else first
-        if not bool(((x == first) | ((x != x) & (first != first))).all()):  # missing cells are NaN
-            return
-    if len(rows) == 1:
-        raise InputError("a single row is left to train on: expected rows that differ; give more rows")
-    raise InputError(
-        f"every row is the same, all {len(rows)} training rows: expected rows that differ; give rows of several sources"
-    )
-
-
-def refuse_too_large(estimator: DeepMixture, likelihood: likelihoods.Likelihood, place: torch.device) -> None:
-    """Refuse a model that the memory of this machine could not hold while it learns.
-
-    Raises:
-        InputError: saying how much that would be.
-    """
-    if place.type != "cpu":
-        return
-    likelihood = copy.deepcopy(likelihood)
-    with torch.device("meta"):  # shapes without values
-        n = sum(parameter.numel() for parameter in estimator._module(likelihood).parameters())
-    given = f"a model with {n:,} weights, for rows of {estimator.n_features_in_:,} values"
-    check_memory(
-        n * BYTES_A_WEIGHT, given, "smaller rows (of pictures by size=64, --size 64), or smaller layers (hidden)"
-    )
-
-
-def _choose(estimator: DeepMixture, array: np.ndarray) -> likelihoods.Choice:
-    """Choose the likelihood, if that is asked."""
-    if estimator.likelihood != "auto":
-        return likelihoods.Choice(estimator.likelihood, "asked for")
-    return likelihoods.choose(array, estimator._form())
-
-
-def _other(likelihood: str) -> str:
-    """Name another likelihood for the same rows, as an example."""
-    return "isotropic" if likelihood == "gaussian" else "gaussian"
 
 
 def reporter_of(estimator: DeepMixture) -> Reporter:
@@ -450,4 +248,4 @@ def _stability(models: Sequence[VAE], valid: Rows) -> float | None:
     for model in models:
         y = model.likelihood.fixed(valid)
         found.append(component_probabilities(model, y).argmax(-1).numpy(force=True))
-    return restarts.stability(found)
+    return stability(found)

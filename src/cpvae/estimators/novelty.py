@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from cpvae.errors import FitWarning
 from cpvae.estimators import learning
 from cpvae.estimators.replay import draw, student_of, together
 from cpvae.fitting import presets
+from cpvae.fitting.devices.world import world
 from cpvae.fitting.progress import Silent
 from cpvae.probability.estimates import evaluate
 from cpvae.probability.models import VAE
@@ -54,9 +56,7 @@ def unexplained(teacher: DeepMixture, array: np.ndarray, seed: int) -> np.ndarra
 
 def _bounds(model: VAE, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Compute L, nats, and the likeliest category of each row, both ``(n,)``."""
-    rows = Rows(
-        rows._given, None if rows.index is None else rows.index.numpy(force=True), next(model.parameters()).device
-    )
+    rows = Rows(rows._given, None if rows.index is None else rows.index.numpy(force=True), model.device)
     found = [evaluate(model, model.likelihood.draw_fixed(model.likelihood.to_model(x))) for x in rows.chunks()]
     return np.concatenate([one.elbo for one in found]), np.concatenate([one.proba.argmax(1) for one in found])
 
@@ -76,7 +76,7 @@ def how_many(
     """
     index = np.random.RandomState(seed).permutation(len(array))[:TRIED_ROWS]
     some = array[np.sort(index)]
-    n = int(unexplained(teacher, some, seed).sum())
+    n = world().first(lambda: int(unexplained(teacher, some, seed).sum()))
     chance = bool(binom.sf(n - 1, len(some), UNLIKELY) > CHANCE)
     told = "no category is added" if chance else "trying 0, 1, 2, ... new categories; n_new (--new) is faster"
     say(f"the categories do not explain {n:,} of {len(some):,} new rows: {told}")
@@ -87,7 +87,7 @@ def how_many(
         added += 1
         other = _tried(teacher, some, added, replay, seed)
         gain = other - bound
-        if gain.mean() > SURE * gain.std() / math.sqrt(len(gain)):
+        if world().first(partial(bool, gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))):
             best, bound = added, other
     return best
 

@@ -17,7 +17,7 @@ Examples:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, TypeVar, dataclass_transform
@@ -28,6 +28,7 @@ import torch
 from cpvae.arguments import MOST, between, one_of, seed, whole
 from cpvae.errors import InputError
 
+MOST_SECONDS = 1e8  # three years: a plan for more is a slip of the finger
 T = TypeVar("T")
 RandomState = int | np.random.RandomState | None
 
@@ -71,7 +72,9 @@ def _whole_from(least: int, most: int, name: str, value: Any) -> None:
     whole(name, value, least, most)
 
 
-MOST_SECONDS = 1e8  # three years: a plan for more is a slip of the finger
+def from_json(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Read arguments as JSON has them, which knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
 
 
 def within(low: float, high: float, lowest: bool = False, highest: bool = False) -> Check:

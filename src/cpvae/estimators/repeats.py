@@ -124,7 +124,7 @@ def _may_repeat(values: np.ndarray) -> bool:
 def _drawn(estimator: DeepMixture, n: int) -> np.ndarray:
     """Draw rows of numbers from the density, ``(n, F)``."""
     model = estimator.model_
-    device = next(model.parameters()).device
+    device = model.device
     with seeded(estimator.seed_):
         c = estimator._draw_components(n, None, "auto").to(device)
         return torch.cat([model.sample(part) for part in c.split(AT_ONCE)]).double().numpy(force=True)

@@ -1,8 +1,8 @@
 """Students of a fitted model: models with its categories and new ones, which begin with its weights.
 
 The fitted model is the teacher. A student learns from new rows and from rows that the teacher draws: as many from each
-of its categories. A drawn row comes with its category, so it is a row whose category is known, and the student is
-fitted as any model with known categories of some rows is (docs/known.md). Categories of which no row is known are new.
+of its categories. A drawn row comes with its category, so it is a row whose category is known. The student is fitted as
+any model with known categories of some rows is (docs/known.md). Categories of which no row is known are new.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import torch
 from scipy.sparse import csr_array, vstack
 from sklearn.base import clone
 
-from cpvae.checkpoints import _digest
+from cpvae.checkpoints import digest
 from cpvae.data.rows import Rows
 from cpvae.data.sparse import SparseRows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
-from cpvae.estimators import learning
 from cpvae.estimators.cards import LearnedFrom
 from cpvae.estimators.known import UNKNOWN, Known
-from cpvae.estimators.learning import Prepared
+from cpvae.estimators.preparing import Prepared, refuse_too_large
 from cpvae.fitting.devices import device
 from cpvae.probability.estimates import in_use
 from cpvae.probability.models import VAE
@@ -95,7 +94,7 @@ class Continued(Prepared):
         """Tell the teacher, and what is asked of it, as JSON holds it."""
         return {
             "continued": {
-                "model": _digest(self.teacher.model_.state_dict(), {})[:16],
+                "model": digest(self.teacher.model_.state_dict(), {})[:16],
                 "replay": self.replay,
                 "n_new": self.n_added,
             }
@@ -139,22 +138,13 @@ def together(
     rows = Rows(array, parts.train, place)
     student._look_at(rows)
     likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
-    learning.refuse_too_large(student, likelihood, place)
+    refuse_too_large(student, likelihood, place)
     if len(parts.train) < student.n_components:
         raise InputError(
             f"{n} new and {len(drawn)} drawn rows (n_samples={n}), of which {len(parts.train)} are learned from, for "
             f"{student.n_components} categories: expected at least as many; give more rows, or draw more (replay)"
         )
-    if new.overlap:
-        rows_are = "row is" if n == 1 else "rows are"
-        warn(
-            f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
-        )
-    if not seen(teacher):
-        warn(
-            "the model does not say how many rows it was fitted to: in weights_ they count as many as the new ones; "
-            "fit it anew if that is wrong"
-        )
+    _warn_of(teacher, new, n)
     categories = np.concatenate([np.full(n, UNKNOWN), c])
     return Continued(
         array=array,
@@ -172,6 +162,20 @@ def together(
         teacher=teacher,
         replay=float(replay),
     )
+
+
+def _warn_of(teacher: DeepMixture, new: Split, n: int) -> None:
+    """Warn where none of n new rows is held out, or where nobody knows how many rows there were before."""
+    if new.overlap:
+        rows_are = "row is" if n == 1 else "rows are"
+        warn(
+            f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
+        )
+    if not seen(teacher):
+        warn(
+            "the model does not say how many rows it was fitted to: in weights_ they count as many as the new ones; "
+            "fit it anew if that is wrong"
+        )
 
 
 def seen(model: DeepMixture) -> int:

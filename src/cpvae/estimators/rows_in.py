@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from cpvae.data.cells import text_columns
-from cpvae.data.containers import Given, as_rows
+from cpvae.data.containers import as_rows
 from cpvae.data.limits import LARGEST, first_beyond, first_missing
 from cpvae.data.reading import Reading, column_names, find
+from cpvae.data.row_kinds import Given
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
@@ -25,6 +27,7 @@ from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
 COLUMNS_TOLD = 20
+Table = TypeVar("Table", pd.DataFrame, Given)
 
 
 class RowsIn(BaseEstimator):  # type: ignore[misc]
@@ -34,7 +37,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         n_features_in_: columns that are modelled.
         image_shape_: ``(channels, height, width)``, or None where rows are no images.
         signal_shape_: ``(channels, time)``, or None where rows are no signals.
-        kind_: what rows were taken for, one of `cpvae.data.containers.KINDS`.
+        kind_: what rows were taken for, one of `cpvae.data.row_kinds.KINDS`.
         notes_: what was guessed about them, a line each.
         schema_: kinds and levels of the columns of a table, or None where rows are plain numbers.
     """
@@ -185,7 +188,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     def _units(self, X: ArrayLike) -> Iterator[Tensor]:
         """Give rows in the model's units, so many at a time that any file can be read."""
         check_is_fitted(self)
-        rows = Rows(self._check_rows(X, reset=False), device=next(self.model_.parameters()).device)
+        rows = Rows(self._check_rows(X, reset=False), device=self.model_.device)
         likelihood = self.model_.likelihood
         likelihood.check(rows)
         return (likelihood.to_model(x) for x in rows.chunks())
@@ -305,11 +308,11 @@ def _no_gap(where: str, likelihood: str) -> InputError:
     )
 
 
-def in_order(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, Reading]:
-    """Arrange the columns of a table for a model that needs all of them.
+def in_order(rows: Table, names: Sequence[str]) -> tuple[Table, Reading]:
+    """Arrange the columns of a table, or of sparse rows with names, for a model that needs all of them.
 
     Args:
-        frame: ``n`` rows.
+        rows: ``n`` of them.
         names: the columns of the fit.
 
     Returns:
@@ -319,8 +322,13 @@ def in_order(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, R
         InputError: a column of the fit is absent, or two have one name.
     """
     wanted = [str(name) for name in names]
-    order, reading = find(column_names(frame), len(frame), wanted, wanted, gaps=False)
-    return (frame if order == list(range(frame.shape[1])) else frame.iloc[:, order]), reading
+    own = column_names(rows.columns if isinstance(rows, pd.DataFrame) else rows.names or ())
+    order, reading = find(own, len(rows), wanted, wanted, gaps=False)
+    if order == list(range(len(own))):
+        return rows, reading
+    if isinstance(rows, pd.DataFrame):
+        return rows.iloc[:, order], reading
+    return replace(rows, values=rows.values[:, order], names=tuple(wanted)), reading
 
 
 def as_table(x: Any, names: Sequence[str] | None) -> Any:
@@ -335,8 +343,13 @@ def as_table(x: Any, names: Sequence[str] | None) -> Any:
     return pd.DataFrame(x, columns=list(names), copy=False)
 
 
+def with_names(x: Any, names: Sequence[str] | None) -> Any:
+    """Name the columns of rows as `as_table` does, but leave sparse ones as they are, wherever they lie."""
+    return Given("matrix", x, tuple(names)) if names is not None and isinstance(x, SparseRows) else as_table(x, names)
+
+
 def take(x: Any, index: np.ndarray | slice) -> Any:
-    """Take some rows of a data frame, an array or a sparse matrix."""
+    """Take some rows of a data frame, an array, a sparse matrix or one with names."""
     return x.iloc[index] if isinstance(x, pd.DataFrame) else x[index]
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from cpvae.errors import InputError, warn
-from cpvae.estimators import files, learning
-from cpvae.estimators.learning import Prepared
+from cpvae.estimators import files, learning, preparing
+from cpvae.estimators.preparing import Prepared
 from cpvae.files import write_atomic
 from cpvae.fitting import runs
 from cpvae.fitting.devices.world import world
@@ -56,7 +56,7 @@ def fit(
     estimator.check_params()
 
     def prepare(began: dict[str, Any] | None) -> tuple[DeepMixture, Prepared]:
-        return estimator, learning.prepare(estimator, X, X_valid, None if began is None else began["seeds"], known)
+        return estimator, preparing.prepare(estimator, X, X_valid, None if began is None else began["seeds"], known)
 
     run(prepare, folder, resume=resume, reporter=reporter, about=about)
 

@@ -1,9 +1,9 @@
 """The stretch of filled numbers: how far draws are moved from their median, so that intervals hold what they say.
 
-Some cells of rows are hidden and drawn. An interval of the draws must grow about their median by some factor to hold as
-many of the hidden numbers as it should (split conformal prediction with a scale: Lei, G'Sell, Rinaldo, Tibshirani and
-Wasserman, "Distribution-Free Predictive Inference for Regression", 2018). The stretch is the geometric mean of the
-factors of five intervals, which varies less than any of them, and at least 1.
+Some cells of rows are hidden and drawn. By some factor an interval of the draws must grow about their median, to hold
+as many of the hidden numbers as it should. That is split conformal prediction with a scale (Lei, G'Sell, Rinaldo,
+Tibshirani and Wasserman, "Distribution-Free Predictive Inference for Regression", 2018). The stretch is the geometric
+mean of the factors of five intervals, which varies less than any of them, and at least 1.
 
 Rows held out for validation are like rows to come. But where they are few, 30 say, their factor f_v varies by a tenth
 from split to split, which moves the share in an interval of 90 % by four hundredths. Training rows are many, and their

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cpvae.checkpoints import described, load_tensors
+from cpvae.checkpoints import described, load_tensors, part
 from cpvae.fitting import runs
 from cpvae.fitting.records import INTERRUPTED
 
@@ -52,7 +52,7 @@ def _as_model(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Give the weights and the header that a saved model of a checkpoint would have."""
     progress = meta["progress"]
-    weights = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
+    weights = part(tensors, "best.")
     fitted = {
         **config["fitted"],
         "schema": config.get("schema"),

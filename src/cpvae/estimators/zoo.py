@@ -15,7 +15,8 @@ from cpvae.data.rows import Rows
 from cpvae.data.signals import STATIONARY, share_of_time
 from cpvae.errors import InputError
 from cpvae.estimators import files
-from cpvae.estimators.contract import Clusterer, DeepMixture
+from cpvae.estimators.clusterer import Clusterer
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.params import among, argument, falling, takes_arguments, within
 from cpvae.fitting.schedules import exponential
 from cpvae.fitting.starts.start import STARTS, choose
@@ -47,7 +48,7 @@ class CPVAE(Clusterer):
         hidden: widths of the encoder's hidden layers, in a dense network.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
         kind: what rows are: "table", "matrix", "counts", "images" or "signals"; "auto" follows the rule of
-            `cpvae.data.containers`.
+            `cpvae.data.row_kinds`.
         likelihood: distribution of the values: "bernoulli" (ink: black and white, or drawn from grey levels), "levels"
             (pictures in grey or colour), "gaussian" (measurements), "isotropic" (Gaussian with one scale for all
             columns, for embeddings and principal components), "counts" (counts per row, such as genes in a cell),

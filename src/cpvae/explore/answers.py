@@ -12,7 +12,8 @@ import pandas as pd
 
 from cpvae.arguments import LARGEST_SEED, one_of, whole
 from cpvae.errors import InputError
-from cpvae.estimators.contract import clusters, take
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.rows_in import take
 from cpvae.explore import draws, labels
 from cpvae.explore.cards import traits_of_groups
 from cpvae.explore.contents import Contents

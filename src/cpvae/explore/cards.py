@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.estimators.describing import told
+from cpvae.estimators.describing import some_of, told
 from cpvae.explore.seen import Seen
 from cpvae.words.description import IN_A_SENTENCE, reason
-from cpvae.words.phrases import percent
+from cpvae.words.phrases import capital, percent
 
 
 def cards(seen: Seen) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def cards(seen: Seen) -> list[dict[str, Any]]:
             "border": [place[row.row] for row in one.border],
             "bordering": one.on_the_border,
             "sure": _sure(proba[seen.categories == one.number]),
-            "judged": _judged(seen, seen.categories == one.number),
+            "judged": capital(seen.shown.main_label(seen.categories == one.number)),
         }
         for one in seen.shown.description
     ]
@@ -40,14 +40,6 @@ def _sure(proba: np.ndarray) -> str:
     if not len(proba):
         return ""
     return f"At least 90 % sure of {percent(float((proba.max(1) >= 0.9).mean()))} of its rows"
-
-
-def _judged(seen: Seen, own: np.ndarray) -> str:
-    """Say which label most rows of a category have, which judges the fit and did not influence it."""
-    if seen.shown.labels is None or not own.any():
-        return ""
-    names, counts = np.unique(seen.shown.labels[own], return_counts=True)
-    return f"Label {names[counts.argmax()]} in {percent(float(counts.max() / own.sum()))} of them"
 
 
 def traits_of_groups(seen: Seen, groups: np.ndarray) -> dict[int, str]:
@@ -62,7 +54,7 @@ def traits_of_groups(seen: Seen, groups: np.ndarray) -> dict[int, str]:
     used, codes = np.unique(groups, return_inverse=True)
     if seen.shown.categories is None:
         return dict.fromkeys(map(int, used), "")
-    some = np.sort(np.random.RandomState(0).permutation(seen.n)[:10_000])
+    some = some_of(seen.n)
     matrix = seen.model._check_rows(seen.shown.given, reset=False)[some]
     found = told(seen.model, np.asarray(matrix, dtype=np.float64), codes[some], len(used))
     if found is None:

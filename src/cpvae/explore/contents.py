@@ -28,7 +28,7 @@ class Contents:
         seen: the rows of the page.
         kind: "picture", "curves" or "cells".
         columns: positions in the table of the columns that are shown, for cells.
-        names: of these columns; those of an array are numbers, as `cpvae.data.given.parse_given` takes them.
+        names: of these columns; those of an array are numbers, as `cpvae.data.conditions.parse_given` takes them.
     """
 
     seen: Seen

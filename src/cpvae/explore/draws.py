@@ -10,10 +10,11 @@ import torch
 from torch.nn.functional import one_hot
 
 from cpvae.arguments import one_of, whole
-from cpvae.data.given import parse_given
+from cpvae.data.conditions import parse_given
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, take
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.given import columns_of
+from cpvae.estimators.rows_in import take
 from cpvae.explore.seen import Seen
 
 MOST = 64  # rows drawn at once
@@ -40,7 +41,7 @@ def with_given(seen: Seen, given: Sequence[str], category: int | None, n: int, s
 
     Args:
         seen: what the page shows.
-        given: words such as "island=Biscoe" and "body_mass_g=3000:4000" (`cpvae.data.given.parse_given`).
+        given: words such as "island=Biscoe" and "body_mass_g=3000:4000" (`cpvae.data.conditions.parse_given`).
         category, n, seed: as for `from_category`.
 
     Raises:

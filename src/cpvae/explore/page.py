@@ -14,10 +14,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cpvae.estimators.contract import clusters
+from cpvae.estimators.clusterer import clusters
 from cpvae.explore import check_library
 from cpvae.explore.answers import Answers, packed
 from cpvae.explore.cards import cards
@@ -26,6 +25,7 @@ from cpvae.explore.labels import headings
 from cpvae.explore.stored import stored
 from cpvae.study.figures.style import COLOURS
 from cpvae.study.report.words import rows_line, summary
+from cpvae.study.templates import template
 
 DRAWN_MOVING = 4_000  # rows
 MISSING = "#9aa0a6"  # the colour of a row whose value is missing
@@ -61,8 +61,7 @@ def document(answers: Answers, live: bool) -> str:
         ]
     )
     told = about(answers, live)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(place.joinpath("page.html.j2").read_text("utf-8")).render(
+    return template("cpvae.explore", "page.html.j2").render(
         title=answers.seen.data_name,
         policy=policy,
         style=Markup(place.joinpath("page.css").read_text("utf-8")),

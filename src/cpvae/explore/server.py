@@ -1,8 +1,8 @@
 """The server of a live page: on this machine alone, or elsewhere to those who have its token.
 
 A page of another site could ask a server on this machine, too. So the server answers only requests that name it as it
-was opened (`Host`), which a name that another site made up for this machine does not do, and questions only as JSON,
-which a browser sends to a foreign server only after asking it first.
+was opened (`Host`). A name that another site made up for this machine does not do that. It takes questions only as
+JSON, which a browser sends to a foreign server only after asking it first.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def make_application(answers: Answers, host: str, token: str | None) -> Any:
     local = is_loopback(host)
 
     class Handler(web.RequestHandler):
+        """Answer to those who may ask."""
+
         def set_default_headers(self) -> None:
             for name, value in HEADERS.items():
                 self.set_header(name, value)
@@ -78,10 +80,14 @@ def make_application(answers: Answers, host: str, token: str | None) -> Any:
             """Take nothing in parts; tornado wants to know."""
 
     class Page(Handler):
+        """The page."""
+
         def get(self) -> None:
             self.finish(document(answers, live=True))  # anew: names may have been saved since
 
     class Question(Handler):
+        """The answer to one question, as JSON."""
+
         def post(self, question: str) -> None:
             if self.request.headers.get("Content-Type", "").split(";")[0].strip() != "application/json":
                 raise web.HTTPError(415, reason="Expected JSON")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from cpvae.checkpoints import described
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning
+from cpvae.errors import warn
 from cpvae.files import append_line
 from cpvae.fitting.descent import Descent
 from cpvae.fitting.devices.capture import Captured
@@ -312,11 +311,9 @@ class _Run:
         progress = self.state.progress
         progress.stopped = NOT_FINITE
         kept = f"the weights of epoch {progress.best_epoch}" if progress.best_epoch else "the initial weights"
-        warnings.warn(
+        warn(
             f"training stopped in epoch {progress.epoch + 1}: {cause} became infinite or NaN; kept {kept}; "
-            "use a lower learning_rate, or look for extreme values in the data",
-            FitWarning,
-            stacklevel=2,
+            "use a lower learning_rate, or look for extreme values in the data"
         )
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cpvae.arguments import between, one_of, whole
-from cpvae.checkpoints import load_tensors, save_tensors
+from cpvae.checkpoints import load_tensors, part, save_tensors
 from cpvae.errors import InputError
 from cpvae.files import write_atomic
 from cpvae.fitting.descent import Descent
@@ -108,22 +108,19 @@ class State:
         if any(asked[name] != value for name, value in meta["settings"].items() if name in asked):
             raise InputError(f"{path} was written with other settings; resume with the same ones, or start a new run")
 
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
         descent, device = self.descent, self.descent.device
-        self.model.load_state_dict(part("model."))
-        self.best = part("best.")
+        self.model.load_state_dict(part(tensors, "model."))
+        self.best = part(tensors, "best.")
         self.counts = tensors.get("counts", self.counts)
-        descent.optimizer.restore(part("adam."))
-        for name, value in part("average.").items():
+        descent.optimizer.restore(part(tensors, "adam."))
+        for name, value in part(tensors, "average.").items():
             descent.averages[int(name)] = value.to(device)
         self.progress = self._checked(meta["progress"])
         self.history = [EpochRecord(**record) for record in meta["history"]]
         self.sums.copy_(tensors["sums"])
         descent.usual_norm.copy_(tensors["usual_norm"])
         self.start = self._checked_start(tensors["start"]).to(device) if "start" in tensors else None
-        draws.set_state({"cpu": tensors["random"], **part("random.")}, device)
+        draws.set_state({"cpu": tensors["random"], **part(tensors, "random.")}, device)
 
     def _checked(self, progress: dict[str, Any]) -> Progress:
         """Read where a run stood, and refuse what no run of these settings writes: a header may say anything."""

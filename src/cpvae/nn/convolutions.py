@@ -4,7 +4,7 @@ Rows come flattened and leave flattened, as everywhere else. The non-linearity i
 convolutions for products, ``(W * x + b) sigmoid(V * x + d)`` (van den Oord et al., 2016; Dauphin et al., 2017).
 
 The encoder halves height and width in each layer. The decoder doubles them with transposed convolutions whose kernel,
-4, is a multiple of their stride, 2: each value away from the edge is met by exactly 2 x 2 taps a channel, so that no
+4, is a multiple of their stride, 2. So each value away from the edge is met by exactly 2 x 2 taps a channel, and no
 uneven overlap draws checkerboards (Odena, Dumoulin and Olah, 2016). Their other remedy, to enlarge the picture before a
 3 x 3 convolution, has more than twice the products: 9 a value instead of 4.
 """

@@ -1,8 +1,8 @@
 """All random numbers of fits and samples, drawn from generators of their own.
 
-Inside `seeded` every function here draws from generators that belong to the block, one for each device, so that fits
-and samples in several threads each have the numbers of their seed, and torch's own random state is left alone. Outside
-of it they draw from torch's own generators, as torch's functions do.
+Inside `seeded` every function here draws from generators that belong to the block, one for each device. So fits and
+samples in several threads each have the numbers of their seed, and torch's own random state is left alone. Outside of
+it they draw from torch's own generators, as torch's functions do.
 
 Code that can only draw from torch's own state, such as the `sample` of a torch distribution or the constructor of a
 layer, runs in `lent`.
@@ -113,7 +113,7 @@ def bits_(x: Tensor) -> Tensor:
 
 
 def multinomial(weights: Tensor, n: int) -> Tensor:
-    """Draw n indices with these probabilities up to a factor, with replacement: ``(K,)`` -> int64 ``(n,)``."""
+    """Draw n indices with these probabilities up to a factor, with replacement: ``(..., K)`` -> int64 ``(..., n)``."""
     return torch.multinomial(weights, n, replacement=True, generator=generator(weights.device))
 
 

@@ -226,7 +226,7 @@ class Dense:
         return GatedMLP(n_inputs, self.hidden)
 
     def decoder(self, latent_dim: int, n_outputs: int, n_categories: int = 0, levels: int = 1) -> Decoder:
-        """The hidden layers; two levels meet in a `GatedJoin`."""
+        """Make the hidden layers; two levels meet in a `GatedJoin`."""
         widths = self.decoder_hidden or self.hidden[::-1]
         if levels == 2:
             return Decoder(GatedJoin(latent_dim, widths[0]), n_outputs)

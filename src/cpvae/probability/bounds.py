@@ -203,8 +203,8 @@ def _log_weights(p: Latent, c: Tensor | None) -> Tensor:
 def allocate(weights: Tensor, n_samples: int) -> Tensor:
     """Share S draws among K categories in proportion to `weights` ``(B, K)``, with one at least for each.
 
-    No more than half of the draws are given away as that one: with S < 2 K the less likely categories may be left out,
-    which keeps the estimate a lower bound, so that the likely ones have draws to average.
+    No more than half of the draws are given away as that one, so that the likely categories have draws to average. With
+    S < 2 K the less likely ones may be left out, which keeps the estimate a lower bound.
 
     Returns:
         counts, int64 ``(B, K)``, each row adding up to `n_samples`.

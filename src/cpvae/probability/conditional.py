@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
-from cpvae.nn.draws import generator, normal_, sample
-from cpvae.probability.distributions import Latent, diagonal_normal
+from cpvae.nn.draws import multinomial, normal_, sample
+from cpvae.probability.distributions import DiagonalNormal, Latent
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods import ranges
 from cpvae.probability.likelihoods.likelihood import Likelihood
@@ -85,7 +85,7 @@ class Prior:
 
     def draw(self, n: int, m: int) -> tuple[Tensor, Tensor]:
         """Draw categories ``(n, m)`` and codes ``(n, m, D)``."""
-        k = _categories(self.logits.expand(n, -1), m)
+        k = multinomial(self.logits.expand(n, -1).exp(), m)
         z = self.latent.sample(k.flatten()).unflatten(0, (n, m))
         return (torch.zeros_like(k) if self.latent.is_marginal else k), z
 
@@ -101,7 +101,7 @@ class Prior:
         if not self.latent.is_marginal:
             return c
         logits = self._log_responsibilities(c, z) + (self.logits - self.own)
-        return _categories(logits.log_softmax(-1).flatten(0, 1), 1).view(c.shape)
+        return multinomial(logits.log_softmax(-1).flatten(0, 1).exp(), 1).view(c.shape)
 
     def only(self, q: Joint) -> Tensor:
         """Give the logits of q(c | x), without the categories that have no weight, float64 ``(B, K)``."""
@@ -153,7 +153,7 @@ class Candidates:
             c ``(B, n)``, z ``(B, n, D)``, and the depth ``(B, n)`` of rows of counts.
         """
         impossible = self.log_weights.isinf().all(-1, keepdim=True)
-        at = _categories(self.log_weights.masked_fill(impossible, 0.0).log_softmax(-1), n)
+        at = multinomial(self.log_weights.masked_fill(impossible, 0.0).log_softmax(-1).exp(), n)
         z = self.z.gather(1, at.unsqueeze(-1).expand(-1, -1, self.z.shape[-1]))
         return self.c.gather(1, at), z, None if self.depth is None else self.depth.gather(1, at)
 
@@ -216,7 +216,7 @@ def _round(model: VAE, known: Known, prior: Prior, seen: Tensor, n: int) -> Cand
     logits = prior.only(q)
     each = max(1, n // DEFENCE)
     most = -(-(n - each) // fills)  # of each encoding
-    c = _categories(logits, most)
+    c = multinomial(logits.exp(), most)
     z = q.given(c).at(normal_(seen.new_empty(rows * fills, most, model.latent_dim)))
     # candidate j of encoding m at j M + m, so that all encodings have the same number, up to one
     c = c.view(rows, fills, most).transpose(1, 2).flatten(1, 2)[:, : n - each]
@@ -240,7 +240,7 @@ def _log_prob(q: Joint, logits: Tensor, c: Tensor, z: Tensor) -> Tensor:
     every = q.given(torch.arange(logits.shape[-1], device=c.device).unsqueeze(0))
     at = c.unsqueeze(-1).expand(-1, -1, z.shape[-1])
     loc, scale = every.loc.gather(1, at), every.scale.gather(1, at)
-    return logits.gather(1, c) + diagonal_normal(loc, scale).log_prob(z).double()
+    return logits.gather(1, c) + DiagonalNormal(loc, scale).log_prob(z).double()
 
 
 def _log_known(likelihood: Likelihood, params: Tensor, known: Known) -> Tensor:
@@ -262,8 +262,3 @@ def _ranged(
         if found is not None:
             at, low, high = found
             yield place[at], ranges.some(columns, at), low, high
-
-
-def _categories(logits: Tensor, n: int) -> Tensor:
-    """Draw n indices a row from log-probabilities ``(B, K)``, with replacement: int64 ``(B, n)``."""
-    return torch.multinomial(logits.exp(), n, replacement=True, generator=generator(logits.device))

@@ -1,20 +1,8 @@
-"""The joint distribution of a category and a vector, and how an expectation over the category is taken.
+"""Distributions of a code: one Gaussian, a category with a Gaussian for each, a mixture over z alone.
 
 `CategoricalNormal` is the paper's prior, eqs. (4)-(5): ``p(c) p(z | c)`` with ``p(z | c)`` a diagonal Gaussian.
 Summing c out gives a mixture of Gaussians, a `Marginal`: the prior of MG, and of VP whose Gaussians come from the
-encoder. The posterior of eq. (6) has the form of the prior, but its Gaussians come from a network, so it is a `Joint`:
-the logits of q(c | x) and a function that gives q(z | x, c) for the categories asked for.
-
-A code of two levels is one vector z = [z2, z1], the top level first: `Chain` is q(z2) q(z1 | z2), `TwoLevel` the prior
-p(z2) p(z1 | z2) whose p(z2) is any prior of a code of one level.
-
-An expectation over q(c | x) is one of four objects, each a function from logits to `Categories`:
-
-- `Exact`: all K categories, weighted by their probability. No noise; costs K decoders.
-- `SumAndSample`: the likeliest categories summed, one of the others drawn. Unbiased; one to three decoders.
-- `StraightThrough`: one one-hot draw, with the gradient of the relaxed one (Jang, Gu and Poole, 2017).
-- `Relaxed`: one Gumbel-softmax draw (same source). A relaxed c carries K - 1 real numbers to the decoder while it is
-  charged for at most log K nats, so what is computed with it is *not* a bound on log p(x).
+encoder. A code of two levels has distributions of its own: `cpvae.probability.two_level`.
 
 Shapes: B rows, M categories evaluated for each row, K categories or components, D latent dimensions. Units: nats.
 """
@@ -68,11 +56,6 @@ class DiagonalNormal(Independent):
     def top(self) -> DiagonalNormal:
         """The distribution of the top level: itself, the only one."""
         return self
-
-
-def diagonal_normal(loc: Tensor, scale: Tensor) -> DiagonalNormal:
-    """Make N(loc, diag(scale^2)) over the last dimension."""
-    return DiagonalNormal(loc, scale)
 
 
 class Latent(Protocol):
@@ -142,7 +125,7 @@ class CategoricalNormal(Distribution):
 
         For a distribution without batch dimensions, as a prior is.
         """
-        return diagonal_normal(select(self.loc, c), select(self.scale, c))
+        return DiagonalNormal(select(self.loc, c), select(self.scale, c))
 
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
         """Compute KL(q(z | x, c) || p(z | c)) in closed form, ``(B, M)``; term B2 of eq. (8) before the sum over c.

@@ -1,7 +1,8 @@
 """Answers of a fitted model about many rows: bounds, posteriors, the decomposition of eq. (13).
 
 Everything here is a function of the row alone (`cpvae.data.noise`): the same row gets the same answer in any batch and
-any order. Rows are in the model's units, with their fixed observation (`cpvae.data.rows.Rows.fixed`).
+any order. Rows are in the model's units, with their fixed observation
+(`cpvae.probability.likelihoods.likelihood.Likelihood.fixed`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from cpvae.probability.expectations import NEVER, Categories, Exact, Joint, entr
 from cpvae.probability.models import VAE
 
 CATEGORY_STREAM, IMPORTANCE_STREAM = 2, 3  # streams of a row's noise; 1000 i is its i-th code, 1 its pixels
+LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not in use
 COMPONENT_DRAWS = 64  # of z behind q(c | x) where c is the component of a mixture over z
 FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest counts
 EVALUATED = 64  # categories of a row, of more than that, where q(c | x) leaves no more than this to the others:
@@ -115,8 +117,8 @@ def row_noise(model: VAE, y: Tensor, n_samples: int, stream: int = 0) -> Tensor:
 def mean_terms(model: VAE, y: Tensor, q: Joint, p: Latent, c: Tensor, n_samples: int, stream: int = 0) -> TermsGivenC:
     """Compute the parts of ELBO_c, averaged over S draws of z that belong to the rows; categories share a row's draws.
 
-    KL(q(z | x, c) || p(z | c)) is estimated at the same draws: then ``log p(x | z, c) - KL`` is the logarithm of an
-    importance weight, which is exact where the posterior is, and keeps L* below log p(x) in expectation.
+    KL(q(z | x, c) || p(z | c)) is estimated at the same draws. Then ``log p(x | z, c) - KL`` is the logarithm of an
+    importance weight. It is exact where the posterior is, and keeps L* below log p(x) in expectation.
     """
     noise = row_noise(model, y, n_samples, stream)
     draws = [draw_given(model, y, q, p, c, noise[:, s]) for s in range(n_samples)]
@@ -323,9 +325,6 @@ def standard_error(values: np.ndarray) -> float | None:
     (1.0, None)
     """
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-
-
-LEAST_SHARE = 0.1  # of an even share of the rows: a component with less is not in use
 
 
 def in_use(shares: np.ndarray) -> np.ndarray:

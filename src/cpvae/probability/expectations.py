@@ -1,4 +1,15 @@
-"""Expectations over the category c: exact, by sum and sample, straight-through, relaxed."""
+"""Expectations over the category c, whose posterior q(c | x) q(z | x, c) is a `Joint`.
+
+An expectation is one of four objects, each a function from the logits of q(c | x) to `Categories`:
+
+- `Exact`: all K categories, weighted by their probability. No noise; costs K decoders.
+- `SumAndSample`: the likeliest categories summed, one of the others drawn. Unbiased; one to three decoders.
+- `StraightThrough`: one one-hot draw, with the gradient of the relaxed one (Jang, Gu and Poole, 2017).
+- `Relaxed`: one Gumbel-softmax draw (same source). A relaxed c carries K - 1 real numbers to the decoder while it is
+  charged for at most log K nats. So what is computed with it is *not* a bound on log p(x).
+
+Shapes: B rows, M categories evaluated for each row, K categories. Units: nats.
+"""
 
 from __future__ import annotations
 

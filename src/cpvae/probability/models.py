@@ -39,6 +39,11 @@ class VAE(nn.Module):
         self.n_categories: int = posterior.n_categories  # type: ignore[assignment]
         self.n_components: int = getattr(prior, "n_components", 1)
 
+    @property
+    def device(self) -> torch.device:
+        """The device of its weights."""
+        return next(self.parameters()).device
+
     def encode(self, y: Tensor) -> Joint:
         """Compute q(c, z | x) of rows in the model's units, ``(B, F)``."""
         q: Joint = self.posterior(self.likelihood.inputs(y))

@@ -61,7 +61,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Copies:
-    """Makes copies of rows that show the same thing, in the model's units.
+    """Maker of copies of rows that show the same thing, in the model's units.
 
     Attributes:
         augment: makes them of rows as they are stored.

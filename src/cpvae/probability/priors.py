@@ -18,9 +18,9 @@ from cpvae.probability.distributions import (
     CategoricalFullNormal,
     CategoricalNormal,
     Continuous,
+    DiagonalNormal,
     Latent,
     Marginal,
-    diagonal_normal,
 )
 from cpvae.probability.moments import Moments
 from cpvae.probability.two_level import TwoLevel
@@ -39,7 +39,7 @@ class StandardNormal(nn.Module):
         self.scale: Tensor
 
     def forward(self, posterior: nn.Module) -> Latent:
-        return Continuous(diagonal_normal(self.loc, self.scale))
+        return Continuous(DiagonalNormal(self.loc, self.scale))
 
 
 class ComponentPrior(nn.Module):

@@ -1,7 +1,7 @@
 """Refinement of q(c, z | x) of each row by natural gradient steps, which begin at the encoder's answer.
 
 An encoder answers for all rows with the same weights. The nats that its answer loses against the best Gaussians of the
-row itself are the amortisation gap (Cremer, Li and Duvenaud, 2018), and a few steps for each row win part of it back
+row itself are the amortisation gap (Cremer, Li and Duvenaud, 2018). A few steps for each row win part of it back
 (semi-amortised inference: Kim et al., 2018). No weight of the model changes, and no row depends on another one.
 
 Given q(c | x), L is a weighted sum of the ELBO_c, and each has Gaussians of its own. So every ELBO_c climbs by itself,

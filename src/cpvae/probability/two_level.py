@@ -1,4 +1,8 @@
-"""Codes of two levels, z1 below z2 (Tomczak and Welling, 2018)."""
+"""Codes of two levels, z1 below z2 (Tomczak and Welling, 2018).
+
+A code is one vector z = [z2, z1], the top level first. `Chain` is its posterior q(z2) q(z1 | z2), `TwoLevel` its prior
+p(z2) p(z1 | z2), whose p(z2) is any prior of a code of one level.
+"""
 
 from __future__ import annotations
 

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 from cpvae.arguments import whole
-from cpvae.data.given import parse_given
+from cpvae.data.conditions import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.schema import Schema
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import InputError, already_said, one_line
-from cpvae.estimators.contract import Clusterer, DeepMixture, clusters
+from cpvae.estimators.clusterer import Clusterer, clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.files import rename_saved
 from cpvae.estimators.given import columns_of
 from cpvae.estimators.zoo import load
@@ -58,7 +59,7 @@ def choose_number(
     n_jobs: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Choice:
-    """`choose_components` on the training rows of a data set, judged by validation rows where there are any."""
+    """Run `choose_components` on the training rows of a data set, judged by validation rows where there are any."""
     check_enough(data)
     estimator = estimator_for(data, model_name, {"random_state": 0, **params})
     if not clusters(estimator):
@@ -94,8 +95,8 @@ def sample_rows(
     """Write new rows into a file; its suffix says how. In .npz a level is its code, its position in the schema.
 
     Args:
-        given: what is known of the rows, in the words of `cpvae.data.given.parse_given`; for pictures and signals a
-            file with an array of the shape of a row.
+        given: what is known of the rows, in the words of `cpvae.data.conditions.parse_given`; for pictures and signals
+            a file with an array of the shape of a row.
         missing: leave cells of a table missing as often as in the fit.
         numbered: begin a table with the component of each row, and its name.
 

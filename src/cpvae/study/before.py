@@ -9,7 +9,8 @@ from typing import Any
 
 from cpvae.data.split import fingerprint, split
 from cpvae.errors import InputError, already_said
-from cpvae.estimators.contract import DeepMixture, take
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import take
 from cpvae.fitting import runs
 from cpvae.study.drift import drift
 from cpvae.study.evaluation import choose_split

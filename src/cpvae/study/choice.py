@@ -18,7 +18,8 @@ from sklearn.base import clone
 from cpvae.arguments import as_path, between, whole
 from cpvae.data.containers import as_rows
 from cpvae.errors import InputError
-from cpvae.estimators.contract import Clusterer, clusters, take
+from cpvae.estimators.clusterer import Clusterer, clusters
+from cpvae.estimators.rows_in import take
 from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run

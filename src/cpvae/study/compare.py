@@ -30,7 +30,7 @@ from cpvae.data.schema import Schema
 from cpvae.data.split import fingerprint
 from cpvae.errors import InputError, nearest
 from cpvae.estimators import files as model_files
-from cpvae.estimators.contract import as_table
+from cpvae.estimators.rows_in import as_table
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.files import read_json, write_atomic, write_json
 from cpvae.fitting import runs

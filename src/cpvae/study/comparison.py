@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from cpvae.fitting import runs
 from cpvae.study import markdown
 
 with needed("a page of a comparison"):
-    from jinja2 import Environment, StrictUndefined
+    from cpvae.study.templates import template
 
 PROTOCOL = (
     "Each number is the mean over seeds ± their standard deviation. -L is the negative bound of eq. (7), -L* is the "
@@ -155,9 +154,7 @@ def page(comparison: dict[str, Any], out: Path) -> str:
         if path.exists():
             pictures.append((row["runs"][0], base64.b64encode(path.read_bytes()).decode()))
     warned = [(result["run"], text) for result in comparison["runs"] for text in result["warnings"]]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("cpvae.study").joinpath("compare.html.j2").read_text("utf-8"))
-    return template.render(
+    return template("cpvae.study", "compare.html.j2").render(
         comparison=comparison,
         columns=shown_columns(comparison),
         cell=cell,

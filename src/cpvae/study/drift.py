@@ -28,8 +28,9 @@ from cpvae.data.containers import as_rows
 from cpvae.data.reading import Reading
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError, already_said
-from cpvae.estimators.contract import DeepMixture, clusters
-from cpvae.estimators.describing import MAX_COMPARED, are_counts, compared
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.describing import are_counts, compared, some_of
 from cpvae.study.two_samples import columns_p, frequency_p, middles, shares_interval, shares_p
 from cpvae.words.changes import ALPHA, NOWHERE, BoundChange, CellChange, ColumnChange, Drift, ShareChange
 from cpvae.words.contrasts import FEWEST, Feature, contrast, corrected, intervals, with_distances
@@ -141,11 +142,12 @@ class _Rows:
         return np.array([counts.get(name, 0) for name in self.names])
 
     def some(self) -> np.ndarray:
-        """At most `MAX_COMPARED` rows, drawn with a fixed seed, ``(m, F)``."""
+        """Take the rows at `places`, ``(m, F)``."""
         return np.asarray(self.matrix[self.places()], dtype=np.float64)
 
     def places(self) -> np.ndarray:
-        return np.sort(np.random.RandomState(0).permutation(len(self.matrix))[:MAX_COMPARED])
+        """Draw the positions of the rows that are compared, ``(m,)``."""
+        return some_of(len(self.matrix))
 
     def without(self, aside: list[str]) -> _Rows:
         """Give the rows as if all cells of some columns were missing."""

@@ -11,7 +11,9 @@ from scipy.stats import entropy
 from cpvae.data.loaders import Dataset, Split
 from cpvae.data.loaders.records import NO_LABEL
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import Clusterer, DeepMixture, as_table, clusters, take
+from cpvae.estimators.clusterer import Clusterer, clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import take, with_names
 from cpvae.probability.estimates import EVALUATED, Evaluation, components_used, standard_error
 from cpvae.study import metrics
 
@@ -95,27 +97,24 @@ def measure(
     """
     split_name = choose_split(data, split_name)
     split = some_rows(data.splits[split_name], n_rows)
-    X = as_table(split.x, data.feature_names)
+    X = with_names(split.x, data.feature_names)
     values = model.evaluate(X)
-    few = as_table(some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components_) ** 0.5))).x, data.feature_names)
+    some = some_rows(split, min(DECOMPOSED, int((PAIRS / model.n_components_) ** 0.5)))
+    few = with_names(some.x, data.feature_names)
     parts = model.decompose(few)
     result: dict[str, Any] = {
         "model": model.name,
         "dataset": data.name,
         "split": split_name,
         "n": len(split.x),
-        "negative_elbo": -_mean(values.elbo),
-        "negative_elbo_se": standard_error(values.elbo),
-        "negative_elbo_tight": -_mean(values.elbo_tight),
-        "negative_elbo_tight_se": standard_error(values.elbo_tight),
+        **_with_error("negative_elbo", -values.elbo),
+        **_with_error("negative_elbo_tight", -values.elbo_tight),
         "reconstruction": -_mean(values.log_px),
         "kl_c": _mean(values.kl_c),
         "kl_z": _mean(values.kl_z),
-        "mutual_information": _mean(parts.mutual_information),
-        "mutual_information_se": standard_error(parts.mutual_information),
+        **_with_error("mutual_information", parts.mutual_information),
         "mutual_information_c": parts.mutual_information_c,
-        "marginal_kl_z": _mean(parts.marginal_kl_z),
-        "marginal_kl_z_se": standard_error(parts.marginal_kl_z),
+        **_with_error("marginal_kl_z", parts.marginal_kl_z),
         "marginal_entropy_c": float(entropy(values.q_c.mean(0, dtype=np.float64))),
         "decomposition_rows": len(few),
         "components_used": components_used(values.rows_of_categories),
@@ -126,9 +125,7 @@ def measure(
     if groups is not None:
         result["component_groups"] = int(groups.max() + 1)
     if importance_samples is not None:
-        log_px = model.log_likelihood(X, importance_samples)
-        result["negative_log_likelihood"] = -_mean(log_px)
-        result["negative_log_likelihood_se"] = standard_error(log_px)
+        result |= _with_error("negative_log_likelihood", -model.log_likelihood(X, importance_samples))
         result["importance_samples"] = importance_samples
     if refine:
         result |= refined(model, X, values, refine)
@@ -144,12 +141,9 @@ def refined(model: DeepMixture, X: Any, values: Evaluation, steps: int) -> dict[
     """
     after = model.evaluate(X, refine=steps)
     return {
-        "refined_negative_elbo": -_mean(after.elbo),
-        "refined_negative_elbo_se": standard_error(after.elbo),
-        "refined_negative_elbo_tight": -_mean(after.elbo_tight),
-        "refined_negative_elbo_tight_se": standard_error(after.elbo_tight),
-        "amortisation_gap": _mean(after.elbo - values.elbo),
-        "amortisation_gap_se": standard_error(after.elbo - values.elbo),
+        **_with_error("refined_negative_elbo", -after.elbo),
+        **_with_error("refined_negative_elbo_tight", -after.elbo_tight),
+        **_with_error("amortisation_gap", after.elbo - values.elbo),
         "refine": steps,
     }
 
@@ -173,7 +167,7 @@ def agreement(
         assert some.y is not None
         labelled = some.y != NO_LABEL
         learned_on, known = "train", some.y[labelled]
-        given = model.predict(as_table(some.x, data.feature_names))[labelled]
+        given = model.predict(with_names(some.x, data.feature_names))[labelled]
     one_to_one = metrics.hungarian_mapping(known, given)
     grouped = groups[given] >= 0
     of_groups = metrics.hungarian_mapping(known[grouped], groups[given][grouped])
@@ -186,6 +180,11 @@ def agreement(
         "calibration_error": metrics.calibration(labels, proba, one_to_one).error,
         "mapping_split": learned_on,
     }
+
+
+def _with_error(name: str, values: np.ndarray) -> dict[str, float | None]:
+    """Give the mean of the values of rows by a name, and its standard error."""
+    return {name: _mean(values), f"{name}_se": standard_error(values)}
 
 
 def _mean(values: np.ndarray) -> float:

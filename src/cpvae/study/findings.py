@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.estimators.contract import COLLAPSED, Clusterer, DeepMixture, clusters
+from cpvae.estimators.clusterer import Clusterer, clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.learning import COLLAPSED
 from cpvae.fitting.records import ALL_EPOCHS, NOT_FINITE
 from cpvae.probability.estimates import Evaluation, components_used, in_use, information_c, standard_error
 from cpvae.words.names import numbered

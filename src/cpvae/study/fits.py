@@ -12,7 +12,9 @@ import numpy as np
 
 from cpvae.data.loaders import Dataset
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.params import from_json
 from cpvae.estimators.zoo import ESTIMATORS
 from cpvae.files import write_json
 from cpvae.fitting import runs
@@ -27,7 +29,7 @@ from cpvae.study.inputs import (
     choose_split_for_fit,
     estimator_for,
     known_labels,
-    rows_of,
+    rows_where_they_are,
     tell_notes,
 )
 from cpvae.study.places import where
@@ -90,10 +92,10 @@ def fit_run(
                 "began with, or choose another folder"
             )
         model_name = model_name or there
-        defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in began["params"].items()}
+        defaults = from_json(began["params"])
     estimator = estimator_for(data, model_name or "cpvae", {**defaults, **params, "verbose": int(not quiet)})
     fitted = choose_split_for_fit(data)
-    rows, own = rows_of(data, fitted), data.splits[fitted].known
+    rows, own = rows_where_they_are(data, fitted), data.splits[fitted].known
     if say is not None and not quiet:
         tell_notes(data, say)
     judged = "valid" if "valid" in data.splits else fitted
@@ -101,7 +103,7 @@ def fit_run(
         estimator.fit(
             rows,
             known=None if own is None else known_labels(own),
-            X_valid=rows_of(data, judged) if judged == "valid" else None,
+            X_valid=rows_where_they_are(data, judged) if judged == "valid" else None,
             out=out,
             resume=resume,
             about={**where(data, source, labels, fitted, known), **(about or {})},
@@ -143,7 +145,7 @@ def continue_run(
         kept = began.get("continued", {}).get("replay", replay)
         replay = kept if replay is None else replay
         own = {name: value for name, value in began["params"].items() if name in model.get_params()}
-        params = {name: tuple(v) if isinstance(v, list) else v for name, v in own.items()} | params
+        params = from_json(own) | params
         del params["n_components"]
     if not quiet:
         tell_notes(data, say)
@@ -151,7 +153,7 @@ def continue_run(
     fitted = choose_split_for_fit(data)
     with runs.warnings_noted(out) if is_main() else nullcontext(), stop_after(max_minutes and 60 * max_minutes):
         model.continue_fit(
-            rows_of(data, fitted),
+            rows_where_they_are(data, fitted),
             n_new=n_new,
             replay=1.0 if replay is None else replay,
             out=out,

@@ -7,7 +7,8 @@ from typing import Any
 
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import KINDS
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.probability.estimates import components_used
 from cpvae.study.evaluation import Measured
 from cpvae.words.phrases import in_use, known_in_words, listed, percent, shares, sureness

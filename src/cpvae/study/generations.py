@@ -14,7 +14,7 @@ from cpvae.words.phrases import listed
 
 @dataclass(frozen=True)
 class Step:
-    """From a fit to the next one with more categories.
+    """Step from a fit to the next one with more categories.
 
     Attributes:
         before, after: numbers of components of the two fits.

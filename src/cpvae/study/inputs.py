@@ -15,9 +15,10 @@ from cpvae.data import loaders
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.records import NO_LABEL
 from cpvae.data.reading import Reading
+from cpvae.data.row_kinds import Given
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import DeepMixture, as_table
-from cpvae.estimators.rows_in import in_order
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import as_table, in_order, with_names
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
 from cpvae.study.places import about_of, is_of_fit, known_of
@@ -128,8 +129,13 @@ def data_for(
 
 
 def rows_of(data: Dataset, split: str) -> Any:
-    """The rows of a split as an estimator takes them, columns named."""
+    """Give the rows of a split as an estimator takes them, columns named."""
     return as_table(data.splits[split].x, data.feature_names)
+
+
+def rows_where_they_are(data: Dataset, split: str) -> Any:
+    """Give what `rows_of` gives, but leave sparse rows as they are, wherever they lie."""
+    return with_names(data.splits[split].x, data.feature_names)
 
 
 def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str | None = None) -> Dataset:
@@ -182,19 +188,20 @@ def read_for(
     splits, readings = {}, dict[str, Reading]()
     for name, split in data.splits.items():
         with _about(data.name):
-            rows, reading = _read(model, rows_of(data, name), given)
+            rows, reading = _read(model, data, name, given)
             if strict:
                 reading.check(labels)
-        splits[name], readings[name] = replace(split, x=rows.to_numpy() if nameless else rows), reading
+        x = rows.values if isinstance(rows, Given) else rows.to_numpy() if nameless else rows
+        splits[name], readings[name] = replace(split, x=x), reading
     return replace(data, splits=splits, feature_names=None if nameless else reading.names), readings
 
 
-def _read(model: DeepMixture, rows: Any, given: Sequence[str]) -> tuple[Any, Reading]:
-    """Find the columns of the fit in rows with names."""
+def _read(model: DeepMixture, data: Dataset, split: str, given: Sequence[str]) -> tuple[Any, Reading]:
+    """Find the columns of the fit in the rows of a split, which have names."""
     if model.schema_ is not None:
-        cells, _, reading = model.schema_.read(rows)
+        cells, _, reading = model.schema_.read(rows_of(data, split))
         return cells, reading
-    return in_order(rows, given)
+    return in_order(rows_where_they_are(data, split), given)
 
 
 @contextmanager
@@ -207,7 +214,7 @@ def _about(name: str) -> Iterator[None]:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    """`3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
+    """Say what a row is: `3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
     what = {2: "signals", 3: "images"}.get(len(shape), "")
     return f"{what} of {' x '.join(map(str, shape))}" if what else f"{shape[0]} columns"
 
@@ -228,7 +235,7 @@ def known_labels(labels: np.ndarray) -> list[Any]:
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
-    """An estimator by its name on the command line.
+    """Make an estimator by its name on the command line.
 
     Raises:
         InputError: an unknown model, or an option that it does not have.
@@ -267,5 +274,5 @@ def check_enough(data: Dataset) -> None:
 
 
 def choose_split_for_fit(data: Dataset) -> str:
-    """ "train" where there is one; a file without splits is used whole."""
+    """Choose "train" where there is one; a file without splits is used whole."""
     return "train" if "train" in data.splits else choose_split(data, None)

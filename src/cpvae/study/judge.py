@@ -8,10 +8,10 @@ Tables. Rows of a table with text, counts or missing cells become numbers by the
 1, and for each column with missing cells one more column that says where they are. Generated rows, which come as data
 frames of the same columns, are encoded in the same way.
 
-Grey levels. Where the levels of images can be read as probabilities of ink, some generative models are trained on
-pixels drawn from them, and what they generate is either a mean, which is grey, or a draw, which is black and white. A
-judge that knew only one of the two would hold the other's texture against it. So each training row is shown grey or as
-a fresh Bernoulli draw of its pixels, with equal chance.
+Grey levels. The levels of images can often be read as probabilities of ink. Then some generative models are trained on
+pixels drawn from them. What they generate is either a mean, which is grey, or a draw, which is black and white. A judge
+that knew only one of the two would hold the other's texture against it. So each training row is shown grey or as a
+fresh Bernoulli draw of its pixels, with equal chance.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema, as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import as_table
+from cpvae.estimators.rows_in import as_table
 from cpvae.nn.draws import lent, seeded
 from cpvae.study.classifier import Classifier, train
 

@@ -11,7 +11,9 @@ from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, as_table, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import as_table
 from cpvae.study.evaluation import choose_split, some_rows
 from cpvae.study.judge import Judge
 from cpvae.study.quality import quality

@@ -1,6 +1,6 @@
 """The category of each row, written part by part: in the same memory for any number of rows, and resumable.
 
-Large Parquet files are read some rows at a time (`cpvae.data.loaders.parts`); other data are opened as they are, and
+Parquet files and cells are read some rows at a time (`cpvae.data.loaders.parts`). Other data are opened as they are and
 answered for some rows at a time. The answer for each part is a file in a folder beside the output. When all are there
 they become the output, and the folder goes. A command that was stopped or killed finds them, and goes on.
 """
@@ -26,7 +26,7 @@ from cpvae.data.loaders import shards
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.reading import Reading
 from cpvae.errors import InputError, already_said
-from cpvae.estimators.contract import Clusterer
+from cpvae.estimators.clusterer import Clusterer
 from cpvae.estimators.zoo import load
 from cpvae.files import read_json, replacing, write_atomic, write_json
 from cpvae.fitting import runs
@@ -53,8 +53,8 @@ def cluster_rows(
     """Write row, category and its probability of each row into a .csv or .parquet file.
 
     Where the user gave names to categories, a column has them, beside the numbers. Rows that have names, such as the
-    files of a folder of pictures, are written with them, and so are the columns of a table that were left out of the
-    fit because they only say which row is which.
+    files of a folder of pictures, are written with them. So are the columns of a table that were left out of the fit
+    because they only say which row is which.
 
     Args:
         run: a run folder, or a saved model.

@@ -45,11 +45,13 @@ def data_of(about: dict[str, Any]) -> tuple[str | None, str | None]:
     Args:
         about: of the configuration of the run.
     """
-    places = []
-    for name, place in (("source", "found_at"), ("labels", "labels_found_at")):
-        there = about.get(place)
-        places.append(there if isinstance(there, str) and os.path.exists(there) else about.get(name))
-    return places[0], places[1]
+    return _there(about, "source", "found_at"), _there(about, "labels", "labels_found_at")
+
+
+def _there(about: Mapping[str, Any], name: str, place: str) -> Any:
+    """Say where something lay at the time of the fit, if it still does, else by which word it was given."""
+    there = about.get(place)
+    return there if isinstance(there, str) and os.path.exists(there) else about.get(name)
 
 
 def data_there(run: Path, about: dict[str, Any], remedy: str) -> tuple[str, str | None]:
@@ -79,8 +81,7 @@ def known_of(about: Mapping[str, Any]) -> str | None:
     Args:
         about: of the configuration of the run.
     """
-    there = about.get("known_found_at")
-    place = there if isinstance(there, str) and os.path.exists(there) else about.get("known")
+    place = _there(about, "known", "known_found_at")
     return place if isinstance(place, str) else None
 
 

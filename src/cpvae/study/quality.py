@@ -1,7 +1,7 @@
 """Numbers that say how good generated rows are.
 
-The paper (sections 5 and 6, Figures 6 to 9) asks four things of new rows and judges them by eye: does a category give
-rows of one kind, do rows of every kind appear, do they look like data, and are they as varied as data. Here a judge
+The paper (sections 5 and 6, Figures 6 to 9) asks four things of new rows, and judges them by eye. Does a category give
+rows of one kind? Do rows of every kind appear? Do they look like data? Are they as varied as data? Here a judge
 (`cpvae.study.judge`), a classifier trained on labelled rows, looks instead:
 
 - `purity`: of the rows drawn from one component, the share in the judge's most frequent class; Figure 7 as a number.
@@ -140,9 +140,9 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))``, in squared units of the features (Dowson and Landau, 1982).
 
     The trace of the root is the sum of the singular values of ``R_a R_b'``, where ``S = R' R`` and R comes from a QR
-    decomposition of the centred rows: no covariance is formed and no root of a singular matrix taken, so that fewer
-    rows than features, or dead features, do no harm. With few rows the distance is too high by chance: compare at
-    equal numbers.
+    decomposition of the centred rows. No covariance is formed, and no root of a singular matrix taken. So fewer rows
+    than features, or dead features, do no harm. With few rows the distance is too high by chance: compare at equal
+    numbers.
 
     Args:
         a, b: ``(n, d)`` and ``(m, d)``, at least two rows each.

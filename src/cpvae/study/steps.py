@@ -1,4 +1,4 @@
-"""Rows for a fitted model, some at a time: of Parquet files what is read alone, of other data parts of what is open."""
+"""Rows for a fitted model, some at a time: of Parquet files and cells what is read alone, of other data parts of it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from cpvae.data.loaders import parts
 from cpvae.data.loaders.parts import CATEGORY, DATE, NUMBER, TEXT, Parted
 from cpvae.data.loaders.records import Asked
 from cpvae.data.reading import Reading
-from cpvae.estimators.contract import DeepMixture, take
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import take
 from cpvae.study.answers import names_of_rows
 from cpvae.study.evaluation import choose_split
-from cpvae.study.inputs import data_for, notes_of, read_for, reading_of, rows_of
+from cpvae.study.inputs import data_for, notes_of, read_for, reading_of, rows_where_they_are
 from cpvae.study.written import columns_written
 
 
@@ -84,7 +85,7 @@ def stepped(
         InputError: as for `cpvae.study.inputs.open_run`.
     """
     reading = reading_of(model, about, source, layer)
-    table = None if layer is not None else parts.parted(source, Asked(labels, **reading))
+    table = parts.parted(source, Asked(labels, **reading))
     if table is not None and _reads_alone(model, table):
         of_fit = about.get("labels")
         asked = (split, strict, of_fit)
@@ -92,7 +93,7 @@ def stepped(
         return Stepped(table.path.absolute().name, alone, labels=of_fit)
     data, read = data_for(model, about, source, labels, layer, strict, say)
     split = choose_split(data, split)
-    rows, names = rows_of(data, split), names_of_rows(model, read, split)
+    rows, names = rows_where_they_are(data, split), names_of_rows(model, read, split)
     n = size = len(rows)
     if not (isinstance(rows, pd.DataFrame) and text_columns(rows)):  # text is read as all of a column is
         size = parts.rows_at_once(model.n_features_in_)
@@ -125,14 +126,19 @@ def _says_alone(kind: str | None, column: Column) -> bool:
 
 
 def _read(
-    model: DeepMixture, table: Parted, part: parts.Part, split: str | None, strict: bool, labels: str | None
+    model: DeepMixture,
+    table: Parted,
+    part: parts.Part | parts.Cells,
+    split: str | None,
+    strict: bool,
+    labels: str | None,
 ) -> Iterator[Piece]:
     """Read a part of a table, some rows at a time."""
     modelled = {*columns_written(model)} if model.schema_ is None else {*model.schema_.names}
     for data in table.pieces(part, modelled):
         name = choose_split(data, split)
         found, readings = read_for(data, model, strict, labels)
-        yield Piece(rows_of(found, name), names_of_rows(model, data, name), readings.get(name), data.notes)
+        yield Piece(rows_where_they_are(found, name), names_of_rows(model, data, name), readings.get(name), data.notes)
 
 
 def _take(rows: Any, names: Mapping[str, Any], part: slice) -> Iterator[Piece]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cpvae.words.contrasts import Contrast
+from cpvae.words.contrasts import COLUMNS, Contrast
 from cpvae.words.names import label
 from cpvae.words.phrases import capital, listed, percent, plain, short
 
@@ -201,9 +201,8 @@ class Drift:
 
     def to_frame(self) -> pd.DataFrame:
         """Give a table with a line for each column that has changed within a category, the largest effect first."""
-        told = ["column", "level", "here", "others", "measure", "ranges", "effect", "low", "high", "p", "words"]
         lines = [{"category": one.category, "name": one.name, **one.contrast.as_dict()} for one in self.columns]
-        frame = pd.DataFrame(lines, columns=["category", "name", *told])
+        frame = pd.DataFrame(lines, columns=["category", "name", *COLUMNS])
         return frame.rename(columns={"here": "now", "others": "before"})
 
     def as_dict(self) -> dict[str, Any]:

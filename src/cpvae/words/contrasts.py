@@ -30,6 +30,8 @@ FEWEST = 5  # rows with a value, in a category and beside it, that a column is t
 MOST = 50  # columns told of a category
 RESAMPLES = 999  # of the bootstrap
 AT_ONCE = 100  # of them
+# of a table of contrasts
+COLUMNS = ("column", "level", "here", "others", "measure", "ranges", "effect", "low", "high", "p", "words")
 
 
 @dataclass(frozen=True)

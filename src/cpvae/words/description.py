@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cpvae.words.contrasts import FEWEST, Contrast
+from cpvae.words.contrasts import COLUMNS, FEWEST, Contrast
 from cpvae.words.examples import Border
 from cpvae.words.names import label, position
 from cpvae.words.phrases import capital, percent
@@ -128,8 +128,7 @@ class Description:
         for one in self.categories:
             own = {"category": one.number, "name": one.name, "rows": one.rows, "share": one.share}
             lines += [own | column.as_dict() for column in one.columns] or [own]
-        told = ["column", "level", "here", "others", "measure", "ranges", "effect", "low", "high", "p", "words"]
-        return pd.DataFrame(lines, columns=["category", "name", "rows", "share", *told])
+        return pd.DataFrame(lines, columns=["category", "name", "rows", "share", *COLUMNS])
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, as JSON can hold them; means and spreads of images and signals are left out."""

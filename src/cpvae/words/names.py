@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cpvae.arguments import whole
-from cpvae.data.columns import listed
+from cpvae.data.faults import listed
 from cpvae.errors import InputError, nearest
 
 LONGEST = 60  # characters of a name

@@ -139,8 +139,8 @@ def _joins(lines: np.ndarray, leaves: list[int], rows: np.ndarray) -> Iterator[J
 def shared_with(p: np.ndarray, j: int) -> np.ndarray:
     """Measure which share of their rows category `j` and each other one have in common.
 
-    It is the probability that a row of one of the two is put to the other, added for the two: 0 where they are never
-    mixed up and 1 where nothing tells them apart, however many rows either has.
+    It is the probability that a row of one of the two is put to the other, added for the two. It is 0 where they are
+    never mixed up and 1 where nothing tells them apart, however many rows either has.
 
     Args:
         p: probabilities of the categories, ``(n, L)``.

@@ -14,7 +14,6 @@ import os
 import re
 from pathlib import Path
 
-from cpvae.data.containers import KINDS
 from cpvae.data.loaders.checks import expanded, input_error
 from cpvae.data.loaders.files import SUPPORTED, read, read_named
 from cpvae.data.loaders.files import check as check_path
@@ -23,6 +22,7 @@ from cpvae.data.loaders.records import Asked, Dataset, DatasetStatus, FileStatus
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.store import data_root, fetch, status, verify
 from cpvae.data.loaders.synthetic import make_synthetic, make_table
+from cpvae.data.row_kinds import KINDS
 
 __all__ = [
     "NAMES",
@@ -66,17 +66,17 @@ def load(
               `.sas7bdat`; a folder of Parquet files, or a pattern such as ``rows/part-*.parquet``;
             - pictures: a folder of picture files, which may have a folder for each label;
             - signals: `.ts`, or a pattern such as ``BasicMotions_*.ts``;
-            - cells: `.h5ad`, `.h5` from Cell Ranger, `.mtx`, or a folder with a `matrix.mtx`.
+            - cells: `.h5ad`, `.zarr` of AnnData, `.h5` from Cell Ranger, `.mtx`, or a folder with a `matrix.mtx`.
 
             A name comes before a path: write `./mnist` for a file called mnist.
-        labels: name of the label column of a table or an `.h5ad`; name of an array in an `.npz`, `.mat` or `.h5`; or,
+        labels: name of the label column of a table or of cells; name of an array in an `.npz`, `.mat` or `.h5`; or,
             for all formats, the path of a file of labels (`.npy`, IDX, or `.csv` / `.txt` with one column). No fit uses
             labels.
         kind: what the rows are: "table", "matrix", "counts", "images" or "signals"; "auto" decides by format and
             values, and the notes of the data set tell the choice.
         size: pixels a side, or (height, width): the size to which pictures of a folder are resized, or the size of
             pictures that a file holds as rows of pixels, with ``kind="images"``. Other sources refuse it.
-        layer: layer of an `.h5ad` to read instead of X. Other sources refuse it.
+        layer: layer of an `.h5ad` or `.zarr` to read instead of X. Other sources refuse it.
         shape: (channels, height, width) of the pictures that a model was fitted on, or (channels, time) of the signals.
             Pictures of a folder are resized to it. With ``kind="images"`` or ``kind="signals"``, rows of as many
             numbers take it. Others stay as they are.

@@ -16,12 +16,12 @@ SPARSE = {"format", "shape", "data"}  # names that scipy.sparse.save_npz writes
 
 
 def read_npy(path: Path, asked: Asked) -> Opened:
-    """The rows of a `.npy` file, memory-mapped copy-on-write: writable in memory, never on disk."""
+    """Read the rows of a `.npy` file, memory-mapped copy-on-write: writable in memory, never on disk."""
     return Opened({"all": Split(check_x(map_npy(path), path), None)})
 
 
 def map_npy(path: Path) -> Array:
-    """The array of a `.npy` file, memory-mapped copy-on-write."""
+    """Map the array of a `.npy` file into memory, copy-on-write."""
     with reading(path, "a .npy file"):
         with path.open("rb") as file:
             _check_header(file, path)
@@ -29,7 +29,7 @@ def map_npy(path: Path) -> Array:
 
 
 def read_npz(path: Path, asked: Asked) -> Opened:
-    """The splits of a `.npz` file, or one split "all"; or a matrix that `scipy.sparse.save_npz` wrote.
+    """Read the splits of a `.npz` file, or one split "all"; or a matrix that `scipy.sparse.save_npz` wrote.
 
     Raises:
         InputError: damaged files, object arrays, and what `cpvae.data.loaders.roles.assemble` refuses.

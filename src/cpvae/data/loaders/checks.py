@@ -18,12 +18,12 @@ from cpvae.errors import InputError
 
 
 def input_error(message: str) -> InputError:
-    """An `InputError` about data."""
+    """Make an `InputError` about data."""
     return InputError(message)
 
 
 def printable(name: str, most: int = 60) -> str:
-    """A name as a message can hold it: its first characters, and an ellipsis.
+    """Shorten a name to what a message can hold: its first characters, and an ellipsis.
 
     >>> printable("a" * 100, 5)
     'aaaaa...'
@@ -32,7 +32,7 @@ def printable(name: str, most: int = 60) -> str:
 
 
 def expanded(path: Path) -> Path:
-    """`~/x` in the user's home, where no shell has seen to it; a path that begins otherwise stays as it is."""
+    """Put `~/x` in the user's home, where no shell has seen to it; a path that begins otherwise stays as it is."""
     try:
         return path.expanduser()
     except RuntimeError:  # the home of somebody who is not known here
@@ -79,7 +79,7 @@ class reading:
 
 
 def listed(paths: Sequence[Path], folder: Path, most: int = 3) -> str:
-    """The names of the first few files in a folder."""
+    """Name the first few files in a folder."""
     names = [os.path.relpath(path, folder) for path in paths[:most]]
     return ", ".join(names) + (", ..." if len(paths) > most else "")
 
@@ -147,7 +147,7 @@ def _check_sparse(x: Any, where: object) -> Any:
 
 
 def numeric(x: Array, where: object) -> Array:
-    """The same numbers in native byte order; `InputError` for a dtype that is not bool, integer or real."""
+    """Give numbers in native byte order; refuse a dtype that is not bool, integer or real."""
     if x.dtype.kind not in "biuf":
         what = "Python objects" if x.dtype.kind == "O" else f"dtype {x.dtype}"
         raise input_error(f"{where}: {what}; expected real numbers; convert with .astype('float32') and save again")
@@ -157,7 +157,7 @@ def numeric(x: Array, where: object) -> Array:
 
 
 def check_values(x: Array, where: object, names: Sequence[str] | None = None, missing: bool = False) -> None:
-    """`InputError` at the first NaN, infinity or absolute value above 1e30, in row order; with `missing` NaN may be."""
+    """Refuse the first NaN, infinity or absolute value above 1e30, in row order; with `missing` NaN may be."""
     found = first_beyond(x, missing)
     if found is not None:
         others = [] if names is None else [j for j in range(len(names)) if first_beyond(x[:, j : j + 1], missing)]
@@ -179,7 +179,7 @@ def _bad_value(value: float, row: int, feature: list[int], names: Sequence[str] 
 
 
 def check_labels(y: Array, n: int, where: object, gaps: bool = False) -> Array:
-    """(n,) labels; whole floats become integers, bytes become text. With `gaps` NaN becomes `NO_LABEL`, others text.
+    """Give labels ``(n,)``: whole floats as integers, bytes as text. With `gaps` NaN becomes `NO_LABEL`, others text.
 
     Raises:
         InputError: another length or shape, objects, complex numbers, dates, infinity, NaN without `gaps`.

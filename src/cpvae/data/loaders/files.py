@@ -15,7 +15,7 @@ import numpy as np
 from cpvae.data.containers import as_rows
 from cpvae.data.loaders import shards, text
 from cpvae.data.loaders.arrays import map_npy, read_npy, read_npz
-from cpvae.data.loaders.cells import find_mtx, read_h5ad, read_mtx
+from cpvae.data.loaders.cells import ZARR, find_mtx, read_anndata, read_mtx
 from cpvae.data.loaders.checks import check_labels, check_values, check_x, expanded, input_error, reading
 from cpvae.data.loaders.hdf5 import read_hdf5
 from cpvae.data.loaders.idx import is_idx, labels_beside, read_idx
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "a table (.csv .tsv .txt, also .gz; .parquet .feather .xlsx .arff .json .jsonl .orc .dta .sas7bdat), .npy .npz "
-    ".mat .h5 .h5ad .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with a "
-    "matrix.mtx"
+    ".mat .h5 .h5ad .zarr .ts .mtx, IDX (-ubyte, .idx, also .gz), a folder of images or of .parquet files, or one with "
+    "a matrix.mtx"
 )
 _ADVICE = {  # for suffixes that people bring
     (".zip", ".tar", ".tgz", ".7z", ".rar", ".zst"): "unpack the archive, and give the file or folder in it",
@@ -52,7 +52,7 @@ _ADVICE = {  # for suffixes that people bring
     (".sav", ".zsav", ".por"): "save it from SPSS as .csv or .dta",
     (".xls", ".xlsb", ".ods", ".numbers"): "save the workbook as .xlsx or .csv",
     (".html", ".htm", ".xml", ".yaml", ".yml"): "save the table in it as .csv or .json",
-    (".loom", ".zarr"): "save the cells as .h5ad",
+    (".loom",): "save the cells as .h5ad",
     (".wav", ".mp3", ".edf", ".mp4", ".avi"): "save the signals or pictures in it as .npy",
     (*IMAGE_SUFFIXES, ".heic", ".svg"): "for pictures give the folder that they are in",
 }
@@ -62,7 +62,8 @@ READERS: dict[str, Callable[[Path, Asked], Opened]] = {
     ".mat": read_mat,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
-    ".h5ad": read_h5ad,
+    ".h5ad": read_anndata,
+    ZARR: read_anndata,
     ".mtx": read_mtx,
     ".mtx.gz": read_mtx,
 }
@@ -72,15 +73,16 @@ def read(path: Path, asked: Asked) -> Dataset:
     """Read the data in a file or folder; see `cpvae.datasets.load`."""
     check(path)
     refuse_unused(path, asked)
-    return _dataset(_opened(path, asked), asked, path)
+    return of_opened(_opened(path, asked), asked, path)
 
 
 def of_frame(frame: pd.DataFrame, path: Path, asked: Asked) -> Dataset:
     """Give rows of a table that were read from a file as `read` gives all of its rows."""
-    return _dataset(table_of(frame, path, asked), asked, path)
+    return of_opened(table_of(frame, path, asked), asked, path)
 
 
-def _dataset(opened: Opened, asked: Asked, path: Path) -> Dataset:
+def of_opened(opened: Opened, asked: Asked, path: Path) -> Dataset:
+    """Give the rows of a file, or some of them, as what they are asked to be."""
     opened = _as_asked(opened, asked, path)
     splits = opened.splits
     if asked.labels is not None and not opened.labelled:
@@ -143,7 +145,7 @@ def _opened(path: Path, asked: Asked) -> Opened:
         return read_ts(series, asked)
     if is_table(path) and path.is_file():
         return read_table(path, asked)
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() != ZARR:
         matrix = find_mtx(path)
         return read_images(path, asked) if matrix is None else read_mtx(matrix, asked)
     name = path.name.lower()
@@ -165,7 +167,7 @@ def _opened(path: Path, asked: Asked) -> Opened:
 
 
 def _series(path: Path) -> list[Path]:
-    """The files that a pattern such as ``BasicMotions_*.ts`` names, training rows first; none for another path."""
+    """Find the files that a pattern such as ``BasicMotions_*.ts`` names, training rows first; none for another path."""
     if path.suffix.lower() != ".ts" or not set("*?[") & set(path.name) or path.exists():
         return []
     found = [file for file in path.parent.glob(path.name) if file.is_file()]
@@ -173,7 +175,7 @@ def _series(path: Path) -> list[Path]:
 
 
 def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
-    """The rows as what they are asked to be, else as what their format says, else as what they look like."""
+    """Take rows for what they are asked to be, else for what their format says, else for what they look like."""
     kind = opened.kind if asked.kind == "auto" else asked.kind
     if kind == "table" and opened.kind == "table":
         return opened
@@ -269,7 +271,7 @@ def _with_known_file(splits: dict[str, Split], known: str, where: str) -> dict[s
 
 
 def read_labels(path: Path, n: int, gaps: bool = False) -> Array:
-    """(n,) labels from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header.
+    """Read labels ``(n,)`` from a `.npy` or IDX file, or one column of `.csv` / `.txt`, with or without header.
 
     With `gaps` rows may be without one: NaN, or an empty line.
     """
@@ -301,7 +303,7 @@ def _text_labels(path: Path, n: int, gaps: bool) -> Array:
 
 
 def _check_path(path: Path, what: str = "file or folder") -> None:
-    """`InputError` for what is not there, is empty or is no file or folder (a device may never end)."""
+    """Refuse what is not there, is empty or is no file or folder (a device may never end)."""
     with reading(path, what):
         try:
             path.stat()
@@ -321,13 +323,13 @@ def _check_path(path: Path, what: str = "file or folder") -> None:
 
 
 def _refuse_run(path: Path) -> None:
-    """A run folder holds a picture, and must not pass for a folder of images."""
+    """Refuse a run folder, which holds a picture and must not pass for a folder of images."""
     if (path / "config.json").is_file() and (path / "history.jsonl").is_file():
         raise input_error(f"{path}: a run that cpvae fit wrote, not data; expected {SUPPORTED}; give the rows")
 
 
 def _hint(path: Path) -> str:
-    """The nearest name in the same folder, else the nearest named data set."""
+    """Suggest the nearest name in the same folder, else the nearest named data set."""
     try:
         with os.scandir(path.parent) as entries:
             siblings = [entry.name for entry in islice(entries, 10_000)]  # matching is slow

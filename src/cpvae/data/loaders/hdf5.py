@@ -15,7 +15,7 @@ from cpvae.extras import needed
 
 
 def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
-    """The rows and labels among the data sets of an HDF5 file; see `cpvae.data.loaders.roles.assemble`.
+    """Find the rows and labels among the data sets of an HDF5 file; see `cpvae.data.loaders.roles.assemble`.
 
     A file of 10x Genomics or of AnnData is read as one (`cpvae.data.loaders.cells`).
 
@@ -35,7 +35,7 @@ def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
         if cells.is_10x(file):
             return cells.read_10x(file, path)
         if cells.is_anndata(file):
-            return cells.read_h5ad(path, asked)
+            return cells.read_anndata(path, asked)
         sets: dict[str, Any] = {}
         file.visititems(lambda name, item: sets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
         short = {name.rpartition("/")[2]: name for name in sets}

@@ -33,7 +33,7 @@ def is_idx(path: Path) -> bool:
 
 
 def read_idx(path: Path) -> Array:
-    """The array of an IDX file, plain or gzip, in its own shape and native byte order.
+    """Read the array of an IDX file, plain or gzip, in its own shape and native byte order.
 
     Raises:
         InputError: not IDX, shorter or longer than its header says, or a damaged gzip stream.
@@ -62,7 +62,7 @@ def read_idx(path: Path) -> Array:
 
 
 def labels_beside(path: Path) -> Path | None:
-    """The labels that belong to an images file by MNIST's naming: t10k-images-idx3-ubyte.gz and so on."""
+    """Find the labels that belong to an images file by MNIST's naming: t10k-images-idx3-ubyte.gz and so on."""
     if "images" not in path.name:
         return None
     stem = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")

@@ -35,9 +35,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would r
 REAL = "F"  # Pillow's name for 32-bit floating-point levels
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", REAL)
 MOST_SIDE = 64  # pixels of the longer side, where pictures are large, or have many sizes and none is the usual one
-LARGE = (
-    2**14
-)  # numbers in a picture of a folder: with more, a fit of some hundred pictures takes longer than people wait
+LARGE = 2**14  # numbers in a picture of a folder: a fit of some hundred larger ones takes longer than people wait
 MOST_VALUES = 2**22  # numbers in a picture: more are a slip, as of photographs that nobody made smaller
 ORIENTATION = 0x0112  # the tag of a photograph that says how it was held; from 5 on its sides change places
 
@@ -67,7 +65,7 @@ class Header:
 
 
 def read_images(folder: Path, asked: Asked) -> Opened:
-    """All pictures in a folder, in the order of their paths.
+    """Read all pictures in a folder, in the order of their paths.
 
     Files that start with a dot and other suffixes are left out. Pictures in several subfolders are labelled by their
     names; folders called train, valid (val) and test are splits. Grey pictures have one channel. Grey levels of 16
@@ -100,7 +98,7 @@ def read_images(folder: Path, asked: Asked) -> Opened:
 
 
 def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
-    """Pictures in memory as one array ``(n, 1 or 3, height, width)``, and notes, as `read_images` has them.
+    """Put pictures in memory into one array ``(n, 1 or 3, height, width)``; give it, and notes like `read_images`.
 
     Large pictures stay large: whoever has them in memory has chosen their size.
     """
@@ -110,7 +108,7 @@ def stack(images: Sequence[Image]) -> tuple[Array, tuple[str, ...]]:
 
 
 def common_size(sizes: Sequence[Size], most: float = math.inf) -> Size:
-    """The size that pictures get: that of at least half of them, unless it has over `most` pixels, or one of 64 a side.
+    """Choose the size of pictures: that of at least half of them, unless it has over `most` pixels, or 64 a side.
 
     The latter has the median shape, and the median length of the longer side up to `MOST_SIDE`.
 
@@ -367,7 +365,7 @@ def _plan(
 
 
 def _by(size: Size) -> str:
-    """Height by width in words, as people say it: across first."""
+    """Say height by width as people do: across first."""
     return f"{size[1]} x {size[0]}"
 
 

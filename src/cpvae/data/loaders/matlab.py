@@ -18,7 +18,7 @@ NUMBERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint
 
 
 def read_mat(path: Path, asked: Asked) -> Opened:
-    """The rows and labels among the variables of a MATLAB file; see `cpvae.data.loaders.roles.assemble`.
+    """Find the rows and labels among the variables of a MATLAB file; see `cpvae.data.loaders.roles.assemble`.
 
     A picture that is kept as a row is in MATLAB's order, column by column. That it is a picture must be said, by
     `kind`; then it is turned upright.
@@ -56,12 +56,12 @@ def read_mat(path: Path, asked: Asked) -> Opened:
 
 
 def _text(cells: np.ndarray) -> np.ndarray:
-    """A cell array of text as text."""
+    """Turn a cell array of text into text."""
     return np.array([str(np.asarray(cell).ravel()[0]) if np.size(cell) else "" for cell in cells.ravel()])
 
 
 def _upright(opened: Opened, asked: Asked) -> Opened:
-    """Rows of squares in column order as pictures, where pictures are asked for; else a word about it."""
+    """Turn rows of squares in column order into pictures, where these are asked for; else say a word about it."""
     first: Any = next(iter(opened.splits.values())).x
     if first.ndim != 2 or not isinstance(first, np.ndarray):
         return opened

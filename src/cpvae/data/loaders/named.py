@@ -10,11 +10,9 @@ import numpy as np
 from cpvae.data.loaders.checks import reading
 from cpvae.data.loaders.idx import read_idx
 from cpvae.data.loaders.records import Array, Dataset, Split
-from cpvae.data.loaders.registry import NAMES, REGISTRY
+from cpvae.data.loaders.registry import REGISTRY
 from cpvae.data.loaders.store import obtain, read_amat
 from cpvae.data.loaders.synthetic import make_synthetic, make_table
-
-__all__ = ["NAMES", "load_named"]
 
 Splits = dict[str, Split]
 
@@ -29,7 +27,7 @@ REBUILT = (
 
 
 def load_named(name: str, root: Path | None = None) -> Dataset:
-    """The named set, from `root` or from the network; see `cpvae.datasets.load`."""
+    """Load a named set, from `root` or from the network; see `cpvae.datasets.load`."""
     description = REGISTRY[name].description
     if name == "digits":
         return Dataset(name, digits(), None, None, description, kind="images")
@@ -45,7 +43,7 @@ def load_named(name: str, root: Path | None = None) -> Dataset:
 
 
 def digits() -> Splits:
-    """(n, 1, 8, 8) float32, the share of ink from 0 to 1 in steps of 1/16."""
+    """Load ``(n, 1, 8, 8)`` float32, the share of ink from 0 to 1 in steps of 1/16."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -54,13 +52,13 @@ def digits() -> Splits:
 
 
 def synthetic() -> Splits:
-    """(n, 1) float64; each split is a draw of its own."""
+    """Draw ``(n, 1)`` float64; each split is a draw of its own."""
     sizes = {"train": 50_000, "valid": 10_000, "test": 10_000}
     return {name: Split(*make_synthetic(n, random_state=seed)) for seed, (name, n) in enumerate(sizes.items())}
 
 
 def table() -> tuple[Splits, str, tuple[str, ...]]:
-    """Data frames of (n, 10), their likelihood and columns; parts of one draw."""
+    """Draw data frames ``(n, 10)``, parts of one draw; give them, their likelihood and their columns."""
     frame, y = make_table(5_000)
     ends = {"train": (0, 3_000), "valid": (3_000, 3_500), "test": (3_500, 5_000)}
     splits = {name: Split(frame.iloc[a:b].reset_index(drop=True), y[a:b]) for name, (a, b) in ends.items()}
@@ -68,7 +66,7 @@ def table() -> tuple[Splits, str, tuple[str, ...]]:
 
 
 def mnist(paths: list[Path]) -> Splits:
-    """(n, 1, 28, 28) uint8, 0 to 255."""
+    """Read ``(n, 1, 28, 28)`` uint8, 0 to 255."""
     x, y, x_test, y_test = (read_idx(path) for path in paths)
     x, x_test = x[:, None], x_test[:, None]
     n = len(x) - 10_000
@@ -76,7 +74,7 @@ def mnist(paths: list[Path]) -> Splits:
 
 
 def mnist_static_npz(paths: list[Path]) -> Splits:
-    """(n, 1, 28, 28) bool, True is ink; labels recovered from MNIST, the published files have none."""
+    """Read ``(n, 1, 28, 28)`` bool, True is ink; labels recovered from MNIST, the published files have none."""
     with reading(paths[0], "a .npz file"), np.load(paths[0], allow_pickle=False) as arrays:
         return {
             split: Split(
@@ -88,7 +86,7 @@ def mnist_static_npz(paths: list[Path]) -> Splits:
 
 
 def mnist_static_amat(paths: list[Path]) -> Splits:
-    """(n, 1, 28, 28) bool, True is ink; without labels."""
+    """Read ``(n, 1, 28, 28)`` bool, True is ink; without labels."""
     return {
         split: Split(read_amat(path).astype(bool).reshape(-1, 1, 28, 28), None)
         for split, path in zip(("train", "valid", "test"), paths, strict=True)
@@ -96,7 +94,7 @@ def mnist_static_amat(paths: list[Path]) -> Splits:
 
 
 def omniglot(paths: list[Path], valid: int = OMNIGLOT_VALID) -> Splits:
-    """(n, 1, 28, 28) float32 in [0, 1]; the validation rows are the last of a fixed permutation."""
+    """Read ``(n, 1, 28, 28)`` float32 in [0, 1]; the validation rows are the last of a fixed permutation."""
     from scipy.io import loadmat
 
     with reading(paths[0], "a MATLAB file"):
@@ -107,12 +105,12 @@ def omniglot(paths: list[Path], valid: int = OMNIGLOT_VALID) -> Splits:
 
 
 def _upright(columns: Array) -> Array:
-    """(784, n), each image column by column -> (n, 1, 28, 28), row by row."""
+    """Turn images ``(784, n)``, column by column, into ``(n, 1, 28, 28)``, row by row."""
     return np.ascontiguousarray(columns.T.reshape(-1, 1, 28, 28).transpose(0, 1, 3, 2), dtype=np.float32)
 
 
 def omniglot_rebuilt(paths: list[Path]) -> Splits:
-    """(n, 1, 28, 28) uint8, 0 to 255."""
+    """Read ``(n, 1, 28, 28)`` uint8, 0 to 255."""
     with reading(paths[0], "a .npz file"), np.load(paths[0], allow_pickle=False) as arrays:
         sizes = {"test": OMNIGLOT_TEST, "valid": OMNIGLOT_VALID, "train": OMNIGLOT_TRAIN}
         splits = permuted(arrays["images"][:, None], arrays["alphabet"], sizes)
@@ -120,7 +118,7 @@ def omniglot_rebuilt(paths: list[Path]) -> Splits:
 
 
 def permuted(x: Array, y: Array, sizes: dict[str, int]) -> Splits:
-    """Consecutive parts of a permutation with seed 0. Labels play no role in it."""
+    """Cut a permutation with seed 0 into consecutive parts. Labels play no role in it."""
     order = np.random.default_rng(0).permutation(len(x))
     parts = np.split(order, np.cumsum(list(sizes.values())))
     return {name: Split(x[rows], y[rows]) for name, rows in zip(sizes, parts[: len(sizes)], strict=True)}

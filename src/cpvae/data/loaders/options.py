@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from cpvae.data.loaders import shards
-from cpvae.data.loaders.cells import find_mtx, has_layers
+from cpvae.data.loaders.cells import ZARR, find_mtx, has_layers
 from cpvae.data.loaders.checks import expanded, input_error
 from cpvae.data.loaders.records import Asked
 from cpvae.data.loaders.registry import NAMES
 
 TAKERS = {
     "size": "a folder of pictures, or for rows with kind='images' (--kind images)",
-    "layer": "an .h5ad, or for an .h5 that AnnData wrote",
+    "layer": "an .h5ad or .zarr, or for an .h5 that AnnData wrote",
 }
 
 
@@ -52,4 +52,4 @@ def refuse_unused(source: str | os.PathLike[str], asked: Asked) -> None:
 
 def _holds_pictures(path: Path) -> bool:
     """Tell whether a path is read as a folder of pictures."""
-    return path.is_dir() and not shards.find(path) and find_mtx(path) is None
+    return path.is_dir() and path.suffix.lower() != ZARR and not shards.find(path) and find_mtx(path) is None

@@ -1,8 +1,8 @@
-"""Parquet files read part by part, for work on more rows than the memory holds.
+"""Parquet files, and cells of AnnData, read part by part, for work on more rows than the memory holds.
 
-A part is one row group, or several small ones, and is read alone. That gives what reading all rows together would give
-only if each cell says by itself what it is. Numbers, booleans, dates and categories do. Text does not: whether a column
-of text holds numbers, and how they are written, only all of its cells can tell.
+A part of a Parquet file is one row group, or several small ones, and is read alone. That gives what reading all rows
+together would give only if each cell says by itself what it is. Numbers, booleans, dates and categories do. Text does
+not: whether a column of text holds numbers, and how they are written, only all of its cells can tell.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpvae.data.loaders import shards, tables
+from cpvae.data.loaders import cells, shards, tables
 from cpvae.data.loaders.checks import expanded, reading
-from cpvae.data.loaders.files import of_frame
+from cpvae.data.loaders.files import of_frame, of_opened
 from cpvae.data.loaders.records import Asked, Dataset
 from cpvae.data.loaders.registry import NAMES
 from cpvae.data.loaders.text import suffix_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBER, DATE, CATEGORY, TEXT, OTHER = "number", "date", "category", "text", "other"
+ROWS_IN_PART = 2**14  # of a file of AnnData: so many that few files hold the answers
 CELLS = 2**21  # in memory at once, and of small row groups in a part: 16 MB of numbers
 
 
@@ -47,7 +48,14 @@ class Part:
     at_once: int
     indexed: bool
 
-    def frames(self, without: set[str]) -> Iterator[pd.DataFrame]:
+    def pieces(self, table: Parted, modelled: set[str]) -> Iterator[Dataset]:
+        """Read the rows of a part of a table as `Parted.pieces` says."""
+        as_is = {name: "category" for name, kind in table.kinds.items() if kind == TEXT and name not in modelled}
+        for frame in self._frames(table.without):
+            frame = frame.astype({name: kind for name, kind in as_is.items() if name in frame})
+            yield of_frame(frame, table.path, Asked(kind=table.asked.kind, shape=table.asked.shape))
+
+    def _frames(self, without: set[str]) -> Iterator[pd.DataFrame]:
         """Read the rows, some at a time, without some columns."""
         from pyarrow.parquet import ParquetFile
 
@@ -56,6 +64,28 @@ class Part:
             for batch in file.iter_batches(self.at_once, row_groups=list(self.groups), columns=kept, use_threads=False):
                 frame = batch.to_pandas()
                 yield frame if self.indexed else frame.reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some cells of a file of AnnData.
+
+    Attributes:
+        stored: the matrix in the file.
+        first: the number of the first of them.
+        rows: how many there are.
+    """
+
+    stored: cells.Stored
+    first: int
+    rows: int
+
+    def pieces(self, table: Parted, modelled: set[str]) -> Iterator[Dataset]:
+        """Read the cells as `Parted.pieces` says."""
+        size, end = rows_at_once(len(self.stored.genes)), self.first + self.rows
+        for start in range(self.first, end, size):
+            taken = self.stored.take(start, min(start + size, end))
+            yield of_opened(taken, Asked(kind=table.asked.kind), table.path)
 
 
 @dataclass(frozen=True)
@@ -74,9 +104,9 @@ class Parted:
     asked: Asked
     kinds: Mapping[str, str]
     without: set[str]
-    parts: tuple[Part, ...]
+    parts: tuple[Part | Cells, ...]
 
-    def pieces(self, part: Part, modelled: set[str]) -> Iterator[Dataset]:
+    def pieces(self, part: Part | Cells, modelled: set[str]) -> Iterator[Dataset]:
         """Read a part, some rows at a time, as `cpvae.datasets.load` reads the whole.
 
         Args:
@@ -85,20 +115,19 @@ class Parted:
         Raises:
             InputError: as for `cpvae.datasets.load`.
         """
-        as_is = {name: "category" for name, kind in self.kinds.items() if kind == TEXT and name not in modelled}
-        for frame in part.frames(self.without):
-            frame = frame.astype({name: kind for name, kind in as_is.items() if name in frame})
-            yield of_frame(frame, self.path, Asked(kind=self.asked.kind, shape=self.asked.shape))
+        return part.pieces(self, modelled)
 
 
 def parted(source: str, asked: Asked) -> Parted | None:
-    """Part a table of Parquet files; None for data of any other kind, or with labels in a file of their own.
+    """Part a table of Parquet files, or cells of AnnData; None for other data, or with labels in a file of their own.
 
     Raises:
         InputError: a file that cannot be read, files that are no parts of one table, no such label column.
     """
     path = expanded(Path(source))
-    files = [] if source in NAMES else shards.find(path) or [path]
+    if source not in NAMES and path.exists() and cells.has_layers(path):
+        return _of_cells(path, asked)
+    files = [] if source in NAMES or asked.layer is not None else shards.find(path) or [path]
     if not files or suffix_of(files[0]) != shards.SUFFIX or not files[0].is_file():
         return None
     with needed(f"{path}: a parquet file"):
@@ -114,6 +143,19 @@ def parted(source: str, asked: Asked) -> Parted | None:
         return None
     without = {name for name in (labels, known) if name is not None}
     return Parted(path, asked, {name: kinds[0][name] for name in own}, without, parts)
+
+
+def _of_cells(path: Path, asked: Asked) -> Parted | None:
+    """Part the cells of a file of AnnData."""
+    if asked.kind not in ("auto", "counts", "matrix") or (asked.labels is not None and Path(asked.labels).is_file()):
+        return None
+    found = cells.stored(path, asked)
+    if found is None:
+        return None
+    size = max(ROWS_IN_PART, rows_at_once(len(found.genes)))
+    n = found.shape[0]
+    parts = tuple(Cells(found, first, min(size, n - first)) for first in range(0, n, size))
+    return Parted(path, asked, dict.fromkeys(found.genes, NUMBER), set(), parts) if parts else None
 
 
 def rows_at_once(columns: int) -> int:

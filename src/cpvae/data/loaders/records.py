@@ -62,7 +62,7 @@ class Asked:
 class Opened:
     """A file as the reader of its format finds it.
 
-    `kind`: what its rows are (`cpvae.data.containers.KINDS`), or "auto" where the format leaves that open.
+    `kind`: what its rows are (`cpvae.data.row_kinds.KINDS`), or "auto" where the format leaves that open.
     `names`: of the columns, or None. `notes`: what was taken for granted, a line each. `labelled`: whether the labels
     asked for were found inside; else they are a file of their own.
     """
@@ -81,7 +81,7 @@ class Dataset:
     `name` is what it really is: "omniglot-rebuilt", say, where the published Omniglot file is absent.
     `likelihood`: "bernoulli", "gaussian", "columns", or None where it has to be decided from the values.
     `feature_names`: the columns of a table, or None.
-    `kind`: what its rows are, one of `cpvae.data.containers.KINDS`.
+    `kind`: what its rows are, one of `cpvae.data.row_kinds.KINDS`.
     `reading`: what was said of the rows before they were read, arguments of `cpvae.datasets.load`.
     `notes`: what the loader took for granted, a line each, such as the separator of a table; commands print them.
     """

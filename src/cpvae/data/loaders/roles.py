@@ -62,7 +62,7 @@ def assemble(
 
 
 def find(keys: Sequence[str], path: Path, labels: str | None = None) -> Roles:
-    """The name of x and that of y, or None, for each split; "all" where there are none."""
+    """Find the name of x and that of y, or None, for each split; "all" where there are none."""
     roles = {}
     for split, endings in SPLIT_NAMES.items():
         x_key = _pick(keys, [f"x_{ending}" for ending in endings], path)

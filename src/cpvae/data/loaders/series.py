@@ -19,7 +19,7 @@ COMMENTS = ("#", "%")
 
 
 def read_ts(paths: list[Path], asked: Asked) -> Opened:
-    """The signals of one file, or of several that are one set, as `name_TRAIN.ts` and `name_TEST.ts` are.
+    """Read the signals of one file, or of several that are one set, as `name_TRAIN.ts` and `name_TEST.ts` are.
 
     Returns:
         x: (n, channels, longest) float64, NaN where a value is missing or a signal has ended; y: (n,) str, or None.
@@ -53,7 +53,7 @@ def read_ts(paths: list[Path], asked: Asked) -> Opened:
 
 
 def _other_part(path: Path) -> Iterable[str]:
-    """A word about the other part of the set, where it lies beside this one."""
+    """Say that the other part of the set lies beside this one, where it does."""
     for mine, other in (("_TRAIN", "_TEST"), ("_TEST", "_TRAIN")):
         name = path.stem.removesuffix(mine)
         beside = path.with_stem(name + other)
@@ -85,7 +85,7 @@ def _read(path: Path, lines: Iterable[str], signals: list[np.ndarray], labels: l
 
 
 def _signal(path: Path, number: int, cells: list[str]) -> np.ndarray:
-    """One row, ``(channels, time)``; channels that end earlier than others with NaN."""
+    """Make one row, ``(channels, time)``; channels that end earlier than others end with NaN."""
     try:
         channels = [
             np.array([np.nan if one.strip() == "?" else float(one) for one in cell.split(",")]) for cell in cells

@@ -1,36 +1,31 @@
 """Parquet files as one table, and tables of numbers larger than the memory.
 
-Rows of a Parquet file cannot be picked one by one: a batch drawn uniformly from all of them would decode a row group
-for nearly every row. So a large table of numbers is written once, a few thousand rows at a time, as the array it is
-into the cache, and mapped into memory from there like any `.npy` file: what training reads are the rows of a batch,
-in the same uniform order as if all were in memory. The array is found again as long as the files stay as they are.
+A large table of numbers is written once, a few thousand rows at a time, as the array it is into the cache, and mapped
+into memory from there (`cpvae.data.loaders.mapped`).
 """
 
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
+from cpvae.data.loaders import mapped
 from cpvae.data.loaders.checks import input_error, reading, refuse_odd
 from cpvae.data.loaders.images import SUFFIXES
 from cpvae.data.loaders.records import Array
-from cpvae.extras import needed
 
-LARGE = 2**25  # bytes of numbers beyond which a table is mapped into memory; pandas needs more
 ROWS_AT_ONCE = 2**14
 SUFFIX = ".parquet"
 
 
 def find(path: Path) -> list[Path]:
-    """The Parquet files of a folder without images, or of a pattern such as ``part-*.parquet``, in order; or none."""
+    """Find the Parquet files of a folder without images, or of a pattern such as ``part-*.parquet``, in order."""
     if os.path.isdir(path):  # unlike Path.is_dir, also answers for a name that is too long
         files = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
         found = [one for one in files if one.suffix.lower() == SUFFIX]
@@ -86,10 +81,10 @@ def names(paths: list[Path]) -> list[str]:
         return [field.name for field in schema if field.name not in index]
 
 
-def mapped(
+def as_array(
     paths: list[Path], labels: str | None, known: str | None = None
 ) -> tuple[Array, tuple[str, ...], Array | None] | None:
-    """The numbers of a large table as an array mapped into memory, the names of its columns, and the labels.
+    """Map the numbers of a large table into memory; give these, the names of its columns, and the labels.
 
     The columns of labels, and of known labels, are no part of the numbers.
 
@@ -109,65 +104,29 @@ def mapped(
         return None
     dtype = np.result_type(*{np.dtype(kind.to_pandas_dtype()) for row in kinds for kind in row})
     shape = (sum(rows for _, rows in schemas), len(features))
-    if shape[0] * shape[1] * dtype.itemsize <= LARGE:
+    if mapped.size_of({"": (shape, dtype)}) <= mapped.LARGE:
         return None
-    folder = cache()
-    which = hashlib.sha256(repr([str(path.resolve()) for path in paths]).encode()).hexdigest()[:16]
-    states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    state = hashlib.sha256(repr([states, features, dtype.str]).encode()).hexdigest()[:16]
-    target = folder / f"{which}-{state}.npy"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{which}.lock"):  # others wait, and find what the first has made
-            if not target.exists():
-                for old in folder.glob(f"{which}-*.npy"):  # of the files as they were
-                    old.unlink()
-                if not _convert(paths, features, dtype, shape, target):
-                    return None
-    except OSError as error:
-        raise input_error(
-            f"{folder}: {error.strerror or error}; expected room for {shape[0] * shape[1] * dtype.itemsize:,} bytes, "
-            f"the numbers of {paths[0].parent}; make room, or set XDG_CACHE_HOME to another folder"
-        ) from error
-    x = np.lib.format.open_memmap(target, mode="c")
-    return x, features, None if labels is None else _column(paths, labels)
+    found = mapped.mapped(paths, "", features, {"": (shape, dtype)}, partial(_write, paths, features, dtype))
+    if found is None:
+        return None
+    return found[""], features, None if labels is None else _column(paths, labels)
 
 
-def cache() -> Path:
-    """Name the folder where large tables are kept as arrays; it may be removed at any time."""
-    with needed("finding the cache"):
-        import pooch
-    return Path(pooch.os_cache("cpvae")) / "tables"
-
-
-def _convert(
-    paths: list[Path], features: tuple[str, ...], dtype: np.dtype[Any], shape: tuple[int, int], target: Path
-) -> bool:
-    """Write the array of all rows; nothing, and False, where a cell is missing."""
+def _write(paths: list[Path], features: tuple[str, ...], dtype: np.dtype[Any], files: mapped.Files) -> bool:
+    """Write the numbers of all rows; False where a cell is missing."""
     from pyarrow.parquet import ParquetFile
 
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.lib.format.write_array_header_2_0(
-                file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            )
-            for path in paths:
-                with reading(path, "a parquet file"):
-                    batches = ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=list(features), use_threads=False)
-                    for batch in batches:
-                        columns = [batch.column(name) for name in features]
-                        if any(column.null_count for column in columns):
-                            return False
-                        values = [column.to_numpy(zero_copy_only=False) for column in columns]
-                        block = np.column_stack(values).astype(dtype, copy=False)
-                        if dtype.kind == "f" and np.isnan(block).any():
-                            return False
-                        file.write(np.ascontiguousarray(block).data)
-            file.flush()
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    for path in paths:
+        with reading(path, "a parquet file"):
+            for batch in ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=list(features), use_threads=False):
+                columns = [batch.column(name) for name in features]
+                if any(column.null_count for column in columns):
+                    return False
+                values = [column.to_numpy(zero_copy_only=False) for column in columns]
+                block = np.column_stack(values).astype(dtype, copy=False)
+                if dtype.kind == "f" and np.isnan(block).any():
+                    return False
+                files[""].write(np.ascontiguousarray(block).data)
     return True
 
 
@@ -179,7 +138,7 @@ def _column(paths: list[Path], name: str) -> Any:
 
 
 def footer(path: Path) -> tuple[Any, int]:
-    """The columns of a file and how many rows it has; nothing else is read."""
+    """Read the columns of a file and how many rows it has, and nothing else."""
     from pyarrow.parquet import ParquetFile
 
     with reading(path, "a parquet file"), ParquetFile(path) as file:
@@ -187,12 +146,13 @@ def footer(path: Path) -> tuple[Any, int]:
 
 
 def _index_columns(schema: Any) -> list[str]:
-    """Columns that are the index of a data frame, not data."""
+    """Find the columns that are the index of a data frame, not data."""
     about = schema.pandas_metadata or {}
     return [name for name in about.get("index_columns", []) if isinstance(name, str)]
 
 
 def is_number(kind: Any) -> bool:
+    """Say whether a type of Arrow is one of numbers."""
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))

@@ -26,7 +26,7 @@ def make_synthetic(
     weights: ArrayLike | None = None,
     random_state: int | np.random.Generator | None = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Rows from sum_k weights_k N(loc_k, diag(scale_k^2)).
+    """Draw rows from sum_k weights_k N(loc_k, diag(scale_k^2)).
 
     The defaults are the synthetic data of the CP-VAE paper, 1/2 N(0.3, 0.05) + 1/2 N(0.7, 0.05) in one
     dimension.
@@ -63,12 +63,12 @@ def make_synthetic(
 def make_table(
     n: int = 3_000, n_clusters: int = 4, missing: float = 0.1, seed: int = 0
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """A table of customers from several sources, with columns of every kind and cells missing completely at random.
+    """Make a table of customers from several sources, with columns of every kind, and cells missing at random.
 
-    Four numeric columns (the year joined, income, score and distance), three categorical ones (region, plan and
-    channel, of 3, 4 and 5 levels) and three counts (visits, calls and returns), each with its own location, levels or
-    mean in each source. Within a source the numbers and counts of a row are correlated through a common factor, income
-    is log-normal, and counts are negative binomial. Sources overlap, and differ in size.
+    There are four numeric columns (the year joined, income, score and distance), three categorical ones (region, plan
+    and channel, of 3, 4 and 5 levels) and three counts (visits, calls and returns). Each has its own location, levels
+    or mean in each source. Within a source the numbers and counts of a row are correlated through a common factor,
+    income is log-normal, and counts are negative binomial. Sources overlap, and differ in size.
 
     Args:
         n: rows. n_clusters: sources. missing: the share of cells that are missing; every row keeps at least one.

@@ -56,7 +56,7 @@ def read_table(path: Path, asked: Asked) -> Opened:
 def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     """Read Parquet files as one table.
 
-    Numbers that would take more than `cpvae.data.loaders.shards.LARGE` bytes are mapped into memory, not read.
+    Numbers that would take more than `cpvae.data.loaders.mapped.LARGE` bytes are mapped into memory, not read.
     """
     import pandas as pd
 
@@ -66,9 +66,9 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     own = shards.names(parts)
     check_repeats(own, path)
     column, known = label_columns(asked, own, path)
-    mapped = shards.mapped(parts, column, known)
-    if mapped is not None:
-        x, names, y = mapped
+    numbers = shards.as_array(parts, column, known)
+    if numbers is not None:
+        x, names, y = numbers
         check_rows(len(x), path)
         found, notes = (None, []) if y is None else label_column(pd.Series(y), str(column), path)
         return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), column is not None)
@@ -234,6 +234,8 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """
     import pandas as pd
 
+    from cpvae.data.cells import is_plain_number
+
     arff = _needed("arff", "an ARFF file", path)
     with reading(path, "an ARFF file"):
         content = path.read_bytes()
@@ -246,17 +248,9 @@ def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
         check_repeats(names, path)
         frame = pd.DataFrame(found["data"], columns=names)
         for name, values in found["attributes"]:
-            if isinstance(values, list) and not all(_is_number(value) for value in values):
+            if isinstance(values, list) and not all(map(is_plain_number, values)):
                 frame[str(name)] = pd.Categorical(frame[str(name)], categories=values)
         return _tidied(frame, path)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _tidied(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -292,46 +286,30 @@ def _needed(module: str, what: str, path: Path) -> Any:
         return importlib.import_module(module)
 
 
-def _label_name(labels: str | None, names: Sequence[str], path: Path) -> str | None:
-    """Find the label column; None where there is none, or where labels are in a file of their own.
-
-    Raises:
-        InputError: neither a column nor a file.
-    """
-    if labels is None or labels in names:
-        return labels
-    if labels == LAST and names:
-        return names[-1]
-    if expanded(Path(labels)).exists():
-        return None
-    # the whole list of a wide table would not be one readable line
-    known = get_close_matches(labels, names, n=1) or names[:10]
-    raise input_error(f"{path}: no label column {labels!r}{nearest(labels, known)}")
-
-
 def label_columns(asked: Asked, names: Sequence[str], path: Path) -> tuple[str | None, str | None]:
     """Find the column of labels, and that of known labels; None where there is none in the table.
 
     Raises:
         InputError: neither a column nor a file.
     """
-    return _label_name(asked.labels, names, path), _known_name(asked.known, names, path)
+    return _named(asked.labels, names, path, "label column"), _named(asked.known, names, path, "column of known labels")
 
 
-def _known_name(known: str | None, names: Sequence[str], path: Path) -> str | None:
-    """Find the column of known labels; None where there is none, or where they are in a file of their own.
+def _named(asked: str | None, names: Sequence[str], path: Path, what: str) -> str | None:
+    """Find the column asked for; None where none is, or where its cells are in a file of their own.
 
     Raises:
         InputError: neither a column nor a file.
     """
-    if known is None or known in names:
-        return known
-    if known == LAST and names:
+    if asked is None or asked in names:
+        return asked
+    if asked == LAST and names:
         return names[-1]
-    if expanded(Path(known)).is_file():
+    if expanded(Path(asked)).exists():
         return None
-    like = get_close_matches(known, names, n=1) or names[:10]
-    raise input_error(f"{path}: no column of known labels {known!r}{nearest(known, like)}")
+    # the whole list of a wide table would not be one readable line
+    known = get_close_matches(asked, names, n=1) or names[:10]
+    raise input_error(f"{path}: no {what} {asked!r}{nearest(asked, known)}")
 
 
 def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> Opened:

@@ -73,10 +73,16 @@ MOST_LINE = 2**27  # letters: no line of a table is longer
 class Form:
     """The way a table is written in a text file.
 
-    Attributes: encoding: of its letters. mark: between cells. names: of the columns, where the first line is data or
-        has no name for the first column; None to read them there. header: whether the first line is one. commas:
-        whether numbers with decimal commas are in it. skip: how many lines stand above the table. notes: what was found
-        that is not usual.
+    Attributes:
+        encoding: of its letters.
+        mark: what stands between cells.
+        names: of the columns, where the first line is data or has no name for the first column; None to read them
+            there.
+        header: whether the first line is one.
+        commas: whether numbers with decimal commas are in it.
+        codes: places of the columns whose digits are codes, not numbers.
+        skip: how many lines stand above the table.
+        notes: what was found that is not usual.
     """
 
     encoding: str

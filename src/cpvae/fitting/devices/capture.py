@@ -5,12 +5,11 @@ Experimental: no test of the project has run it on a GPU.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
 
-from cpvae.errors import FitWarning
+from cpvae.errors import warn
 from cpvae.nn import draws
 
 EAGER = 3  # calls before the recording, in which libraries choose their kernels and memory
@@ -67,10 +66,6 @@ class Captured:
         except RuntimeError as error:
             self.records = False
             cause = str(error).splitlines()[0]
-            warnings.warn(
-                f"the step could not be recorded as a CUDA graph ({cause}); training goes on without, slower",
-                FitWarning,
-                stacklevel=2,
-            )
+            warn(f"the step could not be recorded as a CUDA graph ({cause}); training goes on without, slower")
             return None
         return graph

@@ -15,7 +15,7 @@ LARGEST = 32 * 2**20  # bytes of one block up to which they do; the most glibc a
 def keep_freed() -> None:
     """Have glibc keep freed memory for the next tensor, here and in processes that are started from here.
 
-    As it comes, glibc returns every large block to the system when it is freed, and the next step of training has each
+    As it comes, glibc returns every large block to the system when it is freed. The next step of training then has each
     page of it cleared anew, which takes a good part of the step's time. This cannot be undone: the process keeps up to
     256 MB until it ends. So the command line does it, and the library never does it to a program that uses it. Where
     another library than glibc allocates, nothing changes.

@@ -5,8 +5,6 @@
 out for itself from the same numbers. The noise of a step is drawn for the whole batch, of which a process keeps that of
 its rows (`draw_rows`). So a run is the same, up to rounding, with any number of processes, and can be resumed with
 another number; of N processes each draws N times the noise it needs, which is cheap beside the networks.
-
-PyTorch is imported only where there is somebody to talk to: the command line asks `is_main` before it prints.
 """
 
 from __future__ import annotations
@@ -18,12 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
+from torch import Tensor, distributed
 
-if TYPE_CHECKING:
-    from torch import Tensor
 from cpvae.errors import InputError
 from cpvae.fitting.devices.rank import check_environment, n_processes
 from cpvae.nn.draws import SHARE
@@ -73,10 +70,8 @@ class World:
         """Add up each tensor over the processes, in place, all of them in one exchange."""
         if self.size == 1:
             return
-        import torch
-
         joined = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-        _held(torch.distributed.all_reduce, joined)
+        _held(distributed.all_reduce, joined)
         for tensor, total in zip(tensors, joined.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.detach().copy_(total.view_as(tensor))
 
@@ -84,21 +79,17 @@ class World:
         """Say whether the flag of any process is set; none goes on before all have asked."""
         if self.size == 1:
             return flag
-        import torch
-
         raised = torch.tensor(float(flag))
-        _held(torch.distributed.all_reduce, raised)
+        _held(distributed.all_reduce, raised)
         return bool(raised)
 
     def copy(self, *tensors: Tensor) -> None:
         """Make each tensor, in place, that of the first process."""
         if self.size == 1:
             return
-        import torch
-
         for tensor in tensors:
             # as bytes: gloo does not know every kind of number
-            _held(torch.distributed.broadcast, tensor.detach().view(-1).view(torch.uint8), 0)
+            _held(distributed.broadcast, tensor.detach().view(-1).view(torch.uint8), 0)
 
     def first(self, function: Callable[[], T]) -> T:
         """Call a function in the first process and give its result to all, as JSON has it; its errors are everybody's.
@@ -108,8 +99,6 @@ class World:
         """
         if self.size == 1:
             return function()
-        import torch
-
         self.any(False)
         told, failure = b"", None
         if self.is_main:
@@ -136,8 +125,6 @@ class World:
         """
         if self.size == 1 or device.type != "cuda":
             return
-        import torch
-
         here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", self.size)), torch.cuda.device_count()
         if here > gpus:
             raise InputError(
@@ -175,9 +162,6 @@ def world() -> World:
     check_environment()
     if n_processes() == 1:
         return World()
-    import torch
-    from torch import distributed
-
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

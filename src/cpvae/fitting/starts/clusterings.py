@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
 from cpvae.fitting.starts import latent_classes, seeded
 from cpvae.fitting.starts.maps import laid_out, modularity, neighbours
+from cpvae.fitting.starts.means import MANY, k_means, restarts
 from cpvae.fitting.starts.tables import Table
 from cpvae.fitting.starts.task import Points
 
-MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
 MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
 TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same
@@ -36,27 +35,6 @@ class Clustering(Protocol):
     def __call__(
         self, points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
     ) -> Callable[[Points], np.ndarray]: ...
-
-
-def _restarts(points: Points) -> int:
-    """Count how often a clustering begins anew: more often for fewer points."""
-    return int(np.clip(100_000 // len(points), 2, 20))
-
-
-def k_means(
-    points: Points,
-    n_components: int,
-    random: np.random.RandomState,
-    n_init: int | None = None,
-    *,
-    known: np.ndarray | None = None,
-) -> Callable[[Points], np.ndarray]:
-    """Run scikit-learn's k-means, the best of `n_init` by its inertia; with known categories once, from their means."""
-    if known is not None:
-        return seeded.k_means(points, n_components, random, known)
-    means = KMeans(n_components, n_init=n_init or _restarts(points), random_state=random)
-    found: Callable[[Points], np.ndarray] = means.fit(points).predict
-    return found
 
 
 def enough(points: Points, n_components: int) -> bool:
@@ -84,7 +62,7 @@ def gaussian_mixture(
         best = max(fits, key=lambda fit: fit[0])[1]
         return seeded.numbered(lambda others: best.log_joint(others).argmax(1), points, n_components, known)
     spread = max(float(np.var(points, axis=0).mean()), TINY)
-    n_init = n_init or _restarts(points)
+    n_init = n_init or restarts(points)
     mixture = GaussianMixture(n_components, n_init=n_init, reg_covar=1e-3 * spread, max_iter=200, random_state=random)
     found: Callable[[Points], np.ndarray] = mixture.fit(points).predict
     return found
@@ -106,12 +84,10 @@ def n_neighbours(n: int, n_components: int) -> int:
 def classes(
     points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
 ) -> Callable[[Points], np.ndarray]:
-    """Find the classes of `cpvae.fitting.starts.latent_classes`; with many components run k-means.
+    """Find the classes of `cpvae.fitting.starts.latent_classes`.
 
     All directions of the points have one unit, in which their mean variance is 1.
     """
-    if n_components > MANY:
-        return k_means(points, n_components, random, known=known)
     loc, scale = points.mean(0), max(float(np.var(points, axis=0).mean()), TINY) ** 0.5
 
     def table(others: Points) -> Table:
@@ -148,7 +124,7 @@ def umap_mixture(
     neighbours = n_neighbours(len(points), n_components)
     n_maps = int(np.clip(ROWS_MAPPED // len(points), 1, MOST_MAPS))
     best, categories = -np.inf, np.zeros(len(points), dtype=np.int64)
-    tried: list[np.ndarray | None] = [None] * _restarts(points)
+    tried: list[np.ndarray | None] = [None] * restarts(points)
     if known is not None:
         tried += [known] * seeded.beginnings(n_components, known)
     maps = laid_out(points, neighbours, min(10, points.shape[1]), random, n_maps)
@@ -204,10 +180,12 @@ def mixture_or_classes(
     """Choose `gaussian_mixture`, or `classes` where there are few rows or these part neighbours better.
 
     Full covariances follow ellipses of any form, but also the lines and spikes that rounding makes, through the midst
-    of neighbours.
+    of neighbours. With many components k-means is taken.
     """
+    if n_components > MANY:
+        return k_means(points, n_components, random, known=known)
     found = classes(points, n_components, random, known=known)
-    if n_components > MANY or not enough(points, n_components):
+    if not enough(points, n_components):
         return found
     full = gaussian_mixture(points, n_components, random, known=known)
     some = random.permutation(len(points))[:TRIED]

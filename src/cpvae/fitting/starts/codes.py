@@ -20,7 +20,7 @@ from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts import edges
 from cpvae.fitting.starts.clusterings import Clustering, n_neighbours
 from cpvae.fitting.starts.maps import modularity, neighbours
-from cpvae.fitting.starts.task import Code, Points, Task
+from cpvae.fitting.starts.task import Code, Points, Task, points_of
 from cpvae.nn.draws import seeded
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -35,7 +35,7 @@ TINY = 1e-12  # in place of a spread of zero: rows may all have the same code
 
 def principal(points: Callable[[Tensor], Points], task: Task, latent_dim: int) -> Callable[[Tensor], Points]:
     """Follow a code by its first principal components on the task's rows, where it has more dimensions than that."""
-    some = np.concatenate([points(x) for x in task.some(task.max_rows).chunks()])
+    some = points_of(task.some(task.max_rows), points)
     if some.shape[1] <= latent_dim:
         return points
     pca = PCA(min(latent_dim, len(some)), random_state=task.seed).fit(some)
@@ -120,7 +120,7 @@ def side_by_side(parts: Sequence[Callable[[Tensor], Points]], task: Task) -> Cal
     if len(parts) == 1:
         return parts[0]
     some = task.some(task.max_rows)
-    spreads = [np.concatenate([part(x) for x in some.chunks()]).var(0).sum() for part in parts]
+    spreads = [points_of(some, part).var(0).sum() for part in parts]
     scales = [max(float(np.sqrt(spread)), TINY) for spread in spreads]
     return lambda x: np.concatenate([part(x) / scale for part, scale in zip(parts, scales, strict=True)], axis=1)
 
@@ -162,7 +162,7 @@ class MostApart:
 
     def _apart(self, way: Callable[[Tensor], Points], rows: Rows, task: Task) -> float:
         """Measure how far the groups of some rows lie apart in one of the ways."""
-        points, k = np.concatenate([way(x) for x in rows.chunks()]), task.n_components
+        points, k = points_of(rows, way), task.n_components
         categories = self.clustering(points, k, np.random.RandomState(task.seed))(points)
         return modularity(neighbours(points, n_neighbours(len(points), k)), categories)
 
@@ -188,8 +188,8 @@ class AutoencoderCode:
             fewer.
         most_epochs: however few the rows, which it would come to know by heart, or take minutes over their copies.
         batch_size: rows in a step, at most a fiftieth of all but no fewer than 100.
-        strength: of the copies' deformations, as a multiple of those that training is consistent about: a code may
-            forget more of how a row is turned than should be said to have no influence at all on its category.
+        strength: of the copies' deformations, as a multiple of those that training is consistent about. A code may
+            forget more of how a row is turned than its category may.
     """
 
     latent_dim: int = 20
@@ -211,7 +211,8 @@ class AutoencoderCode:
         """Count the steps to train: fewer where the fit is asked to make fewer passes than it makes by default.
 
         A fit of the default length has the whole start. A shorter one has a start that makes no more passes over the
-        rows than the fit, or, where a start makes more than a fit of the default length, as large a part of them.
+        rows than the fit does. Where a whole start makes more passes than a fit of the default length, the start is cut
+        to the same share as the fit.
         """
         n, batch = len(task.rows), self._batch(task)
         usual = min(self.n_steps * batch / n, self.most_epochs)

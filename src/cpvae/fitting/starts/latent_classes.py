@@ -1,10 +1,10 @@
 """Latent classes of a table: a mixture without a continuous code, as a start for deeper models.
 
-It is what remains of a CP-VAE for tables without its code: p(x) = sum_c p(c) p(numbers | c) prod_j p(level_j | c), with
-normals for numbers and for log(1 + count), and a categorical for each column of levels (Lazarsfeld and Henry, 1968; of
-mixed columns: Everitt, 1988). Within a class, numbers are independent, or they vary together in the same way in all
-classes (`cpvae.fitting.starts.normals`). Missing cells are integrated out. A mixture is fitted by EM (Dempster, Laird
-and Rubin, 1977) from many random assignments, and the best likelihood is kept.
+It is what remains of a CP-VAE for tables without its code: p(x) = sum_c p(c) p(numbers | c) prod_j p(level_j | c).
+Numbers and log(1 + count) have normals, and each column of levels a categorical (Lazarsfeld and Henry, 1968; of mixed
+columns: Everitt, 1988). Within a class, numbers are independent, or they vary together in the same way in all classes
+(`cpvae.fitting.starts.normals`). Missing cells are integrated out. A mixture is fitted by EM (Dempster, Laird and
+Rubin, 1977) from many random assignments, and the best likelihood is kept.
 
 A likelihood can gain by classes that are no groups, such as the rows that share a rounded value. So beside both
 mixtures stands k-means, and what decides is which of the three finds the same classes again in other samples of the
@@ -16,15 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import logsumexp, softmax
-from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.metrics import adjusted_rand_score
+from sklearn.cluster import kmeans_plusplus
 
+from cpvae.fitting.stability import stability
 from cpvae.fitting.starts import seeded
+from cpvae.fitting.starts.means import MANY, k_means
 from cpvae.fitting.starts.normals import SHAPES, Numbers
 from cpvae.fitting.starts.tables import Table
 
@@ -104,8 +104,11 @@ class Means:
 def fit(table: Table, n_components: int, random: np.random.RandomState) -> Grouping:
     """Find classes as each kind of mixture and as k-means does, and take those that are most surely found again.
 
-    Of two mixtures that are found again about as surely, the better one by Schwarz's criterion (1978) is taken.
+    Of two mixtures that are found again about as surely, the better one by Schwarz's criterion (1978) is taken. For
+    many classes k-means is run.
     """
+    if n_components > MANY:
+        return Means(k_means(table.points, n_components, random, known=table.known))
     if len(table.numbers) > MOST_ROWS:
         table = table.rows(_some(table, MOST_ROWS, random))
     mixtures = [partial(mixture, shape) for shape in SHAPES if shape.suits(table)]
@@ -114,8 +117,7 @@ def fit(table: Table, n_components: int, random: np.random.RandomState) -> Group
     samples = [_some(small, max(n_components, n_rows), random) for _ in range(n_samples)]
 
     def sureness(way: Callable[[Table, int, np.random.RandomState, Effort], Grouping]) -> float:
-        again = [way(small.rows(rows), n_components, random, AGAIN).likeliest(small) for rows in samples]
-        return float(np.mean([adjusted_rand_score(one, other) for one, other in combinations(again, 2)]))
+        return stability([way(small.rows(rows), n_components, random, AGAIN).likeliest(small) for rows in samples])
 
     effort = Effort(int(np.clip(ROWS_TRIED // len(table.numbers), *TRIED)), 200)
     sure = [sureness(way) for way in mixtures]
@@ -147,10 +149,7 @@ def mixture(
 
 def means(table: Table, n_components: int, random: np.random.RandomState, effort: Effort) -> Means:
     """Run k-means, the best of many quick runs whatever the effort; with known classes once, from their means."""
-    if table.known is not None:
-        return Means(seeded.k_means(table.points, n_components, random, table.known))
-    found = KMeans(n_components, n_init=TRIED[0], random_state=random).fit(table.points)
-    return Means(found.predict)
+    return Means(k_means(table.points, n_components, random, TRIED[0], known=table.known))
 
 
 def estimate(table: Table, weights: np.ndarray, numbers: Numbers) -> Classes:
@@ -182,10 +181,10 @@ def _assigned(table: Table, n_components: int, random: np.random.RandomState) ->
     """
     values, known = np.concatenate([table.numbers, table.levels], axis=1), table.known
     centres, _ = kmeans_plusplus(values, n_components, random_state=random)
-    nearest = ((centres**2).sum(1) - 2 * values @ centres.T).argmin(1)
+    found = seeded.nearest(values, centres)
     if known is not None:
-        nearest = np.where(known >= 0, known, seeded.numbering(nearest, n_components, known)[nearest])
-    weights: np.ndarray = np.eye(n_components)[nearest]
+        found = np.where(known >= 0, known, seeded.numbering(found, n_components, known)[found])
+    weights: np.ndarray = np.eye(n_components)[found]
     return weights
 
 

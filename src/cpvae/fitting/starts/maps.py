@@ -21,7 +21,7 @@ EXACT = 20_000  # rows at most whose neighbours are found exactly; the search of
 
 @contextmanager
 def torch_threads_kept() -> Iterator[None]:
-    """A block after which PyTorch has the threads it had: Numba, behind UMAP, sets those of OpenMP for both."""
+    """Give PyTorch back the threads it had before the block: Numba, behind UMAP, sets those of OpenMP for both."""
     before = torch.get_num_threads()
     try:
         yield

@@ -19,7 +19,6 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.linalg import cg
 from scipy.special import logsumexp
-from sklearn.cluster import KMeans
 
 from cpvae.fitting.starts.task import Points
 
@@ -53,13 +52,10 @@ def centres(points: Points, n_components: int, known: np.ndarray, random: np.ran
     return found
 
 
-def k_means(
-    points: Points, n_components: int, random: np.random.RandomState, known: np.ndarray
-) -> Callable[[Points], np.ndarray]:
-    """Run scikit-learn's k-means from `centres`."""
-    begun = centres(points, n_components, known, random).astype(points.dtype)
-    found = KMeans(n_components, init=begun, n_init=1).fit(points).predict
-    return numbered(found, points, n_components, known)
+def nearest(points: Points, others: Points) -> np.ndarray:
+    """Find the nearest of some others for each point, ``(m,)``."""
+    found: np.ndarray = (np.square(others).sum(1) - 2 * points @ others.T).argmin(1)
+    return found
 
 
 class Gaussians:
@@ -135,7 +131,7 @@ def mixture(
     points = points.astype(np.float64)
     added = 1e-3 * max(float(points.var(0).mean()), TINY)
     begun = centres(points, n_components, known, random)
-    weights = np.exp(fixed(np.log(np.eye(n_components)[_nearest(points, begun)] + TINY), known))
+    weights = np.exp(fixed(np.log(np.eye(n_components)[nearest(points, begun)] + TINY), known))
     value = -np.inf
     for _ in range(MOST_STEPS):
         found = Gaussians(points, weights, added)
@@ -146,12 +142,6 @@ def mixture(
         if value - before < CLOSE:
             break
     return value, found
-
-
-def _nearest(points: Points, others: Points) -> np.ndarray:
-    """Find the nearest of some others for each point, ``(m,)``."""
-    nearest: np.ndarray = (np.square(others).sum(1) - 2 * points @ others.T).argmin(1)
-    return nearest
 
 
 def beginnings(n_components: int, known: np.ndarray) -> int:

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from cpvae.data.rows import Rows
 from cpvae.fitting.starts import latent_classes, tables
-from cpvae.fitting.starts.clusterings import MANY, Clustering, gaussian_mixture, k_means, mixture_or_map, umap_mixture
+from cpvae.fitting.starts.clusterings import Clustering, gaussian_mixture, mixture_or_map, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, MostApart, RowCode, SpectrumCode
-from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task
+from cpvae.fitting.starts.means import k_means
+from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task, points_of
 
 FEWEST_PIXELS = 6  # along a side, of pictures whose edges count
 FEW_ROWS = 5000  # that get a category where a start is cut short; a fit trains on them for a moment
@@ -77,7 +78,7 @@ class ClusteredStart:
         code = self.code(task)
 
         def points(rows: Rows) -> Points:
-            return np.concatenate([code(x) for x in rows.chunks()])
+            return points_of(rows, code)
 
         def categories() -> np.ndarray:
             some = task.some(task.max_rows)
@@ -107,9 +108,6 @@ class ClusteredStart:
         random, table, n = np.random.RandomState(task.seed), table_of(task.rows, task), len(task.rows)
         task.on_phase(f"clustering {min(n, task.max_rows):,} rows", 0)
         some = task.index(task.max_rows, random)
-        if task.n_components > MANY:
-            points, given = table.points, task.known_of(some)
-            return k_means(points[some], task.n_components, random, known=given)(points).astype(np.int64)
         return latent_classes.fit(table.rows(some), task.n_components, random).likeliest(table)
 
 

@@ -94,9 +94,14 @@ class Start(Protocol):
 
 
 class Code(Protocol):
-    """From a task to a function from rows as stored, ``(m, features)``, to points ``(m, d)``."""
+    """Function from a task to one that turns rows as stored, ``(m, features)``, into points ``(m, d)``."""
 
     def epochs(self, task: Task) -> int:
         """Say how many epochs it trains."""
 
     def __call__(self, task: Task) -> Callable[[Tensor], Points]: ...
+
+
+def points_of(rows: Rows, code: Callable[[Tensor], Points]) -> Points:
+    """Turn rows into points by a code, ``(n, d)``, a chunk at a time."""
+    return np.concatenate([code(x) for x in rows.chunks()])

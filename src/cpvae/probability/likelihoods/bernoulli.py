@@ -27,7 +27,7 @@ PIXEL_STREAM = 1
 
 
 def draw_bits(probs: Tensor) -> Tensor:
-    """Zeros and ones, one with probability `probs` to 16 binary digits, in the dtype and shape of `probs`.
+    """Draw zeros and ones, one with probability `probs` to 16 binary digits, in the dtype and shape of `probs`.
 
     Where `probs` is 0 or 1 so is the result. Four numbers come from one draw of 64 bits: on a CPU that is faster
     than `torch.bernoulli`.
@@ -46,7 +46,7 @@ def draw_bits(probs: Tensor) -> Tensor:
 
 
 def full_of(parts: Sequence[Rows], form: Form) -> float:
-    """The value that means ink with certainty: 1, but 255 for whole numbers of pictures that are not all 0 or 1."""
+    """Find the value that means ink with certainty: 1; 255 for whole numbers of pictures that are not all 0 or 1."""
     if form.channels is None or not any(bool((x > 1).any()) for part in parts for x in part.chunks()):
         return 1.0
     whole = all(bool((x == x.round()).all()) for part in parts for x in part.chunks() if x.is_floating_point())
@@ -169,7 +169,7 @@ class Bernoulli(Pointwise):
             yield certain.index_put((rows, places), ink.to(y.dtype))
 
     def for_code(self) -> Self:
-        """A copy that sees grey levels as they are: they carry more than any one draw of their pixels."""
+        """Give a copy that sees grey levels as they are: they carry more than any one draw of their pixels."""
         other = copy.deepcopy(self)
         other.drawn.fill_(False)
         return other

@@ -103,7 +103,7 @@ def are_counts(rows: Rows) -> bool:
 
 
 def _ends(rows: Rows, most: int) -> int | None:
-    """The value of ink where all values are 0 or that one: 1, or 255 if that is `most`."""
+    """Find the value of ink where all values are 0 or that one: 1, or 255 if that is `most`."""
     for end in (1, 255)[: 1 + (most == 255)]:
         if all(bool(((x == 0) | (x == end)).all()) for x in rows.chunks()):
             return end

@@ -103,16 +103,14 @@ class Columns(Likelihood):
         """Make one with the units of each column from the cells observed; a sigma stays above what the column resolves.
 
         Rounded numbers repeat. A sigma far below the step between two of them would make the density as large as one
-        likes without saying anything, so that it is held above the standard deviation of what rounding takes away, the
-        step over the square root of 12 (Bennett, 1948), and above a thousandth of the column's spread.
+        likes, and say nothing. So it is held above the standard deviation of what rounding takes away, which is the
+        step over the square root of 12 (Bennett, 1948). It is also held above a thousandth of the column's spread.
 
         A column that varies in the validation rows alone has the units of all rows.
         """
         assert form.schema is not None
         found = cls(form.schema, form.noise, form.hides)
-        if len(rows) > MANY_ROWS:
-            rows = rows.some(np.linspace(0, len(rows) - 1, MANY_ROWS).astype(np.int64))
-        train = torch.cat([part.cpu().double() for part in rows.chunks()]).numpy()
+        train = torch.cat([part.cpu().double() for part in rows.spread(MANY_ROWS).chunks()]).numpy()
         other = [part.cpu().double().numpy() for part in valid.chunks()] if valid is not None else []
         for kind, setter in (("numeric", found._set_number), ("count", found._set_count)):
             for i, place in enumerate(found.get_buffer(kind).tolist()):
@@ -123,7 +121,7 @@ class Columns(Likelihood):
         return found.to(rows.device)
 
     def _set_number(self, i: int, values: np.ndarray) -> None:
-        """The units of the i-th numeric column."""
+        """Set the units of the i-th numeric column."""
         distinct = np.unique(values)
         if not len(distinct):
             return
@@ -142,7 +140,7 @@ class Columns(Likelihood):
             self.floor[i] = max(self.min_noise, step / math.sqrt(12))
 
     def _set_count(self, i: int, values: np.ndarray) -> None:
-        """The units of the i-th count, and a first concentration by moments: variance = mean + mean^2 / r."""
+        """Set the units of the i-th count, and a first concentration by moments: variance = mean + mean^2 / r."""
         if not len(values):
             return
         mean, variance, logs = float(values.mean()), float(values.var()), np.log1p(values)
@@ -177,7 +175,7 @@ class Columns(Likelihood):
         self.register_buffer(name, torch.tensor(np.flatnonzero(chosen).tolist(), dtype=torch.int64))
 
     def levels(self) -> Iterator[tuple[int, Tensor]]:
-        """The categorical columns by their number of levels: that number, and their places."""
+        """Group the categorical columns by their number of levels: that number, and their places."""
         for size in self.sizes:
             yield size, self.get_buffer(f"levels_{size}")
 
@@ -269,5 +267,5 @@ class Columns(Likelihood):
 
 
 def _observed(values: np.ndarray) -> np.ndarray:
-    """The values that are not missing."""
+    """Take the values that are not missing."""
     return values[~np.isnan(values)]

@@ -37,7 +37,7 @@ from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.depth import propose
 from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
 from cpvae.probability.likelihoods.mixed import CountColumns
-from cpvae.probability.likelihoods.units import units_of, varying
+from cpvae.probability.likelihoods.units import constants, filled, units_of, varying
 
 MOST_LOG_DEPTH = 30.0  # of a new row: counts beyond it would leave the whole numbers that float64 holds
 
@@ -60,11 +60,11 @@ class CountsDistribution(Distribution):
         super().__init__(log_share.shape[:-1], log_share.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of counts ``(..., F)`` given their sum, or the depth of the distribution."""
+        """Compute the log-probability of counts ``(..., F)`` given their sum, or the depth of the distribution."""
         return self._each(value).sum(-1) + combinations(value, self.r)
 
     def log_prob_of_known(self, value: Tensor) -> Tensor:
-        """Log-probability of those of the counts ``(..., F)`` that are not NaN, given the depth of the distribution."""
+        """Compute the log-probability of counts ``(..., F)``, but for those that are NaN, given the depth."""
         missing = value.isnan()
         value = value.masked_fill(missing, 0.0)  # a count of 0 adds no combinations
         return self._each(value).masked_fill(missing, 0.0).sum(-1) + combinations(value, self.r)
@@ -101,7 +101,7 @@ class CountsDistribution(Distribution):
         return depth * self.log_share.exp()
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Counts, ``(*sample_shape, ..., F)``."""
+        """Draw counts, ``(*sample_shape, ..., F)``."""
         shape = torch.Size([*sample_shape, *self.batch_shape])
         log_depth = self.log_depth[0] + self.log_depth[1] * torch.randn(shape, dtype=self.r.dtype, device=self.r.device)
         log_depth = log_depth.clamp_max(MOST_LOG_DEPTH) if self.depth is None else self.depth.log().expand(shape)
@@ -111,7 +111,7 @@ class CountsDistribution(Distribution):
 
 
 def combinations(x: Tensor, r: Tensor) -> Tensor:
-    """``sum_j log (Gamma(x_j + r_j) / (Gamma(r_j) x_j!))``: counts ``(..., F)``, r ``(F,)`` -> ``(...)``.
+    """Compute ``sum_j log (Gamma(x_j + r_j) / (Gamma(r_j) x_j!))``: counts ``(..., F)``, r ``(F,)`` -> ``(...)``.
 
     In double precision, for its terms are as large as the count where their sum is a few nats; a count of 0 adds
     nothing, so that on a CPU only the others are looked at.
@@ -207,7 +207,7 @@ class Counts(Likelihood):
         return found
 
     def _set_spread(self, rows: Rows) -> None:
-        """The units of the inputs, and first concentrations by moments: ``E (x - m)^2 = m + m^2 / r``."""
+        """Set the units of the inputs, and first concentrations by moments: ``E (x - m)^2 = m + m^2 / r``."""
         n = self.n_inputs
         first, second, excess, squares = (torch.zeros(n, dtype=torch.float64, device=rows.device) for _ in range(4))
         for x in rows.chunks():
@@ -241,9 +241,7 @@ class Counts(Likelihood):
         return (x if self.kept is None else x[..., self.kept]).to(self.log_share.dtype)
 
     def to_data(self, y: Tensor) -> Tensor:
-        if self.kept is None or self.rest is None:
-            return y
-        return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, y.to(self.rest.dtype))
+        return filled(y, self.kept, self.rest)
 
     def inputs(self, y: Tensor) -> Tensor:
         depth = (self._depth_of(y) if self.in_part else y.sum(-1, keepdim=True)).clamp_min(1)
@@ -269,10 +267,7 @@ class Counts(Likelihood):
             refuse_no_depth(rows, slice(None) if self.kept is None else self.kept.numpy(force=True))
 
     def constants(self) -> dict[int, float]:
-        if self.kept is None or self.rest is None:
-            return {}
-        kept = set(self.kept.tolist())
-        return {j: float(value) for j, value in enumerate(self.rest.tolist()) if j not in kept}
+        return constants(self.kept, self.rest)
 
     def with_gaps(self) -> Self:
         found = copy.copy(self)

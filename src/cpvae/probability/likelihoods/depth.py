@@ -6,7 +6,7 @@ known make a small depth likely. With t the log-depth, m_j the mean of a sort an
     d/dt log p(x_j | z, c, t) = r_j (x_j - m_j) / (r_j + m_j),
 
 and the second derivative is negative. So p(t | known, z, c) has one mode, and a few steps of Newton's method find it.
-Proposals for t come from a normal distribution there, as wide as the curvature says, and a share of them from the
+Proposals for t come from a normal distribution there, as wide as the curvature says. A share of them comes from the
 log-normal itself: a defence where more is known than values, as ranges or zeros of another kind.
 
 Shapes: B rows, S codes, m columns of which something is known.

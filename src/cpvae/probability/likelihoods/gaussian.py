@@ -16,7 +16,7 @@ from cpvae.errors import InputError
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.likelihood import Form, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise
-from cpvae.probability.likelihoods.units import Units, units_of, varying
+from cpvae.probability.likelihoods.units import Units, constants, filled, units_of, varying
 
 
 class Gaussian(Pointwise):
@@ -137,10 +137,7 @@ class Gaussian(Pointwise):
         return self.completed(y)
 
     def to_data(self, y: Tensor) -> Tensor:
-        x = self.loc + y * self.scale
-        if self.kept is None or self.rest is None:
-            return x
-        return self.rest.expand(*y.shape[:-1], -1).index_copy(-1, self.kept, x)
+        return filled(self.loc + y * self.scale, self.kept, self.rest)
 
     def check(self, rows: Rows) -> None:
         position = 0
@@ -165,10 +162,7 @@ class Gaussian(Pointwise):
             position += len(x)
 
     def constants(self) -> dict[int, float]:
-        if self.kept is None or self.rest is None:
-            return {}
-        kept = set(self.kept.tolist())
-        return {place: value for place, value in enumerate(self.rest.tolist()) if place not in kept}
+        return constants(self.kept, self.rest)
 
     def each(self, params: Tensor) -> Normal:
         noise = self.noise

@@ -55,7 +55,7 @@ def shared_scale(rows: Rows) -> str:
     n_columns = rows.x.shape[1]
     if n_columns < FEW:
         return ""
-    some = rows if len(rows) <= SEEN else rows.some(np.linspace(0, len(rows) - 1, SEEN).astype(np.int64))
+    some = rows.spread(SEEN)
     x = torch.cat([part.double() for part in some.chunks()])
     x = x / x.abs().max().clamp_min(torch.finfo(x.dtype).tiny)
     length = x.norm(dim=1)

@@ -58,7 +58,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(parts: Sequence[Rows]) -> Grid | None:
-    """The grid that all values lie on, or None where they lie on none.
+    """Find the grid that all values lie on; None where they lie on none.
 
     Whole numbers have the step 1 and, if there are many, end at the next 2^b - 1: of a camera with 12 bits, 4,095.
     Numbers from 0 to 1 end there.
@@ -88,7 +88,7 @@ def grid_of(parts: Sequence[Rows]) -> Grid | None:
 
 
 def _candidates(distinct: Tensor, low: float, high: float) -> list[Grid]:
-    """Grids that these values may lie on, ``(d,)`` in order."""
+    """Find grids that values may lie on, ``(d,)`` in order."""
     if bool((distinct == distinct.round()).all()):
         low = min(low, 0.0)
         span = round(high - low)
@@ -145,7 +145,7 @@ class DiscretisedLogistic(Distribution):
         return self.width * (F.softplus(at_low) - F.softplus(at_high))
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Levels, ``(*sample_shape, ..., F)``."""
+        """Draw levels, ``(*sample_shape, ..., F)``."""
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device).clamp(1e-6, 1 - 1e-6)
         return torch.minimum((self.loc + self.width * u.logit()).round().clamp_min(0), self.top)

@@ -1,7 +1,7 @@
 """p(x | z, c): from the output of the decoder to a distribution of x, in the units of the data.
 
-A likelihood also owns the units. It is made from the training rows once, keeps what it learned of their scale in its
-state (so that it travels with the weights), and applies it to every row it ever sees. Each has a file of its own in
+A likelihood also owns the units. It is made from the training rows once, and keeps what it learned of their scale in
+its state, so that it travels with the weights. It applies that to every row it ever sees. Each has a file of its own in
 this folder, whose docstring says what rows it is for; `cpvae.probability.likelihoods.choice` has their names.
 
 Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, F)``, where F is smaller than `features` if
@@ -53,7 +53,7 @@ class Form:
         names: of the columns, for messages; None numbers them.
         schema: of a table with columns of several kinds.
         noise: standard deviation that is not learned, in standard deviations of the columns; None learns it.
-        kind: what the rows were taken for, one of `cpvae.data.containers.KINDS`, or "auto" where nobody said.
+        kind: what the rows were taken for, one of `cpvae.data.row_kinds.KINDS`, or "auto" where nobody said.
         hides: whether training shows the encoder rows of a table with any of their cells hidden.
     """
 
@@ -159,11 +159,11 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def to_model(self, x: Tensor) -> Tensor:
-        """Rows as given, any numeric dtype, to the units of the model, in the dtype of its weights."""
+        """Turn rows as given, of any numeric dtype, into the units of the model, in the dtype of its weights."""
 
     @abstractmethod
     def to_data(self, y: Tensor) -> Tensor:
-        """Rows in the units of the model to those of the data."""
+        """Turn rows in the units of the model into those of the data."""
 
     def inputs(self, y: Tensor) -> Tensor:
         """Make the inputs of the encoder from rows in the units of the model: ``(..., F)`` -> ``(..., n_inputs)``."""
@@ -189,7 +189,7 @@ class Likelihood(nn.Module, ABC):
     # -- observations ----------------------------------------------------------------------------------------------
 
     def draw(self, y: Tensor) -> Tensor:
-        """A fresh observation of a training row; the row itself unless it holds probabilities."""
+        """Draw a fresh observation of a training row; the row itself unless it holds probabilities."""
         return y
 
     @property
@@ -198,7 +198,7 @@ class Likelihood(nn.Module, ABC):
         return False
 
     def draw_fixed(self, y: Tensor, i: int = 0) -> Tensor:
-        """The i-th observation of a row, a function of the row; the first is the one that bounds are for."""
+        """Draw the i-th observation of a row, a function of the row; the first is the one that bounds are for."""
         return next(iter(self.observations(y, [i])))
 
     def observations(self, y: Tensor, which: Sequence[int]) -> Iterator[Tensor]:
@@ -206,17 +206,17 @@ class Likelihood(nn.Module, ABC):
         yield from (y for _ in which)
 
     def fixed(self, rows: Rows) -> Tensor:
-        """All rows in the model's units, each with its one observation: ``(n, F)``."""
+        """Give all rows in the model's units, each with its one observation: ``(n, F)``."""
         return torch.cat([self.draw_fixed(self.to_model(x)) for x in rows.chunks()])
 
     # -- clustering ------------------------------------------------------------------------------------------------
 
     def for_code(self) -> Self:
-        """A copy for the autoencoder of a start, which may look closer at rows than the model does."""
+        """Give a copy for the autoencoder of a start, which may look closer at rows than the model does."""
         return copy.deepcopy(self)
 
     def cells(self, y: Tensor) -> Cells:
-        """The cells of rows by their kind, for latent classes: here what the encoder sees, all of it numbers."""
+        """Give the cells of rows by their kind, for latent classes: here what the encoder sees, all of it numbers."""
         numbers = self.inputs(y)
         return Cells(numbers, torch.ones_like(numbers), numbers[:, :0], [])
 
@@ -251,18 +251,18 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, params: Tensor) -> Distribution:
-        """Decoder output ``(..., n_outputs)`` to p(x | z, c) in the model's units, event shape ``(F,)``."""
+        """Turn decoder output ``(..., n_outputs)`` into p(x | z, c) in the model's units, event shape ``(F,)``."""
 
     def expected(self, params: Tensor, y: Tensor) -> Tensor:
-        """The mean of p(x | z, c) for these rows in the model's units: ``(B, n_outputs)``, ``(B, F)`` -> ``(B, F)``."""
+        """Compute the mean of p(x | z, c), in the model's units: ``(B, n_outputs)``, ``(B, F)`` -> ``(B, F)``."""
         mean: Tensor = self(params).mean
         return mean
 
     def log_abs_det(self) -> Tensor | float:
-        """Log-determinant of `to_model`, nats: what a density gains on the way back to the data's units."""
+        """Give the log-determinant of `to_model`, nats: what a density gains on the way back to the data's units."""
         return 0.0
 
     def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
-        """log p(x | z, c) for the density of x in the data's units: ``(B, M, n_outputs)``, ``(B, F)`` -> ``(B, M)``."""
+        """Compute log p(x | z, c), x in the data's units: ``(B, M, n_outputs)``, ``(B, F)`` -> ``(B, M)``."""
         log_prob: Tensor = self(params).log_prob(y.unsqueeze(-2))
         return log_prob + self.log_abs_det()

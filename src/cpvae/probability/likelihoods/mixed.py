@@ -68,12 +68,12 @@ class MixedDistribution(Distribution):
         return self._join([part.mean for _, part in self.parts])
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """One draw, ``(..., F)``."""
+        """Draw a row, ``(..., F)``."""
         assert not len(sample_shape), "one draw at a time"
         return self._join([part.sample() for _, part in self.parts])
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """The sum over the columns that are observed."""
+        """Compute the log-probability, a sum over the columns that are observed."""
         total = self.like.new_zeros(())
         for place, part in self.parts:
             cells = value[..., place]

@@ -52,7 +52,7 @@ class _Moments:
 
 
 def units_of(rows: Rows, form: Form, valid: Rows | None = None) -> Units:
-    """The units of training rows; those of all rows for a column that varies in the validation rows alone.
+    """Find the units of training rows; those of all rows for a column that varies in the validation rows alone.
 
     Raises:
         InputError: a column that varies by less than floating-point numbers resolve.
@@ -77,7 +77,7 @@ def units_of(rows: Rows, form: Form, valid: Rows | None = None) -> Units:
 
 
 def varying(units: Units, form: Form, n_rows: int) -> np.ndarray:
-    """The places of the columns that vary, ``(F,)``; says once which do not, and with which value.
+    """Find the places of the columns that vary, ``(F,)``; say once which do not, and with which value.
 
     Raises:
         InputError: none varies.
@@ -94,10 +94,33 @@ def varying(units: Units, form: Form, n_rows: int) -> np.ndarray:
 
 
 def left_out(constant: Sequence[int] | np.ndarray, values: np.ndarray, form: Form) -> str:
-    """Constant columns with their values, the first few of many.
+    """Name constant columns with their values, the first few of many.
 
     >>> left_out([0, 2], np.array([3.0, 0.5, 11.0]), Form((3,), ["a", "b", "c"]))
     "2 constant columns: 'a' (3), 'c' (11)"
     """
     named = ", ".join(f"{form.column(i)} ({values[i]:.6g})" for i in constant[:LISTED])
     return f"{len(constant)} constant column{'s' * (len(constant) > 1)}: {named}{', ...' * (len(constant) > LISTED)}"
+
+
+def constants(kept: Tensor | None, rest: Tensor | None) -> dict[int, float]:
+    """Name the columns that are left out of a model, with the value that each has in all rows.
+
+    Args:
+        kept: places of the columns in the model, ``(D,)``; None keeps all.
+        rest: values of all columns where they do not vary, ``(F,)``.
+
+    >>> constants(torch.tensor([0, 2]), torch.tensor([0.0, 7.0, 0.0]))
+    {1: 7.0}
+    """
+    if kept is None or rest is None:
+        return {}
+    places = set(kept.tolist())
+    return {place: value for place, value in enumerate(rest.tolist()) if place not in places}
+
+
+def filled(x: Tensor, kept: Tensor | None, rest: Tensor | None) -> Tensor:
+    """Put the values of columns that are left out back into rows: ``(..., D)`` -> ``(..., F)``; see `constants`."""
+    if kept is None or rest is None:
+        return x
+    return rest.expand(*x.shape[:-1], -1).index_copy(-1, kept, x.to(rest.dtype))

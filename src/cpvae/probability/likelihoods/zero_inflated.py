@@ -111,7 +111,7 @@ class ZeroInflatedDistribution(CountsDistribution):
         return super().mean * torch.sigmoid(-self.logits)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Counts, ``(*sample_shape, ..., F)``."""
+        """Draw counts, ``(*sample_shape, ..., F)``."""
         drawn = super().sample(sample_shape)
         return drawn * torch.bernoulli(torch.sigmoid(-self.logits).expand(drawn.shape))
 

@@ -18,7 +18,6 @@ from cpvae.words.phrases import listed
 MOST = 5_000  # rows of a side before a classifier, and before distances
 MOST_TRAINING = 50_000  # training rows before distances
 LEAST = 5  # rows on each side
-WORST = 10  # columns and pairs told
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from cpvae.data.loaders import Dataset
 from cpvae.data.schema import as_frame
 from cpvae.data.split import fingerprint, split
 from cpvae.errors import InputError, nearest
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import load
 from cpvae.fitting import runs
 from cpvae.study.assessing.assessment import Assessment, Target, assess

@@ -53,7 +53,7 @@ def category(model: DeepMixture, shown: Shown, k: int) -> Category:
         label=capital(label(k, model.names_)),
         share=float(model.weights_[k]),
         count=int(own.sum()),
-        judged="; ".join(filter(None, [_main_label(shown, own), _known(model, k)])),
+        judged="; ".join(filter(None, [shown.main_label(own), _known(model, k)])),
         traits=words.traits,
         nearest=list(words.typical),
         border=words.on_the_border,
@@ -108,13 +108,6 @@ def _columns_table(shown: Shown, own: np.ndarray, new: np.ndarray, near: np.ndar
         cells = [of_all[j], of_these[j], of_new[j], *(shown.values[i, j] for i in near[:1])]
         lines.append((name, [shown.cell(j, cell) for cell in cells]))
     return Table(f"Means in category {k}" + ", and its nearest row" * bool(len(near)), columns, lines)
-
-
-def _main_label(shown: Shown, own: np.ndarray) -> str:
-    if shown.labels is None or not own.any():
-        return ""
-    names, counts = np.unique(shown.labels[own], return_counts=True)
-    return f"label {names[counts.argmax()]} in {percent(counts.max() / own.sum())} of them"
 
 
 def _known(model: DeepMixture, k: int) -> str:

@@ -8,8 +8,9 @@ from math import log, sqrt
 import numpy as np
 from scipy.stats import entropy
 
-from cpvae.estimators.contract import DeepMixture, take
+from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.groups import OVERLAP
+from cpvae.estimators.rows_in import take
 from cpvae.probability.estimates import information_c, standard_error
 from cpvae.study import metrics
 from cpvae.study.report.parts import Fact

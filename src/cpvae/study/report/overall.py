@@ -10,7 +10,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from cpvae.data.schema import Schema
-from cpvae.estimators.contract import DeepMixture, clusters, take
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.rows_in import take
 from cpvae.study import figures
 from cpvae.study.layout import lay_out
 from cpvae.study.report.parts import FEW_COLUMNS, SHOWN, Table

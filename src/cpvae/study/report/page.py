@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
@@ -33,6 +31,7 @@ from cpvae.study.report.parts import Fact
 from cpvae.study.report.pictures import inline
 from cpvae.study.report.shown import MAX_ROWS, categories_to_draw, look_at
 from cpvae.study.report.words import bounds_text, commands, facts, headline, reliance, rows_line, summary
+from cpvae.study.templates import template
 from cpvae.words.phrases import percent
 
 
@@ -148,7 +147,4 @@ def render(
         **latent_space(shown, layout),
         "commands": commands(model, run, config),
     }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = percent
-    template = environment.from_string(files("cpvae.study.report").joinpath("page.html.j2").read_text("utf-8"))
-    return template.render(context)
+    return template("cpvae.study.report", "page.html.j2", percent=percent).render(context)

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 
 from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
-from cpvae.estimators.contract import DeepMixture, clusters
-from cpvae.estimators.describing import described
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
+from cpvae.estimators.describing import described, some_of
 from cpvae.probability.estimates import Evaluation, components_used, in_use
 from cpvae.words.description import Description
+from cpvae.words.phrases import percent
 from cpvae.words.units import in_order, sources_of, units_of, written
 
 MAX_ROWS = 5_000  # rows looked at
@@ -58,11 +60,6 @@ class Shown:
     categories: np.ndarray | None
     description: Description | None
 
-    @property
-    def standardised(self) -> np.ndarray:
-        """`values` in standard deviations from the mean of these rows."""
-        return self.standardise(self.values)
-
     def standardise(self, values: np.ndarray) -> np.ndarray:
         """Give values ``(m, F)`` in standard deviations from the mean of these rows."""
         scale = means(np.square(self.values - self.means)) ** 0.5
@@ -72,6 +69,13 @@ class Shown:
     def means(self) -> np.ndarray:
         """The means of the columns, ``(F,)``."""
         return means(self.values)
+
+    def main_label(self, own: np.ndarray) -> str:
+        """Say which label most of some rows have; "" without labels or rows."""
+        if self.labels is None or not own.any():
+            return ""
+        names, counts = np.unique(self.labels[own], return_counts=True)
+        return f"label {names[counts.argmax()]} in {percent(float(counts.max() / own.sum()))} of them"
 
     def cell(self, j: int, value: float) -> str:
         """Write a value, or a mean, of column `j`."""
@@ -125,22 +129,19 @@ def look_at(
             f"labels of shape {y.shape} for {total} rows: expected ({total},); give one label for each row"
         )
     n = rows_shown(model, X.shape, max_rows, max_decoded)
-    index = np.sort(np.random.RandomState(0).permutation(total)[:n])
+    index = some_of(total, n)
     given = _as_fitted(model, X.iloc[index] if isinstance(X, pd.DataFrame) else X[index])  # type: ignore[index]
     evaluation = model.evaluate(given)
-    names: Sequence[str] | None
+    schema = model.schema_ if model.signal_shape_ is None else None
     missing = 0.0
-    by_column = model.schema_ is not None and model.signal_shape_ is None
-    if model.schema_ is not None and by_column:
-        matrix = model.schema_.encode(given)
-        values, names = model.schema_.expand(matrix)
+    if schema is not None:
+        matrix = schema.encode(given)
+        values, names = schema.expand(matrix)
         missing = float(np.isnan(matrix).mean())
     else:
         values = np.asarray(given, dtype=np.float64).reshape(n, -1)
-        names = feature_names if feature_names is not None else getattr(model, "feature_names_in_", None)
-        if names is None or len(names) != values.shape[1]:
-            names = [f"column {i}" for i in range(values.shape[1])]
-    schema, z, description = model.schema_ if by_column else None, model.transform(given), None
+        names = _names(model, feature_names, values.shape[1])
+    z, description = model.transform(given), None
     if clusters(model):
         description = described(model, model._check_rows(given, reset=False), evaluation.proba, z, index)
     return Shown(
@@ -159,6 +160,12 @@ def look_at(
         categories=None if description is None else evaluation.proba.argmax(1),
         description=description,
     )
+
+
+def _names(model: DeepMixture, given: Sequence[str] | None, n: int) -> list[str]:
+    """Name n columns: as they are given, else as the fit had them, else by their numbers."""
+    names = given if given is not None else getattr(model, "feature_names_in_", None)
+    return [f"column {i}" for i in range(n)] if names is None or len(names) != n else list(names)
 
 
 def _curve(model: DeepMixture, values: np.ndarray, named: bool) -> tuple[int, ...] | None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from cpvae.data.schema import KINDS
-from cpvae.estimators.contract import DeepMixture, clusters
+from cpvae.estimators.clusterer import clusters
+from cpvae.estimators.contract import DeepMixture
 from cpvae.fitting import runs
 from cpvae.fitting.records import ALL_EPOCHS, EARLY, INTERRUPTED, NOT_FINITE
 from cpvae.study import metrics
@@ -144,7 +145,7 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
     yield Fact("Weights in the networks", f"{sum(p.numel() for p in model.model_.parameters()):,}")
     yield Fact("Training", f"{_epochs(model)} in {duration(_seconds(model))}, without the start")
     yield Fact("Stopped because", stopped_words(model))
-    place = next(model.model_.parameters()).device
+    place = model.model_.device
     yield Fact("Device", str(config.get("device") or (model.device if model.device != "auto" else place)))
     yield Fact("Seed", f"{model.seed_} (random_state={model.random_state!r})")
     versions = config.get("versions") or runs.versions()

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from cpvae.data.columns import LARGEST_COUNT, Column, listed
+from cpvae.data.columns import LARGEST_COUNT, Column
+from cpvae.data.faults import listed
 from cpvae.errors import InputError, nearest
 
 SUCH_AS = "expected columns with values or ranges, such as {'region': 'north', 'age': (30, 40)}"
