@@ -1,8 +1,8 @@
 """The category of each row, written part by part: in the same memory for any number of rows, and resumable.
 
-Parquet files and cells are read some rows at a time (`cpvae.data.loaders.parts`); other data are opened as they are, and
-answered for some rows at a time. The answer for each part is a file in a folder beside the output. When all are there
-they become the output, and the folder goes. A command that was stopped or killed finds them, and goes on.
+Parquet files and cells are read some rows at a time (`cpvae.data.loaders.parts`); other data are opened as they are,
+and answered for some rows at a time. The answer for each part is a file in a folder beside the output. When all are
+there they become the output, and the folder goes. A command that was stopped or killed finds them, and goes on.
 """
 
 from __future__ import annotations
