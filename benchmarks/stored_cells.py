@@ -106,7 +106,7 @@ def answered(folder: Path, n: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 200_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[50_000, 100_000, 200_000])
     parser.add_argument("--answered", type=int, nargs="*", default=[20_000, 40_000])
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
