@@ -180,12 +180,10 @@ def mixture_or_classes(
     """Choose `gaussian_mixture`, or `classes` where there are few rows or these part neighbours better.
 
     Full covariances follow ellipses of any form, but also the lines and spikes that rounding makes, through the midst
-    of neighbours. With many components k-means is taken.
+    of neighbours.
     """
-    if n_components > MANY:
-        return k_means(points, n_components, random, known=known)
     found = classes(points, n_components, random, known=known)
-    if not enough(points, n_components):
+    if n_components > MANY or not enough(points, n_components):
         return found
     full = gaussian_mixture(points, n_components, random, known=known)
     some = random.permutation(len(points))[:TRIED]

@@ -24,7 +24,7 @@ from sklearn.cluster import kmeans_plusplus
 
 from cpvae.fitting.stability import stability
 from cpvae.fitting.starts import seeded
-from cpvae.fitting.starts.means import MANY, k_means
+from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.normals import SHAPES, Numbers
 from cpvae.fitting.starts.tables import Table
 
@@ -33,6 +33,7 @@ ROWS_TRIED = 50_000  # from all assignments together
 TRIED = (20, 200)  # assignments at least and at most
 SHORT = 10  # steps of EM from each
 FINISHED = 10  # of them, gone on with at most; of few a third
+MOST_CLASSES = 50  # beyond which mixtures take long, and leave some empty
 MOST_ROWS = 20_000  # that classes are learned from
 ROWS_AGAIN = 5_000  # in all samples of the rows together, in which classes are found again
 SAMPLES = (4, 8)  # at least and at most: of few rows more, whose samples differ more
@@ -107,7 +108,7 @@ def fit(table: Table, n_components: int, random: np.random.RandomState) -> Group
     Of two mixtures that are found again about as surely, the better one by Schwarz's criterion (1978) is taken. For
     many classes k-means is run.
     """
-    if n_components > MANY:
+    if n_components > MOST_CLASSES:
         return Means(k_means(table.points, n_components, random, known=table.known))
     if len(table.numbers) > MOST_ROWS:
         table = table.rows(_some(table, MOST_ROWS, random))
