@@ -92,18 +92,18 @@ def _shortened(text: str, length: int) -> str:
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """Hint `; did you mean 'digits'?` for a misspelt name, or list what is known.
+    """Hint `; did you mean 'digits'?` for a misspelt name, in capitals or not, or list what is known.
 
-    >>> nearest("digit", ["digits", "mnist"])
+    >>> nearest("Digit", ["digits", "mnist"])
     "; did you mean 'digits'?"
     >>> nearest("qqq", ["digits", "mnist"])
     '; known: digits, mnist'
     """
     names = list(known)
-    short = [name for name in names[:SEARCHED] if len(name) <= LONGEST_WORD]
-    close = get_close_matches(given[:LONGEST_WORD], short, n=1)
+    short = {name.casefold(): name for name in names[:SEARCHED] if len(name) <= LONGEST_WORD}
+    close = get_close_matches(given[:LONGEST_WORD].casefold(), list(short), n=1)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {short[close[0]]!r}?"
     more = f", ... ({len(names):,} in all)" if len(names) > LISTED else ""
     return f"; known: {', '.join(names[:LISTED])}{more}"
 

@@ -162,15 +162,14 @@ class Reading:
                 f"columns that the fit did not have: {enumerated(_quoted(self.others))}; left out "
                 f"({labels_hint(self.others, labels)})"
             )
-        missing = [self._told_absent(close_only=True)] if self.absent else []
+        missing = [self._told_absent()] if self.absent else []
         missing += [f"no value in {columns_named(self.empty)}"] if self.empty else []
         missing += self._told_cells()
         return [*lines, "; ".join(missing)] if missing else lines
 
-    def _told_absent(self, close_only: bool = False) -> str:
-        near = nearest(self.absent[0], self.others) if self.others else ""
-        near = "" if close_only and "did you mean" not in near else near
-        return f"no {columns_named(self.absent)}, taken as missing{near}"
+    def _told_absent(self) -> str:
+        near = nearest(self.absent[0], self.others)
+        return f"no {columns_named(self.absent)}, taken as missing" + near * ("did you mean" in near)
 
     def _told_cells(self) -> list[str]:
         said = list(self.guessed)
