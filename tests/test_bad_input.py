@@ -597,6 +597,7 @@ def test_outputs_onto_what_is_read(shop, monkeypatch):
         ("cluster", "run", "t.csv", "--out", "link.csv"): "--out link.csv is the data",
         ("cluster", "run", "im.npz", "--labels", "labels.csv", "--out", "labels.csv"): "is the file of labels",
         ("cluster", "model.csv", "t.csv", "--out", "model.csv"): "is the model",
+        ("continue", "run", "t.csv", "--out", "run"): "--out run is the run to continue, run; give another folder",
         ("sample", "model.csv", "--out", "model.csv"): "is the model",
         ("sample", "run", "--out", "t.csv"): "is what the run was fitted on",
         ("sample", "images", "--out", "im.npz"): "is what the run was fitted on",

@@ -333,6 +333,13 @@ def test_ts(tmp_path):
     assert both.x[:, 0, 0].tolist() == [1, -1, 9, -1]
 
 
+def test_ts_with_numbers_to_find(tmp_path):
+    (tmp_path / "a.ts").write_text(TS.replace("classLabel true u v", "targetlabel true").replace(":u", ":0.25"))
+    split, data = whole(tmp_path / "a.ts")
+    assert (split.x.shape, split.y) == ((2, 2, 3), None)
+    assert data.notes[1] == "the last number of each line, its @targetLabel, is left out: numbers are no labels"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -155,6 +156,8 @@ def test_edges_say_what_a_picture_shows_and_not_how_bright_it_is():
     torch.testing.assert_close(edges.histograms(colours, (3, 8, 8)), found)
     torch.testing.assert_close(edges.histograms(pictures[3:4], (1, 8, 8)), found[3:4])  # no row depends on others
     assert edges.histograms(torch.ones(2, 64), (1, 8, 8)).eq(0).all()
+    for shape in ((1, 1, 30), (1, 30, 1), (1, 1, 1)):  # narrower than a part
+        assert edges.histograms(torch.rand(2, math.prod(shape)), shape).shape == (2, 9 * math.prod(shape))
 
 
 def test_codes_side_by_side_have_the_same_variance():

@@ -227,8 +227,10 @@ def test_a_named_matrix_takes_its_columns_in_any_order():
     np.testing.assert_array_equal(model.predict_proba(X[["c", "a", "b"]]), expected)
     with pytest.warns(ReadWarning, match="column 'd' that the fit did not have, left out"):
         np.testing.assert_array_equal(model.predict_proba(X.assign(d=1)), expected)
-    with pytest.raises(InputError, match="no column 'b'; known: a, c; expected the columns of the fit"):
-        model.predict(X[["a", "c"]])
+    with pytest.raises(InputError, match="no column 'b'; expected the columns of the fit"):
+        model.predict(X[["a", "c"]])  # a similar name of another column of the fit was not meant
+    with pytest.raises(InputError, match=r"no column 'b'; did you mean 'B'\?; expected the columns of the fit"):
+        model.predict(X.rename(columns={"b": "B"}))
     with pytest.raises(InputError, match="missing=True: expected a model of a table"):
         model.sample(3, missing=True)
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import islice
 
 LONGEST_WORD = 400  # characters of a name or path that are shown
 LONGEST = 2000  # characters of a message
@@ -91,21 +92,26 @@ def _shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - length // 3 - 3]}...{text[-(length // 3) :]}"
 
 
-def nearest(given: str, known: Iterable[str]) -> str:
-    """Hint `; did you mean 'digits'?` for a misspelt name, or list what is known.
+def meant(given: str, known: Iterable[str]) -> str:
+    """Hint `; did you mean 'digits'?` for a misspelt name, in capitals or not; nothing where none is close.
 
-    >>> nearest("digit", ["digits", "mnist"])
-    "; did you mean 'digits'?"
+    >>> meant("Digit", ["digits", "mnist"]), meant("qqq", ["digits", "mnist"])
+    ("; did you mean 'digits'?", '')
+    """
+    short = {name.casefold(): name for name in islice(known, SEARCHED) if len(name) <= LONGEST_WORD}
+    close = get_close_matches(given[:LONGEST_WORD].casefold(), list(short), n=1)
+    return f"; did you mean {short[close[0]]!r}?" if close else ""
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """Hint at what was meant (`meant`), or list what is known.
+
     >>> nearest("qqq", ["digits", "mnist"])
     '; known: digits, mnist'
     """
     names = list(known)
-    short = [name for name in names[:SEARCHED] if len(name) <= LONGEST_WORD]
-    close = get_close_matches(given[:LONGEST_WORD], short, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
     more = f", ... ({len(names):,} in all)" if len(names) > LISTED else ""
-    return f"; known: {', '.join(names[:LISTED])}{more}"
+    return meant(given, names) or f"; known: {', '.join(names[:LISTED])}{more}"
 
 
 def one_line(error: Exception) -> str:

@@ -77,14 +77,14 @@ def check_out_file(
     return target
 
 
-def check_out_folder(out: Path, data: str) -> None:
-    """Refuse an output folder that would become a part of the data.
+def check_out_folder(out: Path, data: str, called: str = "the data") -> None:
+    """Refuse an output folder that would become a part of the data, or of what else it is called.
 
     Raises:
         InputError: the folder is the data, or lies in a folder of images.
     """
     if os.path.isdir(out) and _same(out, data):
-        raise InputError(f"--out {out} is the data, {data}; give another folder")
+        raise InputError(f"--out {out} is {called}, {data}; give another folder")
     _refuse_among_images(out, data, "--out")
 
 

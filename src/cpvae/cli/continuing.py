@@ -62,7 +62,7 @@ def continue_(
     n_new = _number(new)
     check_inputs(run, data)
     check_out_folder(out, data)
-    check_out_folder(out, str(run))
+    check_out_folder(out, str(run), "the run to continue")
     runs.check_folder(out, resume)
 
     from cpvae.estimators.continuing import check

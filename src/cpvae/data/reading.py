@@ -16,7 +16,7 @@ import numpy as np
 
 from cpvae.data.faults import enumerated, listed
 from cpvae.data.limits import blocks
-from cpvae.errors import InputError, ReadWarning, nearest, warn
+from cpvae.errors import InputError, ReadWarning, meant, warn
 
 SEARCHED = 1000  # names among which a similar one is looked for
 
@@ -162,15 +162,13 @@ class Reading:
                 f"columns that the fit did not have: {enumerated(_quoted(self.others))}; left out "
                 f"({labels_hint(self.others, labels)})"
             )
-        missing = [self._told_absent(close_only=True)] if self.absent else []
+        missing = [self._told_absent()] if self.absent else []
         missing += [f"no value in {columns_named(self.empty)}"] if self.empty else []
         missing += self._told_cells()
         return [*lines, "; ".join(missing)] if missing else lines
 
-    def _told_absent(self, close_only: bool = False) -> str:
-        near = nearest(self.absent[0], self.others) if self.others else ""
-        near = "" if close_only and "did you mean" not in near else near
-        return f"no {columns_named(self.absent)}, taken as missing{near}"
+    def _told_absent(self) -> str:
+        return f"no {columns_named(self.absent)}, taken as missing{meant(self.absent[0], self.others)}"
 
     def _told_cells(self) -> list[str]:
         said = list(self.guessed)
@@ -209,13 +207,12 @@ def find(
         alike = {name.casefold().strip() for name in names} & {name.casefold().strip() for name in wanted}
         remedy = "write the names as they were in the fit" if alike else "give rows of the same kind"
         raise InputError(f"no column of the fit is there: expected {listed(wanted)}, found {listed(names)}; {remedy}")
+    others = tuple(name for name in names if name not in own)
     if absent and not gaps:
         raise InputError(
-            f"no {columns_named(absent)}{nearest(absent[0], names[:SEARCHED])}; expected the columns of the fit, in "
-            "any order"
+            f"no {columns_named(absent)}{meant(absent[0], others)}; expected the columns of the fit, in any order"
         )
     order = [place[name] for name in wanted if name in place]
-    others = tuple(name for name in names if name not in own)
     return order, Reading(rows, tuple(wanted), tuple(absent), others, order != sorted(order))
 
 

@@ -18,7 +18,7 @@ def rows_in_words(model: DeepMixture) -> str:
     """Say what a row is: columns, an image or a signal of some size."""
     if model.signal_shape_ is not None:
         channels, time = model.signal_shape_
-        return f"signals of {channels} channel{'s' * (channels != 1)} and {time:,} time points"
+        return f"signals of {channels} channel{'s' * (channels != 1)} and {time:,} time point{'s' * (time != 1)}"
     if model.image_shape_ is None:
         return f"{model.n_features_in_:,} column{'s' * (model.n_features_in_ != 1)}"
     channels, height, width = model.image_shape_
@@ -27,7 +27,7 @@ def rows_in_words(model: DeepMixture) -> str:
 
 def what_was_read(data: Dataset, n_rows: int, model: DeepMixture) -> str:
     """Say which rows a model was fitted to, and what they were taken for."""
-    text = f"Read {data.name}: {n_rows:,} rows to fit, {rows_in_words(model)}"
+    text = f"Read {data.name}: {n_rows:,} row{'s' * (n_rows != 1)} to fit, {rows_in_words(model)}"
     if model.schema_ is None:
         return f"{text}. Taken as {model.model_.likelihood.description}."
     counts = Counter(column.kind for column in model.schema_.columns)

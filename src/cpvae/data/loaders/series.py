@@ -1,7 +1,8 @@
 """Signals in the text format of sktime and aeon, `.ts`.
 
 Lines that begin with # or % are comments. Lines that begin with @ say what the set is; after @data each line is a row:
-its channels separated by ":", the values of one by ",", "?" where one is missing, and the label last.
+its channels separated by ":", the values of one by ",", "?" where one is missing, and last the label, or the number
+that a regression looks for: it is no label, and left out.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ def read_ts(paths: list[Path], asked: Asked) -> Opened:
     """
     signals: list[np.ndarray] = []
     labels: list[str] = []
+    targets = False
     for path in paths:
         with reading(path, "a .ts file"), path.open(encoding="utf-8-sig") as file:
-            _read(path, file, signals, labels)
+            targets |= _read(path, file, signals, labels)
     if not signals:
         raise input_error(f"{paths[0]}: no rows after @data; expected one in each line; write it again")
     channels = {len(signal) for signal in signals}
@@ -43,10 +45,12 @@ def read_ts(paths: list[Path], asked: Asked) -> Opened:
     x, note = padded(signals)
     uneven = len({signal.shape[1] for signal in signals}) > 1
     x = check_x(x, paths[0])
-    y = check_labels(np.array(labels), len(x), paths[0]) if labels else None
+    y = check_labels(np.array(labels), len(x), paths[0]) if labels and not targets else None
     notes = (
         [f"signals of {x.shape[1]} channel{'s' * (x.shape[1] != 1)} and {x.shape[2]} times"] if not uneven else [note]
     )
+    if targets:
+        notes.append("the last number of each line, its @targetLabel, is left out: numbers are no labels")
     if len(paths) == 1:
         notes += _other_part(paths[0])
     return Opened({"all": Split(x, y)}, "signals", notes=tuple(notes))
@@ -61,9 +65,9 @@ def _other_part(path: Path) -> Iterable[str]:
             yield f"{beside.name} lies beside this file; for both give {str(path.with_stem(name + '_*'))!r}"
 
 
-def _read(path: Path, lines: Iterable[str], signals: list[np.ndarray], labels: list[str]) -> None:
-    """Add the rows of a file to those read so far."""
-    has_label, in_data = False, False
+def _read(path: Path, lines: Iterable[str], signals: list[np.ndarray], labels: list[str]) -> bool:
+    """Add the rows of a file to those read so far, and say whether what stands last in a row is a number to find."""
+    has_label, has_target, in_data = False, False, False
     for number, raw in enumerate(lines, 1):
         line = raw.strip()
         if not line or line.startswith(COMMENTS):
@@ -74,6 +78,7 @@ def _read(path: Path, lines: Iterable[str], signals: list[np.ndarray], labels: l
                 raise input_error(f"{path}: line {number} begins with {line[:20]!r} before @data; expected a .ts file")
             if words[0] in ("@classlabel", "@targetlabel"):
                 has_label = words[1:2] == ["true"]
+                has_target = has_label and words[0] == "@targetlabel"
             if words[0] == "@timestamps" and words[1:2] == ["true"]:
                 raise input_error(f"{path}: values with times beside them; expected values at equal steps; write it so")
             in_data = words[0] == "@data"
@@ -82,6 +87,7 @@ def _read(path: Path, lines: Iterable[str], signals: list[np.ndarray], labels: l
         if has_label:
             labels.append(last)
         signals.append(_signal(path, number, cells if has_label else [*cells, last]))
+    return has_target
 
 
 def _signal(path: Path, number: int, cells: list[str]) -> np.ndarray:

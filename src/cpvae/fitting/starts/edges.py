@@ -17,10 +17,10 @@ FAINT = 0.01  # of the mean edge of a picture: around fainter ones there is noth
 def part_side(shape: tuple[int, ...]) -> int:
     """Choose the side of the parts of pictures ``(channels, height, width)``, in pixels.
 
-    >>> part_side((1, 28, 28)), part_side((1, 8, 8)), part_side((3, 64, 48))
-    (4, 2, 6)
+    >>> part_side((1, 28, 28)), part_side((1, 8, 8)), part_side((3, 64, 48)), part_side((1, 1, 30))
+    (4, 2, 6, 1)
     """
-    return max(LEAST_PART, round(min(shape[1:]) / PARTS))
+    return min(max(LEAST_PART, round(min(shape[1:]) / PARTS)), *shape[1:])
 
 
 def histograms(x: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -185,14 +185,12 @@ class Counts(Likelihood):
             InputError: values that are no counts; a row without any.
         """
         form = replace(form, shape=(form.features,))  # each value is a sort of its own, also of a picture
-        for part in (rows, valid):
-            if part is not None:
-                refuse_no_counts(part, form)
+        parts = [part for part in (rows, valid) if part is not None]
+        for part in parts:
+            refuse_no_counts(part, form)
         units, n = units_of(rows, form, valid), len(rows) + (0 if valid is None else len(valid))
         kept = np.flatnonzero(units.scale > 0)
-        for part in (rows, valid):
-            if part is not None:
-                refuse_no_depth(part, kept)
+        refuse_no_depth(parts, kept)
         places = varying(units, form, n)
         found = cls(form.features, None if len(places) == form.features else torch.from_numpy(places))
         if found.rest is not None:
@@ -264,7 +262,7 @@ class Counts(Likelihood):
     def check(self, rows: Rows) -> None:
         refuse_no_counts(rows, Form((rows.x.shape[1],)), self.in_part)
         if not self.in_part:
-            refuse_no_depth(rows, slice(None) if self.kept is None else self.kept.numpy(force=True))
+            refuse_no_depth([rows], slice(None) if self.kept is None else self.kept.numpy(force=True))
 
     def constants(self) -> dict[int, float]:
         return constants(self.kept, self.rest)
@@ -327,16 +325,18 @@ def refuse_no_counts(rows: Rows, form: Form, gaps: bool = False) -> None:
         position += len(x)
 
 
-def refuse_no_depth(rows: Rows, kept: np.ndarray | slice) -> None:
+def refuse_no_depth(parts: Sequence[Rows], kept: np.ndarray | slice) -> None:
     """Refuse rows that have no count in the columns that are kept.
 
     Raises:
-        InputError: naming them.
+        InputError: naming them, of all parts.
     """
-    empty = torch.cat([x[:, kept].sum(-1) <= 0 for x in rows.chunks()]).nonzero().flatten().tolist()
+    empty: list[int] = []
+    for rows in parts:
+        places = torch.cat([x[:, kept].sum(-1) <= 0 for x in rows.chunks()]).nonzero().flatten().tolist()
+        empty += rows.numbers(places)
     if empty:
         raise InputError(
-            "no counts in the columns of the model, a depth of zero, in row "
-            f"{enumerated([str(number) for number in sorted(rows.numbers(empty))])} (counted from 0); expected one or "
-            "more; drop such rows"
+            f"no counts in the columns of the model, a depth of zero, in row{'s' * (len(empty) > 1)} "
+            f"{enumerated(list(map(str, sorted(empty))))} (counted from 0); expected one or more; drop such rows"
         )
