@@ -842,7 +842,7 @@ def with_header(change: Callable[[dict[str, Any]], object], signed: bool) -> Cal
         ours = change(ours) or ours
         if signed and isinstance(ours, dict):
             loaded = checkpoints.safetensors.torch.load(content)
-            ours["sha256"] = checkpoints.digest(loaded, ours)
+            ours["sha256"] = checkpoints._digest(loaded, ours)
         return joined(header, ours, tensors)
 
     return make

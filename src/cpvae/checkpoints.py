@@ -18,7 +18,7 @@ from cpvae.errors import InputError, one_line
 from cpvae.files import FORMAT_VERSION, check_exists, check_version, parse, write_atomic
 
 
-def digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
+def _digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
     """Compute the SHA-256 of names, dtypes, shapes and bytes, and of the header but for the checksum itself."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
@@ -38,7 +38,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: dict[str, Tensor], meta:
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     header = json.loads(json.dumps({"format_version": FORMAT_VERSION, **meta}, allow_nan=False))
-    header["sha256"] = digest(plain, header)
+    header["sha256"] = _digest(plain, header)
     content = safetensors.torch.save(plain, metadata={"cpvae": json.dumps(header)})
     write_atomic(path, content)
 
@@ -56,7 +56,7 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
             meta = parse((file.metadata() or {})["cpvae"])
             check_version(meta, path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        intact = meta.get("sha256") == digest(tensors, meta)
+        intact = meta.get("sha256") == _digest(tensors, meta)
     except InputError:
         raise
     except Exception as error:  # a damaged file reaches corners of safetensors, json and torch alike

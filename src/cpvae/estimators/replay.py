@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from sklearn.base import clone
 
-from cpvae.checkpoints import digest
+from cpvae.checkpoints import _digest
 from cpvae.data.rows import Rows
 from cpvae.data.sparse import SparseRows
 from cpvae.data.split import Split, fingerprint, split
@@ -94,7 +94,7 @@ class Continued(Prepared):
         """Tell the teacher, and what is asked of it, as JSON holds it."""
         return {
             "continued": {
-                "model": digest(self.teacher.model_.state_dict(), {})[:16],
+                "model": _digest(self.teacher.model_.state_dict(), {})[:16],
                 "replay": self.replay,
                 "n_new": self.n_added,
             }
