@@ -448,3 +448,10 @@ def test_levels_that_may_be_one_are_told():
     (told,) = Schema.infer(pd.DataFrame(given)).notes
     assert told.startswith("levels that differ in case or blanks alone, kept apart: 'Male' and 'male' in 'sex', 'K")
     assert told.endswith("ln' and 'Köln' in 'city'; write them alike if they are one")
+
+
+def test_a_schema_tells_whether_all_columns_are_numbers_without_gaps():
+    frame = pd.DataFrame({"a": np.linspace(0, 1, 30), "b": np.linspace(2, 5, 30) ** 2})
+    assert Schema.infer(frame).all_numeric
+    assert not Schema.infer(frame.assign(c=["x", "y"] * 15)).all_numeric
+    assert not Schema.infer(frame.mask(frame > 24)).all_numeric

@@ -140,6 +140,12 @@ class Schema:
         return tuple(one.name for one in self.left_out if one.why == kinds.IDENTIFIER)
 
     @cached_property
+    def all_numeric(self) -> bool:
+        """Tell whether every column modelled is numeric, without missing cells, and none is left out."""
+        plain = all(column.kind == "numeric" and not column.missing for column in self.columns)
+        return plain and not self.ignored
+
+    @cached_property
     def is_matrix(self) -> bool:
         """Tell whether the columns are many and all of one kind, such as genes or pixels, and no cell is missing.
 
