@@ -172,6 +172,6 @@ def test_answers_are_read_part_by_part(tmp_path, monkeypatch, suffix):
     assert found["category"].tolist() == expected["category"].tolist()
     np.testing.assert_allclose(found["probability"], expected["probability"], atol=1e-5)
     assert "no column 'kind' in obs" in refused("cluster", run, path, "--labels", "kind", "--out", tmp_path / "b.csv")
-    assert "no layer 'x'; known: X, counts" in refused(
+    assert "no layer 'x'; did you mean 'X'?" in refused(
         "cluster", run, path, "--layer", "x", "--out", tmp_path / "b.csv"
     )
