@@ -90,6 +90,7 @@ def test_a_start_is_an_observer_of_categories_whom_l_does_not_hear(model: VAE, b
     copies = Copies(Reversed(), drawn=False)
     for forgotten, heard in (
         (Bound(), Bound(start_weight=6.0)),
+        (Bound(), Bound(start_weight=2.0, overcount=3.0)),
         (Consistent(copies=copies, weight=20.0), Consistent(copies=copies, weight=20.0, start_weight=6.0)),
     ):
         (loss, terms), (with_start, same) = (value(one, model, batch) for one in (forgotten, heard))

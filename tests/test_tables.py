@@ -445,6 +445,14 @@ def test_a_step_has_finite_gradients_everywhere():
 # ---------------------------------------------------------------- the start
 
 
+@pytest.mark.parametrize(("n_classes", "kind"), [(25, latent_classes.Classes), (51, latent_classes.Means)])
+def test_tables_of_up_to_fifty_categories_begin_with_a_mixture(n_classes, kind, monkeypatch):
+    monkeypatch.setattr(latent_classes, "stability", lambda found: 1.0)  # as sure as k-means, which does not go before
+    random = np.random.RandomState(0)
+    table = Table.of_numbers(random.normal(size=(150, 2)) + 20.0 * random.randint(8, size=(150, 1)))
+    assert isinstance(latent_classes.fit(table, n_classes, random), kind)
+
+
 def test_latent_classes_by_scipy():
     """log p(x, c) of the classes that hard assignments make, cell by cell."""
     frame, y = make_table(300, 3, 0.3, seed=2)

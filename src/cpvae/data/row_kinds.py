@@ -1,4 +1,4 @@
-"""What one row is: five kinds (`KINDS`), said by the user or read off the shape.
+"""Kinds of rows: five (`KINDS`), said by the user or read off the shape.
 
 - "table": a data frame, each column after its kind (`cpvae.data.schema`).
 - "matrix": numbers in columns without names.

@@ -1,4 +1,4 @@
-"""What a fit leaves on an estimator."""
+"""Attributes that a fit leaves on an estimator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far several clusterings of the same rows agree."""
+"""Agreement of several clusterings of the same rows."""
 
 from __future__ import annotations
 

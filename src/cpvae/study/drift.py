@@ -137,7 +137,7 @@ class _Rows:
 
     @property
     def unknown(self) -> np.ndarray:
-        """How many cells of each column have a level that was not there in the fit, ``(F,)``."""
+        """Count the cells of each column whose level was not there in the fit, ``(F,)``."""
         counts = {one.column: one.cells for one in (self.reading.unknown if self.reading else ())}
         return np.array([counts.get(name, 0) for name in self.names])
 

@@ -1,4 +1,4 @@
-"""How the categories of fits with more and more of them follow from each other, by the rows that they share."""
+"""Descent of categories: which ones of a fit with more of them come from which, by the rows that they share."""
 
 from __future__ import annotations
 

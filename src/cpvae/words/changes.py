@@ -1,4 +1,4 @@
-"""What has changed between old rows and new ones, in words and numbers: the answer of `cpvae.drift`."""
+"""Changes between old rows and new ones, in words and numbers: the answer of `cpvae.drift`."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class ColumnChange:
 
 @dataclass(frozen=True, eq=False)
 class Drift:
-    """What has changed in new rows.
+    """Changes in new rows.
 
     Attributes:
         rows, before: how many new rows there are, and how many old ones they are compared with.
@@ -153,17 +153,17 @@ class Drift:
 
     @property
     def mix_changed(self) -> bool:
-        """Whether the categories have other shares than before."""
+        """Tell whether the categories have other shares than before."""
         return self.mix_p is not None and self.mix_p <= ALPHA
 
     @property
     def bounds_changed(self) -> tuple[BoundChange, ...]:
-        """The categories whose rows are more or less likely than before."""
+        """Give the categories whose rows are more or less likely than before."""
         return tuple(one for one in self.bounds if one.p <= ALPHA)
 
     @property
     def changed(self) -> bool:
-        """Whether anything has changed."""
+        """Tell whether anything has changed."""
         return self.mix_changed or bool(self.bounds_changed or self.columns or self.cells)
 
     @property

@@ -36,7 +36,7 @@ COLUMNS = ("column", "level", "here", "others", "measure", "ranges", "effect", "
 
 @dataclass(frozen=True)
 class Feature:
-    """What a description can tell of a row: the value of a column, or one level of a categorical column.
+    """Property of a row that a description can tell: the value of a column, or one level of a categorical column.
 
     Attributes:
         column: its name, as in the table; source: its position.

@@ -1,4 +1,4 @@
-"""What the categories of a model are, in words and numbers: the answer of `model.describe(X)`."""
+"""Descriptions of the categories of a model, in words and numbers: the answer of `model.describe(X)`."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Join:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """Which categories join first.
+    """Order in which categories join.
 
     Attributes:
         joins: first to last, one fewer than there are leaves.

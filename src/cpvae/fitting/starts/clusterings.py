@@ -12,10 +12,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cpvae.fitting.starts import latent_classes, seeded
 from cpvae.fitting.starts.maps import laid_out, modularity, neighbours
-from cpvae.fitting.starts.means import MANY, k_means, restarts
+from cpvae.fitting.starts.means import k_means, restarts
 from cpvae.fitting.starts.tables import Table
 from cpvae.fitting.starts.task import Points
 
+MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
 MOST_MAPPED = 100  # components beyond which it is not tried whether sources are ellipses
 TRIED = 10_000  # rows at most on which it is tried whether sources are ellipses
 TINY = 1e-12  # in place of a variance of zero: the points of codes may all be the same

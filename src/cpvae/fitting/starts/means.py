@@ -10,8 +10,6 @@ from sklearn.cluster import KMeans
 from cpvae.fitting.starts import seeded
 from cpvae.fitting.starts.task import Points
 
-MANY = 20  # components beyond which a mixture would leave some empty, and k-means does not
-
 
 def restarts(points: Points) -> int:
     """Count how often a clustering begins anew: more often for fewer points."""

@@ -28,7 +28,7 @@ Measure = Callable[[np.ndarray, np.ndarray], list[float | None]]  # of values of
 
 @dataclass(frozen=True)
 class Likeness:
-    """How like real rows synthetic rows are.
+    """Likeness of synthetic rows to real ones.
 
     Attributes:
         figures: of each column, or each pair of columns; None where a side has no values.

@@ -23,7 +23,7 @@ NO_PROOF = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of synthetic rows.
+    """Conclusion about synthetic rows.
 
     Attributes:
         conclusion: in a sentence.

@@ -1,4 +1,4 @@
-"""What `cpvae assess` last said of new rows, where it has said something."""
+"""Answer that `cpvae assess` last gave of new rows, where it has given one."""
 
 from __future__ import annotations
 
