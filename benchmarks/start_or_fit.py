@@ -27,13 +27,13 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from starts import Told, WithStart
-from torch import Tensor
 
 from cpvae.data.rows import Rows
 from cpvae.estimators.rows_in import as_table
 from cpvae.files import append_line, write_atomic
+from cpvae.fitting.starts.clusterings import Clustering
 from cpvae.fitting.starts.start import ClusteredStart
-from cpvae.fitting.starts.task import Code, Points, Start, Task
+from cpvae.fitting.starts.task import Points, Start
 from cpvae.study import markdown, metrics
 from cpvae.study.evidence import evidence
 
@@ -46,18 +46,22 @@ SPACES = {"code": "the start's code", "rows": "the rows", "latent": "the fit's c
 
 @dataclass(frozen=True)
 class Kept:
-    """A code that tells its points of the training rows before they are clustered."""
+    """A clustering that tells its points, and their categories."""
 
-    code: Code
-    told: Callable[[Points], None]
+    clustering: Clustering
+    told: Callable[[Points, np.ndarray], None]
 
-    def epochs(self, task: Task) -> int:
-        return self.code.epochs(task)
+    def __call__(
+        self, points: Points, n_components: int, random: np.random.RandomState, *, known: np.ndarray | None = None
+    ) -> Callable[[Points], np.ndarray]:
+        found = self.clustering(points, n_components, random, known=known)
 
-    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
-        code = self.code(task)
-        self.told(np.concatenate([code(x) for x in task.rows.chunks()]))
-        return code
+        def categories(others: Points) -> np.ndarray:
+            groups = found(others)
+            self.told(others, groups)
+            return groups
+
+        return categories
 
 
 class WithCode(WithStart):
@@ -68,12 +72,16 @@ class WithCode(WithStart):
     def _start(self) -> Start:
         told = super()._start()
         assert isinstance(told, Told)
+        self._clustered: list[tuple[Points, np.ndarray]] = []
         if isinstance(told.start, ClusteredStart):
-            return replace(told, start=replace(told.start, code=Kept(told.start.code, self._keep_points)))
+            kept = Kept(told.start.clustering, lambda *one: self._clustered.append(one))
+            return replace(told, start=replace(told.start, clustering=kept))
         return told
 
-    def _keep_points(self, points: Points) -> None:
-        self.start_points_ = points
+    def _keep_start(self, rows: np.ndarray, categories: np.ndarray) -> None:
+        super()._keep_start(rows, categories)
+        of_it = [points for points, groups in self._clustered if np.array_equal(groups, categories)]
+        self.start_points_ = of_it[-1] if of_it else None
 
 
 def agreement(categories: np.ndarray, points: Points) -> np.ndarray:

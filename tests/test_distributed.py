@@ -62,7 +62,7 @@ LONG = {**FIT, "max_epochs": 30, "init": "random"}
 
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
-    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=60), gaussian_mixture))
+    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(((AutoencoderCode(n_steps=60),),), gaussian_mixture))
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from cpvae.data.schema import Schema
 from cpvae.fitting import interrupts, loop
 from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
-from cpvae.fitting.starts import clusterings, codes, edges, maps, start
+from cpvae.fitting.starts import clusterings, codes, edges, maps, start, ways
 from cpvae.fitting.starts.clusterings import ellipses, gaussian_mixture, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, MostApart, RowCode, SpectrumCode
+from cpvae.fitting.starts.codes import AutoencoderCode, RowCode, SpectrumCode
 from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import CutShort, Task
@@ -58,7 +58,7 @@ def test_groups_far_apart_are_found(name):
 
 @pytest.mark.parametrize("clustering", [k_means, gaussian_mixture, umap_mixture])
 def test_what_is_found_on_some_rows_is_said_of_all(clustering):
-    begin = start.ClusteredStart(RowCode(), clustering)
+    begin = start.ClusteredStart(start.ALONE, clustering)
     found = begin(task(BLOBS, 4, max_rows=200))
     assert found.shape == (600,)
     assert accuracy_hungarian(GROUPS, found.numpy()) == 1.0
@@ -102,7 +102,7 @@ def test_a_stop_ends_a_clustering_at_once_and_a_second_one_everything(monkeypatc
 
     with stop_requests() as stop:
         with pytest.raises(CutShort):
-            start.ClusteredStart(RowCode(), clustering)(task(BLOBS, 4, stop=stop))
+            start.ClusteredStart(start.ALONE, clustering)(task(BLOBS, 4, stop=stop))
         signal.raise_signal(signal.SIGTERM)  # from `timeout` to the group, after that to the process
         monkeypatch.setattr(interrupts, "SAME", 0.0)
         with pytest.raises(KeyboardInterrupt):
@@ -118,7 +118,7 @@ def test_a_stop_that_a_clustering_loses_is_repeated(monkeypatch):
 
     monkeypatch.setattr(interrupts, "AGAIN_AFTER", 0.05)
     with stop_requests() as stop, pytest.raises(CutShort):
-        start.ClusteredStart(RowCode(), clustering)(task(BLOBS, 4, stop=stop))
+        start.ClusteredStart(start.ALONE, clustering)(task(BLOBS, 4, stop=stop))
 
 
 def gaits(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,11 +164,11 @@ def test_codes_side_by_side_have_the_same_variance():
     wide, still = RowCode(), lambda asked: lambda x: np.zeros((len(x), 2))
     still.epochs = lambda asked: 3
     asked = task(1000.0 * BLOBS, 4)
-    both = MostApart(((wide, RowCode(2), still),), k_means)
-    points = both(asked)(asked.rows.x)
+    both = (wide, RowCode(2), still)
+    points = ways.found([both], asked)[0](asked.rows.x)
     np.testing.assert_allclose([points[:, part].var(0).sum() for part in (slice(5), slice(5, 7))], 1.0, rtol=1e-5)
     assert (points[:, 7:] == 0).all()
-    assert both.epochs(asked) == 3
+    assert start.ClusteredStart((both, (wide,)), k_means).epochs(asked) == 3
 
 
 def lines(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -180,13 +180,26 @@ def lines(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("made", "way"), [(gaits, SpectrumCode), (lines, RowCode)])
-def test_of_several_codes_the_one_is_taken_whose_groups_lie_most_apart(made, way):
+@pytest.mark.parametrize("tried", [60, 40])
+def test_of_several_codes_the_one_is_taken_whose_groups_lie_most_apart(made, way, tried, monkeypatch):
     x, y = made(60)
     rows = Rows(x.reshape(len(x), -1).astype(np.float32))
     asked = Task(rows, rows, make("gaussian", rows, Form(x.shape[1:])), 3, seed=0, shape=x.shape[1:])
-    both = MostApart(((RowCode(),), (SpectrumCode(),)), umap_mixture)
-    np.testing.assert_array_equal(both(asked)(rows.x), way()(asked)(rows.x))
-    assert accuracy_hungarian(y, start.ClusteredStart(both, umap_mixture)(asked).numpy()) > 0.95
+    monkeypatch.setattr(start, "TRIED", tried)
+    monkeypatch.setattr(start, "TRIED_OF_EACH", 1)
+    clustered = []
+
+    def clustering(points, n_components, random):
+        clustered.append(points)
+        return umap_mixture(points, n_components, random)
+
+    found = start.ClusteredStart(((RowCode(),), (SpectrumCode(),)), clustering)(asked).numpy()
+    assert accuracy_hungarian(y, found) > 0.95
+    taken = way()(asked)(rows.x)
+    alone = start.ClusteredStart(((way(),),), umap_mixture)(asked).numpy()
+    np.testing.assert_array_equal(found, alone)
+    assert len(clustered) == (2 if tried == 60 else 3)  # the groups of all rows are found once
+    assert any(one.shape == taken.shape and (one == taken).all() for one in clustered)
 
 
 def test_lines_that_drift_apart_do_not_begin_anywhere():

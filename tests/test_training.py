@@ -252,7 +252,7 @@ def test_nan_stops_with_the_cause_and_the_last_good_weights():
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
     """Shorten the start to a few epochs, so that kills fall into training as well as into the start."""
-    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(AutoencoderCode(n_steps=1), gaussian_mixture))
+    monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(((AutoencoderCode(n_steps=1),),), gaussian_mixture))
 
 
 FIT = {

@@ -264,6 +264,14 @@ class Decomposition:
     cross_entropy_c: float
 
 
+def given_each(q: Joint) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give loc and scale of q(z | x, c) for each category in turn, float64 ``(n, D)``, those of the top level."""
+    n, n_categories = q.logits.shape
+    for c in torch.arange(n_categories, device=q.logits.device).split(max(1, DECODED_AT_ONCE // n)):
+        given = q.given(c.unsqueeze(0)).top
+        yield from zip(given.loc.double().unbind(1), given.scale.double().unbind(1), strict=True)
+
+
 @torch.no_grad()
 def decompose(model: VAE, y: Tensor) -> Decomposition:
     """Take eq. (13) apart on n rows, with an exact sum over c and one draw of z for each row and category.
@@ -273,15 +281,14 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
     The aggregated posteriors are those of these rows: q(z | c) = sum_i q(c | x_i) q(z | x_i, c) / sum_i q(c | x_i).
     """
     q, p = model.encode(y), model.latent().top
-    n, n_categories = q.logits.shape
+    n = len(q.logits)
     log_q_c_x = q.logits.double()
     log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
     kl, information, marginal = (torch.zeros_like(log_q_c_x[:, 0]) for _ in range(3))
-    for k in range(n_categories):
+    noise = row_noise(model, y, 1)[:, 0, 0]
+    for k, (loc, scale) in enumerate(given_each(q)):
         c = torch.full((1, 1), k, device=y.device)
-        given = q.given(c).top
-        loc, scale = given.loc[:, 0].double(), given.scale[:, 0].double()
-        z = loc + scale * row_noise(model, y, 1)[:, 0, 0, : loc.shape[-1]]
+        z = loc + scale * noise[:, : loc.shape[-1]]
         log_pairs = log_normal_pairs(z, loc, scale)  # [i, j] = log q(z_i | x_j, c)
         log_q_z_c = (log_pairs + log_q_c_x[:, k]).logsumexp(1) - log_q_c[k] - np.log(n)
         log_q_z_xc = log_pairs.diagonal()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,13 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 from torch import Tensor
 
-from cpvae.data.rows import Rows
 from cpvae.fitting.loop import train
 from cpvae.fitting.presets import default_epochs
 from cpvae.fitting.records import Interrupted
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
 from cpvae.fitting.starts import edges
-from cpvae.fitting.starts.clusterings import Clustering, n_neighbours
-from cpvae.fitting.starts.maps import modularity, neighbours
-from cpvae.fitting.starts.task import Code, Points, Task, points_of
+from cpvae.fitting.starts.task import Points, Task, points_of
 from cpvae.nn.draws import seeded
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -29,8 +26,6 @@ from cpvae.probability.objectives import Bound, Copies, FromCopies
 
 LEAST_EPOCHS = 5  # of the autoencoder; with more rows than its steps could see so often, it sees some of them
 LEAST_STEPS = 200  # of the autoencoder, however short the fit
-TRIED, TRIED_OF_EACH = 2_000, 20  # rows, in all and for each component, on which it is tried which code is the best
-TINY = 1e-12  # in place of a spread of zero: rows may all have the same code
 
 
 def principal(points: Callable[[Tensor], Points], task: Task, latent_dim: int) -> Callable[[Tensor], Points]:
@@ -113,58 +108,6 @@ class EdgeCode:
             return points
 
         return principal(histograms, task, self.latent_dim)
-
-
-def side_by_side(parts: Sequence[Callable[[Tensor], Points]], task: Task) -> Callable[[Tensor], Points]:
-    """Put several codes of the same rows side by side, each with the same variance in all."""
-    if len(parts) == 1:
-        return parts[0]
-    some = task.some(task.max_rows)
-    spreads = [points_of(some, part).var(0).sum() for part in parts]
-    scales = [max(float(np.sqrt(spread)), TINY) for spread in spreads]
-    return lambda x: np.concatenate([part(x) / scale for part, scale in zip(parts, scales, strict=True)], axis=1)
-
-
-@dataclass(frozen=True)
-class MostApart:
-    """Codes, alone or side by side: of several ways the one whose groups lie most apart.
-
-    Some rows are clustered in each way. The way is taken whose groups have the highest modularity on the graph of its
-    own neighbours: groups that few neighbours cross are more than a cut through the midst of rows. No label is asked.
-
-    Args:
-        ways: each of one code or of several side by side. Where the task is asked to stop, the first is taken.
-        clustering: finds the groups.
-    """
-
-    ways: tuple[tuple[Code, ...], ...]
-    clustering: Clustering
-
-    @property
-    def codes(self) -> tuple[Code, ...]:
-        """Each code once."""
-        return tuple(dict.fromkeys(code for way in self.ways for code in way))
-
-    def epochs(self, task: Task) -> int:
-        """Count those of all codes."""
-        return sum(code.epochs(task) for code in self.codes)
-
-    def __call__(self, task: Task) -> Callable[[Tensor], Points]:
-        found = {code: code(task) for code in self.codes}
-        ways = [side_by_side([found[code] for code in way], task) for way in self.ways]
-        best = 0
-        if len(ways) > 1 and not task.stop():
-            some = task.some(max(TRIED, TRIED_OF_EACH * task.n_components))
-            task.on_phase(f"clustering {len(some):,} rows in {len(ways)} ways", 0)
-            with task.stop.ends():
-                best = int(np.argmax([self._apart(way, some, task) for way in ways]))
-        return ways[best]
-
-    def _apart(self, way: Callable[[Tensor], Points], rows: Rows, task: Task) -> float:
-        """Measure how far the groups of some rows lie apart in one of the ways."""
-        points, k = points_of(rows, way), task.n_components
-        categories = self.clustering(points, k, np.random.RandomState(task.seed))(points)
-        return modularity(neighbours(points, n_neighbours(len(points), k)), categories)
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,13 @@ from torch import Tensor
 from cpvae.data.rows import Rows
 from cpvae.fitting.starts import latent_classes, tables
 from cpvae.fitting.starts.clusterings import Clustering, gaussian_mixture, mixture_or_map, umap_mixture
-from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, MostApart, RowCode, SpectrumCode
+from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode
 from cpvae.fitting.starts.means import k_means
-from cpvae.fitting.starts.task import Code, CutShort, Points, Start, Task, points_of
+from cpvae.fitting.starts.task import CutShort, Points, Start, Task, points_of
+from cpvae.fitting.starts.ways import Way, codes_of, found, most_apart
 
 FEWEST_PIXELS = 6  # along a side, of pictures whose edges count
+TRIED, TRIED_OF_EACH = 2_000, 20  # rows, in all and for each component, on which it is tried which way is the best
 FEW_ROWS = 5000  # that get a category where a start is cut short; a fit trains on them for a moment
 
 
@@ -50,14 +52,20 @@ class ClusteredStart:
     Tables with columns of several kinds are clustered as they are by `cpvae.fitting.starts.latent_classes`, which
     leaves missing cells out. The idea of clustering an autoencoder's code to start a deep mixture is that of Xie,
     Girshick and Farhadi (2016) and of VaDE (Jiang et al., 2017).
+
+    Args:
+        ways: in which rows become points. Of several the one is taken whose groups lie most apart.
+        clustering: finds the groups.
     """
 
-    code: Code
+    ways: tuple[Way, ...]
     clustering: Clustering
 
     def epochs(self, task: Task) -> int:
-        """Count those of the code."""
-        return 0 if task.likelihood.mixed or task.n_components == 1 else self.code.epochs(task)
+        """Count those of the codes."""
+        if task.likelihood.mixed or task.n_components == 1:
+            return 0
+        return sum(code.epochs(task) for code in codes_of(self.ways))
 
     def __call__(self, task: Task) -> Tensor | None:
         """Find a category for each row, ``(n,)``; None where there is one category.
@@ -70,30 +78,42 @@ class ClusteredStart:
         with warnings.catch_warnings():
             # That rows have fewer different values than there are categories: the fit says how many it came to use.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = self._by_classes(task) if task.likelihood.mixed else self._by_code(task)
-        return torch.from_numpy(with_known(found, task.known))
+            categories = self._by_classes(task) if task.likelihood.mixed else self._by_code(task)
+        return torch.from_numpy(with_known(categories, task.known))
 
     def _by_code(self, task: Task) -> np.ndarray:
-        """Cluster what the code makes of rows."""
-        code = self.code(task)
+        """Cluster what the codes make of rows."""
+        seen = found(self.ways, task)
 
         def points(rows: Rows) -> Points:
-            return points_of(rows, code)
+            return points_of(rows, seen[0])
 
         def categories() -> np.ndarray:
+            few = np.int16 if task.n_components < 2**15 else np.int64
+            best, tried = 0, max(TRIED, TRIED_OF_EACH * task.n_components)
+            if len(seen) > 1:
+                some = task.some(tried)
+                task.on_phase(f"clustering {len(some):,} rows in {len(seen)} ways", 0)
+                shown = [points_of(some, way) for way in seen]
+                groups = [self._groups(own, tried, task)(own) for own in shown]
+                best = most_apart(shown, groups, task.n_components)
+                if some is task.rows:
+                    return groups[best].astype(few)
             some = task.some(task.max_rows)
             task.on_phase(f"clustering {len(some):,} rows", 0)
-            shown = points(some)
-            random = np.random.RandomState(task.seed)
-            known = task.known_of(task.index(task.max_rows, np.random.RandomState(task.seed)))
-            given = {} if known is None else {"known": known}
-            category = self.clustering(shown, task.n_components, random, **given)
-            few = np.int16 if task.n_components < 2**15 else np.int64
+            own = points_of(some, seen[best])
+            category = self._groups(own, task.max_rows, task)
             if some is task.rows:
-                return category(shown).astype(few)
-            return np.concatenate([category(code(x)).astype(few) for x in task.rows.chunks()])
+                return category(own).astype(few)
+            return np.concatenate([category(seen[best](x)).astype(few) for x in task.rows.chunks()])
 
         return unless_stopped(categories, points, task)
+
+    def _groups(self, points: Points, n: int, task: Task) -> Callable[[Points], np.ndarray]:
+        """Cluster the points of the n rows that the task draws."""
+        known = task.known_of(task.index(n, np.random.RandomState(task.seed)))
+        given = {} if known is None else {"known": known}
+        return self.clustering(points, task.n_components, np.random.RandomState(task.seed), **given)
 
     def _by_classes(self, task: Task) -> np.ndarray:
         """Cluster a table with columns of several kinds."""
@@ -150,21 +170,22 @@ def with_known(found: np.ndarray, known: np.ndarray | None) -> np.ndarray:
 
 
 LEARNED = AutoencoderCode(most_epochs=100)  # beside which stand other codes
-PICTURES = MostApart(((LEARNED,), (LEARNED, EdgeCode())), umap_mixture)
-SIGNALS = MostApart(((LEARNED,), (SpectrumCode(),), (RowCode(), SpectrumCode(), LEARNED)), umap_mixture)
-ANYWHERE = MostApart(((LEARNED, SpectrumCode()),), umap_mixture)
+ALONE: tuple[Way, ...] = ((RowCode(),),)
+PICTURES: tuple[Way, ...] = (LEARNED,), (LEARNED, EdgeCode())
+SIGNALS: tuple[Way, ...] = (LEARNED,), (SpectrumCode(),), (RowCode(), SpectrumCode(), LEARNED)
+ANYWHERE: tuple[Way, ...] = ((LEARNED, SpectrumCode()),)
 
 STARTS: dict[str, Start] = {
     "edges": ClusteredStart(PICTURES, umap_mixture),
     "signals": ClusteredStart(SIGNALS, umap_mixture),
     "spectrum": ClusteredStart(ANYWHERE, umap_mixture),
-    "umap": ClusteredStart(AutoencoderCode(), umap_mixture),
-    "autoencoder": ClusteredStart(AutoencoderCode(), gaussian_mixture),
-    "rows": ClusteredStart(RowCode(), mixture_or_map),
-    "map": ClusteredStart(RowCode(), umap_mixture),
-    "directions": ClusteredStart(RowCode(direction=True), umap_mixture),
-    "gmm": ClusteredStart(RowCode(), gaussian_mixture),
-    "kmeans": ClusteredStart(RowCode(), k_means),
+    "umap": ClusteredStart(((AutoencoderCode(),),), umap_mixture),
+    "autoencoder": ClusteredStart(((AutoencoderCode(),),), gaussian_mixture),
+    "rows": ClusteredStart(ALONE, mixture_or_map),
+    "map": ClusteredStart(ALONE, umap_mixture),
+    "directions": ClusteredStart(((RowCode(direction=True),),), umap_mixture),
+    "gmm": ClusteredStart(ALONE, gaussian_mixture),
+    "kmeans": ClusteredStart(ALONE, k_means),
     "random": RandomStart(),
 }
 
