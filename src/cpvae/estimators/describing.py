@@ -12,6 +12,7 @@ from cpvae.probability import likelihoods
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
 from cpvae.words.examples import border_rows, typical_rows
+from cpvae.words.measures import measures
 from cpvae.words.phrases import known_in_words
 from cpvae.words.tree import Tree, tree_of
 from cpvae.words.units import in_order
@@ -53,7 +54,8 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
     categories = proba.argmax(1)
     counts = np.bincount(categories, minlength=k)
     some = some_of(n, min(MAX_COMPARED, max(100, MAX_VALUES // matrix.shape[1])))
-    columns = told(model, np.asarray(matrix[some], dtype=np.float64), categories[some], k)
+    shown = np.asarray(matrix[some], dtype=np.float64)
+    columns, shape = told(model, shown, categories[some], k), shape_of(model, shown)
     found = []
     for c in range(k):
         typical = typical_rows(z, proba, c, model.means_[c], model.scales_[c], TYPICAL)
@@ -61,7 +63,7 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
             replace(one, row=int(numbers[one.row]), name=model.names_.get(one.neighbour, ""))
             for one in border_rows(proba, c, ON_BORDER)
         ]
-        mean, spread = _mean_and_spread(model, matrix, categories == c) if columns is None else (None, None)
+        mean, spread = (None, None) if shape is None else _mean_and_spread(matrix, categories == c, shape)
         compared = int((categories[some] == c).sum())
         found.append(
             Category(
@@ -69,12 +71,12 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
                 name=model.names_.get(c, ""),
                 rows=int(counts[c]),
                 share=float(counts[c] / n),
-                columns=() if columns is None else tuple(columns[c]),
+                columns=tuple(columns[c]),
                 typical=tuple(int(numbers[i]) for i in typical),
                 border=tuple(border),
                 mean=mean,
                 spread=spread,
-                why="" if columns is None or columns[c] else reason(compared, len(some) - compared),
+                why="" if columns[c] else reason(compared, len(some) - compared),
             )
         )
     known = known_in_words(model.known_)
@@ -82,8 +84,8 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
     return Description(tuple(found), n, len(some), tree_of(proba[some], model.names_), told_known)
 
 
-def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> list[list[Contrast]] | None:
-    """Find the columns that set groups of rows apart; None where columns mean little alone.
+def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> list[list[Contrast]]:
+    """Find the columns that set groups of rows apart, or the measures of signals and pictures.
 
     A group of counts is marked only by what is more frequent in it than elsewhere.
 
@@ -92,30 +94,41 @@ def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> 
         groups: of the rows, ``(m,)``, numbers from 0 to ``n - 1``.
     """
     found = compared(model, matrix)
-    if found is None:
-        return None
     if are_counts(model):
         return contrasts(*found, groups, n, more_only=True)
     return contrasts(*with_distances(*found), groups, n)
 
 
-def compared(model: DeepMixture, matrix: np.ndarray) -> tuple[np.ndarray, list[Feature]] | None:
-    """Give the columns by which rows are compared, ``(n, E)``, and what they are.
-
-    A level is a column of 0 and 1. Counts are compared at the median total of the rows: a large cell, or a long text,
-    has more of everything. Columns of images, signals and curves mean little alone: for these the answer is None.
+def shape_of(model: DeepMixture, matrix: np.ndarray) -> tuple[int, ...] | None:
+    """Give the shape of rows that are pictures, signals or curves, such as a signal in a table of numbers; else None.
 
     Args:
         matrix: rows as `_check_rows` gives them, ``(n, F)``.
     """
-    names = getattr(model, "feature_names_in_", None)
     if model.image_shape_ is not None or model.signal_shape_ is not None:
-        return None
+        return model.image_shape_ or model.signal_shape_
+    plain = model.schema_ is None and getattr(model, "feature_names_in_", None) is None
+    return (1, matrix.shape[1]) if plain and not are_counts(model) and in_order(matrix) else None
+
+
+def compared(model: DeepMixture, matrix: np.ndarray) -> tuple[np.ndarray, list[Feature]]:
+    """Give the columns by which rows are compared, ``(n, E)``, and what they are.
+
+    A level is a column of 0 and 1. Counts are compared at the median total of the rows: a large cell, or a long text,
+    has more of everything. Columns of images, signals and curves mean little alone: their rows are measured.
+
+    Args:
+        matrix: rows as `_check_rows` gives them, ``(n, F)``.
+    """
+    names, shape = getattr(model, "feature_names_in_", None), shape_of(model, matrix)
+    if shape is not None:
+        return measures(
+            matrix.reshape(-1, *shape),
+            ink=issubclass(likelihoods.LIKELIHOODS[model.likelihood_], likelihoods.Bernoulli),
+        )
     if model.schema_ is not None:
         values, _ = model.schema_.expand(matrix)
         return values, features_of(model.schema_, values, [])
-    if names is None and in_order(matrix):  # a curve, such as a signal in a table of numbers
-        return None
     given = [f"column {i}" for i in range(matrix.shape[1])] if names is None else [str(name) for name in names]
     features = features_of(None, matrix, given)
     if not are_counts(model):
@@ -129,9 +142,8 @@ def are_counts(model: DeepMixture) -> bool:
     return model.kind_ == "counts" or issubclass(likelihoods.LIKELIHOODS[model.likelihood_], likelihoods.Counts)
 
 
-def _mean_and_spread(model: Clusterer, matrix: Any, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_spread(matrix: Any, own: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Compute mean and standard deviation of some rows in the shape of a row; NaN where no row has a value."""
-    shape = model.image_shape_ or model.signal_shape_ or matrix.shape[1:]
     rows = np.asarray(matrix[own], dtype=np.float64)
     known = ~np.isnan(rows)
     count = known.sum(0)

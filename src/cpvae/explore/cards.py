@@ -49,7 +49,7 @@ def traits_of_groups(seen: Seen, groups: np.ndarray) -> dict[int, str]:
         groups: of the rows, ``(n,)``, numbers from 0.
 
     Returns:
-        group -> the strongest columns, or why there are none; "" for pictures and signals.
+        group -> the strongest columns, or why there are none.
     """
     used, codes = np.unique(groups, return_inverse=True)
     if seen.shown.categories is None:
@@ -57,8 +57,6 @@ def traits_of_groups(seen: Seen, groups: np.ndarray) -> dict[int, str]:
     some = some_of(seen.n)
     matrix = seen.model._check_rows(seen.shown.given, reset=False)[some]
     found = told(seen.model, np.asarray(matrix, dtype=np.float64), codes[some], len(used))
-    if found is None:
-        return dict.fromkeys(map(int, used), "")
     counts = np.bincount(codes[some], minlength=len(used))
     return {
         int(group): "; ".join(map(str, found[i][:IN_A_SENTENCE])) or reason(int(counts[i]), int(len(some) - counts[i]))

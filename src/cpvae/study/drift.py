@@ -85,12 +85,7 @@ def drift(
                 raise InputError(f"{len(rows.matrix)} {name}: expected at least {FEWEST} to compare; give more rows")
         cells = _cells(old, new) if model.schema_ is not None else []
         # columns are looked at before the others are set aside, since only p that are corrected decide that
-        questions = (
-            (model.schema_ is not None)
-            + (model.n_components_ > 1)
-            + (held_out is not None)
-            + (compared(model, old.some()) is not None)
-        )
+        questions = 1 + (model.schema_ is not None) + (model.n_components_ > 1) + (held_out is not None)
         told = [one for one in (replace(one, p=min(1.0, questions * one.p)) for one in cells) if one.p <= ALPHA]
         aside = list(dict.fromkeys(one.column for one in told))
         if aside and len(aside) == len(old.names):
@@ -230,8 +225,6 @@ def _columns(
 ) -> list[ColumnChange]:
     """Ask of each column whether its values in a category are those of before; the largest effect first."""
     pooled = compared(model, np.concatenate([old.some(), new.some()]))
-    if pooled is None:
-        return []
     categories = np.concatenate([c_old[old.places()], c_new[new.places()]])
     is_new = np.arange(len(categories)) >= len(old.places())
     groups = {}

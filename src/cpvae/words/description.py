@@ -26,7 +26,7 @@ class Category:
     Attributes:
         number: of the category; name: that the user gave it, or "".
         rows: how many of the rows described are in it; share: of them.
-        columns: those that set it apart, the largest effect first; empty for images and signals.
+        columns: those that set it apart, the largest effect first; of images and signals `cpvae.words.measures`.
         typical: numbers of the rows nearest to its centre, nearest first.
         border: rows that may belong to another category, the least sure first.
         mean, spread: of images and signals, mean and standard deviation of its rows, in the shape of a row; else None.
@@ -156,10 +156,8 @@ def reason(rows: int, others: int) -> str:
     """Say why no column of a category is told: too few rows in it or beside it, or none that differs clearly.
 
     >>> reason(3, 90), reason(40, 50), reason(40, 0)
-    ('too few rows to say what sets them apart', 'no column clearly sets it apart', '')
+    ('too few rows to say what sets them apart', 'nothing clearly sets it apart', '')
     """
     if not others:
         return ""
-    return (
-        "too few rows to say what sets them apart" if min(rows, others) < FEWEST else "no column clearly sets it apart"
-    )
+    return "too few rows to say what sets them apart" if min(rows, others) < FEWEST else "nothing clearly sets it apart"

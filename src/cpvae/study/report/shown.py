@@ -15,11 +15,11 @@ from cpvae.data.schema import as_frame
 from cpvae.errors import InputError
 from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.describing import described, some_of
+from cpvae.estimators.describing import described, shape_of, some_of
 from cpvae.probability.estimates import Evaluation, components_used, in_use
 from cpvae.words.description import Description
 from cpvae.words.phrases import percent
-from cpvae.words.units import in_order, sources_of, units_of, written
+from cpvae.words.units import sources_of, units_of, written
 
 MAX_ROWS = 5_000  # rows looked at
 MAX_DECODED = 100_000  # rows times categories, if that is less: so that a page does not take an hour
@@ -170,10 +170,9 @@ def _names(model: DeepMixture, given: Sequence[str] | None, n: int) -> list[str]
 
 def _curve(model: DeepMixture, values: np.ndarray, named: bool) -> tuple[int, ...] | None:
     """Find ``(channels, time)`` of rows that are curves: of signals, or of columns without names that have an order."""
-    if model.signal_shape_ is not None:
-        return model.signal_shape_
-    plain = model.image_shape_ is None and model.schema_ is None and not named
-    return (1, values.shape[1]) if plain and in_order(values) else None
+    if model.image_shape_ is not None or (named and model.signal_shape_ is None):
+        return None
+    return shape_of(model, values)
 
 
 def _as_fitted(model: DeepMixture, rows: Any) -> Any:
