@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
-from cpvae.estimators.zoo import CPVAE
+from cpvae.estimators.zoo import CPVAE, MoGVAE
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
 from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.choice import choose, make, make_like
@@ -542,3 +542,56 @@ def test_a_schema_goes_with_columns_alone_and_all_that_is_wrong_is_named():
         CPVAE(kind="counts", likelihood="gaussian", schema={"*": "count"}).check_params()
     assert "likelihood='gaussian' with a schema" in str(caught.value)
     assert "kind='counts' with a schema: expected 'table' or 'auto'" in str(caught.value)
+
+
+# -- signals ----------------------------------------------------------------------------------------------------------
+
+
+def lively(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw signals of two channels, of which every second is ten times as lively: ``(n, 2, 30)``, and which are."""
+    random = np.random.default_rng(0)
+    kind = np.arange(n) % 2
+    return np.where(kind, 10.0, 1.0)[:, None, None] * random.normal(size=(n, 2, 30)), kind
+
+
+def test_the_noise_of_a_signal_depends_on_code_and_category():
+    x, _ = lively(40)
+    rows = Rows(x.reshape(40, -1))
+    likelihood = Gaussian.of(rows, Form((2, 30)))
+    assert likelihood.n_outputs == 120
+    assert likelihood.n_of_category == 2
+    y = likelihood.to_model(rows.x[:3]).float()
+    of_row, of_category = torch.tensor([0.3, -5.0]), torch.tensor([0.5, 0.25])
+    params = torch.cat(
+        [torch.zeros(3, 1, 60), of_row.repeat_interleave(30).expand(3, 1, 60), of_category.expand(3, 1, 2)], -1
+    )
+    sigma = torch.exp(torch.tanh(of_row) + of_category).repeat_interleave(30)
+    expected = torch.distributions.Normal(0.0, sigma).log_prob(y).sum(-1) - likelihood.scale.log().sum()
+    torch.testing.assert_close(likelihood.log_prob(params, y)[:, 0], expected.float(), rtol=1e-4, atol=1e-3)
+    places, each = likelihood.parts(params)[0]
+    assert places.tolist() == list(range(60))
+    torch.testing.assert_close(each.scale[0, 0], sigma)
+    restored = Gaussian.like(likelihood.state_dict(), Form((2, 30)))
+    assert (restored.n_outputs, restored.n_of_category) == (120, 2)
+
+
+def test_a_signal_of_a_saved_model_without_such_noise_keeps_one_a_channel():
+    x, _ = lively(40)
+    likelihood = Gaussian.of(Rows(x.reshape(40, -1)), Form((2, 30)))
+    older = {name: value for name, value in likelihood.state_dict().items() if name != "own"}
+    restored = Gaussian.like(older, Form((2, 30)))
+    assert (restored.n_outputs, restored.n_of_category) == (60, 0)
+    assert Gaussian.of(Rows(x.reshape(40, -1)), Form((2, 30), noise=0.1)).n_outputs == 60  # a noise that is given
+
+
+@pytest.mark.parametrize("make_model", [CPVAE, MoGVAE])
+def test_new_signals_are_as_lively_as_the_rows_of_their_category(make_model):
+    x, kind = lively(80)
+    model = make_model(2, latent_dim=2, hidden=(16,), max_epochs=60, batch_size=20, init="kmeans", random_state=0)
+    if make_model is CPVAE:
+        model.fit(x, known=kind)
+        new = [model.sample(100, component=k).std() for k in range(2)]
+        np.testing.assert_allclose(new, [x[kind == k].std() for k in range(2)], rtol=0.4)
+    else:
+        model.fit(x)
+        assert 1.0 < np.asarray(model.sample(100)).std() < 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from cpvae.fitting.settings import SCHEDULES, Settings
 from cpvae.fitting.state import State
 from cpvae.fitting.validation import diagnosed, few, validate
 from cpvae.nn.draws import seeded
+from cpvae.nn.layers import WithTable
 from cpvae.nn.products import reduced
 from cpvae.probability.bounds import Terms
 from cpvae.probability.estimates import (
@@ -173,7 +174,9 @@ class _Run:
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
         kind = torch.int32 if len(self.rows) < 2**31 else torch.int64
         order = torch.randperm(len(self.rows), generator=generator, dtype=kind).to(self.rows.device)
-        if progress.epoch == settings.start_epochs and progress.step == 0:
+        if progress.step == 0 and progress.epoch == 0:
+            self._begin_start()
+        if progress.step == 0 and progress.epoch == settings.start_epochs:
             self._end_start()
         while progress.step < self.n_steps:
             index = order[progress.step * settings.batch_size : (progress.step + 1) * settings.batch_size]
@@ -317,6 +320,18 @@ class _Run:
         )
 
     @torch.no_grad()
+    def _begin_start(self) -> None:
+        """Set the spread that each category has for itself to that of its rows in the start."""
+        decoder, likelihood = self.model.decoder, self.model.likelihood
+        if self.state.start is None or not isinstance(decoder, WithTable):
+            return
+        moments = Moments(decoder.table, full=False)
+        for y, c in self._rows_of(self.state.start):
+            moments.add(*likelihood.spread(y), c)
+        self.world.sum(*moments.sums)
+        decoder.set_numbers(0.5 * moments.variance.log(), moments.filled)
+
+    @torch.no_grad()
     def _end_start(self) -> None:
         """Set the prior to the moments of the posterior of each category's rows: the M-step of the start."""
         state, prior = self.state, component_prior(self.model.prior)
@@ -330,12 +345,16 @@ class _Run:
 
     def _add_rows(self, moments: Moments, start: Tensor) -> None:
         """Add all training rows to moments, each in its category of a start."""
+        for y, c in self._rows_of(start):
+            q = self.model.encode(y).given(c.unsqueeze(1)).top
+            moments.add(q.loc[:, 0], q.scale[:, 0], c)
+        self.world.sum(*moments.sums)
+
+    def _rows_of(self, start: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the training rows of this process in parts, in the model's units, and their categories of a start."""
         likelihood, part, position = self.model.likelihood, self.world.part(len(self.rows)), 0
         categories = start[part].long()
         for x in self.rows.part(part).chunks():
             for y in batches(likelihood.draw_fixed(likelihood.to_model(x.to(self.device))), 1):
-                c = categories[position : position + len(y)]
+                yield y, categories[position : position + len(y)]
                 position += len(y)
-                q = self.model.encode(y).given(c.unsqueeze(1)).top
-                moments.add(q.loc[:, 0], q.scale[:, 0], c)
-        self.world.sum(*moments.sums)

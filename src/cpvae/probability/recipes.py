@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from cpvae.nn.layers import Dense, Network
+from cpvae.nn.layers import Dense, Network, WithTable
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
 from cpvae.probability.posteriors import ConditionalPosterior, NormalNetwork, NormalPosterior, TwoLevelPosterior
@@ -45,6 +45,8 @@ def cpvae(
     """
     encoder = posterior(network.encoder(likelihood.n_inputs), latent_dim, n_components)
     decoder = network.decoder(latent_dim, likelihood.n_outputs, n_components)
+    if likelihood.n_of_category:
+        decoder = WithTable(decoder, n_components, likelihood.n_of_category)
     prior = prior or (FullConditional if full_covariance else Conditional)
     return VAE(encoder, prior(n_components, latent_dim, weights), decoder, likelihood, latent_dim)
 

@@ -1,4 +1,4 @@
-"""Measurements: Gaussians with one standard deviation for all columns (section 3.1 of the paper), or one a channel."""
+"""Measurements: Gaussians with one standard deviation for all columns (section 3.1 of the paper), or by channel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from cpvae.probability.likelihoods.likelihood import Form, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise
 from cpvae.probability.likelihoods.units import Units, constants, filled, units_of, varying
 
+SIGNAL = 2  # dimensions of a row: channels and time
+WIDEST = 1.0  # a row's sigma is at most e times that of its category, and at least as far below it
+
 
 class Gaussian(Pointwise):
     """N(x; d(z, c), sigma^2), columns standardised one by one for the network; densities in the units of the data.
 
     - columns: one sigma for all, section 3.1 of the paper, in standard deviations of each;
-    - signals and pictures: the values of a channel share a scale and a sigma.
+    - pictures: the values of a channel share a scale and a sigma;
+    - signals: the same, but a learned sigma is that of the signal, sigma(z, c), so that quiet signals and lively ones
+      stand side by side (Kingma and Welling, 2014, appendix C.2). Each category has a multiple of its own.
 
     A column that is constant in all rows of the fit is no part of the model: it is left out of the density, neither
     network sees it, and new rows have its value.
@@ -38,6 +43,7 @@ class Gaussian(Pointwise):
         kept: the places of the columns that vary, ``(F,)``; None for all.
         rest: a row of the values of the columns that do not, ``(features,)``.
         gaps: whether values may be missing.
+        own: whether sigma depends on z and c. Of the decoder's second half the mean over a channel counts.
     """
 
     name = "gaussian"
@@ -54,19 +60,22 @@ class Gaussian(Pointwise):
         kept: Tensor | None = None,
         rest: Tensor | None = None,
         gaps: bool = False,
+        own: bool = False,
     ):
         super().__init__()
-        self.n_inputs = self.n_outputs = len(loc)
+        self.n_inputs, self.n_outputs = len(loc), len(loc) * (2 if own else 1)
         self.register_buffer("loc", loc)
         self.register_buffer("scale", scale)
         self.register_buffer("kept", kept)
         self.register_buffer("rest", rest)
         self.register_buffer("gaps", torch.tensor(True) if gaps else None)
+        self.register_buffer("own", torch.tensor(True) if own else None)
         self.loc: Tensor
         self.scale: Tensor
         self.kept: Tensor | None
         self.rest: Tensor | None
         self.gaps: Tensor | None
+        self.own: Tensor | None
         self.learned = noise is None
         shape = () if n_noises == 1 else (n_noises,)
         self.log_noise = nn.Parameter(log_noise(noise, shape), requires_grad=noise is None)
@@ -95,7 +104,8 @@ class Gaussian(Pointwise):
         spread = np.where(units.scale > 0, units.scale, units.scale.max())
         size = form.features // form.channels
         loc, scale = (torch.from_numpy(value.repeat(size)) for value in (units.loc, spread))
-        return cls(loc, scale, form.noise, form.channels, gaps=gaps).to(rows.device)
+        own = form.noise is None and len(form.shape) == SIGNAL
+        return cls(loc, scale, form.noise, form.channels, gaps=gaps, own=own).to(rows.device)
 
     @classmethod
     def _units(cls, rows: Rows, form: Form, valid: Rows | None) -> Units:
@@ -115,12 +125,30 @@ class Gaussian(Pointwise):
             kept=torch.zeros(n, dtype=torch.int64) if "kept" in state else None,
             rest=torch.zeros(form.features, dtype=double) if "rest" in state else None,
             gaps="gaps" in state,
+            own="own" in state,
         )
 
     @property
     def noise(self) -> Tensor:
-        """sigma, in units of `scale`, ``()`` or ``(n_noises,)``."""
-        return (held(self.log_noise, math.log(self.min_noise)) if self.learned else self.log_noise).exp()
+        """sigma, in units of `scale`, ``()`` or ``(n_noises,)``; where it is a row's, what it is a multiple of."""
+        return self._noise(self.log_noise)
+
+    def _noise(self, log_noise: Tensor) -> Tensor:
+        return (held(log_noise, math.log(self.min_noise)) if self.learned else log_noise).exp()
+
+    def for_code(self) -> Self:
+        """Give a copy with one sigma for all rows: what a sigma of its own explains of a row, its code need not."""
+        found = super().for_code()
+        found.own, found.n_outputs = None, found.n_inputs
+        return found
+
+    @property
+    def n_of_category(self) -> int:
+        return 0 if self.own is None else self.n_groups
+
+    def spread(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        groups = self.completed(y).unflatten(-1, (self.n_groups, -1))
+        return groups.mean(-1), groups.std(-1, correction=0)
 
     def to_model(self, x: Tensor) -> Tensor:
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.
@@ -165,10 +193,16 @@ class Gaussian(Pointwise):
         return constants(self.kept, self.rest)
 
     def each(self, params: Tensor) -> Normal:
-        noise = self.noise
+        n, noise = self.n_inputs, self.noise
+        if self.own is not None:
+            of_row = params[..., n : 2 * n].unflatten(-1, (self.n_groups, -1)).mean(-1)
+            log_noise = self.log_noise + WIDEST * (of_row / WIDEST).tanh()
+            of_category = params[..., 2 * n :]  # of a model with categories
+            noise = self._noise(log_noise + of_category if of_category.shape[-1] else log_noise)
         if noise.ndim:
-            noise = noise.repeat_interleave(self.n_outputs // len(noise))
-        return Normal(params, noise.expand_as(params), validate_args=False)
+            noise = noise.repeat_interleave(n // self.n_groups, -1)
+        mean = params[..., :n]
+        return Normal(mean, noise.expand_as(mean), validate_args=False)
 
     def log_slopes(self) -> Tensor:
         return -self.scale.log()

@@ -5,7 +5,8 @@ its state, so that it travels with the weights. It applies that to every row it 
 this folder, whose docstring says what rows it is for; `cpvae.probability.likelihoods.choice` has their names.
 
 Shapes: rows as given ``(B, features)``; rows in the model's units ``(B, F)``, where F is smaller than `features` if
-constant columns are left out; what the encoder sees of them ``(B, n_inputs)``; decoder output ``(B, M, n_outputs)``.
+constant columns are left out; what the encoder sees of them ``(B, n_inputs)``; decoder output ``(B, M, n_outputs)``,
+or ``(B, M, n_outputs + n_of_category)`` where a model has categories and the likelihood has numbers for each.
 Units of densities: nats.
 """
 
@@ -175,6 +176,18 @@ class Likelihood(nn.Module, ABC):
         Raises:
             InputError: naming the values and what is expected.
         """
+
+    @property
+    def n_of_category(self) -> int:
+        """Count the numbers that each category has whatever z is, after those of the decoder; 0 for none.
+
+        They are logarithms of spreads, at first those of `spread`.
+        """
+        return 0
+
+    def spread(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute mean and standard deviation of what those numbers are spreads of: ``(B, F)`` -> ``(B, m)`` twice."""
+        raise NotImplementedError
 
     @property
     def span(self) -> tuple[float, float] | None:

@@ -63,7 +63,7 @@ class Pointwise(Likelihood):
         return found
 
     def parts(self, params: Tensor) -> Parts:
-        return [(torch.arange(params.shape[-1], device=params.device), self.each(params))]
+        return [(torch.arange(self.n_inputs, device=params.device), self.each(params))]
 
     def forward(self, params: Tensor) -> Independent:
         return Independent(self.each(params), 1, validate_args=False)
