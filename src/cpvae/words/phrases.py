@@ -137,6 +137,23 @@ def sureness(proba: np.ndarray) -> str:
     return f"{text} (median probability {median:.2f})"
 
 
+def agreement(restarts: int, index: float | None, rows: int) -> str:
+    """Say how far restarts agree on categories; "" where it was not measured.
+
+    Args:
+        restarts: how many there are; index: the mean adjusted Rand index of every two; rows: that it is of, 0 for
+            validation rows that nobody has counted.
+
+    >>> agreement(5, 0.871, 1234)
+    '5 restarts agree on the categories of 1,234 rows to an adjusted Rand index of 0.87 (1: the same groups; 0: chance)'
+    """
+    if index is None:
+        return ""
+    which = f"{rows:,} rows" if rows else "validation rows"
+    scale = f"an adjusted Rand index of {index:.2f} (1: the same groups; 0: chance)"
+    return f"{restarts} restarts agree on the categories of {which} to {scale}"
+
+
 def known_in_words(counts: Sequence[int] | None) -> str:
     """Say of how many rows the category was known in a fit; "" for a fit without labels.
 
