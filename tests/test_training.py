@@ -475,9 +475,9 @@ def test_resuming_with_other_data_or_arguments_is_refused(tmp_path):
     fit_in(tmp_path / "run")
     with pytest.raises(InputError, match="already holds a run; add --resume"):
         fit_in(tmp_path / "run")
-    with pytest.raises(InputError, match=r"another params \(latent_dim: 3 there, 2 asked\)"):
+    with pytest.raises(InputError, match=r"other arguments \(latent_dim: 3 there, 2 asked\)"):
         fit_in(tmp_path / "run", resume=True, latent_dim=2)
-    with pytest.raises(InputError, match=r"another data \(rows: 400 there, 399 asked\)"):
+    with pytest.raises(InputError, match=r"other rows \(rows: 400 there, 399 asked\)"):
         CPVAE(4, **FIT).fit(X[:399], out=tmp_path / "run", resume=True)
 
 
@@ -488,7 +488,7 @@ def test_a_run_from_before_an_option_was_there_goes_on_with_its_default(tmp_path
     del config["params"]["covariance_type"]
     path.write_text(json.dumps(config))
     assert fit_in(tmp_path / "run", resume=True).n_iter_ > 0
-    with pytest.raises(InputError, match=r"another params \(covariance_type: diag there, full asked\)"):
+    with pytest.raises(InputError, match=r"other arguments \(covariance_type: diag there, full asked\)"):
         fit_in(tmp_path / "run", resume=True, covariance_type="full")
 
 

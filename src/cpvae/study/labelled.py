@@ -31,6 +31,7 @@ from cpvae.estimators.zoo import load
 from cpvae.files import read_json, replacing, write_atomic, write_json
 from cpvae.fitting import runs
 from cpvae.study.answers import with_categories
+from cpvae.study.inputs import naming
 from cpvae.study.places import about_of
 from cpvae.study.steps import Step, stepped
 from cpvae.words.names import label
@@ -84,7 +85,8 @@ def cluster_rows(
         _begin(folder, plan, say)
         try:
             for i, step in enumerate(rows.steps):
-                records.append(_answered(model, step, folder / f"{i:06}{kind}"))
+                with naming(rows.name):
+                    records.append(_answered(model, step, folder / f"{i:06}{kind}"))
                 _tell_progress(rows.steps, i, say)
             _join(sorted(folder.glob(f"*{kind}")), out)
         except (InputError, KeyboardInterrupt) as stop:
