@@ -74,6 +74,21 @@ def test_columns_that_are_not_there_are_added_and_filled():
     assert set(filled["sex"]) <= {"f", "m"}
 
 
+def test_rows_that_are_unlike_all_others_are_named():
+    table = animals()
+    table.loc[[7, 20], "ear"] = [80.0, 20.0]
+    table.to_csv("odd.csv", index=False)
+    said = done("cluster", "run", "odd.csv", "--out", "l.csv").err
+    assert "2 of 60 rows are odd, less likely than each of 1,000 rows that the model draws: those with True" in said
+    assert np.flatnonzero(pd.read_csv("l.csv")["odd"]).tolist() == [7, 20]
+    assert "are odd" not in done("cluster", "run", "t.csv", "--out", "l.csv").err
+    description = done("describe", "run", "odd.csv").out
+    assert "2 of 60 rows are odd, less likely than each of 1,000 rows that the model draws: rows " in description
+    assert set(json.loads(done("describe", "run", "odd.csv", "--json").out)["odd"]) == {7, 20}
+    done("report", "run", "--data", "odd.csv")
+    assert "2 of 60 rows are odd" in Path("run/report.html").read_text()
+
+
 def test_one_row_is_not_called_rows():
     animals().head(1).to_csv("one.csv", index=False)
     assert "one.csv: 1 new row: expected at least 5 to compare" in refused("drift", "run", "one.csv")
