@@ -758,7 +758,7 @@ def test_resume_with_something_else(shop):
     for arguments, expected in {
         ("im.npz",): "holds a run of other rows (features: 3 there, 16 asked)",
         ("t.csv", "-k", 4): "n_components: 3 there, 4 asked",
-        ("t.csv", "--epochs", 7): "holds a run that has finished, of 1 epochs, not 7 epochs",
+        ("t.csv", "--epochs", 7): "holds a run that has finished, of 1 epoch, not 7 epochs",
         ("t.csv", "--model", "vae"): "holds a run of another model (cpvae there, vae asked)",
         ("t.csv", "--model", "vea"): "did you mean 'vae'?",
     }.items():

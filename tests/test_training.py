@@ -337,7 +337,7 @@ def test_a_folder_is_for_one_process_at_a_time_and_free_when_that_is_killed(tmp_
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    with pytest.warns(FitWarning, match="the run began with 100000 epochs"):  # now the run goes on
+    with pytest.warns(FitWarning, match="the run began with 100,000 epochs"):  # now the run goes on
         fit_in(folder, resume=True)
     assert (folder / HISTORY).exists()
 
