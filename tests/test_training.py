@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -446,6 +447,15 @@ def test_restarts_side_by_side_stop_and_go_on_as_those_in_turn_to_the_bit(tmp_pa
         bounds = [[json.loads(line)["valid_negative_elbo"] for line in text.splitlines()] for text in lines]
         assert bounds[0] == bounds[1]
     assert beside.start_seconds_ > 0
+
+
+@pytest.mark.usefixtures("_two_at_a_time")
+@pytest.mark.filterwarnings("default::cpvae.FitWarning")
+def test_restarts_side_by_side_say_how_long_all_of_them_take(capsys):
+    CPVAE(4, n_init=3, verbose=1, **{**FIT, "init": "random", "max_epochs": 2}).fit(X)
+    said = capsys.readouterr().err
+    assert re.search(r"3 restarts, 2 at a time: about .* in all, each fits for about .*, after its start", said)
+    assert re.search(r"3 restarts took .* in all", said)
 
 
 @pytest.mark.filterwarnings("default::cpvae.FitWarning")
