@@ -39,8 +39,8 @@ KERNEL = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language
 CELL = re.compile(r"^```(?:python|sh)\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTPUT = re.compile(r"(?<=^```\n)\n(`{3,})text\n.*?^\1\n", re.DOTALL | re.MULTILINE)
 PROGRESS = re.compile(  # lines that come as time goes by, which differ from run to run
-    r"^(?:fitting|finding a start)[: ].*\n|^about .* for a start.*\n|^.*then fitting for about.*\n"
-    r"|^[\d,]+ of [\d,]+ rows\n",
+    r"^(?:fitting|finding a start)[: ].*\n|^about .* for (?:a start|\d+ restarts).*\n|^.*then fitting for about.*\n"
+    r"|^\d+ restarts took .*\n|^[\d,]+ of [\d,]+ rows\n",
     re.MULTILINE,
 )
 QUIET = """

@@ -389,6 +389,7 @@ OPTIONS = [
     ("--model", "cpvea", "did you mean 'cpvae'?"),
     ("--compnents", 3, "--components"),
     ("--out", "", "an empty argument after '--out'"),
+    ("--out", " ", "an empty argument after '--out'"),
 ]
 
 
@@ -755,10 +756,10 @@ def test_folders_that_are_no_runs(shop):
 
 def test_resume_with_something_else(shop):
     for arguments, expected in {
-        ("im.npz",): "holds a run with another data (features: 3 there, 16 asked)",
+        ("im.npz",): "holds a run of other rows (features: 3 there, 16 asked)",
         ("t.csv", "-k", 4): "n_components: 3 there, 4 asked",
-        ("t.csv", "--epochs", 7): "holds a run that has finished, of 1 epochs, not 7 epochs",
-        ("t.csv", "--model", "vae"): "holds a run with another estimator (cpvae there, vae asked)",
+        ("t.csv", "--epochs", 7): "holds a run that has finished, of 1 epoch, not 7 epochs",
+        ("t.csv", "--model", "vae"): "holds a run of another model (cpvae there, vae asked)",
         ("t.csv", "--model", "vea"): "did you mean 'vae'?",
     }.items():
         assert expected in refused("fit", *arguments, "--out", "run", "--resume", "--quiet")

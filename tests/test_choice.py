@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cpvae import CPVAE, VAE, InputError, choose_components, load
 from cpvae.cli.program import app
+from cpvae.study import answers
 from cpvae.study import choice as choosing
 from cpvae.study.held_out import hold_out
 
@@ -51,6 +52,29 @@ def test_the_smallest_number_within_one_standard_error_of_the_best_is_chosen():
     assert found.estimator.n_components == 2
     few = choose_components(Told(random_state=0), rows, [1, 4], X_held_out=rows, n_jobs=1)
     assert few.n_components == 4
+
+
+def test_numbers_that_the_held_out_rows_cannot_tell_apart_are_said_to_be_undecided():
+    rows = np.zeros((400, 1))
+    found = choose_components(Told(random_state=0), rows, [8, 1, 4, 2], X_held_out=rows, n_jobs=1)
+    assert found.undecided == (2, 4)
+    assert found.as_dict()["undecided"] == [2, 4]
+    said = "undecided between 2 and 4: on 400 held-out rows they differ by no more than two standard errors; taken is 2"
+    assert choosing.conclusion(found) == said
+    decided = choose_components(Told(random_state=0), rows, [1, 4], X_held_out=rows, n_jobs=1)
+    assert decided.undecided == ()
+    assert choosing.conclusion(decided) == "chosen: 4"
+
+
+def test_the_command_says_that_the_rows_do_not_decide_and_what_to_look_at_next(tmp_path, monkeypatch):
+    table, rows = tmp_path / "rows.csv", np.zeros((400, 1))
+    pd.DataFrame(BLOBS, columns=["a", "b"]).to_csv(table, index=False)
+    found = choose_components(Told(random_state=0), rows, [1, 2, 4], X_held_out=rows, n_jobs=1)
+    monkeypatch.setattr(answers, "choose_number", lambda *given: found)
+    done = CliRunner().invoke(app, ["choose", str(table), "--labels", "b", "--out", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    assert "undecided between 2 and 4: on 400 held-out rows they differ by no more than two stand" in done.stderr
+    assert f"cpvae describe {tmp_path / 'runs' / 'k4-seed0'} {table} --labels b" in done.stderr
 
 
 def test_the_spread_of_seeds_counts():

@@ -568,5 +568,5 @@ def test_a_folder_with_other_runs(shop, seeds):
     assert tree(shop) == before
     (shop / "other.npz").rename(shop / "t.npz")  # other rows in the same file
     before = tree(shop)
-    assert "holds a run with another data (other values)" in refused("compare", "t.npz", *rest, *OPTIONS)
+    assert "holds a run of other rows (other values)" in refused("compare", "t.npz", *rest, *OPTIONS)
     assert tree(shop) == before

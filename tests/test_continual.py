@@ -171,7 +171,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_bits(teacher, student, tm
         assert load(tmp_path / "run").names_ == {1: "far"}
     with pytest.raises(InputError, match="continues a model, and is resumed by fit"):
         CPVAE(3, **SMALL).fit(NEW, out=tmp_path / "run", resume=True)
-    with pytest.raises(InputError, match=r"another continued .replay: 1\.0 there, 2\.0 asked"):
+    with pytest.raises(InputError, match=r"is continued otherwise .replay: 1\.0 there, 2\.0 asked"):
         model.continue_fit(NEW, replay=2.0, out=tmp_path / "run", resume=True)
     model.continue_fit(NEW, out=tmp_path / "run", resume=True)  # the number of new categories is that of the run
     assert all((a == b).all() for a, b in zip(*(m.model_.state_dict().values() for m in (whole, model)), strict=True))

@@ -218,7 +218,7 @@ def test_rows_too_few_and_a_single_category_are_said(model, table):
     assert few.largest_first[0].traits in ("", "too few rows to say what sets them apart")
     assert sum(one.rows for one in few) == 3
     z, matrix = model.transform(table), model._check_rows(table, reset=False)
-    alone = described(model, matrix, np.eye(3)[np.zeros(150, int)], z, np.arange(150))
+    alone = described(model, matrix, np.eye(3)[np.zeros(150, int)], np.zeros(150), z, np.arange(150))
     assert str(alone).splitlines()[1] == "Category 0, 150 rows (100 %)."
     assert str(alone).endswith("Without a row: 1, 2.")
 
@@ -243,9 +243,9 @@ def test_large_rows_of_counts_do_not_have_more_of_everything():
     x = random.poisson(depth[:, None] * rate / rate.sum(1, keepdims=True) * 50)
     model = fitted(CPVAE(2, **SMALL | {"init": "random", "max_epochs": 1}, kind="counts"), x)
     proba, z = np.eye(2)[(np.arange(80) >= 40).astype(int)], np.zeros((80, 2))
-    found = described(model, x, proba, z, np.arange(80))
+    found = described(model, x, proba, np.zeros(80), z, np.arange(80))
     assert [one.column for one in found[0].columns] == ["column 0"]
-    by_depth = described(model, x, np.eye(2)[np.arange(80) % 2], z, np.arange(80))
+    by_depth = described(model, x, np.eye(2)[np.arange(80) % 2], np.zeros(80), z, np.arange(80))
     assert all(one.columns == () for one in by_depth)
 
 
@@ -332,13 +332,13 @@ def test_names_go_through_all_commands(run, table, tmp_path, monkeypatch):
     monkeypatch.chdir(run.parent)
     before = load(run)
     largest = before.describe(table).largest_first[0].number
-    assert list(pd.read_csv(clustered(run))) == ["row", "category", "probability"]
+    assert list(pd.read_csv(clustered(run))) == ["row", "category", "probability", "odd"]
     renamed = done("rename", "run", f"{largest}=The north=ern <b>", f"{(largest + 1) % 3}=Others")
     assert f"category {largest}  The north=ern <b>" in renamed.out
     assert runs.read_config(run)["status"] == runs.FINISHED
     assert np.array_equal(before.predict(table), load(run).predict(table))
     found = pd.read_csv(clustered(run))
-    assert list(found) == ["row", "category", "category_name", "probability"]
+    assert list(found) == ["row", "category", "category_name", "probability", "odd"]
     assert set(found["category_name"][found["category"] == largest]) == {"The north=ern <b>"}
     for component in (largest, "the North=ern <b> "):
         done("sample", "run", "-n", 5, "--component", component, "--out", f"{component == largest}.csv")

@@ -121,7 +121,16 @@ def test_hdf5_of_one_data_set_and_of_several(tmp_path):
     with h5py.File(tmp_path / "a.h5", "a") as file:
         file["other"] = np.eye(3)
     assert "holds the arrays inside, other; expected 'x'" in refusal(tmp_path / "a.h5")
-    assert "cannot be read as an HDF5 file" in refusal(_written(tmp_path / "b.h5", b"hello" * 50))
+    assert "not an HDF5 file; expected a whole one" in refusal(_written(tmp_path / "b.h5", b"hello" * 50))
+
+
+def test_what_is_cut_short_is_said_in_words_of_ours(h5ad, tmp_path):
+    begun = h5ad.read_bytes()
+    for name in ("a.h5ad", "a.h5"):
+        said = refusal(_written(tmp_path / name, begun[: len(begun) // 2]))
+        whole = "cut short or damaged; expected a whole one; copy or download it again"
+        assert said == f"{tmp_path / name}: an HDF5 file that is {whole}"
+    assert "not an HDF5 file; expected a whole one" in refusal(_written(tmp_path / "b.h5ad", b"hello" * 50))
 
 
 def _written(path: Path, content: bytes) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 import sys
 import time
@@ -20,6 +21,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
+from cpvae.data.loaders import Dataset
+from cpvae.data.loaders.records import Split
 from cpvae.data.overcount import overcount
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
@@ -35,7 +38,9 @@ from cpvae.fitting.starts.task import CutShort, Task
 from cpvae.probability.likelihoods.choice import make
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.objectives import full
+from cpvae.study.evaluation import measure
 from cpvae.study.findings import findings
+from cpvae.study.found import what_was_found
 from cpvae.study.metrics import accuracy_hungarian
 
 SHAPED = ("random", "signals", "spectrum", "edges")  # that take no rows of plain numbers
@@ -510,13 +515,46 @@ def test_copies_get_the_category_of_their_row_and_the_bound_remains_one():
     assert np.isclose(model.predict_proba(digits[:50]).sum(1), 1, atol=1e-5).all()
 
 
+class Listener:
+    """Keeps what a fit says."""
+
+    def __init__(self):
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def phase(self, title: str, n_epochs: int) -> None:
+        pass
+
+    def epoch(self, record: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_restarts_say_how_long_they_take_together():
+    listener, small = Listener(), {"latent_dim": 2, "hidden": (4,), "max_epochs": 2, "init": "random"}
+    CPVAE(2, n_init=3, random_state=0, **small).fit(BLOBS, reporter=listener)
+    said = listener.said
+    whole = [line for line in said if line.startswith("about")]
+    assert re.fullmatch("about .* for 3 restarts, one after the other", whole[0])
+    assert [re.search(r"\(restart (.)/3\)", line)[1] for line in whole[1:]] == ["1", "2", "3"]
+    assert re.fullmatch("3 restarts took .* in all", said[-1])
+
+
 def test_restarts_say_how_far_they_agree(tmp_path):
     fitted = {}
     for name, rows in (("groups", BLOBS), ("noise", np.random.RandomState(0).normal(size=(150, 5)))):
         small = {"latent_dim": 2, "hidden": (16,), "max_epochs": 12, "batch_size": 50, "learning_rate": 3e-3}
         model = CPVAE(4, n_init=3, random_state=0, **small).fit(rows)
         model.save(tmp_path / name)
-        assert load(tmp_path / name).stability_ == model.stability_
+        same = load(tmp_path / name)
+        assert (same.stability_, same.stability_rows_) == (model.stability_, model.stability_rows_)
+        assert model.stability_rows_ == len(rows)  # not the tenth that is held out
+        found = what_was_found(model, measure(model, Dataset("mine", {"all": Split(rows, None)}, None, None, "")))
+        assert f"3 restarts agree on the categories of {len(rows)} rows to an adjusted Rand" in " ".join(found)
         fitted[name] = model
     assert fitted["groups"].stability_ > 0.95
     assert fitted["noise"].stability_ < 0.8

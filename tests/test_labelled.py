@@ -62,7 +62,7 @@ def test_parts_are_answered_as_the_whole(model, folder, monkeypatch):
         pd.testing.assert_frame_equal(read(out), expected, rtol=1e-4)
         assert "read rows: 60 rows, all 4 columns of the fit" in answer.err
         assert "60 of 60 rows" in answer.err
-    assert [*pd.read_parquet("new.parquet").columns] == ["row", "id", "category", "category_name", "probability"]
+    assert [*pd.read_parquet("new.parquet").columns] == ["row", "id", "category", "category_name", "probability", "odd"]
     assert sorted(one.name for one in Path().iterdir()) == ["new.csv", "new.parquet", "rows", "rows.csv", "whole.csv"]
 
 
@@ -74,11 +74,11 @@ def after(n: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> list
     """Let the n-th answer from now on fail; give the list that numbers of answered rows are added to."""
     seen: list[int] = []
 
-    def predict(self: Clusterer, X: Any) -> pd.DataFrame:
+    def predict(self: Clusterer, X: Any, **given: Any) -> pd.DataFrame:
         if len(seen) == n:
             raise error
         seen.append(len(X))
-        return WHOLE(self, X)
+        return WHOLE(self, X, **given)
 
     monkeypatch.setattr(Clusterer, "predict_frame", predict)
     return seen

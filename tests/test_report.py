@@ -243,7 +243,7 @@ def test_page_of_150_categories_stays_short(digits: tuple[np.ndarray, np.ndarray
     text = render(model, x[:140], data_name="digits")
     page = check_page(text)
     assert len(page.having("article")) == 30
-    assert "The 30 largest are shown; 120 more in use, 80 % of the rows, are left out." in page.text
+    assert "The 30 largest are shown; 120 more in use, 80 % of the training rows, are left out." in page.text
     assert len(text) < 600_000
 
 

@@ -127,19 +127,19 @@ def test_one_changed_row_is_refused(tmp_path, stopped):
     stopped(tmp_path / "run")
     changed = X.copy()
     changed[77, 1] += 1e-9
-    assert "holds a run with another data (other values); resume with what it began with" in refused(
+    assert "holds a run of other rows (other values); resume with what it began with" in refused(
         tmp_path / "run", changed
     )
-    assert "another data (dtype: float64 there, float32 asked)" in refused(tmp_path / "run", X.astype("float32"))
+    assert "other rows (dtype: float64 there, float32 asked)" in refused(tmp_path / "run", X.astype("float32"))
 
 
 def test_other_validation_rows_are_refused(tmp_path, stopped):
     stopped(tmp_path / "run", X_valid=X[:20] + 0.1)
-    assert "another data (valid: other values)" in refused(tmp_path / "run", X_valid=X[:20] + 0.2)
-    assert "another data (valid: rows: 20 there, 19 asked)" in refused(tmp_path / "run", X_valid=X[:19] + 0.1)
-    assert "holds a run with another data (split: None there" in refused(tmp_path / "run")
+    assert "other rows (valid: other values)" in refused(tmp_path / "run", X_valid=X[:20] + 0.2)
+    assert "other rows (valid: rows: 20 there, 19 asked)" in refused(tmp_path / "run", X_valid=X[:19] + 0.1)
+    assert "holds a run of other rows (split: None there" in refused(tmp_path / "run")
     stopped(tmp_path / "split")
-    assert "holds a run with another data (valid: None there" in refused(tmp_path / "split", X_valid=X[:20])
+    assert "holds a run of other rows (valid: None there" in refused(tmp_path / "split", X_valid=X[:20])
 
 
 def test_another_schema_is_refused(tmp_path, stopped):
@@ -157,7 +157,7 @@ def test_a_run_from_before_every_row_was_looked_at_goes_on(tmp_path, stopped):
     config["data"] = {"rows": 120, "features": 3, "dtype": "float64", "sha256": "of some rows"}
     path.write_text(json.dumps(config))
     model = CPVAE(2, max_epochs=6, random_state=0, **SMALL)
-    with pytest.raises(InputError, match=r"another data \(rows: 120 there, 119 asked\)"):
+    with pytest.raises(InputError, match=r"other rows \(rows: 120 there, 119 asked\)"):
         model.fit(X[:119], out=tmp_path / "run", resume=True)
     assert model.fit(X, out=tmp_path / "run", resume=True).n_iter_ == 6
 
@@ -533,7 +533,7 @@ def test_a_failure_of_a_run_that_went_on_leaves_its_claim(tmp_path, stopped, mon
 def test_a_stopped_fit_goes_on_with_more_or_fewer_epochs(tmp_path, asked, trained):
     with pytest.raises(KeyboardInterrupt):
         CPVAE(2, max_epochs=6, random_state=0, **SMALL).fit(X, out=tmp_path, reporter=StopAt(4))
-    with pytest.raises(InputError, match="another params"):
+    with pytest.raises(InputError, match="other arguments"):
         CPVAE(2, max_epochs=asked, random_state=1, **SMALL).fit(X, out=tmp_path, resume=True)
     with pytest.warns(
         FitWarning, match=f"began with 6 epochs and now has {asked} epochs: its learning rate is planned"

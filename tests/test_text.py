@@ -359,7 +359,7 @@ def test_as_many_labels_as_rows(tmp_path, monkeypatch):
     assert "cells.data: the first line holds data, so that the columns are called '0' to '3'" in answer.err
     done("cluster", "run", "cells.data", "--out", "labels.csv")
     labels = pd.read_csv("labels.csv")
-    assert list(labels.columns) == ["row", "3", "category", "probability"]
+    assert list(labels.columns) == ["row", "3", "category", "probability", "odd"]
     assert labels["3"].tolist() == [f"C{i:03}" for i in range(40)]
 
 

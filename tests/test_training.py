@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -337,7 +338,7 @@ def test_a_folder_is_for_one_process_at_a_time_and_free_when_that_is_killed(tmp_
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    with pytest.warns(FitWarning, match="the run began with 100000 epochs"):  # now the run goes on
+    with pytest.warns(FitWarning, match="the run began with 100,000 epochs"):  # now the run goes on
         fit_in(folder, resume=True)
     assert (folder / HISTORY).exists()
 
@@ -448,6 +449,15 @@ def test_restarts_side_by_side_stop_and_go_on_as_those_in_turn_to_the_bit(tmp_pa
     assert beside.start_seconds_ > 0
 
 
+@pytest.mark.usefixtures("_two_at_a_time")
+@pytest.mark.filterwarnings("default::cpvae.FitWarning")
+def test_restarts_side_by_side_say_how_long_all_of_them_take(capsys):
+    CPVAE(4, n_init=3, verbose=1, **{**FIT, "init": "random", "max_epochs": 2}).fit(X)
+    said = capsys.readouterr().err
+    assert re.search(r"3 restarts, 2 at a time: about .* in all, each fits for about .*, after its start", said)
+    assert re.search(r"3 restarts took .* in all", said)
+
+
 @pytest.mark.filterwarnings("default::cpvae.FitWarning")
 def test_restarts_within_a_comparison_do_not_wait_for_themselves():
     with at_most(1):
@@ -475,9 +485,9 @@ def test_resuming_with_other_data_or_arguments_is_refused(tmp_path):
     fit_in(tmp_path / "run")
     with pytest.raises(InputError, match="already holds a run; add --resume"):
         fit_in(tmp_path / "run")
-    with pytest.raises(InputError, match=r"another params \(latent_dim: 3 there, 2 asked\)"):
+    with pytest.raises(InputError, match=r"other arguments \(latent_dim: 3 there, 2 asked\)"):
         fit_in(tmp_path / "run", resume=True, latent_dim=2)
-    with pytest.raises(InputError, match=r"another data \(rows: 400 there, 399 asked\)"):
+    with pytest.raises(InputError, match=r"other rows \(rows: 400 there, 399 asked\)"):
         CPVAE(4, **FIT).fit(X[:399], out=tmp_path / "run", resume=True)
 
 
@@ -488,7 +498,7 @@ def test_a_run_from_before_an_option_was_there_goes_on_with_its_default(tmp_path
     del config["params"]["covariance_type"]
     path.write_text(json.dumps(config))
     assert fit_in(tmp_path / "run", resume=True).n_iter_ > 0
-    with pytest.raises(InputError, match=r"another params \(covariance_type: diag there, full asked\)"):
+    with pytest.raises(InputError, match=r"other arguments \(covariance_type: diag there, full asked\)"):
         fit_in(tmp_path / "run", resume=True, covariance_type="full")
 
 

@@ -114,6 +114,16 @@ def nearest(given: str, known: Iterable[str]) -> str:
     return meant(given, names) or f"; known: {', '.join(names[:LISTED])}{more}"
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number before a noun.
+
+    >>> counted(1, "row"), counted(1234, "row"), counted(0, "category")
+    ('1 row', '1,234 rows', '0 categories')
+    """
+    plural = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else plural}"
+
+
 def one_line(error: Exception) -> str:
     """Give the first line of what an error says, of readable length."""
     lines = str(error).splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,10 @@ def choose(
         put_json(found.as_dict())
         return
     put(choice.as_text(found))
-    say(f"chosen: {found.n_components}; its fit is {out / found.run}, and {out / choice.PICTURE} shows all")
+    say(f"{choice.conclusion(found)}; its fit is {out / found.run}, and {out / choice.PICTURE} shows all")
     if len(found.candidates) > 1:
         say(f"{out / choice.TREE} shows which categories come from which")
+    if found.undecided:
+        source = [data, *([] if labels is None else ["--labels", labels])]
+        most = shlex.join(["cpvae", "describe", str(out / found.run_of(found.undecided[-1])), *source])
+        say(f"More rows may decide, or what more categories say of the rows: {most}")

@@ -16,14 +16,14 @@ def cluster(
     run: Run,
     data: Data,
     out: Annotated[
-        Path, typer.Option(help="A .csv or .parquet file to write: row, category, probability.", callback=expand)
+        Path, typer.Option(help="A .csv or .parquet file to write: row, category, probability, odd.", callback=expand)
     ],
     split: SplitName = None,
     labels: Labels = None,
     layer: Layer = None,
     strict: Strict = False,
 ) -> None:
-    """Write the category of each row, and its probability.
+    """Write the category of each row, its probability, and whether the row is unlike anything that the fit saw.
 
     Parquet files and cells of AnnData are read part by part. If the command is stopped, run it again to continue.
     """

@@ -27,7 +27,8 @@ def describe(
 ) -> None:
     """Say what each category is: its size, the columns that set it apart, typical rows, and rows on its border.
 
-    The last line says which categories join first, by the rows that they share.
+    The last lines name rows that are unlike anything that the fit saw, and say which categories join first, by the rows
+    that they share.
     """
     from cpvae.cli.checks import check_inputs, check_out_file
 

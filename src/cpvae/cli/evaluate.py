@@ -41,13 +41,13 @@ def evaluate(
     from cpvae.errors import already_said
     from cpvae.study.evaluation import choose_split, measure
     from cpvae.study.found import what_was_found
-    from cpvae.study.inputs import open_run, tell_notes
+    from cpvae.study.inputs import naming, open_run, tell_notes
     from cpvae.study.places import learned_from
 
     fitted, found, _ = open_run(run, data, labels, layer, strict, say)
     name = choose_split(found, split)
     learned = learned_from(run, data, name)
-    with already_said():
+    with already_said(), naming(found.name):
         measured = measure(
             fitted,
             found,

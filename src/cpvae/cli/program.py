@@ -156,10 +156,11 @@ def _refuse_no_folder() -> None:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Refuse an empty argument: it comes from an unset shell variable, and as a path it would mean this folder."""
+    """Refuse an empty or blank argument: it comes from an unset variable, and as a path it may mean this folder."""
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        if argument == "" or (argument.startswith("--") and argument.endswith("=")):
-            after = f" after {before!r}" if before and not argument else f" in {argument!r}" if argument else ""
+        option, _, value = argument.partition("=")
+        if not argument.strip() or (option.startswith("--") and "=" in argument and not value.strip()):
+            after = f" after {before!r}" if before and not argument.strip() else f" in {argument!r}" if argument else ""
             raise InputError(f"an empty argument{after}; expected a value; leave it out or give one")
 
 

@@ -25,6 +25,7 @@ IGNORE = "ignore"  # in place of a kind: the column is left out
 LARGEST_COUNT = 2**24  # up to which float32 holds every whole number
 FULL_SCALE = 100  # steps of a scale at most: evenly spaced numbers that all occur, such as ratings or months
 FEW_VALUES = 30  # of a number, from which new ones are taken where most numbers between them never occur
+FEW_CODES = 12  # whole numbers in a row, up to which they may be codes, such as those of sites
 SPARSE = 3  # numbers with the decimals of the column for each value that occurs, from which that is so
 REPEATED = 10  # rows for each value, from which values that are further apart than their decimals are a scale
 
@@ -258,6 +259,13 @@ class Column:
         if self.kind == "date" and self.format:
             text += f", {written(self.format)}"
         return text + (f"; {self.missing:,} cell{'s' * (self.missing != 1)} missing" if self.missing else "")
+
+    @property
+    def may_be_codes(self) -> bool:
+        """Tell whether the numbers of a column may be codes: the whole numbers from one to another, and few of them."""
+        if self.kind != "numeric" or self.decimals != 0 or self.least is None or self.most is None:
+            return False
+        return self.step is None and not self.values and self.most - self.least < FEW_CODES
 
     def seen(self, values: np.ndarray) -> Column:
         """Give the column the decimals and the bounds of the values it was inferred from, ``(n,)`` without NaN."""

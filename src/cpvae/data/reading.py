@@ -16,7 +16,7 @@ import numpy as np
 
 from cpvae.data.faults import enumerated, listed
 from cpvae.data.limits import blocks
-from cpvae.errors import InputError, ReadWarning, meant, warn
+from cpvae.errors import InputError, ReadWarning, counted, meant, warn
 
 SEARCHED = 1000  # names among which a similar one is looked for
 
@@ -36,7 +36,7 @@ class Unknown:
     cells: int
 
     def __str__(self) -> str:
-        return f"column {self.column!r} has {listed(self.levels, 3)} in {_counted(self.cells, 'cell')}"
+        return f"column {self.column!r} has {listed(self.levels, 3)} in {counted(self.cells, 'cell')}"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Reading:
         """
         there = len(self.names) - len(self.absent)
         of = f"all {there:,}" if not self.absent else f"{there:,} of the {len(self.names):,}"
-        head = f"read {name}: {_counted(self.rows, 'row')}, {of} columns of the fit"
+        head = f"read {name}: {counted(self.rows, 'row')}, {of} columns of the fit"
         if len(self.names) == 1:
             head = head.replace("all 1 columns", "the one column")
         lines = [head + ", in another order" * self.reordered]
@@ -260,7 +260,3 @@ def labels_hint(others: Sequence[str], labels: str | None) -> str:
 
 def _quoted(names: Sequence[str]) -> list[str]:
     return [repr(name) for name in names]
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' * (n != 1)}"

@@ -28,7 +28,7 @@ from cpvae.data.meanings import alike
 from cpvae.data.reading import Reading, Unknown, blank_rows, column_names, columns_named, find
 from cpvae.data.stored import stored_column
 from cpvae.data.values import infinite, too_large
-from cpvae.errors import InputError, nearest
+from cpvae.errors import InputError, counted, nearest
 
 __all__ = ["KINDS", "Column", "LeftOut", "Schema", "as_frame", "check_given"]
 
@@ -456,4 +456,4 @@ def _are_places(names: Sequence[str]) -> bool:
 
 def _check_as_many(columns: int, names: Sequence[str]) -> None:
     if columns != len(names):
-        raise InputError(f"rows of {columns} columns; expected {len(names)}, as the model was fitted on")
+        raise InputError(f"rows of {counted(columns, 'column')}; expected {len(names)}, as the model was fitted on")

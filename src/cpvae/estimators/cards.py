@@ -16,10 +16,11 @@ import numpy as np
 
 from cpvae import __version__
 from cpvae.data.rows import Rows
-from cpvae.errors import InputError, warn
+from cpvae.errors import InputError, counted, warn
 from cpvae.files import write_atomic
 from cpvae.probability.estimates import evaluate, standard_error
 from cpvae.probability.models import VAE
+from cpvae.words.phrases import agreement
 
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
@@ -175,14 +176,14 @@ def card(estimator: DeepMixture, name: str, licence: str | None = None) -> str:
 
 def _labels(estimator: DeepMixture) -> str:
     known = estimator.known_
-    return "without labels" if known is None else f"with the labels of {sum(known):,} rows"
+    return "without labels" if known is None else f"with the labels of {counted(sum(known), 'row')}"
 
 
 def _facts(estimator: DeepMixture) -> dict[str, str]:
     """Say what the model is and how it was made, by title."""
     learned, k = estimator.learned_from_, estimator.n_components_
     shape = estimator.image_shape_ or estimator.signal_shape_
-    values = f"{estimator.n_features_in_:,} values" + (f" ({' x '.join(map(str, shape))})" if shape else "")
+    values = counted(estimator.n_features_in_, "value") + (f" ({' x '.join(map(str, shape))})" if shape else "")
     rows = "not kept" if learned is None else f"{learned.rows:,}"
     rows += (
         f", after {learned.before:,} of the models that it continues" if learned is not None and learned.before else ""
@@ -194,11 +195,12 @@ def _facts(estimator: DeepMixture) -> dict[str, str]:
     }
     if estimator.has_components:
         facts[f"{estimator.part_name}, K"] = f"{k}"
-    agree = estimator.stability_
     return facts | {
         "bound": _bound(estimator),
-        "stability": "not known: one fit" if agree is None else f"adjusted Rand index {agree:.2f} between restarts",
-        "training": f"{estimator.n_iter_} epochs, weights of epoch {estimator.best_epoch_}, {estimator.stopped_}",
+        "stability": agreement(estimator.n_init, estimator.stability_, estimator.stability_rows_)
+        or "not known: one fit",
+        "training": f"{counted(estimator.n_iter_, 'epoch')}, weights of epoch {estimator.best_epoch_}, "
+        f"{estimator.stopped_}",
         "seed": str(estimator.seed_),
     }
 

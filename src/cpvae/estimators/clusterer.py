@@ -40,20 +40,36 @@ class Clusterer(DeepMixture):
         from, the answer is the mean over observations of the row (`evaluate`).
         """
         check_is_fitted(self)
-        if self.consistent_ and self.schema_ is None:
-            return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
-        return self.evaluate(X).proba
+        return self._by_copies(X) if self._knows_copies else self.evaluate(X).proba
+
+    @property
+    def _knows_copies(self) -> bool:
+        return self.consistent_ and self.schema_ is None
+
+    def _by_copies(self, X: ArrayLike) -> np.ndarray:
+        return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
+
+    def judge(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Give what `predict_proba` and `score_samples` give, in one pass: ``(n, K)`` and ``(n,)``, nats."""
+        check_is_fitted(self)
+        found = self.evaluate(X)
+        return self._by_copies(X) if self._knows_copies else found.proba, found.elbo
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Find the likeliest component of each row, int ``(n,)``."""
         return self.predict_proba(X).argmax(1)
 
-    def predict_frame(self, X: ArrayLike) -> pd.DataFrame:
+    def predict_frame(self, X: ArrayLike, *, lowest: float | None = None) -> pd.DataFrame:
         """Find the likeliest component of each row, and its probability, as a data frame ``(n, 2)``.
 
         The columns are `category` (int64) and `probability` (float64). Where categories have names, `category_name`
         stands between them. The index is that of X. Each row is answered for by itself, so that the parts of a large
         table can be given one by one, in any process: ``map(model.predict_frame, frames)``. A part may have no rows.
+
+        Args:
+            X: rows.
+            lowest: a bound, nats, such as `cpvae.estimators.novelty.lowest` gives; a third column, `odd` (bool), then
+                says which rows lie below it.
 
         Examples:
             >>> import numpy as np
@@ -69,12 +85,17 @@ class Clusterer(DeepMixture):
         index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
         rows: Any = X.values if isinstance(X, Given) else X
         n = int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)
-        proba = self.predict_proba(X) if n else np.zeros((0, self.n_components_))
+        proba, elbo = np.zeros((0, self.n_components_)), np.zeros(0)
+        if n and lowest is not None:
+            proba, elbo = self.judge(X)
+        elif n:
+            proba = self.predict_proba(X)
         categories = proba.argmax(1)
         found: dict[str, Any] = {"category": categories.astype(np.int64)}
         if self.names_:
             found["category_name"] = pd.array([self.names_.get(int(k), "") for k in categories], dtype="str")
-        return pd.DataFrame({**found, "probability": proba.max(1).astype(np.float64)}, index=index)
+        found["probability"] = proba.max(1).astype(np.float64)
+        return pd.DataFrame(found | ({} if lowest is None else {"odd": elbo < lowest}), index=index)
 
     def fit_predict(self, X: ArrayLike, y: Any = None, *, known: ArrayLike | None = None) -> np.ndarray:
         """Call `fit`, then find the component of each row from the row alone, also where it was `known`."""

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from cpvae.arguments import between, whole
 from cpvae.data.rows import Rows
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.estimators import learning, running
 from cpvae.estimators.novelty import how_many
 from cpvae.estimators.preparing import Prepared
@@ -111,11 +111,11 @@ def prepare(
     """
     teacher.check_params()
     array = teacher._check_rows(X, reset=False)
-    teacher.model_.likelihood.check(Rows(array))
+    teacher.model_.likelihood.check(Rows(array), teacher._form().names)
     if n_new != AUTO and int(n_new) > len(array):
         raise InputError(
-            f"n_new={n_new} for {len(array)} rows (n_samples={len(array)}): expected at least as many rows as new "
-            "categories; give more rows or ask for fewer categories"
+            f"n_new={n_new} for {counted(len(array), 'row')} (n_samples={len(array)}): expected at least as many "
+            "rows as new categories; give more rows or ask for fewer categories"
         )
     world().check_device(device.find(teacher.device))
     if began is not None:

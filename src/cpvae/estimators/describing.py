@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cpvae.estimators.novelty import lowest
 from cpvae.probability import likelihoods
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
@@ -29,7 +30,7 @@ MAX_VALUES = 20_000_000  # numbers of these rows: 160 MB
 def describe(model: Clusterer, X: ArrayLike) -> Description:
     """Describe the categories of a model by rows; see `Clusterer.describe`."""
     matrix = model._check_rows(X, reset=False)
-    return described(model, matrix, model.predict_proba(X), model.transform(X), np.arange(len(matrix)))
+    return described(model, matrix, *model.judge(X), model.transform(X), np.arange(len(matrix)))
 
 
 def tree(model: Clusterer, X: ArrayLike) -> Tree:
@@ -42,12 +43,14 @@ def some_of(n: int, most: int = MAX_COMPARED) -> np.ndarray:
     return np.sort(np.random.RandomState(0).permutation(n)[:most])
 
 
-def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, numbers: np.ndarray) -> Description:
+def described(
+    model: Clusterer, matrix: Any, proba: np.ndarray, elbo: np.ndarray, z: np.ndarray, numbers: np.ndarray
+) -> Description:
     """Describe categories by rows about which the model was asked already.
 
     Args:
         matrix: rows as `_check_rows` gives them, ``(n, F)``.
-        proba: of the categories, ``(n, K)``; z: posterior means, ``(n, D)``.
+        proba: of the categories, ``(n, K)``; elbo: bounds, nats, ``(n,)``; z: posterior means, ``(n, D)``.
         numbers: by which the rows are named, ``(n,)``.
     """
     n, k = proba.shape
@@ -81,7 +84,10 @@ def described(model: Clusterer, matrix: Any, proba: np.ndarray, z: np.ndarray, n
         )
     known = known_in_words(model.known_)
     told_known = f"In the fit the labels of {known}." if known else ""
-    return Description(tuple(found), n, len(some), tree_of(proba[some], model.names_), told_known)
+    odd = np.flatnonzero(elbo < lowest(model))
+    odd = numbers[odd[np.argsort(elbo[odd], kind="stable")]]
+    tree = tree_of(proba[some], model.names_)
+    return Description(tuple(found), n, len(some), tree, told_known, tuple(map(int, odd)))
 
 
 def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> list[list[Contrast]]:

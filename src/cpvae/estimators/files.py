@@ -86,6 +86,7 @@ def write_model(estimator: DeepMixture, path: str | Path) -> None:
         "seed": estimator.seed_,
         "start_seconds": estimator.start_seconds_,
         "stability": estimator.stability_,
+        "stability_rows": estimator.stability_rows_,
         "consistent": estimator.consistent_,
         "names": estimator.names_,
         "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
@@ -178,7 +179,9 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     between("start_seconds", seconds, 0.0, math.inf, lowest=True)
     if stability is not None:
         between("stability", stability, -1.0, 1.0 + 1e-9, lowest=True)
+    whole("stability_rows", fitted.get("stability_rows", 0), 0)  # files from before it was kept: of validation rows
     estimator.start_seconds_, estimator.stability_ = float(seconds), stability
+    estimator.stability_rows_ = fitted.get("stability_rows", 0)
     # Files from before it was kept have the arguments; tables had no copies then.
     consistent = fitted.get("consistent", estimator.schema_ is None and estimator._consistent())
     if not isinstance(consistent, bool):

@@ -54,7 +54,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch
         return [copy.copy(X) for _ in range(max(1, n_draws))]
     matrix = np.asarray(checked, dtype=np.float64)
     rows = Rows(matrix, device=model.device)
-    model.likelihood.check(rows)
+    model.likelihood.check(rows, estimator._form().names)
     gaps = np.flatnonzero(np.isnan(matrix).any(1))
     filled = np.repeat(matrix[None], max(1, n_draws), 0)
     if len(gaps):
@@ -98,7 +98,7 @@ def _array(estimator: RowsIn, given: Any, filled: np.ndarray) -> np.ndarray:
 
 
 def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
-    """Write filled cells into copies of a table."""
+    """Write filled cells into copies of a table; columns of the fit that it does not have are added."""
     schema = estimator.schema_
     assert schema is not None
     rows = as_rows(X) if not isinstance(X, pd.DataFrame) else None
@@ -114,6 +114,9 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
             if gaps.any():
                 cells = _put(frame.iloc[:, i], gaps, column, one[gaps, j])
                 table.isetitem(i, cells)  # type: ignore[arg-type]  # an array of text would become another type
+        for j, column in enumerate(schema.columns):
+            if column.name not in place:
+                table[column.name] = column.decode(one[:, j]).array
         tables.append(_like(X, rows is not None, table))
     return tables
 

@@ -35,7 +35,8 @@ class Learned(RowsIn):
         stretch_: how much wider `impute` draws the numbers of a table than the model has them, at least 1.
         known_: number of rows of the fit whose category was known, of each category ``(K,)``; None of a fit without
             labels.
-        stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts, or None.
+        stability_: mean adjusted Rand index of the categories of rows, over all pairs of restarts, or None.
+        stability_rows_: number of these rows, 0 where there is no such index.
         learned_from_: number and digest of the rows of the fit, and the bound on some of its validation rows; None of
             a model that was saved before version 0.2.
     """
@@ -53,6 +54,7 @@ class Learned(RowsIn):
     seed_: int
     start_seconds_: float
     stability_: float | None
+    stability_rows_: int
     names_: dict[int, str]
     missing_rates_: np.ndarray | None
     stretch_: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from cpvae.estimators import gaps, repeats, stretch
 from cpvae.estimators.preparing import Prepared, prepare
 from cpvae.fitting import jobs, presets, runs
 from cpvae.fitting.devices.world import world
-from cpvae.fitting.progress import Reporter, Silent, Terminal
+from cpvae.fitting.progress import Reporter, Silent, Terminal, duration
 from cpvae.fitting.records import INTERRUPTED
 from cpvae.fitting.restart import Fit, Restart
 from cpvae.fitting.restarts import run_all
@@ -31,7 +32,7 @@ from cpvae.probability.priors import component_prior
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
-FEW_ROWS = 10_000  # behind q(c) of a fit that was stopped
+FEW_ROWS = 10_000  # behind q(c) of a fit that was stopped, and, of either kind, behind the agreement of restarts
 COLLAPSED = 0.5  # share of categories in use below which a fit warns
 
 
@@ -74,6 +75,7 @@ def train(
     for line in prepared.told(estimator):
         reporter.say(line)
     found: dict[int, Fit] = {}
+    began = time.perf_counter()
     try:
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller works in
             asked = _restarts(estimator, prepared, folder, resume, other_length)
@@ -84,6 +86,8 @@ def train(
         raise
     finally:
         reporter.close()
+    if len(found) > 1:
+        reporter.say(f"{len(found)} restarts took {duration(time.perf_counter() - began)} in all")
     keep(estimator, prepared, found)
 
 
@@ -139,7 +143,8 @@ def _restart(
         folder=folder if folder is None or alone else runs.restart(folder, i),
         resume=resume,
         known=prepared.known_rows(),
-        label="" if alone else f" (restart {i + 1}/{len(prepared.seeds)})",
+        number=i,
+        of=len(prepared.seeds),
     )
 
 
@@ -164,7 +169,8 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     best = min(fits, key=lambda i: fits[i][1].best_negative_elbo)
     model, outcome = fits[best]
     estimator.start_seconds_ = round(sum(outcome.start_seconds for _, outcome in fits.values()), 3)  # as it is kept
-    estimator.stability_ = _stability([model for model, _ in fits.values()], prepared.valid) if finished else None
+    agreed = _agreement([model for model, _ in fits.values()], prepared) if finished else (None, 0)
+    estimator.stability_, estimator.stability_rows_ = agreed
     estimator.likelihood_ = model.likelihood.name
     estimator.consistent_ = estimator._consistent()
     estimator.names_ = {} if prepared.known is None else dict(prepared.known.names)
@@ -240,12 +246,22 @@ def _aggregate(model: VAE, prepared: Prepared, finished: bool, lacking: bool) ->
     return counts, gaps.rates(missing, total) if lacking else None
 
 
-def _stability(models: Sequence[VAE], valid: Rows) -> float | None:
-    """Measure how far restarts agree on the categories of validation rows; None for one, or without categories."""
+@torch.no_grad()
+def _agreement(models: Sequence[VAE], prepared: Prepared) -> tuple[float | None, int]:
+    """Measure how far restarts agree on the categories of rows, and count these; None for one, or without categories.
+
+    They are rows of both kinds, trained on and held out: a share held out of few rows would be too few.
+    """
     if len(models) < 2 or models[0].n_components < 2:
-        return None
-    found = []
-    for model in models:
-        y = model.likelihood.fixed(valid)
-        found.append(component_probabilities(model, y).argmax(-1).numpy(force=True))
-    return stability(found)
+        return None, 0
+    overlap = prepared.parts is not None and prepared.parts.overlap
+    sides = [rows.spread(FEW_ROWS) for rows in (prepared.rows, *([] if overlap else [prepared.valid]))]
+    found = [np.concatenate([_categories(model, rows) for rows in sides]) for model in models]
+    return stability(found), sum(map(len, sides))
+
+
+def _categories(model: VAE, rows: Rows) -> np.ndarray:
+    """Find the likeliest component of each row, ``(n,)``."""
+    likelihood = model.eval().likelihood
+    parts = [component_probabilities(model, likelihood.draw_fixed(likelihood.to_model(x))) for x in rows.chunks()]
+    return torch.cat(parts).argmax(-1).numpy(force=True)

@@ -1,4 +1,4 @@
-"""The number of categories that new rows need and a fitted model does not have."""
+"""Rows that a fitted model does not know: odd ones, and the number of categories that new rows need beside its own."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # lowest hundredth comes from codes between the categories, and hardly any row lies below it: of new digits 0 to 5 in a
 # hundred. Below the lowest twentieth lie 24 to 43 in a hundred of new digits, and 1 of the old ones.
 UNLIKELY = 0.05
+ODD = 1000  # rows drawn from the model, each of which is likelier than a row that is called odd
 DRAWN, MOST_DRAWN = 400, 20_000  # rows of a category, and of all together, that tell where that bound lies
 CHANCE = 1e-3  # of so many unexplained rows among rows that the categories explain, from which on it is none
 TRIED_ROWS, TRIED_STEPS, HELD_OUT = 2000, 2000, 0.3  # new rows, steps and held-out share of fits that are compared
@@ -35,6 +36,16 @@ MOST_TRIED = 200  # epochs of such a fit
 MOST_FOUND = 20  # new categories that are looked for in one go
 AHEAD = 3  # numbers of new categories in a row that are no better than the best one so far, after which it stands
 SURE = 2.0  # standard errors by which the held-out bound is better with a category than without
+
+
+def lowest(model: DeepMixture) -> float:
+    """Find the lowest bound, nats, of rows drawn from a model; a row below it is odd.
+
+    It is unlike anything that the model was fitted on. Of rows of the model itself, one in a thousand lies below it.
+    """
+    shares = np.asarray(model.weights_, dtype=np.float64)
+    counts = np.random.RandomState(0).multinomial(ODD, shares / shares.sum())
+    return float(_bounds(model.model_, Rows(draw(model, counts, 0)[0]))[0].min())
 
 
 def unexplained(teacher: DeepMixture, array: np.ndarray, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from cpvae.data.limits import check_memory
 from cpvae.data.rows import Rows
 from cpvae.data.split import Split, fingerprint, split
-from cpvae.errors import InputError, warn
+from cpvae.errors import InputError, counted, warn
 from cpvae.estimators.cards import LearnedFrom, learned_from
 from cpvae.estimators.known import Known, tell
 from cpvae.estimators.known import read as read_known
@@ -128,8 +128,8 @@ def prepare(
     array = estimator._check_rows(X, reset=True)
     if len(array) < estimator.n_components:
         raise InputError(
-            f"{len(array)} rows (n_samples={len(array)}) for n_components={estimator.n_components}: expected at least "
-            "as many rows as components; give more rows or ask for fewer components"
+            f"{counted(len(array), 'row')} (n_samples={len(array)}) for n_components={estimator.n_components}: "
+            "expected at least as many rows as components; give more rows or ask for fewer components"
         )
     labels = None if known is None else _known(estimator, known, X, len(array))
     estimator._network()  # a network that cannot take such rows is refused before any work

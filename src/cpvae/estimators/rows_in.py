@@ -15,13 +15,14 @@ from torch import Tensor
 
 from cpvae.data.cells import text_columns
 from cpvae.data.containers import as_rows
+from cpvae.data.faults import enumerated
 from cpvae.data.limits import LARGEST, first_beyond, first_missing
 from cpvae.data.reading import Reading, column_names, find
 from cpvae.data.row_kinds import Given
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import InputError, warn
+from cpvae.errors import InputError, counted, warn
 from cpvae.probability.likelihoods.choice import are_counts, by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
@@ -79,7 +80,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             self.image_shape_ = given.shape if given.kind == "images" else None
             self.signal_shape_ = given.shape if given.kind == "signals" else None
         elif given.kind == "images" and given.shape != self.image_shape_:
-            expected = self.image_shape_ or f"{self.n_features_in_} columns"
+            expected = self.image_shape_ or counted(self.n_features_in_, "column")
             raise InputError(f"images of shape {given.shape}: the model was fitted on {expected}; give such rows")
         if reset:
             self.schema_ = infer_schema(given, self.likelihood, self.schema)
@@ -158,8 +159,8 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             gap = _gap(matrix, frame)
             if gap:
                 raise InputError(
-                    f"{gap}; expected a number in every cell of a matrix of {matrix.shape[1]} columns, as in the "
-                    "fit; fill it or drop the row, or fit with likelihood 'columns'"
+                    f"{gap}; expected a number in every cell of a matrix of {counted(matrix.shape[1], 'column')}, as "
+                    "in the fit; fill it or drop the row, or fit with likelihood 'columns'"
                 )
         return matrix
 
@@ -173,6 +174,13 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         if len(columns) > COLUMNS_TOLD:
             lines.append(
                 f"  and {len(columns) - COLUMNS_TOLD:,} more columns; all of them are in the schema of the model"
+            )
+        codes = [column for column in self.schema_.columns if column.may_be_codes]
+        if codes:
+            named = enumerated([f"{one.name!r} ({one.least:g} to {one.most:g})" for one in codes])
+            lines.append(
+                f"modelled as sizes, not as codes: {named}; where one holds codes, say so in the schema, as "
+                f"{{{codes[0].name!r}: 'categorical'}}"
             )
         lines.append(
             "to say otherwise: schema={'visits': 'count', 'id': 'ignore'}, or --schema FILE.json; for a column that "
@@ -190,7 +198,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows = Rows(self._check_rows(X, reset=False), device=self.model_.device)
         likelihood = self.model_.likelihood
-        likelihood.check(rows)
+        likelihood.check(rows, self._form().names)
         return (likelihood.to_model(x) for x in rows.chunks())
 
     def _observed(self, X: ArrayLike) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from cpvae.data.augment import AUGMENTS, Augment
 from cpvae.data.overcount import overcount
 from cpvae.data.rows import Rows
 from cpvae.data.signals import STATIONARY, share_of_time
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.estimators import files
 from cpvae.estimators.clusterer import Clusterer
 from cpvae.estimators.contract import DeepMixture
@@ -107,8 +107,8 @@ class CPVAE(Clusterer):
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of p(z | c), ``(K, latent_dim)``.
         schema_: kinds and levels of the columns (`cpvae.schema.Schema`), or None if rows are plain numbers.
-        stability_: mean adjusted Rand index of the categories of validation rows, over all pairs of restarts; None if
-            there are no restarts.
+        stability_: mean adjusted Rand index of the categories of rows, over all pairs of restarts; None if there are no
+            restarts.
         history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
         model_: the torch module.
 
@@ -356,8 +356,8 @@ class VampVAE(Clusterer):
         if self.pseudo_inputs == "rows" and prior is not None:
             if len(rows) < self.n_components:
                 raise InputError(
-                    f"{len(rows)} training rows for {self.n_components} pseudo-inputs: expected at least as many; give "
-                    "more rows, ask for fewer components, or say pseudo_inputs='random'"
+                    f"{counted(len(rows), 'training row')} for {self.n_components} pseudo-inputs: expected at least "
+                    "as many; give more rows, ask for fewer components, or say pseudo_inputs='random'"
                 )
             chosen = check_random_state(seed).choice(len(rows), self.n_components, replace=False)
             x = rows.take(torch.from_numpy(chosen).to(rows.device))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.explore.seen import Seen
 from cpvae.files import write_atomic
 from cpvae.study.answers import rename_in
@@ -81,7 +81,7 @@ def split_in_two(seen: Seen, rows: np.ndarray) -> np.ndarray:
         InputError: fewer than four rows, or rows that are all alike.
     """
     if len(rows) < FEWEST_SPLIT:
-        raise InputError(f"{len(rows)} rows: expected at least {FEWEST_SPLIT} to split; choose more")
+        raise InputError(f"{counted(len(rows), 'row')}: expected at least {FEWEST_SPLIT} to split; choose more")
     z = seen.shown.z[rows].astype(np.float64)
     if not z.std(0).any():
         raise InputError("these rows have the same code: nothing tells them apart; choose others")

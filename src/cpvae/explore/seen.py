@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.neighbors import NearestNeighbors
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.estimators.contract import DeepMixture
 from cpvae.study.layout import MOST_BY_UMAP, Layout, lay_out
 from cpvae.study.report.shown import Shown, look_at, rows_shown
@@ -98,7 +98,9 @@ def see(
     X = X if hasattr(X, "shape") else np.asarray(X)
     total = X.shape[0]
     if total < FEWEST:
-        raise InputError(f"{data_name}: {total} rows; expected at least {FEWEST}, which a map needs; give more rows")
+        raise InputError(
+            f"{data_name}: {counted(total, 'row')}; expected at least {FEWEST}, which a map needs; give more rows"
+        )
     n = rows_shown(model, X.shape, max_rows, MAX_DECODED)
     fewer = n < min(total, max_rows)
     if total > 5_000 or fewer:
@@ -110,6 +112,8 @@ def see(
     place = lay_out(shown.z, shown.categories, layout)
     if place is None:  # one number for each row
         z = shown.z[:, 0].astype(np.float64)
-        place = Layout(np.column_stack([z, np.zeros(len(z))]), ("z", ""), f"{len(z):,} rows: the posterior mean of z.")
+        place = Layout(
+            np.column_stack([z, np.zeros(len(z))]), ("z", ""), f"{counted(len(z), 'row')}: the posterior mean of z."
+        )
     own = {name: np.asarray(cells)[shown.index] for name, cells in (names or {}).items()}
     return Seen(model, shown, place, data_name, rows_name, own)

@@ -51,7 +51,7 @@ class Restart:
         model: with its first weights; training changes them.
         maker: finds the start.
         folder: for history and checkpoints; None keeps nothing.
-        label: told to the user.
+        number, of: which of how many fits it is, counted from 0.
         objective: what a step minimises.
         augment: makes copies of rows, for the start.
         shape: of a row, for the start.
@@ -65,7 +65,8 @@ class Restart:
     settings: Settings
     folder: Path | None
     resume: bool
-    label: str = ""
+    number: int = 0
+    of: int = 1
     augment: Augment | None = None
     shape: tuple[int, ...] | None = None
     known: Tensor | None = None
@@ -171,6 +172,11 @@ class Restart:
         return Outcome([], INTERRUPTED, 0, bound, 0.0)
 
     @property
+    def label(self) -> str:
+        """Say which of several restarts it is."""
+        return "" if self.of == 1 else f" (restart {self.number + 1}/{self.of})"
+
+    @property
     def checkpoint(self) -> Path | None:
         """The file of its state."""
         return None if self.folder is None else self.folder / CHECKPOINT
@@ -209,8 +215,11 @@ class Restart:
             then = f"; then fitting for about {duration(fit)}" if self.maker.epochs(task) else ""
             passes = f"at most {epochs} epoch{'s' * (epochs > 1)} in {duration(fit)}"
             parts = f"{duration(first)} for a start, then {passes}" if first else passes
-            less = "; for less say max_seconds=60 (--time 1m)" * (first + fit > LONG)
-            reporter.say(f"about {duration(first + fit)}{self.label}: {parts}{less}")
+            whole = self.of * (first + fit)
+            less = "; for less say max_seconds=60 (--time 1m)" * (whole > LONG)
+            if self.of > 1 and not self.number:
+                reporter.say(f"about {duration(whole)} for {self.of} restarts, one after the other{less}")
+            reporter.say(f"about {duration(first + fit)}{self.label}: {parts}{less * (self.of == 1)}")
         began = time.perf_counter()
         start = self.maker(task)
         seconds = time.perf_counter() - began

@@ -6,6 +6,7 @@ has one thread, since sums in more round differently: it gives the same bits wha
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -88,7 +89,11 @@ def _side_by_side(
     """Train restarts in processes, and show what they warn of."""
     each = ""
     if not isinstance(reporter, Silent):
-        each = f"; each fits for about {duration(restarts[0].expected_seconds(rows, valid))}, after its start"
+        one, epochs = restarts[0], restarts[0].settings.max_epochs
+        fit = one.expected_seconds(rows, valid)
+        turns = math.ceil(len(restarts) / n_jobs)
+        whole = turns * (one.expected_start(rows, valid, epochs, fit / epochs) + fit)
+        each = f"; about {duration(whole)} in all, each fits for about {duration(fit)}, after its start"
     reporter.phase(f"{len(restarts)} restarts, {n_jobs} at a time{each}", 0)
     began = time.perf_counter()
     jobs = [Job(f"restart-{i}", partial(_run_apart, restart, rows, valid)) for i, restart in enumerate(restarts)]

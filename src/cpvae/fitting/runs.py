@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from cpvae import __version__
 from cpvae.arguments import LARGEST_SEED
 from cpvae.data.faults import enumerated
-from cpvae.errors import FitWarning, InputError
+from cpvae.errors import FitWarning, InputError, counted
 from cpvae.files import FORMAT_VERSION, check_exists, check_version, check_writable, make_folders, read_json, write_json
 from cpvae.fitting.devices.rank import n_processes
 
@@ -31,6 +31,14 @@ CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.jsonl"
 LOCK = ".lock"  # there while a process fits into the folder
 RUNNING, FINISHED = "running", "finished"  # status of a run
 UNFINISHED = "unfinished"  # the same of one that was stopped, with a model that holds the best weights until then
+OTHERS = {  # parts of a configuration that stay the same when a run goes on, and what it has where they do not
+    "estimator": "of another model",
+    "continued": "that is continued otherwise",
+    "params": "with other arguments",
+    "data": "of other rows",
+    "schema": "with another schema",
+    "known": "with other known labels",
+}
 RESTARTS = "restart-*"  # folders of a run with several restarts: `restart`
 DIGESTS = ("digest", "sha256")  # keys whose values say nothing to a person
 GONE: dict[str, Any] = {"released": []}  # arguments of earlier versions, and their values when nobody gave them
@@ -343,16 +351,18 @@ def check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any], defau
             f"{folder} holds a run {there} known categories of rows, and is resumed {here} any; resume with the labels "
             "it began with (known, --known), or choose another folder"
         )
-    for key in ("estimator", "continued", "params", "data", "schema", "known"):
+    for key in OTHERS:
         if key in asked and began.get(key) != asked[key]:
             if key == "params" and began[key] == {**asked[key], "max_epochs": began[key].get("max_epochs")}:
                 raise InputError(
                     f"{folder} holds a run that has finished, of {epochs(began[key])}, not {epochs(asked[key])}; for "
                     "another number of epochs choose another folder"
                 )
+            source = found["about"].get("source") if key == "data" else None
+            rows = "" if source is None else f", {source}"
             raise InputError(
-                f"{folder} holds a run with another {key} ({_difference(began.get(key), asked[key])}); "
-                "resume with what it began with, or choose another folder"
+                f"{folder} holds a run {OTHERS[key]} ({_difference(began.get(key), asked[key])}); resume with what it "
+                f"began with{rows}, or choose another folder"
             )
 
 
@@ -404,7 +414,7 @@ def saved(folder: Path) -> bool:
 
 def epochs(params: dict[str, Any]) -> str:
     """Say how many epochs a run was asked for."""
-    return f"{params['max_epochs'] or 'the default number of'} epochs"
+    return counted(params["max_epochs"], "epoch") if params["max_epochs"] else "the default number of epochs"
 
 
 def _difference(found: Any, asked: Any) -> str:

@@ -15,9 +15,10 @@ from cpvae.data.conditions import parse_given
 from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
+from cpvae.data.reading import columns_named
 from cpvae.data.schema import Schema
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import InputError, already_said, one_line
+from cpvae.errors import InputError, already_said, counted, one_line
 from cpvae.estimators.clusterer import Clusterer, clusters
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.files import rename_saved
@@ -33,6 +34,7 @@ from cpvae.study.inputs import (
     choose_split_for_fit,
     estimator_for,
     load_data,
+    naming,
     reading_of,
     rows_of,
     suited,
@@ -172,7 +174,8 @@ def fill_rows(
 ) -> str:
     """Write the rows of a split with their missing cells filled into a .csv file; of several draws one after another.
 
-    Several draws have a first column "draw", which counts them from 0. Columns that the model does not have stay.
+    Several draws have a first column "draw", which counts them from 0. Columns that the model does not have stay, and
+    those of the fit that are not there are added.
 
     Args:
         data: as they were read, not those that `suited` gives.
@@ -185,11 +188,13 @@ def fill_rows(
         raise InputError(f"draws={n_draws} with mean: means make one table; expected one of the two; leave one out")
     rows = rows_of(data, choose_split(data, split))
     check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
-    with already_said():
+    with already_said(), naming(data.name):
         filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
     names = data.feature_names or (columns_written(model) if model.schema_ is None else model.schema_.given)
     tables = [_with_names(table, names) for table in ([filled] if mean else filled)]
-    before = int(_with_names(rows, names).isna().sum().sum())
+    given = _with_names(rows, names)
+    added = tables[0].columns[given.shape[1] :].astype(str).to_list()
+    before = int(given.isna().sum().sum()) + len(added) * len(given)
     if len(tables) > 1:
         first = free_name("draw", tables[0])
         for i, table in enumerate(tables):
@@ -197,7 +202,9 @@ def fill_rows(
     write_atomic(out, as_csv(pd.concat(tables), model.schema_))
     after = int(tables[0].isna().sum().sum())
     n = before - after
-    told = f"{n:,} cell{'s' * (n != 1)} filled in {len(rows):,} row{'s' * (len(rows) != 1)}"
+    told = f"{counted(n, 'cell')} filled in {counted(len(rows), 'row')}"
+    if added:
+        told += f", of these all of {columns_named(added)}, which {'was' if len(added) == 1 else 'were'} not there"
     if len(tables) > 1:
         told += f", {len(tables)} times"
     if not mean and model.stretch_ >= 1.005:
@@ -238,7 +245,7 @@ def names_of_rows(model: DeepMixture, data: Dataset, split: str) -> dict[str, An
 
 def describe_rows(model: DeepMixture, data: Dataset, split: str | None) -> Description:
     """Describe the categories of a model by the rows of a split, of data that `suited` gives."""
-    with already_said():
+    with already_said(), naming(data.name):
         return with_categories(model).describe(rows_of(data, choose_split(data, split)))
 
 
@@ -286,7 +293,7 @@ def report_run(
     read = load_data(source, labels, progress, reading_of(model, about, source))
     data = suited(read, model, strict, about.get("labels"))
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
-    with already_said():
+    with already_said(), naming(data.name):
         written = write_report(
             model,
             rows_of(data, name),

@@ -14,7 +14,7 @@ from cpvae.estimators.rows_in import take
 from cpvae.fitting import runs
 from cpvae.study.drift import drift
 from cpvae.study.evaluation import choose_split
-from cpvae.study.inputs import OpenedRun, choose_split_for_fit, load_data, reading_of, rows_of, suited
+from cpvae.study.inputs import OpenedRun, choose_split_for_fit, load_data, naming, reading_of, rows_of, suited
 from cpvae.study.places import data_there, learned_from
 from cpvae.words.changes import Drift
 
@@ -91,4 +91,6 @@ def drift_run(
         if learned_from(run, source, name):  # the same rows on both sides
             before = Before(before.rows, learned=False)
     rows = rows_of(new.read, name)
-    return drift(new.model, rows, before.rows, X_held_out=before.held_out, learned=before.learned)
+    compared = new.read.name if reference is None else f"{new.read.name} beside {reference.read.name}"
+    with naming(compared):
+        return drift(new.model, rows, before.rows, X_held_out=before.held_out, learned=before.learned)

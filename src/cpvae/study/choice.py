@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from cpvae.arguments import as_path, between, whole
 from cpvae.data.containers import as_rows
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.estimators.clusterer import Clusterer, clusters
 from cpvae.estimators.rows_in import take
 from cpvae.files import write_json
@@ -26,12 +26,14 @@ from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run
 from cpvae.probability.estimates import components_used
 from cpvae.study.generations import layers, steps
 from cpvae.study.held_out import hold_out, schema_of
+from cpvae.words.phrases import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CANDIDATES = (1, 2, 5, 10, 20)
 RESULT, PICTURE, TREE = "choice.json", "choice.png", "tree.png"  # in the folder of the runs
+SURE = 2.0  # standard errors from which on a number is worse than the best one
 RULE = (
     "Bounds are of rows that no fit saw. Chosen is the smallest number whose bound is worse than the best by no more "
     "than one standard error of their difference (Breiman et al., 1984), taken over rows and, with several seeds, over "
@@ -59,6 +61,10 @@ class Candidate:
     components_used: float
     groups: float
 
+    def within(self, errors: float) -> bool:
+        """Tell whether it is worse than the best by no more than so many standard errors."""
+        return self.worse_by <= errors * self.worse_by_se
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -68,7 +74,7 @@ class Choice:
         n_components: the number chosen; best: the one of the best bound.
         rows: how many were held out.
         candidates: all, in the order of their numbers.
-        estimator: the fit with the number chosen, of the seed with the best bound.
+        fits: number of components -> its fit of the seed with the best bound.
         categories: number of components -> category of each held-out row, ``(rows,)``, by the fit of the best seed.
     """
 
@@ -76,20 +82,36 @@ class Choice:
     best: int
     rows: int
     candidates: tuple[Candidate, ...]
-    estimator: Clusterer = field(repr=False)
-    categories: dict[int, np.ndarray] = field(repr=False, default_factory=dict)
+    fits: dict[int, Clusterer] = field(repr=False)
+    categories: dict[int, np.ndarray] = field(repr=False)
+
+    @property
+    def estimator(self) -> Clusterer:
+        """Give the fit with the number chosen."""
+        return self.fits[self.n_components]
 
     @property
     def run(self) -> str:
         """Name the folder of that fit."""
-        return _name(self.estimator)
+        return self.run_of(self.n_components)
+
+    def run_of(self, n_components: int) -> str:
+        """Name the folder of the fit with a number of components."""
+        return _name(self.fits[n_components])
+
+    @property
+    def undecided(self) -> tuple[int, ...]:
+        """Give the numbers that the held-out rows cannot tell apart; none where they decide."""
+        within = tuple(c.n_components for c in self.candidates if c.within(SURE))
+        return within if len(within) > 1 else ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give all but the estimator, as JSON holds it."""
+        """Give all but the fits, as JSON holds it."""
         return {
             "n_components": self.n_components,
             "run": self.run,
             "best": self.best,
+            "undecided": list(self.undecided),
             "rows": self.rows,
             "rule": RULE,
             "candidates": [asdict(candidate) for candidate in self.candidates],
@@ -148,7 +170,9 @@ def choose_components(
         held = _opened(X_held_out, estimator)
     n_rows, n_held_out = len(rows), len(held)
     if numbers[-1] > n_rows:
-        raise InputError(f"{n_rows} rows to fit for {numbers[-1]} components; give more rows, or try smaller numbers")
+        raise InputError(
+            f"{counted(n_rows, 'row')} to fit for {numbers[-1]} components; give more rows, or try smaller numbers"
+        )
     if n_held_out < 2:
         raise InputError(f"{n_held_out} held-out row{'s' * (n_held_out != 1)}: expected 2 or more; give more rows")
     schema = schema_of(estimator, [rows, held])
@@ -226,10 +250,11 @@ def _chosen(numbers: Sequence[int], fits: Sequence[Fitted], n_held_out: int) -> 
     bounds = {k: np.stack([elbo for _, elbo, _ in some]).astype(np.float64) for k, some in parted.items()}
     best = max(numbers, key=lambda k: bounds[k].mean())
     candidates = tuple(_candidate(k, bounds[k], bounds[best], parted[k]) for k in numbers)
-    chosen = next(c for c in candidates if c.worse_by <= c.worse_by_se)
+    chosen = next(c for c in candidates if c.within(1.0))
     kept = {c.n_components: parted[c.n_components][int(np.argmin(c.by_seed))] for c in candidates}
+    fitted = {k: model for k, (model, _, _) in kept.items()}
     categories = {k: found for k, (_, _, found) in kept.items()}
-    return Choice(chosen.n_components, best, n_held_out, candidates, kept[chosen.n_components][0], categories)
+    return Choice(chosen.n_components, best, n_held_out, candidates, fitted, categories)
 
 
 def _picture(choice: Choice) -> Figure:
@@ -267,6 +292,14 @@ def as_text(choice: Choice) -> str:
     lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     grown = [str(step) for step in steps(choice.categories)]
     return "\n".join([*lines, "", *grown, *[""] * bool(grown), *textwrap.wrap(f"{RULE} {GROUPS}", 100)])
+
+
+def conclusion(choice: Choice) -> str:
+    """Say which number was chosen, or between which ones the held-out rows do not decide."""
+    if not choice.undecided:
+        return f"chosen: {choice.n_components}"
+    rows = f"on {choice.rows:,} held-out rows they differ by no more than two standard errors"
+    return f"undecided between {listed(list(map(str, choice.undecided)))}: {rows}; taken is {choice.n_components}"
 
 
 def _name(estimator: Clusterer) -> str:

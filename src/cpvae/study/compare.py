@@ -28,7 +28,7 @@ from cpvae.arguments import whole
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema
 from cpvae.data.split import fingerprint
-from cpvae.errors import InputError, nearest
+from cpvae.errors import InputError, counted, nearest
 from cpvae.estimators import files as model_files
 from cpvae.estimators.rows_in import as_table
 from cpvae.estimators.zoo import ESTIMATORS, load
@@ -303,8 +303,8 @@ def check_rows(data: Dataset, entries: Sequence[Entry]) -> None:
     n, most = len(data.splits[choose_split_for_fit(data)].x), max(entry.components or 1 for entry in entries)
     if most > n:
         raise InputError(
-            f"{data.name}: {n} rows to fit for {most} components; expected at least as many rows as components; give "
-            "more rows or ask for fewer components"
+            f"{data.name}: {counted(n, 'row')} to fit for {most} components; expected at least as many rows as "
+            "components; give more rows or ask for fewer components"
         )
 
 

@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from cpvae.data.containers import as_rows
 from cpvae.data.reading import Reading
 from cpvae.data.schema import as_frame
-from cpvae.errors import InputError, already_said
+from cpvae.errors import InputError, already_said, counted
 from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.describing import are_counts, compared, some_of
@@ -80,9 +80,9 @@ def drift(
         held_out = None if X_held_out is None else _read(model, X_held_out)
         if held_out is None and not learned:
             held_out = old
-        for rows, name in ((new, "new rows"), (old, "rows before")):
-            if len(rows.matrix) < FEWEST:
-                raise InputError(f"{len(rows.matrix)} {name}: expected at least {FEWEST} to compare; give more rows")
+        for rows, name in ((new, "new row"), (old, "earlier row")):
+            if (n := len(rows.matrix)) < FEWEST:
+                raise InputError(f"{counted(n, name)}: expected at least {FEWEST} to compare; give more rows")
         cells = _cells(old, new) if model.schema_ is not None else []
         # columns are looked at before the others are set aside, since only p that are corrected decide that
         questions = 1 + (model.schema_ is not None) + (model.n_components_ > 1) + (held_out is not None)

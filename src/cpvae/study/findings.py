@@ -15,7 +15,7 @@ from cpvae.estimators.learning import COLLAPSED
 from cpvae.fitting.records import ALL_EPOCHS, NOT_FINITE
 from cpvae.probability.estimates import Evaluation, components_used, in_use, information_c, standard_error
 from cpvae.words.names import numbered
-from cpvae.words.phrases import percent
+from cpvae.words.phrases import agreement, percent
 
 Names = Mapping[int, str]  # that the user gave to categories
 NAMELESS: Names = {}
@@ -53,7 +53,7 @@ def findings(model: DeepMixture, evaluation: Evaluation, values: np.ndarray) -> 
             or small_categories(model.weights_, model.names_)
         ]
         found += [
-            unstable(model.stability_, model.n_init),
+            unstable(model),
             confused(evaluation.proba, evaluation.proba.argmax(1), names=model.names_),
         ]
     found += [
@@ -126,15 +126,13 @@ def small_categories(weights: np.ndarray, names: Names = NAMELESS) -> Finding | 
     )
 
 
-def unstable(stability: float | None, n_init: int) -> Finding | None:
+def unstable(model: DeepMixture) -> Finding | None:
     """Warn of restarts that put the same rows into different categories."""
-    if stability is None or stability >= STABLE:
+    if model.stability_ is None or model.stability_ >= STABLE:
         return None
     return Finding(
         "The categories differ from restart to restart",
-        f"{n_init} restarts agree on the categories of validation rows to an adjusted Rand index of "
-        f"{stability:.2f}, the mean of every two, where 1 is the same groups and 0 is chance: part of what this fit "
-        "found is luck.",
+        f"{agreement(model.n_init, model.stability_, model.stability_rows_)}: part of what this fit found is luck.",
         "Believe what the restarts have in common; fit with fewer components, more rows, or another init.",
     )
 

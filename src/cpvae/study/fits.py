@@ -88,7 +88,7 @@ def fit_run(
         there = names.get(began["estimator"])
         if model_name in ESTIMATORS and model_name != there:
             raise InputError(
-                f"{out} holds a run with another estimator ({there} there, {model_name} asked); resume with what it "
+                f"{out} holds a run of another model ({there} there, {model_name} asked); resume with what it "
                 "began with, or choose another folder"
             )
         model_name = model_name or there

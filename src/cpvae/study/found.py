@@ -11,7 +11,7 @@ from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
 from cpvae.probability.estimates import components_used
 from cpvae.study.evaluation import Measured
-from cpvae.words.phrases import in_use, known_in_words, listed, percent, shares, sureness
+from cpvae.words.phrases import agreement, in_use, known_in_words, listed, percent, shares, sureness
 
 
 def rows_in_words(model: DeepMixture) -> str:
@@ -64,10 +64,12 @@ def _categories(model: DeepMixture, measured: Measured) -> list[str]:
             f"They form {form}: what the categories of a group generate is mixed up so often that they may be one "
             "source."
         )
+    if agree := agreement(model.n_init, model.stability_, model.stability_rows_):
+        lines.append(f"{agree}.")
     if "accuracy" in figures and k > 1:
-        agree = percent(figures["accuracy"])
+        right = percent(figures["accuracy"])
         judge = "; labels only judge" if model.known_ is None else ""
-        lines.append(f"With one label for each category, {agree} of the rows agree with theirs{judge}.")
+        lines.append(f"With one label for each category, {right} of the rows agree with theirs{judge}.")
     return lines
 
 

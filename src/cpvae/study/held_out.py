@@ -13,7 +13,7 @@ from cpvae.data.containers import as_rows
 from cpvae.data.limits import first_missing
 from cpvae.data.loaders import Dataset
 from cpvae.data.schema import Schema
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.rows_in import infer_schema, warn_of_columns
 from cpvae.probability.likelihoods.choice import by_schema
@@ -41,8 +41,8 @@ def hold_out(n: int, share: float = SHARE, seed: int = 0) -> tuple[np.ndarray, n
     size = round(share * n)
     if size < LEAST or n - size < LEAST:
         raise InputError(
-            f"{n} rows, of which {share:.0%} are held out: expected at least {LEAST} rows to fit and {LEAST} to hold "
-            "out; give more rows"
+            f"{counted(n, 'row')}, of which {share:.0%} are held out: expected at least {LEAST} rows to fit and "
+            f"{LEAST} to hold out; give more rows"
         )
     held = np.zeros(n, bool)
     held[np.random.RandomState(seed).permutation(n)[:size]] = True

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cpvae.data import loaders
+from cpvae.data.columns import IGNORE
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.records import NO_LABEL
 from cpvae.data.reading import Reading
 from cpvae.data.row_kinds import Given
-from cpvae.errors import InputError, nearest
+from cpvae.errors import InputError, counted, nearest
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.rows_in import as_table, in_order, with_names
 from cpvae.estimators.zoo import ESTIMATORS, load
@@ -53,7 +54,7 @@ def notes_of(data: Dataset, split: str | None = None) -> tuple[str, ...]:
     if split is None or not others:
         return data.notes
     n = len(data.splits[split].x)
-    return (*data.notes, f"{n:,} rows of the split {split!r}; for others say --split {' or '.join(others)}")
+    return (*data.notes, f"{counted(n, 'row')} of the split {split!r}; for others say --split {' or '.join(others)}")
 
 
 def reading_of(model: DeepMixture, about: Mapping[str, Any], source: str, layer: str | None = None) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def read_for(
         return data, {}
     splits, readings = {}, dict[str, Reading]()
     for name, split in data.splits.items():
-        with _about(data.name):
+        with naming(data.name):
             rows, reading = _read(model, data, name, given)
             if strict:
                 reading.check(labels)
@@ -205,18 +206,20 @@ def _read(model: DeepMixture, data: Dataset, split: str, given: Sequence[str]) -
 
 
 @contextmanager
-def _about(name: str) -> Iterator[None]:
-    """Begin errors from inside with the name of the data."""
+def naming(name: str) -> Iterator[None]:
+    """Begin errors from inside with the name of the data, unless they do."""
     try:
         yield
     except InputError as error:
+        if name in str(error):
+            raise
         raise InputError(f"{name}: {error}") from error
 
 
 def _shape(shape: tuple[int, ...]) -> str:
     """Say what a row is: `3 columns`, `signals of 6 x 100` or `images of 1 x 28 x 28`."""
     what = {2: "signals", 3: "images"}.get(len(shape), "")
-    return f"{what} of {' x '.join(map(str, shape))}" if what else f"{shape[0]} columns"
+    return f"{what} of {' x '.join(map(str, shape))}" if what else counted(shape[0], "column")
 
 
 def known_labels(labels: np.ndarray) -> list[Any]:
@@ -253,13 +256,32 @@ def make_estimator(name: str, params: dict[str, Any]) -> DeepMixture:
 
 
 def estimator_for(data: Dataset, name: str, params: dict[str, Any]) -> DeepMixture:
-    """Make an estimator with the likelihood that the data set names, unless another is given."""
+    """Make an estimator with the likelihood that the data set names, unless another is given.
+
+    A schema may say that columns of labels are left out: they are, since they are no part of the rows.
+
+    Raises:
+        InputError: what `make_estimator` refuses; a schema that says what a column of labels is to be modelled as.
+    """
+    if params.get("schema"):
+        params = params | {"schema": _without_labels(params["schema"], data.apart)}
     estimator = make_estimator(name, params)
     if params.get("likelihood", "auto") == "auto" and data.likelihood is not None and not params.get("schema"):
         estimator.set_params(likelihood=data.likelihood)
     if data.kind not in ("table", "images") and params.get("kind", "auto") == "auto":
         estimator.set_params(kind=data.kind)
     return estimator
+
+
+def _without_labels(schema: Mapping[str, Any], apart: Sequence[str]) -> dict[str, Any]:
+    """Leave the columns of labels out of a schema, which may say that they are ignored."""
+    for name in apart:
+        if schema.get(name, IGNORE) != IGNORE:
+            raise InputError(
+                f"the schema says {schema[name]!r} of {name!r}, which holds the labels and is no part of the rows: "
+                "expected 'ignore', or nothing; take it out of the schema, or leave --labels (--known) out"
+            )
+    return {name: kind for name, kind in schema.items() if name not in apart}
 
 
 def check_enough(data: Dataset) -> None:

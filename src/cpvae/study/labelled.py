@@ -27,13 +27,16 @@ from cpvae.data.loaders.checks import expanded
 from cpvae.data.reading import Reading
 from cpvae.errors import InputError, already_said
 from cpvae.estimators.clusterer import Clusterer
+from cpvae.estimators.novelty import lowest
 from cpvae.estimators.zoo import load
 from cpvae.files import read_json, replacing, write_atomic, write_json
 from cpvae.fitting import runs
 from cpvae.study.answers import with_categories
+from cpvae.study.inputs import naming
 from cpvae.study.places import about_of
 from cpvae.study.steps import Step, stepped
 from cpvae.words.names import label
+from cpvae.words.phrases import odd_in_words
 
 FOLDER = ".parts"  # after the name of the output
 PLAN = "plan.json"
@@ -52,7 +55,8 @@ def cluster_rows(
 ) -> dict[str, str]:
     """Write row, category and its probability of each row into a .csv or .parquet file.
 
-    Where the user gave names to categories, a column has them, beside the numbers. Rows that have names, such as the
+    The last column, odd, says which rows are unlike anything that the model was fitted on (`novelty.lowest`). Where the
+    user gave names to categories, a column has them, beside the numbers. Rows that have names, such as the
     files of a folder of pictures, are written with them. So are the columns of a table that were left out of the fit
     because they only say which row is which.
 
@@ -79,12 +83,14 @@ def cluster_rows(
         "asked": [*asked],
         "steps": len(rows.steps),
     }
+    least = lowest(model)
     kind, folder, records = out.suffix.lower(), out.with_name(out.name + FOLDER), list[dict[str, Any]]()
     with runs.held(folder):
         _begin(folder, plan, say)
         try:
             for i, step in enumerate(rows.steps):
-                records.append(_answered(model, step, folder / f"{i:06}{kind}"))
+                with naming(rows.name):
+                    records.append(_answered(model, least, step, folder / f"{i:06}{kind}"))
                 _tell_progress(rows.steps, i, say)
             _join(sorted(folder.glob(f"*{kind}")), out)
         except (InputError, KeyboardInterrupt) as stop:
@@ -103,22 +109,25 @@ def cluster_rows(
         say(note)
     counts = np.sum([record["counts"] for record in records], axis=0).tolist()
     n = rows.steps[-1].first + rows.steps[-1].rows
+    if odd := sum(record["odd"] for record in records):
+        say(f"{odd_in_words(odd, n)}: those with True in the column odd")
     return {label(k, model.names_): f"{m:,} row{'s' * (m != 1)} ({m / n:.1%})" for k, m in enumerate(counts) if m}
 
 
-def _answered(model: Clusterer, step: Step, place: Path) -> dict[str, Any]:
+def _answered(model: Clusterer, least: float, step: Step, place: Path) -> dict[str, Any]:
     """Give what is known of the answer for some rows; where there is none yet, write the answer and what is known."""
     record = place.with_suffix(".json")
     if record.exists() and place.exists():
         return read_json(record, "what is known of an answer", f"remove {place.parent}")
     frames, readings, notes = list[pd.DataFrame](), list[Reading](), dict[str, None]()
-    counts, first = np.zeros(model.n_components_, np.int64), step.first
+    counts, odd, first = np.zeros(model.n_components_, np.int64), 0, step.first
     try:
         for piece in step.pieces():
             with already_said():
-                found = model.predict_frame(piece.rows)
+                found = model.predict_frame(piece.rows, lowest=least)
             frames.append(_with_names(found, piece.names, first))
             first += len(found)
+            odd += int(found["odd"].sum())
             counts += np.bincount(found["category"], minlength=len(counts))
             readings += [piece.reading] if piece.reading is not None else []
             notes.update(dict.fromkeys(piece.notes))
@@ -131,7 +140,7 @@ def _answered(model: Clusterer, step: Step, place: Path) -> dict[str, Any]:
     else:
         write_atomic(place, frame.to_parquet(index=False))
     reading = asdict(Reading.join(readings)) if readings else None
-    known = {"counts": counts.tolist(), "reading": reading, "notes": [*notes]}
+    known = {"counts": counts.tolist(), "odd": odd, "reading": reading, "notes": [*notes]}
     write_json(record, known)
     return known
 

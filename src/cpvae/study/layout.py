@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from cpvae.arguments import one_of
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.extras import needed
 from cpvae.fitting.starts.maps import laid_out
 from cpvae.words.phrases import percent
@@ -64,10 +64,12 @@ def lay_out(z: np.ndarray, categories: np.ndarray | None = None, how: str = "pca
         with needed("layout='umap'", otherwise="layout='pca'"):
             import umap  # noqa: F401
         if n < FEWEST_BY_UMAP:
-            raise InputError(f"layout='umap' of {n} rows: expected {FEWEST_BY_UMAP} or more; use layout='pca'")
+            raise InputError(
+                f"layout='umap' of {counted(n, 'row')}: expected {FEWEST_BY_UMAP} or more; use layout='pca'"
+            )
         return _by_neighbours(z)
     if dimensions == 1 and categories is not None:
-        words = f"{n:,} rows: the posterior mean of z, one line for each category."
+        words = f"{counted(n, 'row')}: the posterior mean of z, one line for each category."
         return Layout(np.column_stack([z[:, 0], categories]), ("z", "category"), words)
     axes = PCA(2, svd_solver="full" if n <= 10_000 else "covariance_eigh").fit(z)
     held = float(np.nan_to_num(axes.explained_variance_ratio_).sum())

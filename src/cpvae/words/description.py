@@ -12,7 +12,7 @@ import pandas as pd
 from cpvae.words.contrasts import COLUMNS, FEWEST, Contrast
 from cpvae.words.examples import Border
 from cpvae.words.names import label, position
-from cpvae.words.phrases import capital, percent
+from cpvae.words.phrases import capital, odd_in_words, percent
 from cpvae.words.tree import Tree
 
 IN_A_SENTENCE = 3  # columns
@@ -83,6 +83,8 @@ class Description:
         compared: how many of them the columns were compared on, drawn with a fixed seed where there are many.
         tree: which categories join first, by these rows.
         known: sentence on the rows whose category was known in the fit; "" of a fit without labels.
+        odd: numbers of the rows that are unlike anything the model was fitted on (`cpvae.estimators.novelty.lowest`),
+            the least likely first.
     """
 
     categories: tuple[Category, ...]
@@ -90,6 +92,7 @@ class Description:
     compared: int
     tree: Tree
     known: str = ""
+    odd: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -107,6 +110,14 @@ class Description:
         """The categories that hold rows, the largest first."""
         return sorted((one for one in self.categories if one.rows), key=lambda one: (-one.rows, one.number))
 
+    @property
+    def odd_ones(self) -> str:
+        """One sentence on the odd rows; "" where there are none."""
+        if not self.odd:
+            return ""
+        some = ", ".join(map(str, self.odd[:IN_A_LINE])) + ", …" * (len(self.odd) > IN_A_LINE)
+        return f"{odd_in_words(len(self.odd), self.rows)}: row{'s' * (len(self.odd) != 1)} {some}."
+
     def __str__(self) -> str:
         used = self.largest_first
         lines = [f"{self.rows:,} row{'s' * (self.rows != 1)} in {_categories(len(used))}, the largest first."]
@@ -116,6 +127,7 @@ class Description:
         lines += map(str, used)
         empty = [str(one.number) for one in self.categories if not one.rows]
         lines += [f"Without a row: {', '.join(empty)}."] * bool(empty)
+        lines += [self.odd_ones] * bool(self.odd)
         return "\n".join([*lines, self.tree.in_words] if self.tree.in_words else lines)
 
     def to_frame(self) -> pd.DataFrame:
@@ -145,7 +157,13 @@ class Description:
             }
             for one in self.categories
         ]
-        return {"rows": self.rows, "compared": self.compared, "categories": found, "tree": self.tree.as_dict()}
+        return {
+            "rows": self.rows,
+            "compared": self.compared,
+            "categories": found,
+            "odd": list(self.odd),
+            "tree": self.tree.as_dict(),
+        }
 
 
 def _categories(n: int) -> str:

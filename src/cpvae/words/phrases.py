@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cpvae.errors import printable
+from cpvae.errors import counted, printable
 
 LONGEST_NAME = 60  # characters of the name of a column or level in a sentence
 LISTED = 10  # shares in a sentence
@@ -135,6 +135,33 @@ def sureness(proba: np.ndarray) -> str:
     median = float(np.median(proba.max(1)))
     text = "most rows are sure of theirs" if median >= SURE else "many rows lie between categories"
     return f"{text} (median probability {median:.2f})"
+
+
+def agreement(restarts: int, index: float | None, rows: int) -> str:
+    """Say how far restarts agree on categories; "" where it was not measured.
+
+    Args:
+        restarts: how many there are; index: the mean adjusted Rand index of every two; rows: that it is of, 0 for
+            validation rows that nobody has counted.
+
+    >>> agreement(5, 0.871, 1234)
+    '5 restarts agree on the categories of 1,234 rows to an adjusted Rand index of 0.87 (1: the same groups; 0: chance)'
+    """
+    if index is None:
+        return ""
+    which = f"{rows:,} rows" if rows else "validation rows"
+    scale = f"an adjusted Rand index of {index:.2f} (1: the same groups; 0: chance)"
+    return f"{restarts} restarts agree on the categories of {which} to {scale}"
+
+
+def odd_in_words(odd: int, rows: int) -> str:
+    """Say how many rows are odd (`cpvae.estimators.novelty.lowest`).
+
+    >>> odd_in_words(1, 1500)
+    '1 of 1,500 rows is odd, less likely than each of 1,000 rows that the model draws'
+    """
+    are = "is" if odd == 1 else "are"
+    return f"{odd:,} of {counted(rows, 'row')} {are} odd, less likely than each of 1,000 rows that the model draws"
 
 
 def known_in_words(counts: Sequence[int] | None) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from cpvae.data.limits import blocks, check_memory
 from cpvae.data.loaders import mapped
 from cpvae.data.loaders.checks import check_x, input_error, numeric, printable, reading
+from cpvae.data.loaders.hdf5 import opened_hdf5
 from cpvae.data.loaders.records import Array, Asked, Opened, Split
 from cpvae.data.loaders.tables import label_column
 from cpvae.errors import nearest
@@ -51,9 +52,7 @@ def has_layers(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in (".h5", ".hdf5") or not path.is_file():
         return suffix in (".h5ad", ZARR)
-    with needed(f"{path}: reading it"):
-        import h5py
-    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+    with opened_hdf5(path) as file:
         return is_anndata(file)
 
 
@@ -65,10 +64,9 @@ def opened(path: Path) -> Iterator[Any]:
         InputError: no anndata, or a damaged file.
     """
     with reading(path, OBJECT), needed(f"{path}: reading it"):
-        import h5py
         from anndata.io import read_elem  # noqa: F401
     if path.suffix.lower() != ZARR:
-        with reading(path, OBJECT), h5py.File(path, "r") as file:
+        with opened_hdf5(path, OBJECT) as file:
             yield file
         return
     with reading(path, OBJECT), needed(f"{path}: reading it"):

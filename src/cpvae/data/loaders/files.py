@@ -95,7 +95,8 @@ def of_opened(opened: Opened, asked: Asked, path: Path) -> Dataset:
     sizes = ", ".join(f"{name} {len(split.x):,}" for name, split in splits.items())
     description = f"{path}: {rows}; {sizes if len(splits) > 1 or 'all' not in splits else _rows(splits)}"
     name = path.absolute().name
-    return Dataset(name, splits, None, opened.names, description, opened.notes, opened.kind, asked.as_dict())
+    told = opened.notes, opened.kind, asked.as_dict(), opened.apart
+    return Dataset(name, splits, None, opened.names, description, *told)
 
 
 def read_named(name: str, asked: Asked, root: Path | None) -> Dataset:
@@ -196,7 +197,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
             check_values(given.values, path)
         splits[name] = replace(split, x=given.values)
     names = None if kind in ("images", "signals") else given.names or opened.names
-    return Opened(splits, kind, names, tuple(notes), opened.labelled)
+    return replace(opened, splits=splits, kind=kind, names=names, notes=tuple(notes))
 
 
 def _flat_shape(x: Any, asked: Asked) -> tuple[int, ...] | None:

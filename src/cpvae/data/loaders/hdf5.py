@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from cpvae.data.loaders import roles
 from cpvae.data.loaders.checks import input_error, reading
 from cpvae.data.loaders.records import Asked, Opened
 from cpvae.extras import needed
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # that HDF5 begins with
+HEAD = 4096  # bytes in which it is looked for: before it, MATLAB has a block of its own
 
 
 def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
@@ -29,9 +34,9 @@ def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
     """
     from cpvae.data.loaders import cells
 
-    with needed(f"{path}: reading it"):
+    with opened_hdf5(path) as file:
         import h5py
-    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+
         if cells.is_10x(file):
             return cells.read_10x(file, path)
         if cells.is_anndata(file):
@@ -56,6 +61,29 @@ def read_hdf5(path: Path, asked: Asked, reverse: bool = False) -> Opened:
             return values.T if reverse else values
 
         return roles.assemble(keys, member, path, asked, turned=reverse)
+
+
+@contextmanager
+def opened_hdf5(path: Path, expected: str = "an HDF5 file") -> Iterator[Any]:
+    """Open an HDF5 file.
+
+    Raises:
+        InputError: it is none, or its end is missing; what is read of it is damaged.
+    """
+    with needed(f"{path}: reading it"):
+        import h5py
+    with reading(path, expected):
+        try:
+            file = h5py.File(path, "r")
+        except PermissionError:
+            raise
+        except OSError as error:
+            with path.open("rb") as start:
+                begun = SIGNATURE in start.read(HEAD)
+            found = "an HDF5 file that is cut short or damaged" if begun else "not an HDF5 file"
+            raise input_error(f"{path}: {found}; expected a whole one; copy or download it again") from error
+        with file:
+            yield file
 
 
 def _sparse_groups(file: Any) -> list[str]:

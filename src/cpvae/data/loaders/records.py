@@ -64,7 +64,8 @@ class Opened:
 
     `kind`: what its rows are (`cpvae.data.row_kinds.KINDS`), or "auto" where the format leaves that open.
     `names`: of the columns, or None. `notes`: what was taken for granted, a line each. `labelled`: whether the labels
-    asked for were found inside; else they are a file of their own.
+    asked for were found inside; else they are a file of their own. `apart`: columns of a table that hold labels, and
+    are no part of its rows.
     """
 
     splits: dict[str, Split]
@@ -72,6 +73,7 @@ class Opened:
     names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     labelled: bool = False
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Dataset:
     `kind`: what its rows are, one of `cpvae.data.row_kinds.KINDS`.
     `reading`: what was said of the rows before they were read, arguments of `cpvae.datasets.load`.
     `notes`: what the loader took for granted, a line each, such as the separator of a table; commands print them.
+    `apart`: columns of a table that hold labels, and are no part of its rows.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     kind: str = "matrix"
     reading: dict[str, Any] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

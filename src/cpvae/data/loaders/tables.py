@@ -71,7 +71,8 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
         x, names, y = numbers
         check_rows(len(x), path)
         found, notes = (None, []) if y is None else label_column(pd.Series(y), str(column), path)
-        return Opened({"all": Split(check_x(x, path, names), found)}, "table", names, tuple(notes), column is not None)
+        split = Split(check_x(x, path, names), found)
+        return Opened({"all": split}, "table", names, tuple(notes), column is not None, _apart(column, known))
     frames = []
     for one in parts:
         with reading(one, "a parquet file"):
@@ -317,7 +318,8 @@ def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> O
 
     names = [str(name) for name in frame.columns]
     check_repeats(names, path)
-    left_out = column, _ = label_columns(asked, names, path)
+    column, known = label_columns(asked, names, path)
+    left_out = _apart(column, known)
     if column != asked.labels and column is not None:
         notes = [*notes, f"{path.name}: the labels are in the last column, {column!r}"]
     features = [k for k, name in enumerate(names) if name not in left_out]
@@ -332,7 +334,12 @@ def _table(frame: pd.DataFrame, notes: list[str], path: Path, asked: Asked) -> O
     index = frame.index
     named = None if isinstance(index, pd.RangeIndex) or index.dtype.kind in "iu" else index.astype(str).to_numpy()
     split = Split(_features(frame.iloc[:, features], kept, path), y, named)
-    return Opened({"all": split}, "table", kept, tuple(notes), column is not None)
+    return Opened({"all": split}, "table", kept, tuple(notes), column is not None, left_out)
+
+
+def _apart(*labels: str | None) -> tuple[str, ...]:
+    """Name the columns of labels, each once."""
+    return tuple(dict.fromkeys(name for name in labels if name is not None))
 
 
 def _features(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> Array | pd.DataFrame:

@@ -20,7 +20,7 @@ from cpvae.data.noise import row_keys, row_uniform_at
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.nn.draws import bits_, draw_rows
-from cpvae.probability.likelihoods.likelihood import Form
+from cpvae.probability.likelihoods.likelihood import Form, column_named
 from cpvae.probability.likelihoods.pointwise import Pointwise, there
 
 PIXEL_STREAM = 1
@@ -116,7 +116,7 @@ class Bernoulli(Pointwise):
     def to_data(self, y: Tensor) -> Tensor:
         return y * self.full
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: Rows, names: Sequence[str] | None = None) -> None:
         full, drawn = float(self.full), bool(self.drawn)
         for x in rows.chunks():
             known = there(x)
@@ -126,8 +126,8 @@ class Bernoulli(Pointwise):
             if low < 0 or high > full:
                 at = int(torch.maximum(-x.double(), x.double() - full).nan_to_num(0.0).amax(0).argmax())
                 raise InputError(
-                    f"values from {low:g} to {high:g} (column {at}) cannot be Bernoulli, which needs [0, {full:g}]; "
-                    "scale them, or use likelihood 'gaussian'"
+                    f"values from {low:g} to {high:g} (column {column_named(at, names)}) cannot be Bernoulli, which "
+                    f"needs [0, {full:g}]; scale them, or use likelihood 'gaussian'"
                 )
             if drawn:
                 continue
@@ -135,8 +135,9 @@ class Bernoulli(Pointwise):
             if bool(grey.any()):
                 row, column = divmod(int(grey.flatten().int().argmax()), x.shape[1])
                 raise InputError(
-                    f"value {float(x[row, column]):g} in column {column}: the rows of the fit were all black or white; "
-                    f"expected 0 or {full:g}; round the values, or fit with rows that have grey levels"
+                    f"value {float(x[row, column]):g} in column {column_named(column, names)}: the rows of the fit "
+                    f"were all black or white; expected 0 or {full:g}; round the values, or fit with rows that have "
+                    "grey levels"
                 )
 
     @property

@@ -7,7 +7,7 @@ integral over a missing cell is one. Nothing is filled in.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -224,7 +224,7 @@ class Columns(Likelihood):
         sizes = [size for size, place in self.levels() for _ in place]
         return Cells(values[:, :n], observed.to(values.dtype), values[:, n:], sizes)
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: Rows, names: Sequence[str] | None = None) -> None:
         for x in rows.chunks():
             distance = self.to_model(x)[:, self.numeric].nan_to_num(0.0).abs()
             if distance.numel() and not float(distance.max()) < self.far:

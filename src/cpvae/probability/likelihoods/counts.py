@@ -259,8 +259,8 @@ class Counts(Likelihood):
         guess = self.depth * (total + shape) / (self.depth * share + shape)
         return torch.where(missing.any(-1, keepdim=True), guess, total)
 
-    def check(self, rows: Rows) -> None:
-        refuse_no_counts(rows, Form((rows.x.shape[1],)), self.in_part)
+    def check(self, rows: Rows, names: Sequence[str] | None = None) -> None:
+        refuse_no_counts(rows, Form((rows.x.shape[1],), names), self.in_part)
         if not self.in_part:
             refuse_no_depth([rows], slice(None) if self.kept is None else self.kept.numpy(force=True))
 

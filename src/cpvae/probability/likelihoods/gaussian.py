@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.distributions import Normal
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
 from cpvae.probability.likelihoods.bounded import held
-from cpvae.probability.likelihoods.likelihood import Form, log_noise
+from cpvae.probability.likelihoods.likelihood import Form, column_named, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise
 from cpvae.probability.likelihoods.units import Units, constants, filled, units_of, varying
 
@@ -167,7 +167,7 @@ class Gaussian(Pointwise):
     def to_data(self, y: Tensor) -> Tensor:
         return filled(self.loc + y * self.scale, self.kept, self.rest)
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: Rows, names: Sequence[str] | None = None) -> None:
         position = 0
         for x in rows.chunks():
             distance = self.to_model(x).abs()
@@ -183,9 +183,9 @@ class Gaussian(Pointwise):
                 row = rows.numbers([position + at])[0]
                 column = column if self.kept is None else int(self.kept[column])
                 raise InputError(
-                    f"value {float(x[at, column]):g} in column {column}, row {row} (counted from 0): more than "
-                    f"{self.far:g} standard deviations from the rows of the fit; expected values like those; rescale "
-                    "it or drop the row"
+                    f"value {float(x[at, column]):g} in column {column_named(column, names)}, row {row} (counted "
+                    f"from 0): more than {self.far:g} standard deviations from the rows of the fit; expected values "
+                    "like those; rescale it or drop the row"
                 )
             position += len(x)
 

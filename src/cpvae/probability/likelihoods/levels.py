@@ -232,7 +232,7 @@ class Levels(Pointwise):
     def inputs(self, y: Tensor) -> Tensor:
         return self.completed((y - self.loc.to(y.dtype)) / self.scale.to(y.dtype))
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: Rows, names: Sequence[str] | None = None) -> None:
         """Refuse values beyond the levels; what lies between two of them is read as the nearer one, and said.
 
         Raises:

@@ -76,12 +76,17 @@ class Form:
         return self.shape[0] if len(self.shape) > 1 else None
 
     def column(self, i: int) -> str:
-        """Name a column for a message.
+        """Name a column for a message."""
+        return column_named(i, self.names)
 
-        >>> Form((3,)).column(2), Form((1,), ["age"]).column(0)
-        ('2', "'age'")
-        """
-        return str(i) if self.names is None else repr(str(self.names[i]))
+
+def column_named(i: int, names: Sequence[str] | None) -> str:
+    """Name a column for a message, by its number where columns have no names.
+
+    >>> column_named(2, None), column_named(0, ["age"])
+    ('2', "'age'")
+    """
+    return str(i) if names is None else repr(str(names[i]))
 
 
 class Cells(NamedTuple):
@@ -170,8 +175,12 @@ class Likelihood(nn.Module, ABC):
         """Make the inputs of the encoder from rows in the units of the model: ``(..., F)`` -> ``(..., n_inputs)``."""
         return y
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: Rows, names: Sequence[str] | None = None) -> None:
         """Refuse rows that the likelihood cannot have produced.
+
+        Args:
+            rows: in the units of the data.
+            names: of the columns, for messages; None numbers them.
 
         Raises:
             InputError: naming the values and what is expected.

@@ -275,7 +275,7 @@ def _not_in(whole: Table, rows: Table, name: str) -> tuple[np.ndarray, tuple[str
     keys, own = (Counter(row.tobytes() for row in table.values) for table in (rows, whole))
     shared = sum((keys & own).values())
     if shared < len(rows):
-        text = f"{shared:,} rows of {name} are also rows of the fit. They count as held-out rows."
+        text = f"{shared:,} of the rows of {name} are also rows of the fit. They count as held-out rows."
         return np.arange(len(whole)), (text,) * (shared > len(whole) // 10)
     extra = []
     for i, row in enumerate(whole.values):

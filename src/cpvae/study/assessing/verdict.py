@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cpvae.errors import counted
 from cpvae.study.assessing.closeness import UNLIKELY, Closeness
 from cpvae.study.assessing.learners import TwoSamples, Usefulness
 from cpvae.study.assessing.shapes import Likeness
@@ -69,7 +70,7 @@ def verdict(
         conclusion = "These rows may be shown: no copies were found. But they are not quite like the real rows."
     else:
         conclusion = "These rows may be shown: no copies were found, and they are like the real rows."
-    few = [f"Only {closeness.held_out} held-out rows: the figures that rest on them say little."]
+    few = [f"Only {counted(closeness.held_out, 'held-out row')}: the figures that rest on them say little."]
     return Verdict(
         conclusion,
         tuple(text for good, text in [*private, *like] if good),

@@ -123,7 +123,9 @@ def categories_line(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> str:
     rest, text = worth[len(drawn) :], ""
     if len(rest):
         share = percent(float(model.weights_[rest].sum()))
-        text = f"The {len(drawn)} largest are shown; {len(rest)} more in use, {share} of the rows, are left out. "
+        text = (
+            f"The {len(drawn)} largest are shown; {len(rest)} more in use, {share} of the training rows, are left out. "
+        )
     hardly = np.setdiff1d(np.arange(model.n_components_), worth)
     if len(hardly):
         numbers = ", ".join(str(k) for k in hardly[:40]) + (", …" if len(hardly) > 40 else "")
@@ -139,7 +141,8 @@ def overview(model: DeepMixture, shown: Shown, drawn: np.ndarray) -> Table | Non
     for k in map(int, drawn):
         cells = shown.cells(means(shown.values[shown.categories == k]))
         lines.append((label(k, model.names_), [percent(float(model.weights_[k])), *cells]))
-    caption, names = "Means of the columns, in the units of the data", ["share", *shown.names]
+    caption = "Means of the columns, in the units of the data; shares are of the training rows"
+    names = ["share", *shown.names]
     if len(shown.names) <= FEW_COLUMNS:
         return Table(caption, names, lines)
     if len(shown.names) > FEW_LINES or len(drawn) > FEW_COLUMNS:

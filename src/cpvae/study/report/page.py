@@ -139,6 +139,7 @@ def render(
         "has_categories": shown.categories is not None,
         "categories": [category(model, shown, int(k)) for k in drawn],
         "categories_line": categories_line(model, shown, drawn) if shown.categories is not None else "",
+        "odd_line": "" if shown.description is None else shown.description.odd_ones,
         "overview": overview(model, shown, drawn),
         "labels_table": labels_table(model, shown, drawn),
         **new_rows(model, shown),

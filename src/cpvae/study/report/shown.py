@@ -143,7 +143,9 @@ def look_at(
         names = _names(model, feature_names, values.shape[1])
     z, description = model.transform(given), None
     if clusters(model):
-        description = described(model, model._check_rows(given, reset=False), evaluation.proba, z, index)
+        description = described(
+            model, model._check_rows(given, reset=False), evaluation.proba, evaluation.elbo, z, index
+        )
     return Shown(
         given=given,
         values=values,

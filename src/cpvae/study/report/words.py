@@ -19,7 +19,7 @@ from cpvae.study.found import rows_in_words
 from cpvae.study.report.parts import Fact
 from cpvae.study.report.shown import Shown, used_categories
 from cpvae.words.names import label, numbered
-from cpvae.words.phrases import duration, in_use, known_in_words, percent
+from cpvae.words.phrases import agreement, duration, in_use, known_in_words, percent
 
 MODELS = {
     "CPVAE": "CP-VAE, a deep mixture model",
@@ -74,7 +74,7 @@ def summary(model: DeepMixture, shown: Shown) -> str:
     if used > 1:
         text += f"; the largest holds {percent(weights.max())} of the training rows"
         sure = float((shown.evaluation.proba.max(1) >= 0.9).mean())
-        text += f". For {percent(sure)} of the rows the model is at least 90 % sure of the category"
+        text += f". For {percent(sure)} of the rows measured the model is at least 90 % sure of the category"
     if model.known_ is not None:
         text += f". In the fit the labels of {known_in_words(model.known_)}; all other rows learned from these"
     if shown.labels is not None and k > 1:
@@ -106,10 +106,7 @@ def _stability(model: DeepMixture) -> str:
             "This is one fit. Another seed may find other categories: --restarts 5 (n_init=5) makes five fits and says "
             "how far they agree."
         )
-    return (
-        f"{model.n_init} restarts agree on the categories of validation rows to an adjusted Rand index of "
-        f"{model.stability_:.2f}, where 1 is the same groups and 0 is chance."
-    )
+    return f"{agreement(model.n_init, model.stability_, model.stability_rows_)}."
 
 
 def rows_line(shown: Shown, rows_name: str) -> str:
@@ -143,7 +140,8 @@ def facts(model: DeepMixture, shown: Shown, config: Mapping[str, Any]) -> Iterat
         yield Fact("Rows of known category", f"{sum(model.known_):,} ({', '.join(each)})")
     yield Fact("Dimensions of the code z", str(model.latent_dim))
     yield Fact("Weights in the networks", f"{sum(p.numel() for p in model.model_.parameters()):,}")
-    yield Fact("Training", f"{_epochs(model)} in {duration(_seconds(model))}, without the start")
+    kept = "" if model.n_init == 1 else f", of the restart kept, one of {model.n_init}"
+    yield Fact("Training", f"{_epochs(model)} in {duration(_seconds(model))}, without the start{kept}")
     yield Fact("Stopped because", stopped_words(model))
     place = model.model_.device
     yield Fact("Device", str(config.get("device") or (model.device if model.device != "auto" else place)))
