@@ -105,6 +105,11 @@ class Text:
     marks: dict[str, int]
     plain: bool
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether no text has a point: then both ways of writing give the same plain numbers."""
+        return not any("." in text for text in self.texts)
+
     def numbers(self, way: str) -> np.ndarray:
         """Give the cells as float64, ``(n,)``, NaN where missing."""
         values = [number(text, way) for text in self.texts]
@@ -184,7 +189,7 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         name, column = repr(str(frame.columns[i])), frame.iloc[:, i]
         chosen = next(iter(text.ways)) if len(text.ways) == 1 else way if text.ways else ""
         read.isetitem(i, _values(text, chosen, column))
-        if chosen and not (text.plain and chosen == "point"):
+        if chosen and not (text.plain and (chosen == "point" or text.whole)):
             (commaed if chosen == "comma" else grouped).append(name)
             signed += [f"{text.sign} in {name}"] * bool(text.sign)
     notes = []
