@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.faults import Fault, Faults, enumerated
+from cpvae.data.faults import Fault, enumerated
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
@@ -79,8 +80,9 @@ _IN_BRACKETS = re.compile(rf"(?P<before>{_SIGNS}?)\s?\((?P<number>[^-+\u2212()]+
 _TRUTH = {"true": True, "false": False}
 MOST_NUMBER = 40  # characters
 EXAMPLES = 3
-REMEDY = (
-    "convert them (durations to a number, such as of days or hours; lists to a column for each value), or make the "
+REMEDY = "convert them (durations to a number, such as of days or hours), or make the columns 'ignore' in the schema"
+REMEDY_FOR_LISTS = (
+    "fit vectors as an array of their own, numpy.stack(table[column]), saved as .npy for the command line, or make the "
     "columns 'ignore' in the schema"
 )
 
@@ -158,8 +160,7 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
     Returns:
         The table, its columns of text read, and a line about each thing that was taken for granted.
 
-    Raises:
-        InputError: a column with cells that are neither numbers nor text.
+    Columns with cells that no column of a table can have, such as lists, stay as they are.
 
     Examples:
         >>> frame, notes = read_frame(pd.DataFrame({"a": ["1,5", "?", "2,25"], "b": ["1.200", "800", "3.000"]}))
@@ -169,11 +170,9 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         "marks taken for missing cells: '?' (1 cell, in 'a')"
     """
     found: dict[int, Text | None] = {}
-    faults = Faults()
     for i in text_columns(frame):
-        with faults.collected():
+        with suppress(Fault):  # whoever uses the column refuses it
             found[i] = text_of(frame.iloc[:, i], str(frame.columns[i]))
-    faults.check()
     texts = {i: text for i, text in found.items() if text is not None}
     if not found:
         return frame, []
@@ -296,10 +295,11 @@ def _plain(value: Any, name: str) -> Any:
 
 def odd_cells(name: str, value: object) -> Fault:
     """Say that a column holds what no column of a table can."""
+    remedy = REMEDY_FOR_LISTS if hasattr(value, "__len__") else REMEDY
     return Fault(
         f"{type(value).__name__} cells",
         f"column {name!r} (such as {str(value)[:40]!r})",
-        f"expected numbers, text, dates or booleans; {REMEDY}",
+        f"expected numbers, text, dates or booleans; {remedy}",
     )
 
 

@@ -73,6 +73,8 @@ def _numbers_in_text(given: Series, name: str, kind: str) -> np.ndarray:
         wrong = given.notna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
+        if not isinstance(given.iloc[row], (str, bytes)):
+            raise odd_cells(name, given.iloc[row])
         raise Fault(
             f"text in a column that is {kind}",
             cell(name, given.iloc[row], row),
