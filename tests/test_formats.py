@@ -142,6 +142,7 @@ def h5ad(tmp_path_factory) -> Path:
             obs = pd.DataFrame({"type": pd.Categorical(["u", "v"] * 3), "depth": COUNTS.sum(1)}, index=CELLS)
             adata = AnnData(np.log1p(COUNTS), obs, pd.DataFrame(index=["a", "b", "c", "d", "e"]))
             adata.layers["counts"] = sparse.csr_matrix(COUNTS)
+            adata.raw = adata
             adata.write_h5ad(path)
     return path
 
@@ -152,7 +153,7 @@ def test_h5ad(h5ad):
     assert split.y.tolist() == ["u", "v"] * 3
     assert split.row_names.tolist() == CELLS
     assert (data.kind, data.feature_names) == ("matrix", ("a", "b", "c", "d", "e"))
-    assert any("the layers counts: for one say layer='counts'" in note for note in data.notes)
+    assert "X was read; the file also has counts, raw: for one say layer='counts' (--layer)" in data.notes
     split, data = whole(h5ad, layer="counts")
     assert isinstance(split.x, SparseRows)
     np.testing.assert_array_equal(split.x.toarray(), COUNTS)

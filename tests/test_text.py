@@ -464,6 +464,7 @@ def test_a_sheet_is_read_by_the_rules_of_a_text_file(tmp_path: Path) -> None:
             load(saved(*lines))
     found = load(saved([" a ", None, "c"], [1, 2.5, "x"], [2, 3.5, "y"]))
     assert list(found.splits["all"].x.columns) == ["a", "Unnamed: 1", "c"]
+    assert found.splits["all"].x["a"].to_csv(index=False).split() == ["a", "1", "2"]  # ids stay whole
 
 
 def test_decimal_commas_are_told_only_where_there_are_some(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -203,10 +203,18 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
 
 
 def _unboxed(column: Series) -> Any:
-    """Give numbers that are Python objects as numbers; other objects, such as dates and booleans, as they are."""
-    if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in column.dropna().unique()):
+    """Give numbers that are Python objects as numbers; other objects, such as dates and booleans, as they are.
+
+    >>> _unboxed(pd.Series([1, 2], dtype=object)), _unboxed(pd.Series([1, None], dtype=object))
+    (array([1, 2]), array([ 1., nan]))
+    """
+    distinct = column.dropna().unique()
+    if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in distinct):
         return column.to_numpy()
-    return np.array([np.nan if gone else float(value) for value, gone in zip(column, column.isna(), strict=True)])
+    missing = column.isna()
+    if not missing.any() and all(isinstance(value, Integral) and abs(int(value)) < 2**63 for value in distinct):
+        return column.to_numpy(dtype=np.int64)
+    return np.array([np.nan if gone else float(value) for value, gone in zip(column, missing, strict=True)])
 
 
 def same_anywhere(texts: Sequence[str]) -> bool:
