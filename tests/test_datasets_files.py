@@ -613,10 +613,32 @@ def test_subfolders_are_labels(tmp_path):
     assert relabelled.y.tolist() == [1, 2, 3]
 
 
+def test_other_files_beside_pictures_are_told(tmp_path):
+    image(tmp_path / "a" / "1.png", GREY[0])
+    image(tmp_path / "b" / "1.png", GREY[1])
+    for name in ("Thumbs.db", "a/.DS_Store", "a/desktop.ini"):
+        written(tmp_path / name, "x")
+    assert load(tmp_path).notes == ()
+    for name in ("a/2.HEIC", "a/3.heic", "list.csv"):
+        written(tmp_path / name, "x")
+    note = "3 other files are left out (.csv, .heic); save pictures among them as .jpg or .png"
+    assert load(tmp_path).notes == (note,)
+
+
+def test_pictures_that_are_cut_short_are_named_with_those_that_are_none(tmp_path):
+    for i in range(4):
+        content = image(tmp_path / f"{i}.png", RNG.integers(0, 256, (64, 64), np.uint8)).read_bytes()
+    written(tmp_path / "1.png", content[: len(content) // 2])
+    written(tmp_path / "3.png", "text")
+    assert "2 of 4 images cannot be used (1.png, 3.png); " in refusal(tmp_path)
+
+
 def test_images_refused(tmp_path):
     assert "a folder without images; expected .png" in refusal(tmp_path)
     saved(tmp_path / "a.npy", np.eye(3))
-    assert f"for example {tmp_path / 'a.npy'}" in refusal(tmp_path)
+    assert refusal(tmp_path).endswith(f"for example {tmp_path / 'a.npy'}")
+    saved(tmp_path / "b.npy", np.eye(3))
+    assert refusal(tmp_path).endswith("to read several join them into one, recordings as an array (n, channels, time)")
     image(tmp_path / "a.png", GREY[0])
     assert only(tmp_path).x.shape == (1, 1, *GREY[0].shape)
     content = image(tmp_path / "b.png", GREY[0]).read_bytes()
