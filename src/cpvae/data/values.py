@@ -78,6 +78,7 @@ def _numbers_in_text(given: Series, name: str, kind: str) -> np.ndarray:
         raise Fault(
             f"text in a column that is {kind}",
             cell(name, given.iloc[row], row),
-            "expected numbers; correct the cells or leave them empty, or make the columns 'categorical' in the schema",
+            "expected numbers; correct the cells or leave them empty, or make the columns 'categorical' or 'ignore' in "
+            "the schema",
         )
     return found.to_numpy(dtype=np.float64, na_value=np.nan)
