@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.distributions import NegativeBinomial
 
 from cpvae.data.rows import Rows
+from cpvae.data.schema import Schema
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.zoo import CPVAE, load
 from cpvae.probability.likelihoods.choice import choose, make, make_like
@@ -212,6 +214,22 @@ def test_wide_whole_numbers_with_many_zeros_are_counts():
     assert choose(x + 0.5, Form((100,))).name != "counts"
     pixels = np.where(np.random.default_rng(0).random((50, 784)) < 0.8, 0, 250)
     assert choose(pixels, Form((784,))).name != "counts"  # a picture without its shape
+
+
+def test_columns_that_are_said_to_be_counts_are_modelled_as_counts():
+    random = np.random.default_rng(0)
+    kind = random.integers(0, 3, 60)
+    means = random.lognormal(3, 1.5, 200) * np.exp(random.normal(0, 1.2, (3, 200)) * (random.random(200) < 0.2))
+    deep = random.poisson(means[kind] * random.lognormal(0, 0.4, (60, 1)))  # few zeros: reads of whole tissues
+    frame = pd.DataFrame(deep, columns=[f"g{i}" for i in range(200)])
+    said = "if the whole numbers count something, as reads of genes, say "
+    assert choose(deep, Form((200,))).why.endswith(f"{said}kind='counts' (--kind counts)")
+    guessed, asked = Schema.infer(frame), Schema.infer(frame, {"*": "count"})
+    found = choose(deep, Form((200,), schema=guessed))
+    assert found.name in ("gaussian", "isotropic")
+    assert found.why.endswith(f'{said}in the schema {{"*": "count"}}')
+    assert choose(deep, Form((200,), schema=asked)) == ("counts", "counts in all 200 columns")
+    assert said not in choose(deep + 0.5, Form((200,))).why
 
 
 @pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")

@@ -20,6 +20,7 @@ from scipy.io import savemat
 
 from cpvae.data import limits
 from cpvae.data.loaders import Split, checks, load
+from cpvae.data.schema import Schema
 from cpvae.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -428,16 +429,24 @@ def test_parquet(tmp_path):
     assert only(tmp_path / "b.parquet").x.dtype == np.float32
 
 
-@pytest.mark.parametrize(
-    ("column", "message"),
-    [
-        ([[1, 2], [3, 4]], "ndarray cells: column 'c' (such as '[1 2]'); expected numbers, text, dates or booleans"),
-        (pd.array([np.inf, None], "Float64"), "infinity in column 'c', data row 1"),
-    ],
-)
-def test_parquet_refused(column, message, tmp_path):
-    pd.DataFrame({"a": [1.0, 2.0], "c": column}).to_parquet(tmp_path / "a.parquet")
-    assert message in refusal(tmp_path / "a.parquet")
+def test_an_infinity_in_parquet_is_refused(tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "c": pd.array([np.inf, None], "Float64")}).to_parquet(tmp_path / "a.parquet")
+    assert "infinity in column 'c', data row 1" in refusal(tmp_path / "a.parquet")
+
+
+def test_a_column_of_lists_can_be_ignored(tmp_path):
+    frame = pd.DataFrame(
+        {"a": np.arange(20) / 7, "c": [[i, 2] for i in range(20)], "t": pd.to_timedelta(range(20), "h")}
+    )
+    frame.to_parquet(tmp_path / "a.parquet")
+    found = only(tmp_path / "a.parquet").x
+    with pytest.raises(InputError) as caught:
+        Schema.infer(found)
+    assert str(caught.value).startswith(
+        "ndarray cells: column 'c' (such as '[0 2]'); expected numbers, text, dates or booleans; fit vectors as an "
+        "array of their own, numpy.stack(table[column]), saved as .npy for the command line, or make the columns"
+    )
+    assert Schema.infer(found, {"c": "ignore", "t": "ignore"}).names == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -604,10 +613,32 @@ def test_subfolders_are_labels(tmp_path):
     assert relabelled.y.tolist() == [1, 2, 3]
 
 
+def test_other_files_beside_pictures_are_told(tmp_path):
+    image(tmp_path / "a" / "1.png", GREY[0])
+    image(tmp_path / "b" / "1.png", GREY[1])
+    for name in ("Thumbs.db", "a/.DS_Store", "a/desktop.ini"):
+        written(tmp_path / name, "x")
+    assert load(tmp_path).notes == ()
+    for name in ("a/2.HEIC", "a/3.heic", "list.csv"):
+        written(tmp_path / name, "x")
+    note = "3 other files are left out (.csv, .heic); save pictures among them as .jpg or .png"
+    assert load(tmp_path).notes == (note,)
+
+
+def test_pictures_that_are_cut_short_are_named_with_those_that_are_none(tmp_path):
+    for i in range(4):
+        content = image(tmp_path / f"{i}.png", RNG.integers(0, 256, (64, 64), np.uint8)).read_bytes()
+    written(tmp_path / "1.png", content[: len(content) // 2])
+    written(tmp_path / "3.png", "text")
+    assert "2 of 4 images cannot be used (1.png, 3.png); " in refusal(tmp_path)
+
+
 def test_images_refused(tmp_path):
     assert "a folder without images; expected .png" in refusal(tmp_path)
     saved(tmp_path / "a.npy", np.eye(3))
-    assert f"for example {tmp_path / 'a.npy'}" in refusal(tmp_path)
+    assert refusal(tmp_path).endswith(f"for example {tmp_path / 'a.npy'}")
+    saved(tmp_path / "b.npy", np.eye(3))
+    assert refusal(tmp_path).endswith("to read several join them into one, recordings as an array (n, channels, time)")
     image(tmp_path / "a.png", GREY[0])
     assert only(tmp_path).x.shape == (1, 1, *GREY[0].shape)
     content = image(tmp_path / "b.png", GREY[0]).read_bytes()

@@ -25,6 +25,7 @@ from cpvae.study.report.page import render
 from cpvae.words import contrasts as apart
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.examples import UNSURE, border_rows
+from cpvae.words.units import units_of, written
 from test_cli import call, done, refused
 
 PENGUINS = Path(os.environ.get("CPVAE_DATA", "none"), "field", "tables", "penguins.csv")
@@ -407,3 +408,33 @@ def test_what_rename_and_describe_refuse(run, tmp_path, monkeypatch):
     assert "has no categories" in refused("rename", "vae", "0=a")
     np.save("eye.npy", np.eye(20, 3))
     assert "has no categories" in refused("describe", "vae", "eye.npy")
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["06:10", "06:20", "18:40", "18:50"], ["06:15", "18:45"]),
+        (["6:10 AM", "6:20 AM", "6:40 PM", "6:50 PM"], ["6:15 AM", "6:45 PM"]),
+        (["00:01:10", "00:01:20", "00:09:40", "00:09:50"], ["00:01:15", "00:09:45"]),
+        (pd.to_datetime(["2024-03-01 06:10", "2024-03-01 06:20", "2024-03-01 18:40", "2024-03-01 18:50"]), None),
+        (["2024-03-01", "2024-03-04", "2024-09-01", "2024-09-02"], ["2024-03-02", "2024-09-02"]),
+    ],
+)
+def test_means_of_times_are_told_as_times(cells: Any, told: list[str] | None) -> None:
+    frame = pd.DataFrame({"at": cells})
+    schema = Schema.infer(frame, {"at": "date"})
+    days = schema.encode(frame)
+    (unit,) = units_of(schema, days)
+    assert [written(days[part].mean(), unit) for part in (slice(2), slice(2, 4))] == (
+        told or ["2024-03-01 06:15", "2024-03-01 18:45"]
+    )
+    assert unit == "date"  # what JSON says of the numbers beside it, which are days
+
+
+def test_means_of_moments_are_told_in_the_zone_of_their_column() -> None:
+    frame = pd.DataFrame(
+        {"at": pd.to_datetime(["2024-07-01 06:10", "2024-07-01 06:20"]).tz_localize("America/New_York")}
+    )
+    schema = Schema.infer(frame)
+    days = schema.encode(frame)
+    assert written(days.mean(), units_of(schema, days)[0]) == "2024-07-01 06:15"

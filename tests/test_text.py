@@ -8,8 +8,10 @@ import io
 import json
 import lzma
 import os
+import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -248,6 +250,19 @@ def test_formats_that_are_not_read_say_what_to_do(name, said, tmp_path, monkeypa
             "A title\n\na,b\n1,2\n3,4\n",
             "the first line has 1 cell and all lines below have 2; expected the names of the col",
         ),
+        (
+            "A title;;\n;;\na;b;c\n1;2;x\n3;4;y\n",
+            "the first 2 lines have 1 cell and all lines below have 3; expected the names of the col",
+        ),
+        (
+            "time,load,state\n[s],[N],[-]\n0.1,5,on\n0.2,,on\n",
+            "the first 2 lines have text in columns of numbers ('[s]', '[N]'); expected the names of the columns in "
+            "one line, and data below it; keep one of these lines",
+        ),
+        (
+            "Q1,Q2,Q3\nHow old?,How tall?,Why?\n{1},{2},{3}\n31,1.8,so\n45,1.7,so\n",
+            "the first 3 lines have text in columns of numbers ('How old?', 'How tall?')",
+        ),
         ("\n \n", "an empty file; expected a header and rows of numbers"),
     ],
 )
@@ -415,6 +430,46 @@ def test_other_formats_hold_the_same_table(suffix, tmp_path):
     else:
         frame.to_json(path, orient="records", lines=suffix == "jsonl")
     pd.testing.assert_frame_equal(table(path), frame, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b,c\nunknown,n.d.,x\n1,2,y\n3,4,x\n",  # missing, as the cells below are numbers
+        "a,b,c\n,,x\n1,2,y\n3,4,x\n",
+        "a,b,c\nx,y,1\nu,v,2\n",
+    ],
+)
+def test_a_first_row_without_numbers_is_no_second_header(content: str, tmp_path: Path) -> None:
+    assert list(table(written(tmp_path / "a.csv", content)).columns) == ["a", "b", "c"]
+
+
+def test_a_sheet_is_read_by_the_rules_of_a_text_file(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "a.xlsx"
+
+    def saved(*lines: list[Any]) -> Path:
+        pd.DataFrame(lines).to_excel(path, index=False, header=False)
+        return path
+
+    found = load(saved([5.5, 2.25, "x"], [4.5, 1.75, "y"], [3.5, 1.25, "x"]))
+    assert list(found.splits["all"].x.columns) == ["0", "1", "2"]
+    assert found.notes == ("a.xlsx: the first line holds data, so that the columns are called '0' to '2'",)
+    for lines, message in (
+        ([["Survey", None, None], ["a", "b", "c"], [1, 2, 3]], "the first line has 1 cell and all lines below have 3"),
+        ([["a", "b", "a"], [1, 2, 3]], "2 columns are called 'a'; expected different names; rename them"),
+        ([["Person", None, "Car"], ["age", "size", "kW"], [31, 1.8, 50], [45, 1.7, 60]], "the first 2 lines have text"),
+    ):
+        with pytest.raises(InputError, match=re.escape(f"{path}: {message}")):
+            load(saved(*lines))
+    found = load(saved([" a ", None, "c"], [1, 2.5, "x"], [2, 3.5, "y"]))
+    assert list(found.splits["all"].x.columns) == ["a", "Unnamed: 1", "c"]
+    assert found.splits["all"].x["a"].to_csv(index=False).split() == ["a", "1", "2"]  # ids stay whole
+
+
+def test_decimal_commas_are_told_only_where_there_are_some(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "a;b;c\n1,5;4;1.200\n2,5;NA;800\n")
+    assert "a.csv: numbers with decimal commas in 2 columns ('a', 'c')" in load(path).notes
 
 
 def test_a_sheet_begins_at_its_first_line_that_is_not_empty(tmp_path):

@@ -18,10 +18,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.faults import Fault, Faults, enumerated
+from cpvae.data.faults import Fault, enumerated
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
@@ -79,8 +80,9 @@ _IN_BRACKETS = re.compile(rf"(?P<before>{_SIGNS}?)\s?\((?P<number>[^-+\u2212()]+
 _TRUTH = {"true": True, "false": False}
 MOST_NUMBER = 40  # characters
 EXAMPLES = 3
-REMEDY = (
-    "convert them (durations to a number, such as of days or hours; lists to a column for each value), or make the "
+REMEDY = "convert them (durations to a number, such as of days or hours), or make the columns 'ignore' in the schema"
+REMEDY_FOR_LISTS = (
+    "fit vectors as an array of their own, numpy.stack(table[column]), saved as .npy for the command line, or make the "
     "columns 'ignore' in the schema"
 )
 
@@ -104,6 +106,11 @@ class Text:
     sign: str
     marks: dict[str, int]
     plain: bool
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether no text has a point: then both ways of writing give the same plain numbers."""
+        return not any("." in text for text in self.texts)
 
     def numbers(self, way: str) -> np.ndarray:
         """Give the cells as float64, ``(n,)``, NaN where missing."""
@@ -153,8 +160,7 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
     Returns:
         The table, its columns of text read, and a line about each thing that was taken for granted.
 
-    Raises:
-        InputError: a column with cells that are neither numbers nor text.
+    Columns with cells that no column of a table can have, such as lists, stay as they are.
 
     Examples:
         >>> frame, notes = read_frame(pd.DataFrame({"a": ["1,5", "?", "2,25"], "b": ["1.200", "800", "3.000"]}))
@@ -164,11 +170,9 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         "marks taken for missing cells: '?' (1 cell, in 'a')"
     """
     found: dict[int, Text | None] = {}
-    faults = Faults()
     for i in text_columns(frame):
-        with faults.collected():
+        with suppress(Fault):  # whoever uses the column refuses it
             found[i] = text_of(frame.iloc[:, i], str(frame.columns[i]))
-    faults.check()
     texts = {i: text for i, text in found.items() if text is not None}
     if not found:
         return frame, []
@@ -184,7 +188,7 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         name, column = repr(str(frame.columns[i])), frame.iloc[:, i]
         chosen = next(iter(text.ways)) if len(text.ways) == 1 else way if text.ways else ""
         read.isetitem(i, _values(text, chosen, column))
-        if chosen and not (text.plain and chosen == "point"):
+        if chosen and not (text.plain and (chosen == "point" or text.whole)):
             (commaed if chosen == "comma" else grouped).append(name)
             signed += [f"{text.sign} in {name}"] * bool(text.sign)
     notes = []
@@ -199,10 +203,18 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
 
 
 def _unboxed(column: Series) -> Any:
-    """Give numbers that are Python objects as numbers; other objects, such as dates and booleans, as they are."""
-    if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in column.dropna().unique()):
+    """Give numbers that are Python objects as numbers; other objects, such as dates and booleans, as they are.
+
+    >>> _unboxed(pd.Series([1, 2], dtype=object)), _unboxed(pd.Series([1, None], dtype=object))
+    (array([1, 2]), array([ 1., nan]))
+    """
+    distinct = column.dropna().unique()
+    if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in distinct):
         return column.to_numpy()
-    return np.array([np.nan if gone else float(value) for value, gone in zip(column, column.isna(), strict=True)])
+    missing = column.isna()
+    if not missing.any() and all(isinstance(value, Integral) and abs(int(value)) < 2**63 for value in distinct):
+        return column.to_numpy(dtype=np.int64)
+    return np.array([np.nan if gone else float(value) for value, gone in zip(column, missing, strict=True)])
 
 
 def same_anywhere(texts: Sequence[str]) -> bool:
@@ -291,10 +303,11 @@ def _plain(value: Any, name: str) -> Any:
 
 def odd_cells(name: str, value: object) -> Fault:
     """Say that a column holds what no column of a table can."""
+    remedy = REMEDY_FOR_LISTS if hasattr(value, "__len__") else REMEDY
     return Fault(
         f"{type(value).__name__} cells",
         f"column {name!r} (such as {str(value)[:40]!r})",
-        f"expected numbers, text, dates or booleans; {REMEDY}",
+        f"expected numbers, text, dates or booleans; {remedy}",
     )
 
 

@@ -111,6 +111,15 @@ def is_typed_format(form: str) -> bool:
         return False
 
 
+def is_clock(form: str) -> bool:
+    """Say whether a format is that of times of a day, without a day.
+
+    >>> is_clock("%-I:%M %p"), is_clock("%Y-%m-%d %H:%M"), is_clock(TYPED)
+    (True, False, False)
+    """
+    return plain(form) in _TIMES
+
+
 def find_format(texts: list[str]) -> str | None:
     """Find the way in which all of some texts are written as dates; None where there is none.
 

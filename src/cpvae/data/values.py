@@ -73,9 +73,12 @@ def _numbers_in_text(given: Series, name: str, kind: str) -> np.ndarray:
         wrong = given.notna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
+        if not isinstance(given.iloc[row], (str, bytes)):
+            raise odd_cells(name, given.iloc[row])
         raise Fault(
             f"text in a column that is {kind}",
             cell(name, given.iloc[row], row),
-            "expected numbers; correct the cells or leave them empty, or make the columns 'categorical' in the schema",
+            "expected numbers; correct the cells or leave them empty, or make the columns 'categorical' or 'ignore' in "
+            "the schema",
         )
     return found.to_numpy(dtype=np.float64, na_value=np.nan)

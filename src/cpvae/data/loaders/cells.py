@@ -84,7 +84,7 @@ def read_anndata(path: Path, asked: Asked) -> Opened:
     with opened(path) as file:
         from anndata.io import read_elem
 
-        part, layers = matrix_of(file, path, asked)
+        part, others = matrix_of(file, path, asked)
         notes = list[str]()
         if hasattr(file["obs"], "dtype"):  # a table of records, as they were written before AnnData 0.7
             from anndata.io import read_h5ad
@@ -102,9 +102,9 @@ def read_anndata(path: Path, asked: Asked) -> Opened:
             check_column(asked.labels, obs, path)
             y, missing = label_column(obs[asked.labels], asked.labels, path)
         notes = [kind_note(x, part), *notes, *missing]
-        if layers and asked.layer is None:
+        if others and asked.layer is None:
             notes.append(
-                f"X was read; the file has the layers {', '.join(layers)}: for one say layer={layers[0]!r} (--layer)"
+                f"X was read; the file also has {', '.join(others)}: for one say layer={others[0]!r} (--layer)"
             )
         splits = {"all": Split(x, y, np.array(cells))}
     return Opened(splits, _kind(x), unique(list(map(str, genes))), tuple(notes), y is not None)
@@ -157,7 +157,7 @@ def stored(path: Path, asked: Asked) -> Stored | None:
 
 
 def matrix_of(file: Any, path: Path, asked: Asked) -> tuple[str, list[str]]:
-    """Name the matrix asked for in a file of AnnData, and the layers that there are.
+    """Name the matrix asked for in a file of AnnData, and the others that there are: layers, and raw.
 
     Raises:
         InputError: no such layer.
@@ -170,7 +170,7 @@ def matrix_of(file: Any, path: Path, asked: Asked) -> tuple[str, list[str]]:
     if name not in places:
         hint = nearest(name, places) if places else "; expected cells x genes"
         raise input_error(f"{path}: no layer {name!r}{hint}")
-    return places[name], layers
+    return places[name], [other for other in places if other != name]
 
 
 def check_column(name: str, obs: Any, path: Path) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm")
 OTHER_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".ts", ".mat", ".h5", ".h5ad")  # for the hint without images
+OF_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that Windows puts beside pictures, in lower case
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow would run Ghostscript on others
 REAL = "F"  # Pillow's name for 32-bit floating-point levels
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I", REAL)
@@ -67,10 +68,11 @@ class Header:
 def read_images(folder: Path, asked: Asked) -> Opened:
     """Read all pictures in a folder, in the order of their paths.
 
-    Files that start with a dot and other suffixes are left out. Pictures in several subfolders are labelled by their
-    names; folders called train, valid (val) and test are splits. Grey pictures have one channel. Grey levels of 16
-    bits are kept, and so are floating-point ones. Transparent parts become white; of an animation or a stack the first
-    picture is read. Where sizes differ, or are large, all are resized (`common_size`). Each of these is noted.
+    Files that start with a dot are left out, and so are those with other suffixes, which is noted. Pictures in several
+    subfolders are labelled by their names; folders called train, valid (val) and test are splits. Grey pictures have
+    one channel. Grey levels of 16 bits are kept, and so are floating-point ones. Transparent parts become white; of an
+    animation or a stack the first picture is read. Where sizes differ, or are large, all are resized (`common_size`).
+    Each of these is noted.
 
     Returns:
         x: (n, 1 or 3, height, width), uint8, uint16 where a picture has 16 bits, or float32 where they have
@@ -81,7 +83,7 @@ def read_images(folder: Path, asked: Asked) -> Opened:
             levels beside others or not finite, files that are damaged (all are named), or more pixels than there is
             memory for.
     """
-    paths = _find(folder)
+    paths, left_out = _find(folder)
     _quiet_pillow()
     check_rows(len(paths), folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
@@ -89,11 +91,12 @@ def read_images(folder: Path, asked: Asked) -> Opened:
     parts = _splits(folders)
     split = "all" not in parts
     y = {name: _labels(folder, names[part], [own[split:] for own in folders[part]]) for name, part in parts.items()}
-    plan = _plan(folder, names, list(_each(folder, paths, lambda path: _read(path, _header))), asked.sides, LARGE)
+    plan = _plan(folder, names, _headers(folder, paths), asked.sides, LARGE)
     x = _filled(plan, _each(folder, paths, lambda path: _read(path, plan.pixels)))
     splits = {name: Split(x[part], y[name], np.array(names[part])) for name, part in parts.items()}
     outermost = sorted({own[0] for own in folders}) if split else []
     told = [f"the folders {enumerated(outermost)} are splits; for one of them give its path"] * split
+    told += [_told_others(left_out)] if left_out else []
     return Opened(splits, "images", notes=(*told, *plan.notes))
 
 
@@ -133,21 +136,33 @@ def common_size(sizes: Sequence[Size], most: float = math.inf) -> Size:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _find(folder: Path) -> list[Path]:
+def _find(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Find the pictures in a folder, in order, and the other files in it."""
+
     def refuse(error: OSError) -> None:
         raise input_error(f"{error.filename}: {error.strerror}; expected a readable folder; allow reading it")
 
     found = []
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".") and name.lower() not in OF_SYSTEMS]
     images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
     refuse_odd(images, folder, "images")
     if not images:
         others = sorted(path for path in found if path.suffix.lower() in OTHER_SUFFIXES or "ubyte" in path.name)
         instead = f"; to read one file give its path, for example {others[0]}" if others else ""
+        instead += "; to read several join them into one, recordings as an array (n, channels, time)" * (
+            len(others) > 1
+        )
         raise input_error(f"{folder}: a folder without images; expected {' '.join(SUFFIXES)}{instead}")
-    return images
+    return images, sorted(set(found) - set(images))
+
+
+def _told_others(paths: Sequence[Path]) -> str:
+    """Say which files are no pictures that can be read."""
+    suffixes = sorted({path.suffix.lower() or path.name for path in paths})
+    files = f"{len(paths):,} other file{'s are' if len(paths) != 1 else ' is'}"
+    return f"{files} left out ({enumerated(suffixes)}); save pictures among them as .jpg or .png"
 
 
 def _apart(folders: Sequence[list[str]]) -> list[list[str]]:
@@ -205,6 +220,14 @@ def _each(folder: Path, paths: Sequence[Path], read: Callable[[Path], T]) -> Ite
         raise input_error(f"{folder}: {len(faults)} of {len(paths)} images cannot be used ({first}); {faults[0][1]}")
 
 
+def _headers(folder: Path, paths: Sequence[Path]) -> list[Header]:
+    try:
+        return list(_each(folder, paths, lambda path: _read(path, _header)))
+    except InputError:
+        list(_each(folder, paths, lambda path: _read(path, _loaded)))  # names those that are cut short, too
+        raise
+
+
 def _read(path: Path, use: Callable[[Image, str], T]) -> T:
     """Make the first picture of a file, upright."""
     with needed(f"{path}: reading it"):
@@ -231,6 +254,12 @@ def _header(image: Image, where: str) -> Header:
     more = bool(getattr(image, "is_animated", False))
     deep, real = image.mode.startswith("I"), image.mode == REAL
     return Header(size[::-1] if turned else size, colour, deep, real, _is_clear(image), more)
+
+
+def _loaded(image: Image, where: str) -> None:
+    """Read a picture whole, as far as it is one."""
+    _header(image, where)
+    image.load()
 
 
 def _refuse_levels(levels: Array, real: bool, where: str) -> None:

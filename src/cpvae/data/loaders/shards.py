@@ -39,7 +39,8 @@ def find(path: Path) -> list[Path]:
     other = next((one for one in found if one.suffix.lower() != SUFFIX), None)
     if other is not None:
         raise input_error(
-            f"{path}: matches {other.name}; expected {SUFFIX} files only; give a narrower pattern, or a folder"
+            f"{path}: matches {other.name}; expected {SUFFIX} files only; give a narrower pattern, or join the files "
+            "into one"
         )
     refuse_odd(found, path.parent, f"{SUFFIX} files")
     return found

@@ -21,7 +21,18 @@ import numpy as np
 from cpvae.data.loaders import shards
 from cpvae.data.loaders.checks import check_labels, check_rows, check_values, check_x, expanded, input_error, reading
 from cpvae.data.loaders.records import NO_LABEL, Array, Asked, Opened, Split
-from cpvae.data.loaders.text import OPENERS, check_repeats, has_header, opened, read_text, suffix_of
+from cpvae.data.loaders.text import (
+    OPENERS,
+    SAMPLE_LINES,
+    check_one_header,
+    check_repeats,
+    check_title,
+    has_header,
+    opened,
+    read_text,
+    suffix_of,
+    told_numbers,
+)
 from cpvae.errors import nearest
 from cpvae.extras import needed
 
@@ -209,20 +220,33 @@ def _read_excel(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 f"{path}: {len(filled)} sheets with cells ({listed}); expected one; save the one you mean as a file of "
                 "its own"
             )
-        return _tidied(next(iter(filled.values())).dropna(how="all"), path)
+        table, said = _headed(next(iter(filled.values())), path)
+        table, notes = _tidied(table, path)
+        return table, [*(f"{path.name}: {note}" for note in said), *notes]
 
 
 def _sheet(book: Any, name: Any) -> pd.DataFrame:
-    """Read a sheet, from its first line that is not empty."""
+    """Read the lines of a sheet that are not empty."""
     import pandas as pd
 
     # objects: pandas would make numbers of text such as 01067
-    marks: Any = {"keep_default_na": False, "na_values": [""], "dtype": object}
-    sheet = pd.read_excel(book, sheet_name=name, **marks)
-    if sheet.size and all(str(column).startswith("Unnamed: ") for column in sheet.columns):
-        empty = int(sheet.notna().any(axis=1).argmax())
-        sheet = pd.read_excel(book, sheet_name=name, skiprows=1 + empty, **marks)
-    return sheet
+    grid = pd.read_excel(book, sheet_name=name, header=None, keep_default_na=False, na_values=[""], dtype=object)
+    return grid.dropna(how="all").dropna(how="all", axis=1).reset_index(drop=True)
+
+
+def _headed(grid: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Take the names of the columns from the first of the lines, unless it holds data."""
+    import pandas as pd
+
+    head = grid.iloc[:SAMPLE_LINES].astype(object)
+    rows = head.where(head.notna(), "").map(lambda cell: str(cell).strip()).to_numpy().tolist()
+    check_title(path, rows)
+    if not has_header(rows):
+        return grid.set_axis(pd.Index(map(str, range(grid.shape[1]))), axis=1), [told_numbers(grid.shape[1])]
+    check_one_header(path, rows)
+    check_repeats([name for name in rows[0] if name], path)
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(rows[0])]
+    return grid.iloc[1:].reset_index(drop=True).set_axis(pd.Index(names), axis=1), []
 
 
 _DATE = re.compile(r"""^(\s*@attribute\s+(?:'[^']*'|"[^"]*"|\S+)\s+)date\b.*$""", re.I | re.M)  # unknown to liac-arff

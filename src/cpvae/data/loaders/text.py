@@ -32,7 +32,7 @@ from itertools import chain, islice, pairwise, takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from cpvae.data.faults import enumerated
+from cpvae.data.faults import enumerated, listed
 from cpvae.data.loaders.checks import input_error, reading
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ _SAID = re.compile(r'"?sep=(.)"?')
 _MAYBE_CODE = re.compile(r"(?<![\d./:-])0\d")  # in a line, with a cell such as 01067
 _FOREIGN = re.compile(r"[^\s,;|\"']*[^\x00-\x7f][^\s,;|\"']*")  # a word with a letter that ASCII does not have
 LONGEST_SHOWN = 30  # letters of it
+MOST_NAMES = 4  # lines of names above a table: with more of them it holds text
 MOST_LINE = 2**27  # letters: no line of a table is longer
 
 
@@ -162,7 +163,10 @@ def find_form(path: Path) -> Form:
     named = _names_rows(rows)
     header = named or has_header(rows)
     above = _header_above(comments, rows, mark, header)
-    _check_first(path, rows, named)
+    if not named:
+        check_title(path, rows)
+    if header:
+        check_one_header(path, rows)
     codes = _check_lines(path, encoding, mark, named, skip)
     first = above or rows[0]
     if header or above:
@@ -176,8 +180,7 @@ def find_form(path: Path) -> Form:
         one = "the first line is a comment" if len(comments) == 1 else f"the first {len(comments):,} lines are comments"
         notes.append(f"{one}, {'of which the last names the columns' if above else 'left out'}")
     if not header and not above:
-        last = f" to {str(len(first) - 1)!r}" if len(first) > 1 else ""
-        notes.append(f"the first line holds data, so that the columns are called '0'{last}")
+        notes.append(told_numbers(len(first)))
     if named:
         names: tuple[str, ...] | None = ("rownames", *first)
     elif above:
@@ -403,15 +406,47 @@ def _has_commas(rows: Sequence[Sequence[str]]) -> bool:
     return any(ways_of(cell) == {"comma"} for row in rows[1:] for cell in row if "," in cell)
 
 
-def _check_first(path: Path, rows: Sequence[Sequence[str]], named: bool) -> None:
-    """Refuse a title above a table."""
-    title = len(list(takewhile(lambda row: len(row) == 1, rows)))
+def told_numbers(columns: int) -> str:
+    """Say what the columns of a table without a header are called."""
+    last = f" to {str(columns - 1)!r}" if columns > 1 else ""
+    return f"the first line holds data, so that the columns are called '0'{last}"
+
+
+def check_title(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Refuse a title above a table: lines of a single cell, or of a single one with text."""
+    title = len(list(takewhile(_is_title, rows)))
     below = {len(row) for row in rows[title:]}
-    if not named and title and len(rows) > title + 1 and len(below) == 1:
+    if title and len(rows) > title + 1 and len(below) == 1:
         lines, have = ("line", "has") if title == 1 else (f"{title:,} lines", "have")
         raise input_error(
             f"{path}: the first {lines} {have} 1 cell and all lines below have {max(below)}; expected the "
-            "names of the columns there, or data; remove what stands above the table, or begin it with #"
+            "names of the columns there, or data; remove what stands above the table"
+        )
+
+
+def _is_title(row: Sequence[str]) -> bool:
+    filled = [cell for cell in row if cell]
+    return len(row) == 1 or (len(row) > 2 and len(filled) < 2 and not any(map(is_number, filled)))
+
+
+def check_one_header(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Refuse a second line of names, or of units, above the numbers of a table."""
+    from cpvae.data.cells import MARKS as MISSING
+    from cpvae.data.cells import MARKS_AMONG_NUMBERS
+
+    lines = 1 + len(list(takewhile(lambda row: not any(map(is_number, row)), rows[1 : MOST_NAMES + 1])))
+    if not 1 < lines <= min(MOST_NAMES, len(rows) - 1):
+        return
+    columns = [i for i, cells in enumerate(zip(*rows[lines:], strict=False)) if _are_numbers(cells)]
+    texts = [
+        [row[i] for i in columns if row[i] not in MISSING and row[i].lower() not in MARKS_AMONG_NUMBERS]
+        for row in rows[1:lines]
+    ]
+    if len(columns) > 1 and all(2 * len(own) >= len(columns) for own in texts):
+        first, *_ = texts
+        raise input_error(
+            f"{path}: the first {lines} lines have text in columns of numbers ({listed(first, 2)}); expected the "
+            "names of the columns in one line, and data below it; keep one of these lines"
         )
 
 

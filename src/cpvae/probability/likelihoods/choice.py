@@ -78,12 +78,20 @@ def choose(x: np.ndarray, form: Form) -> Choice:
         return Choice(Gaussian.name, "pictures whose values are no levels: measurements with a spread for each channel")
     if len(shape) == 2:
         return Choice(Gaussian.name, "signals: measurements with a spread for each channel")
+    if form.schema is not None and all(column.kind == "count" for column in form.schema.columns):
+        return Choice(Counts.name, f"counts in all {len(form.schema.columns):,} columns")
     if are_counts(rows):
         return Choice(Counts.name, f"whole numbers in {shape[0]:,} columns, mostly 0 and 1: counts that have a depth")
-    why = shared_scale(rows)
-    if why:
-        return Choice(Isotropic.name, why)
-    return Choice(Gaussian.name, "numbers in columns: measurements, each column by its own spread")
+    shared = shared_scale(rows)
+    name, why = (
+        (Isotropic.name, shared)
+        if shared
+        else (Gaussian.name, "numbers in columns: measurements, each column by its own spread")
+    )
+    if shape[0] >= WIDE and are_whole(rows):
+        say = "kind='counts' (--kind counts)" if form.schema is None else 'in the schema {"*": "count"}'
+        why += f"; if the whole numbers count something, as reads of genes, say {say}"
+    return Choice(name, why)
 
 
 def are_counts(rows: Rows) -> bool:
@@ -92,14 +100,17 @@ def are_counts(rows: Rows) -> bool:
     It is wide, whole, of few values other than 0, and of these none is more frequent than 1. Pictures without a shape
     have the first three too, but their most frequent value other than 0 is near the top.
     """
-    if rows.x.shape[1] < WIDE:
+    if rows.x.shape[1] < WIDE or not are_whole(rows):
         return False
     seen = np.zeros(MOST_COUNTED, dtype=np.int64)
     for x in rows.chunks():
-        if not bool((x >= 0).all()) or (x.is_floating_point() and not bool((x == x.round()).all())):
-            return False
         seen += torch.bincount(x.flatten().clamp_max(MOST_COUNTED - 1).long(), minlength=MOST_COUNTED).numpy(force=True)
     return bool(seen[0] >= MANY_ZEROS * seen.sum() and seen[1:].argmax() == 0 and seen[1:].any())
+
+
+def are_whole(rows: Rows) -> bool:
+    """Tell whether all values are whole numbers, none of them negative."""
+    return all(bool(((x >= 0) & (x == x.round() if x.is_floating_point() else True)).all()) for x in rows.chunks())
 
 
 def _ends(rows: Rows, most: int) -> int | None:
