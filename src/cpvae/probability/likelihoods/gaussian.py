@@ -194,7 +194,7 @@ class Gaussian(Pointwise):
 
     def each(self, params: Tensor) -> Normal:
         n, noise = self.n_inputs, self.noise
-        if self.own is not None:
+        if params.shape[-1] > n:
             of_row = params[..., n : 2 * n].unflatten(-1, (self.n_groups, -1)).mean(-1)
             log_noise = self.log_noise + WIDEST * (of_row / WIDEST).tanh()
             of_category = params[..., 2 * n :]  # of a model with categories
