@@ -424,6 +424,10 @@ def test_convolutions_go_through_all_commands(tmp_path, monkeypatch):
     done("report", "run")
     done("fit", "digits", "--out", "two", "--model", "hvae-vamp", "--network", "conv", "-k", 3, *SMALL)
     assert load("two").transform(np.zeros((3, 8, 8))).shape == (3, 4)
+    np.save("signals.npy", np.random.RandomState(0).normal(size=(60, 3, 40)))
+    done("fit", "signals.npy", "--out", "three", "--network", "conv", *TINY)
+    done("sample", "three", "-n", 4, "--out", "new.npz")
+    assert np.load("new.npz")["x"].shape == (4, 3, 40)
 
 
 def test_what_a_convolutional_network_cannot_take(tmp_path, monkeypatch):

@@ -147,6 +147,28 @@ def test_leading_dimensions(lead):
     torch.testing.assert_close(encoder(y).flatten(), encoder(y.reshape(-1, FEATURES)).flatten(), rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("n_of_each", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 8), (6, 100), (2, 427)], ids=str)
+def test_signals_of_any_length_come_back(shape, n_of_each):
+    """With as many numbers for each value as are asked for."""
+    network, features = Conv(shape), math.prod(shape)
+    assert network.encoder(features)(torch.zeros(5, features)).shape == (5, network.width)
+    decoder = network.decoder(3, n_of_each * features, n_categories=2)
+    assert decoder(torch.zeros(5, 2, 3), torch.arange(2).unsqueeze(0)).shape == (5, 2, n_of_each * features)
+    assert all(weight.shape[2] == 1 for weight in network.encoder(features).parameters() if weight.dim() == 4)
+
+
+def test_a_convolution_of_a_signal_is_that_of_its_times():
+    """As in one dimension, by 5 taps; and a transposed one, by 4."""
+    signal = torch.randn(3, 2, 1, 21).double()
+    down, up = GatedConv(2, 4, flat=True).double(), TransposedConv(4, 2, (1, 21), gated=False).double()
+    both = torch.nn.functional.conv1d(signal[:, :, 0], down.weight[:, :, 0], down.bias, 2, 2)
+    features = torch.nn.functional.glu(both, 1)
+    torch.testing.assert_close(down(signal)[:, :, 0], features)
+    back = torch.nn.functional.conv_transpose1d(features, up.weight[:, :, 0], up.bias, 2, 1)[..., :21]
+    torch.testing.assert_close(up(features.unsqueeze(2))[:, :, 0], back)
+
+
 @pytest.fixture
 def decoder() -> torch.nn.Module:
     return SMALL.decoder(3, FEATURES, n_categories=4).double()
@@ -215,10 +237,10 @@ def test_shapes_before_weights():
 
 # ---------------------------------------------------------------- mistakes
 
-NO_IMAGES = "network 'conv' was given rows that are no images: expected images; use network 'dense'"
+NO_IMAGES = "network 'conv' was given rows that are no images or signals: expected those; use network 'dense'"
 SHAPE = (
-    "network 'conv' was given images of shape {}: expected (channels, height, width), height and width at least 8; "
-    "use network 'dense'"
+    "network 'conv' was given rows of shape {}: expected images (channels, height, width) or signals (channels, time), "
+    "height, width and time at least 8; use network 'dense'"
 )
 
 
@@ -228,7 +250,8 @@ SHAPE = (
         (None, NO_IMAGES),
         ((1, 7, 28), SHAPE.format("(1, 7, 28)")),
         ((32, 32, 3), SHAPE.format("(32, 32, 3)")),
-        ((28, 28), SHAPE.format("(28, 28)")),
+        ((28, 7), SHAPE.format("(28, 7)")),
+        ((28,), SHAPE.format("(28,)")),
         ((0, 28, 28), SHAPE.format("(0, 28, 28)")),
     ],
     ids=str,
@@ -243,7 +266,7 @@ def test_what_is_no_image(shape, message):
 def test_rows_of_another_size(part):
     network = Conv((1, 28, 28))
     with pytest.raises(InputError) as error:
-        getattr(network, part)(*([40] if part == "decoder" else []), 1568)
+        getattr(network, part)(*([40] if part == "decoder" else []), 1569)
     assert str(error.value) == (
-        "network 'conv' was given 1568 values a row: expected 784, an image of shape (1, 28, 28); use network 'dense'"
+        "network 'conv' was given 1569 values a row: expected 784, those of shape (1, 28, 28); use network 'dense'"
     )

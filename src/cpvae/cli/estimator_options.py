@@ -118,7 +118,8 @@ OPTIONS: dict[str, Any] = {
         Option(help="What the category that the start gave a row counts for to the end, in nats.", show_default="6"),
     ],
     "network": Annotated[
-        str | None, Option(help="Kind of network: dense, or conv (convolutions, for images).", show_default="dense")
+        str | None,
+        Option(help="Kind of network: dense, or conv (convolutions, for images and signals).", show_default="dense"),
     ],
     "prior": Annotated[str | None, Option(help="Prior of vae and hvae.", show_default="normal")],
     "pseudo_inputs": Annotated[

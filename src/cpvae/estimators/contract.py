@@ -117,7 +117,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
     def _network(self) -> Network:
         """Say how encoders and decoders are built."""
         if self.network == "conv":
-            return Conv(self.image_shape_)
+            return Conv(self.image_shape_ or self.signal_shape_)
         return Dense(tuple(self.hidden), tuple(self.decoder_hidden or self.hidden[::-1]))
 
     def _expectation(self, total_steps: int) -> Expectation:

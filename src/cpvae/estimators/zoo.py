@@ -44,7 +44,8 @@ class CPVAE(Clusterer):
     Args:
         n_components: K, the number of categories.
         latent_dim: dimensions of z.
-        network: "dense", the paper's gated layers; or "conv", gated convolutions, for images (`cpvae.nn.convolutions`).
+        network: "dense", the paper's gated layers; or "conv", gated convolutions, for images and signals
+            (`cpvae.nn.convolutions`).
         hidden: widths of the encoder's hidden layers, in a dense network.
         decoder_hidden: widths of the decoder's hidden layers, in a dense network; None mirrors the encoder's.
         kind: what rows are: "table", "matrix", "counts", "images" or "signals"; "auto" follows the rule of

@@ -1,4 +1,4 @@
-"""Convolutional networks for images ``(channels, height, width)``: shapes only, no probability.
+"""Convolutional networks for images ``(channels, height, width)`` and signals ``(channels, time)``: shapes only.
 
 Rows come flattened and leave flattened, as everywhere else. The non-linearity is the gate of `cpvae.nn.layers` with
 convolutions for products, ``(W * x + b) sigmoid(V * x + d)`` (van den Oord et al., 2016; Dauphin et al., 2017).
@@ -7,6 +7,8 @@ The encoder halves height and width in each layer. The decoder doubles them with
 4, is a multiple of their stride, 2. So each value away from the edge is met by exactly 2 x 2 taps a channel, and no
 uneven overlap draws checkerboards (Odena, Dumoulin and Olah, 2016). Their other remedy, to enlarge the picture before a
 3 x 3 convolution, has more than twice the products: 9 a value instead of 4.
+
+A signal is an image of height 1, whose kernels have height 1 as well and whose height is not halved.
 """
 
 from __future__ import annotations
@@ -30,25 +32,32 @@ GATE = 2.0  # a gate starts at sigmoid(0) = 1/2, so that without this factor eac
 AT_ONCE = 256  # images; bounds memory and stays nearer to a processor's cache, does not change the result
 
 
+def along(flat: bool, n: int, still: int = 1) -> tuple[int, int]:
+    """Give a number for height and width of an image, and `still` in place of the first one for a flat one."""
+    return (still if flat else n), n
+
+
 class GatedConv(nn.Module):
     """Gated convolution that halves an image: ``(B, in_channels, H, W)`` -> ``(B, out_channels, H / 2, W / 2)``.
 
-    Odd sizes are rounded up. The weights are Glorot's: a value counts the inputs it is made of and the outputs that an
-    input goes into.
+    Odd sizes are rounded up; a `flat` image keeps its height of 1. The weights are Glorot's: a value counts the inputs
+    it is made of and the outputs that an input goes into.
 
     >>> GatedConv(3, 4)(torch.zeros(2, 3, 28, 27)).shape
     torch.Size([2, 4, 14, 14])
     """
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(self, in_channels: int, out_channels: int, flat: bool = False):
         super().__init__()
-        fan_in, fan_out = DOWN**2 * in_channels, DOWN**2 * out_channels / STRIDE**2
-        weight = zeros(2 * out_channels, in_channels, DOWN, DOWN)
+        kernel, self.stride, self.padding = along(flat, DOWN), along(flat, STRIDE), along(flat, DOWN // 2, 0)
+        taps, strides = math.prod(kernel), math.prod(self.stride)
+        fan_in, fan_out = taps * in_channels, taps * out_channels / strides
+        weight = zeros(2 * out_channels, in_channels, *kernel)
         self.weight = nn.Parameter(glorot_(weight, fan_in, fan_out, GATE))
         self.bias = nn.Parameter(zeros(2 * out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.glu(F.conv2d(x, self.weight, self.bias, STRIDE, padding=DOWN // 2), dim=1)
+        return F.glu(F.conv2d(x, self.weight, self.bias, self.stride, padding=self.padding), dim=1)
 
 
 class TransposedConv(nn.Module):
@@ -63,15 +72,18 @@ class TransposedConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], gated: bool = True):
         super().__init__()
         self.size, self.gated = size, gated
-        fan_in, fan_out = UP**2 * in_channels / STRIDE**2, UP**2 * out_channels
+        flat = size[0] == 1
+        kernel, self.stride, self.padding = along(flat, UP), along(flat, STRIDE), along(flat, 1, 0)
+        taps, strides = math.prod(kernel), math.prod(self.stride)
+        fan_in, fan_out = taps * in_channels / strides, taps * out_channels
         halves = 2 if gated else 1
-        weight = zeros(in_channels, halves * out_channels, UP, UP)
+        weight = zeros(in_channels, halves * out_channels, *kernel)
         self.weight = nn.Parameter(glorot_(weight, fan_in, fan_out, GATE if gated else 1.0))
         self.bias = nn.Parameter(zeros(halves * out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = self.size
-        x = F.conv_transpose2d(x, self.weight, self.bias, STRIDE, padding=1)[..., :height, :width]
+        x = F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding)[..., :height, :width]
         return F.glu(x, dim=1) if self.gated else x
 
 
@@ -105,7 +117,7 @@ class ConvEncoder(nn.Module):
         self.out_features = out_features
         coarsest = halved(image_shape[1:], len(channels))[-1]
         self.layers = nn.Sequential(
-            *(GatedConv(a, b) for a, b in pairwise([image_shape[0], *channels])),
+            *(GatedConv(a, b, flat=image_shape[1] == 1) for a, b in pairwise([image_shape[0], *channels])),
             nn.Flatten(),
             GatedLinear(channels[-1] * math.prod(coarsest), out_features),
         )
@@ -155,20 +167,23 @@ class ConvDecoder(nn.Module):
 
 
 def as_image_shape(shape: Sequence[int] | None) -> tuple[int, int, int]:
-    """Return the shape itself, if it is that of images large enough for `Conv`.
+    """Return the shape itself, if it is that of images large enough for `Conv`; that of signals with a height of 1.
 
     Raises:
-        InputError: rows that are no images, or images below 8 x 8.
+        InputError: rows that are neither, images below 8 x 8, or signals of fewer than 8 times.
     """
     if shape is None:
-        raise InputError("network 'conv' was given rows that are no images: expected images; use network 'dense'")
-    if len(shape) != 3 or min(shape) < 1 or min(shape[1:]) < SMALLEST:
         raise InputError(
-            f"network 'conv' was given images of shape {tuple(shape)}: expected (channels, height, width), height and "
-            f"width at least {SMALLEST}; use network 'dense'"
+            "network 'conv' was given rows that are no images or signals: expected those; use network 'dense'"
         )
-    channels, height, width = shape
-    return channels, height, width
+    if len(shape) == 2 and shape[0] >= 1 and shape[1] >= SMALLEST:
+        return shape[0], 1, shape[1]
+    if len(shape) == 3 and shape[0] >= 1 and min(shape[1:]) >= SMALLEST:
+        return shape[0], shape[1], shape[2]
+    raise InputError(
+        f"network 'conv' was given rows of shape {tuple(shape)}: expected images (channels, height, width) or signals "
+        f"(channels, time), height, width and time at least {SMALLEST}; use network 'dense'"
+    )
 
 
 @dataclass(frozen=True)
@@ -176,7 +191,7 @@ class Conv:
     """A `cpvae.nn.layers.Network` of gated convolutions, the decoder a mirror of the encoder.
 
     Args:
-        image_shape: channels, height, width; at least 8 x 8.
+        image_shape: channels, height, width; at least 8 x 8. Or, of signals, channels and time; at least 8.
         channels: of the convolutions. A large image gets more of them, each with the last number of channels, until
             no more than 8 x 8 positions are left.
         width: of the linear layers between image and code.
@@ -218,13 +233,15 @@ class Conv:
         return ConvDecoder(latent_dim * levels, self.width, self._channels(shape)[::-1], shape, n_categories)
 
     def _shape(self, n_values: int) -> tuple[int, int, int]:
-        shape = as_image_shape(self.image_shape)
-        if n_values != math.prod(shape):
+        """Lay out so many numbers a row, one or several for each value, as channels, height and width."""
+        channels, height, width = as_image_shape(self.image_shape)
+        size = channels * height * width
+        if not n_values or n_values % size:
             raise InputError(
-                f"network 'conv' was given {n_values} values a row: expected {math.prod(shape)}, an image of shape "
-                f"{shape}; use network 'dense'"
+                f"network 'conv' was given {n_values} values a row: expected {size}, those of shape "
+                f"{tuple(self.image_shape or ())}; use network 'dense'"
             )
-        return shape
+        return n_values // size * channels, height, width
 
     def _channels(self, shape: tuple[int, int, int]) -> list[int]:
         channels = list(self.channels)
