@@ -91,7 +91,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         _refuse_one_dimension(X)
         likelihood = self._asked_or_fitted(reset)
         if isinstance(X, pd.DataFrame):
-            _refuse_text(X)
+            _refuse_text(X, likelihood)
         least = 2 if reset else 1
         try:
             array: np.ndarray = validate_data(
@@ -242,7 +242,7 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
     if likelihood != "auto" or given.kind not in ("table", "matrix"):
         return None
     if given.kind == "matrix" and isinstance(given.flat, pd.DataFrame):
-        _refuse_text(given.flat)
+        _refuse_text(given.flat, likelihood)
     if given.kind == "matrix" and (given.flat.ndim != 2 or not first_missing(_numbers(given.flat))):
         return None
     if isinstance(given.flat, SparseRows):
@@ -289,16 +289,17 @@ def _refuse_small(frame: pd.DataFrame, least: int) -> None:
         )
 
 
-def _refuse_text(frame: pd.DataFrame) -> None:
+def _refuse_text(frame: pd.DataFrame, likelihood: str) -> None:
     """Refuse a table with text where numbers are needed."""
     texts = text_columns(frame)
     for i in texts:
         cells = frame.iloc[:, i]
         if cells.dropna().infer_objects().dtype.kind not in "biuf":
             name = str(frame.columns[i])
+            where = " of a matrix" if likelihood == "auto" else f", for likelihood {likelihood!r}"
             raise InputError(
-                f"column {name!r} holds text; expected numbers in all cells of a matrix; drop it, or fit without kind "
-                f"and likelihood and with a schema, such as {{{name!r}: 'ignore'}}"
+                f"column {name!r} holds text; expected numbers in all cells{where}; drop it, or fit without kind and "
+                f"likelihood and with a schema, such as {{{name!r}: 'ignore'}}"
             )
 
 

@@ -64,6 +64,7 @@ def opened(path: Path) -> Iterator[Any]:
         InputError: no anndata, or a damaged file.
     """
     with reading(path, OBJECT), needed(f"{path}: reading it"):
+        import h5py  # noqa: F401
         from anndata.io import read_elem  # noqa: F401
     if path.suffix.lower() != ZARR:
         with opened_hdf5(path, OBJECT) as file:
