@@ -592,6 +592,16 @@ def test_new_signals_are_as_lively_as_the_rows_of_their_category():
     np.testing.assert_allclose(new, [x[kind == k].std() for k in range(2)], rtol=0.4)
 
 
+def test_the_noise_of_a_category_begins_as_the_spread_of_its_rows():
+    x, kind = lively(40)
+    model = CPVAE(2, latent_dim=2, hidden=(4,), max_epochs=1, learning_rate=1e-9, init="kmeans", random_state=0)
+    model.fit(x, known=kind, X_valid=x)
+    decoder, likelihood = model.model_.decoder, model.model_.likelihood
+    begun = (decoder.FASTER * decoder.table).exp().detach().numpy()
+    scale = likelihood.scale.numpy()[[0, 30]]
+    np.testing.assert_allclose(begun, [x[kind == k].std((0, 2)) / scale for k in range(2)], rtol=0.02)
+
+
 def test_signals_have_noises_of_their_own_without_categories_too():
     x, _ = lively(80)
     model = MoGVAE(2, latent_dim=2, hidden=(16,), max_epochs=30, batch_size=20, random_state=0).fit(x)

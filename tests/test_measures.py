@@ -33,18 +33,21 @@ def test_signals_are_measured_channel_by_channel():
     assert found["level of channel 1"] == pytest.approx(line.mean())
     assert found["time of the highest value in channel 1"] == 59
     assert found["time of the highest value in channel 0"] == 3
+    mixed = named((wave + np.sin(2 * np.pi * 10 * TIMES / 60))[None, None])
+    assert mixed["cycles"] == pytest.approx((9 * 5 + 1 * 10) / 10)  # by power, not by amplitude
 
 
 def test_what_is_missing_of_a_signal_takes_no_part():
     whole = (0.5 * TIMES - 4.0)[None]
     padded = whole.copy()
     padded[:, 40:] = np.nan
-    gone = np.full_like(whole, np.nan)
-    found = named(np.stack([whole, padded, gone]))
-    np.testing.assert_allclose(found["length"], [60, 40, 0])
-    np.testing.assert_allclose(found["rise"], [0.5 * 59, 0.5 * 39, np.nan])
-    np.testing.assert_allclose(found["level"], [whole.mean(), whole[:, :40].mean(), np.nan])
-    np.testing.assert_allclose(found["time of the highest value"], [59, 39, np.nan])
+    late, gone = whole.copy(), np.full_like(whole, np.nan)
+    late[:, :10] = np.nan
+    found = named(np.stack([whole, padded, late, gone]))
+    np.testing.assert_allclose(found["length"], [60, 40, 50, 0])
+    np.testing.assert_allclose(found["rise"], [0.5 * 59, 0.5 * 39, 0.5 * 49, np.nan])
+    np.testing.assert_allclose(found["level"], [whole.mean(), whole[:, :40].mean(), whole[:, 10:].mean(), np.nan])
+    np.testing.assert_allclose(found["time of the highest value"], [59, 39, 59, np.nan])
 
 
 def test_a_still_signal_has_no_cycles():

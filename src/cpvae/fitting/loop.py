@@ -330,6 +330,7 @@ class _Run:
             moments.add(*likelihood.spread(y), c)
         self.world.sum(*moments.sums)
         decoder.set_numbers(0.5 * moments.variance.log(), moments.filled)
+        self.descent.restart_average()
 
     @torch.no_grad()
     def _end_start(self) -> None:
