@@ -158,10 +158,15 @@ def test_signals_of_any_length_come_back(shape, n_of_each):
     assert all(weight.shape[2] == 1 for weight in network.encoder(features).parameters() if weight.dim() == 4)
 
 
+def test_a_wide_picture_is_no_signal_at_its_coarsest():
+    decoder = Conv((1, 8, 1024)).decoder(3, 8 * 1024)
+    assert {tuple(weight.shape[2:]) for weight in decoder.parameters() if weight.dim() == 4} == {(4, 4)}
+
+
 def test_a_convolution_of_a_signal_is_that_of_its_times():
     """As in one dimension, by 5 taps; and a transposed one, by 4."""
     signal = torch.randn(3, 2, 1, 21).double()
-    down, up = GatedConv(2, 4, flat=True).double(), TransposedConv(4, 2, (1, 21), gated=False).double()
+    down, up = GatedConv(2, 4, flat=True).double(), TransposedConv(4, 2, (1, 21), gated=False, flat=True).double()
     both = torch.nn.functional.conv1d(signal[:, :, 0], down.weight[:, :, 0], down.bias, 2, 2)
     features = torch.nn.functional.glu(both, 1)
     torch.testing.assert_close(down(signal)[:, :, 0], features)

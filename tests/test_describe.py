@@ -20,6 +20,7 @@ from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.schema import Schema
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.describing import described
+from cpvae.estimators.novelty import lowest
 from cpvae.fitting import runs
 from cpvae.study.report.page import render
 from cpvae.words import contrasts as apart
@@ -438,3 +439,18 @@ def test_means_of_moments_are_told_in_the_zone_of_their_column() -> None:
     schema = Schema.infer(frame)
     days = schema.encode(frame)
     assert written(days.mean(), units_of(schema, days)[0]) == "2024-07-01 06:15"
+
+
+def test_a_signal_with_gaps_is_not_called_odd_for_having_fewer_values():
+    x = 1e-3 * np.random.RandomState(0).normal(size=(60, 1, 20))
+    x[::2, :, 5:] = np.nan
+    x[1] = 5.0
+    model = fitted(CPVAE(2, **SMALL), x)
+    assert model.describe(x).odd == (1,)
+    assert np.flatnonzero(model.predict_frame(x, lowest=lowest(model))["odd"]).tolist() == [1]
+
+
+def test_the_mean_of_a_curve_has_the_shape_of_a_row():
+    x = np.sin(np.linspace(0, 6, 40) + np.random.RandomState(0).rand(60, 1) * 6)
+    model = fitted(CPVAE(2, **SMALL), x)
+    assert {one.mean.shape for one in model.describe(x)} == {(40,)}

@@ -170,7 +170,7 @@ def test_codes_side_by_side_have_the_same_variance():
     still.epochs = lambda asked: 3
     asked = task(1000.0 * BLOBS, 4)
     both = (wide, RowCode(2), still)
-    points = ways.found([both], asked)[0](asked.rows.x)
+    points = ways.codings([both], asked)[0](asked.rows.x)
     np.testing.assert_allclose([points[:, part].var(0).sum() for part in (slice(5), slice(5, 7))], 1.0, rtol=1e-5)
     assert (points[:, 7:] == 0).all()
     assert start.ClusteredStart((both, (wide,)), k_means).epochs(asked) == 3

@@ -411,7 +411,9 @@ def test_channels_have_a_scale_and_a_noise_each(shape):
         np.testing.assert_allclose(likelihood.loc[part], x[:, i].mean())
         np.testing.assert_allclose(likelihood.scale[part], x[:, i].std())
     likelihood.log_noise.data = torch.tensor([0.1, 0.7]).log()
-    assert likelihood(torch.zeros(5, 24)).base_dist.scale[3].tolist() == pytest.approx([0.1] * 12 + [0.7] * 12)
+    assert likelihood(torch.zeros(5, likelihood.n_outputs)).base_dist.scale[3].tolist() == pytest.approx(
+        [0.1] * 12 + [0.7] * 12
+    )
 
 
 def test_a_channel_that_does_not_vary_stays_in_the_picture():
@@ -597,9 +599,31 @@ def test_the_noise_of_a_category_begins_as_the_spread_of_its_rows():
     model = CPVAE(2, latent_dim=2, hidden=(4,), max_epochs=1, learning_rate=1e-9, init="kmeans", random_state=0)
     model.fit(x, known=kind, X_valid=x)
     decoder, likelihood = model.model_.decoder, model.model_.likelihood
-    begun = (decoder.FASTER * decoder.table).exp().detach().numpy()
+    begun = (likelihood.log_noise + decoder.table).exp().detach().numpy()
     scale = likelihood.scale.numpy()[[0, 30]]
     np.testing.assert_allclose(begun, [x[kind == k].std((0, 2)) / scale for k in range(2)], rtol=0.02)
+
+
+def test_a_category_of_short_signals_begins_with_the_spread_of_their_values():
+    x, _ = lively(40)
+    x[:, :, 8:] = np.nan
+    likelihood = Gaussian.of(Rows(x.reshape(40, -1)), Form((2, 30)))
+    y = likelihood.to_model(torch.from_numpy(x.reshape(40, -1)))
+    loc, scale = likelihood.spread(y)
+    known = y.view(40, 2, 30)[..., :8]
+    torch.testing.assert_close(loc, known.mean(-1))
+    torch.testing.assert_close(scale, known.std(-1, correction=0))
+
+
+def test_a_model_that_is_continued_keeps_the_noises_of_its_categories():
+    x, kind = lively(80)
+    model = CPVAE(2, latent_dim=2, hidden=(16,), max_epochs=40, batch_size=20, init="kmeans", random_state=0)
+    model.fit(x, known=kind)
+    before = [model.sample(100, component=k)[0].std() for k in range(2)]
+    more = 100.0 + 3.0 * np.random.default_rng(1).normal(size=(40, 2, 30))
+    model.continue_fit(more, n_new=1)
+    assert model.n_components_ == 3
+    np.testing.assert_allclose([model.sample(100, component=k)[0].std() for k in range(2)], before, rtol=0.3)
 
 
 def test_signals_have_noises_of_their_own_without_categories_too():

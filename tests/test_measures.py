@@ -50,6 +50,21 @@ def test_what_is_missing_of_a_signal_takes_no_part():
     np.testing.assert_allclose(found["time of the highest value"], [59, 39, 59, np.nan])
 
 
+def test_cycles_of_a_short_signal_are_counted_in_the_signal():
+    short = np.full(60, np.nan)
+    short[10:40] = np.sin(2 * np.pi * 3 * np.arange(30) / 30)
+    assert named(np.stack([short, TIMES / 1.0])[:, None])["cycles"][0] == pytest.approx(3.0, abs=0.3)
+
+
+def test_pictures_with_missing_pixels_are_measured_by_the_others():
+    rows = np.ones((1, 1, 9, 9))
+    rows[0, 0, 4, 4] = np.nan
+    rows[0, 0, :3] = 0.0
+    found = named(rows)
+    np.testing.assert_allclose(found["brightness"], 53 / 80)
+    np.testing.assert_allclose([found[f"brightness {place}"][0] for place in ("in the middle", "at the top")], [1, 0])
+
+
 def test_a_still_signal_has_no_cycles():
     assert np.isnan(named(np.full((2, 1, 8), 3.0))["cycles"]).all()
     assert named(np.full((2, 1, 1), 3.0))["level"].tolist() == [3.0, 3.0]

@@ -16,6 +16,7 @@ from cpvae.data.row_kinds import Given
 from cpvae.estimators import describing
 from cpvae.estimators.contract import EVALUATION_DRAWS, DeepMixture
 from cpvae.estimators.groups import OVERLAP, draws_each, join, overlaps
+from cpvae.estimators.novelty import odd
 from cpvae.estimators.params import argument, takes_arguments, whole_from
 from cpvae.nn.draws import seeded
 from cpvae.probability.estimates import component_probabilities
@@ -50,7 +51,7 @@ class Clusterer(DeepMixture):
         return np.concatenate([self._encoded(y, EVALUATION_DRAWS) for y in self._units(X)])
 
     def judge(self, X: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Give what `predict_proba` and `score_samples` give, in one pass: ``(n, K)`` and ``(n,)``, nats."""
+        """Give what `predict_proba` and `score_samples` give, together: ``(n, K)`` and ``(n,)``, nats."""
         check_is_fitted(self)
         found = self.evaluate(X)
         return self._by_copies(X) if self._knows_copies else found.proba, found.elbo
@@ -95,7 +96,9 @@ class Clusterer(DeepMixture):
         if self.names_:
             found["category_name"] = pd.array([self.names_.get(int(k), "") for k in categories], dtype="str")
         found["probability"] = proba.max(1).astype(np.float64)
-        return pd.DataFrame(found | ({} if lowest is None else {"odd": elbo < lowest}), index=index)
+        if lowest is not None:
+            found["odd"] = odd(self, self._check_rows(X, reset=False), elbo, lowest) if n else np.zeros(0, dtype=bool)
+        return pd.DataFrame(found, index=index)
 
     def fit_predict(self, X: ArrayLike, y: Any = None, *, known: ArrayLike | None = None) -> np.ndarray:
         """Call `fit`, then find the component of each row from the row alone, also where it was `known`."""
@@ -107,7 +110,8 @@ class Clusterer(DeepMixture):
         For each category: its size, the columns that set it apart from all other rows in the units of the data, typical
         rows, and rows on the border to another category. A column is told only if a rank test finds it and a bootstrap
         interval of its effect excludes small ones (`cpvae.words.contrasts`); so noise is not described. Counts are
-        compared at equal totals. Images and signals have means and spreads instead of columns. Print the answer to read
+        compared at equal totals. Images and signals are compared by measures
+        (`cpvae.words.measures`), and have means and spreads besides. Print the answer to read
         it, or take `to_frame()`.
 
         Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cpvae.estimators.novelty import lowest
+from cpvae.estimators.novelty import lowest, odd
 from cpvae.probability import likelihoods
 from cpvae.words.contrasts import Contrast, Feature, contrasts, features_of, with_distances
 from cpvae.words.description import Category, Description, reason
@@ -59,6 +59,7 @@ def described(
     some = some_of(n, min(MAX_COMPARED, max(100, MAX_VALUES // matrix.shape[1])))
     shown = np.asarray(matrix[some], dtype=np.float64)
     columns, shape = told(model, shown, categories[some], k), shape_of(model, shown)
+    row_shape = model.image_shape_ or model.signal_shape_ or matrix.shape[1:]
     found = []
     for c in range(k):
         typical = typical_rows(z, proba, c, model.means_[c], model.scales_[c], TYPICAL)
@@ -66,7 +67,7 @@ def described(
             replace(one, row=int(numbers[one.row]), name=model.names_.get(one.neighbour, ""))
             for one in border_rows(proba, c, ON_BORDER)
         ]
-        mean, spread = (None, None) if shape is None else _mean_and_spread(matrix, categories == c, shape)
+        mean, spread = (None, None) if shape is None else _mean_and_spread(matrix, categories == c, row_shape)
         compared = int((categories[some] == c).sum())
         found.append(
             Category(
@@ -84,10 +85,10 @@ def described(
         )
     known = known_in_words(model.known_)
     told_known = f"In the fit the labels of {known}." if known else ""
-    odd = np.flatnonzero(elbo < lowest(model))
-    odd = numbers[odd[np.argsort(elbo[odd], kind="stable")]]
+    odd_rows = np.flatnonzero(odd(model, matrix, elbo, lowest(model)))
+    odd_rows = numbers[odd_rows[np.argsort(elbo[odd_rows], kind="stable")]]
     tree = tree_of(proba[some], model.names_)
-    return Description(tuple(found), n, len(some), tree, told_known, tuple(map(int, odd)))
+    return Description(tuple(found), n, len(some), tree, told_known, tuple(map(int, odd_rows)))
 
 
 def told(model: DeepMixture, matrix: np.ndarray, groups: np.ndarray, n: int) -> list[list[Contrast]]:

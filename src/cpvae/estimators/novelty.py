@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import binom
@@ -46,6 +46,21 @@ def lowest(model: DeepMixture) -> float:
     shares = np.asarray(model.weights_, dtype=np.float64)
     counts = np.random.RandomState(0).multinomial(ODD, shares / shares.sum())
     return float(_bounds(model.model_, Rows(draw(model, counts, 0)[0]))[0].min())
+
+
+def odd(model: DeepMixture, matrix: Any, elbo: np.ndarray, lowest: float) -> np.ndarray:
+    """Say which rows are odd, booleans ``(n,)``: those whose bound lies below the `lowest` one.
+
+    A signal or a picture with missing values has a bound of fewer values, and is not compared.
+
+    Args:
+        matrix: rows as `_check_rows` gives them, ``(n, F)``.
+        elbo: their bounds, nats, ``(n,)``.
+    """
+    below: np.ndarray = elbo < lowest
+    if model.schema_ is not None or getattr(model.model_.likelihood, "gaps", None) is None:
+        return below
+    return below & ~np.isnan(np.asarray(matrix, dtype=np.float64)).any(1)
 
 
 def unexplained(teacher: DeepMixture, array: np.ndarray, seed: int) -> np.ndarray:

@@ -34,10 +34,10 @@ class Descent:
     """
 
     def __init__(self, model: VAE, decay: float, total: int):
-        learned = {id(p) for p in model.likelihood.parameters()}
+        learned = {id(p) for p in model.noises}
         parts = [
             (1.0, Flat(p for p in model.parameters() if id(p) not in learned)),
-            (NOISE_AHEAD, Flat(model.likelihood.parameters())),
+            (NOISE_AHEAD, Flat(model.noises)),
         ]
         parts = [(ahead, flat) for ahead, flat in parts if len(flat)]
         self.flats = [flat for _, flat in parts]

@@ -325,11 +325,12 @@ class _Run:
         decoder, likelihood = self.model.decoder, self.model.likelihood
         if self.state.start is None or not isinstance(decoder, WithTable):
             return
-        moments = Moments(decoder.table, full=False)
+        table, moments = decoder.table, Moments(decoder.table, full=False)
         for y, c in self._rows_of(self.state.start):
             moments.add(*likelihood.spread(y), c)
         self.world.sum(*moments.sums)
-        decoder.set_numbers(0.5 * moments.variance.log(), moments.filled)
+        new = moments.filled & (table == 0).all(1)  # a model that is continued knows its old categories
+        table[new] = likelihood.of_spread(moments.variance.sqrt())[new].to(table)
         self.descent.restart_average()
 
     @torch.no_grad()

@@ -69,10 +69,11 @@ class TransposedConv(nn.Module):
     torch.Size([2, 3, 28, 27])
     """
 
-    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], gated: bool = True):
+    def __init__(
+        self, in_channels: int, out_channels: int, size: tuple[int, int], gated: bool = True, flat: bool = False
+    ):
         super().__init__()
         self.size, self.gated = size, gated
-        flat = size[0] == 1
         kernel, self.stride, self.padding = along(flat, UP), along(flat, STRIDE), along(flat, 1, 0)
         taps, strides = math.prod(kernel), math.prod(self.stride)
         fan_in, fan_out = taps * in_channels / strides, taps * out_channels
@@ -151,12 +152,16 @@ class ConvDecoder(nn.Module):
     ):
         super().__init__()
         full, *between, coarsest = halved(image_shape[1:], len(channels))
+        flat = image_shape[1] == 1
         self.first = GatedLinear(latent_dim, width, n_categories)
         self.layers = nn.Sequential(
             GatedLinear(width, channels[0] * math.prod(coarsest)),
             nn.Unflatten(1, (channels[0], *coarsest)),
-            *(TransposedConv(a, b, size) for (a, b), size in zip(pairwise(channels), reversed(between), strict=True)),
-            TransposedConv(channels[-1], image_shape[0], full, gated=False),
+            *(
+                TransposedConv(a, b, size, flat=flat)
+                for (a, b), size in zip(pairwise(channels), reversed(between), strict=True)
+            ),
+            TransposedConv(channels[-1], image_shape[0], full, gated=False, flat=flat),
             nn.Flatten(),
         )
 

@@ -187,11 +187,8 @@ class WithTable(nn.Module):
     Shapes: those of the decoder; result ``(..., n_outputs + n_more)``.
 
     Attributes:
-        table: the numbers, ``(K, n_more)``, divided by `FASTER`: a step of Adam moves each weight about as far, and few
-            rows make few steps.
+        table: the numbers, ``(K, n_more)``.
     """
-
-    FASTER = 10.0
 
     def __init__(self, decoder: nn.Module, n_categories: int, n_more: int):
         super().__init__()
@@ -200,13 +197,7 @@ class WithTable(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         params = self.decoder(z, c)
-        more = self.FASTER * select(self.table, c)
-        return torch.cat([params, more.expand(*params.shape[:-1], -1)], -1)
-
-    @torch.no_grad()
-    def set_numbers(self, values: Tensor, some: Tensor) -> None:
-        """Set the numbers of some categories: values ``(K, n_more)``, and which of them count, ``(K,)``."""
-        self.table[some] = (values[some] / self.FASTER).to(self.table)
+        return torch.cat([params, select(self.table, c).expand(*params.shape[:-1], -1)], -1)
 
 
 class Network(Protocol):

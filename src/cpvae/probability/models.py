@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cpvae.nn.draws import sample
+from cpvae.nn.layers import WithTable
 from cpvae.probability.distributions import Latent
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
@@ -38,6 +39,12 @@ class VAE(nn.Module):
         self.latent_dim = latent_dim
         self.n_categories: int = posterior.n_categories  # type: ignore[assignment]
         self.n_components: int = getattr(prior, "n_components", 1)
+
+    @property
+    def noises(self) -> list[nn.Parameter]:
+        """The numbers that the likelihood learns, those of each category among them."""
+        tables = [self.decoder.table] if isinstance(self.decoder, WithTable) else []
+        return [*self.likelihood.parameters(), *tables]
 
     @property
     def device(self) -> torch.device:

@@ -211,7 +211,7 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if name in str(error):
+        if str(error).partition(": ")[0].endswith(name):
             raise
         raise InputError(f"{name}: {error}") from error
 

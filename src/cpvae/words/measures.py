@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from cpvae.words.contrasts import Feature
@@ -39,7 +41,8 @@ def measures(rows: np.ndarray, ink: bool = False) -> tuple[np.ndarray, list[Feat
     >>> values[:, 2].tolist()
     [3.0, -3.0]
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a part without any value
         values, names = of_signals(rows) if rows.ndim == 3 else of_pictures(rows, "ink" if ink else "brightness")
     values = np.where(np.isfinite(values), values, np.nan)
     return values, [Feature(name, i) for i, name in enumerate(names)]
@@ -63,7 +66,7 @@ def of_signals(rows: np.ndarray) -> Measured:
     last = np.where(known, np.arange(n_times), -1).max(2)
     first = np.where(known, np.arange(n_times), n_times).min(2)
     power = np.square(np.abs(np.fft.rfft(above, axis=2)[..., 1:]))
-    cycles = (power * np.arange(1, power.shape[2] + 1)).sum(2) / power.sum(2)
+    cycles = (power * np.arange(1, power.shape[2] + 1)).sum(2) / power.sum(2) * (last - first + 1) / n_times
     highest = np.where(count > 0, np.where(known, rows, -np.inf).argmax(2), np.nan)
     found = {
         "level": level,
@@ -92,13 +95,13 @@ def of_pictures(rows: np.ndarray, brightness: str) -> Measured:
         brightness: word for a large value.
     """
     grey = rows[:, :3].mean(1)
-    found = {brightness: grey.mean((1, 2)), "contrast": grey.std((1, 2))}
+    found = {brightness: np.nanmean(grey, (1, 2)), "contrast": np.nanstd(grey, (1, 2))}
     if min(grey.shape[1:]) >= PARTS:
         lines = [part for line in np.array_split(grey, PARTS, axis=1) for part in np.array_split(line, PARTS, axis=2)]
-        found |= {f"{brightness} {place}": part.mean((1, 2)) for place, part in zip(PLACES, lines, strict=True)}
+        found |= {f"{brightness} {place}": np.nanmean(part, (1, 2)) for place, part in zip(PLACES, lines, strict=True)}
     if rows.shape[1] >= len(COLOURS):
         found |= {
-            f"{colour} beside the other colours": rows[:, i].mean((1, 2)) - found[brightness]
+            f"{colour} beside the other colours": np.nanmean(rows[:, i], (1, 2)) - found[brightness]
             for i, colour in enumerate(COLOURS)
         }
     return np.column_stack(list(found.values())), list(found)

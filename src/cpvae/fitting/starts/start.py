@@ -26,7 +26,7 @@ from cpvae.fitting.starts.clusterings import Clustering, gaussian_mixture, mixtu
 from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode
 from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.task import CutShort, Points, Start, Task, points_of
-from cpvae.fitting.starts.ways import Way, codes_of, found, most_apart
+from cpvae.fitting.starts.ways import Way, codes_of, codings, most_apart
 
 FEWEST_PIXELS = 6  # along a side, of pictures whose edges count
 TRIED, TRIED_OF_EACH = 2_000, 20  # rows, in all and for each component, on which it is tried which way is the best
@@ -83,7 +83,7 @@ class ClusteredStart:
 
     def _by_code(self, task: Task) -> np.ndarray:
         """Cluster what the codes make of rows."""
-        seen = found(self.ways, task)
+        seen = codings(self.ways, task)
 
         def points(rows: Rows) -> Points:
             return points_of(rows, seen[0])

@@ -20,7 +20,7 @@ def codes_of(ways: Sequence[Way]) -> list[Code]:
     return list(dict.fromkeys(code for way in ways for code in way))
 
 
-def found(ways: Sequence[Way], task: Task) -> list[Callable[[Tensor], Points]]:
+def codings(ways: Sequence[Way], task: Task) -> list[Callable[[Tensor], Points]]:
     """Find the points of rows in each way; a code that several ways share is trained once."""
     codes = {code: code(task) for code in codes_of(ways)}
     return [side_by_side([codes[code] for code in way], task) for way in ways]

@@ -147,8 +147,13 @@ class Gaussian(Pointwise):
         return 0 if self.own is None else self.n_groups
 
     def spread(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        groups = self.completed(y).unflatten(-1, (self.n_groups, -1))
-        return groups.mean(-1), groups.std(-1, correction=0)
+        groups = y.unflatten(-1, (self.n_groups, -1))
+        loc = groups.nanmean(-1)
+        scale = (groups - loc.unsqueeze(-1)).square().nanmean(-1).sqrt()
+        return loc.nan_to_num(0.0), scale.nan_to_num(1.0)  # a channel without a value: those of the whole channel
+
+    def of_spread(self, spread: Tensor) -> Tensor:
+        return spread.log() - self.log_noise
 
     def to_model(self, x: Tensor) -> Tensor:
         # Differences first, in the precision of the data: float32 cannot hold 1e9 and its neighbours apart.
@@ -194,7 +199,7 @@ class Gaussian(Pointwise):
 
     def each(self, params: Tensor) -> Normal:
         n, noise = self.n_inputs, self.noise
-        if params.shape[-1] > n:
+        if params.shape[-1] > n:  # beside the means there are sigmas of rows
             of_row = params[..., n : 2 * n].unflatten(-1, (self.n_groups, -1)).mean(-1)
             log_noise = self.log_noise + WIDEST * (of_row / WIDEST).tanh()
             of_category = params[..., 2 * n :]  # of a model with categories

@@ -190,12 +190,16 @@ class Likelihood(nn.Module, ABC):
     def n_of_category(self) -> int:
         """Count the numbers that each category has whatever z is, after those of the decoder; 0 for none.
 
-        They are logarithms of spreads, at first those of `spread`.
+        At first they are 0, or `of_spread` for the rows of a start.
         """
         return 0
 
     def spread(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute mean and standard deviation of what those numbers are spreads of: ``(B, F)`` -> ``(B, m)`` twice."""
+        """Compute mean and standard deviation of what those numbers are for: ``(B, F)`` -> ``(B, m)`` twice."""
+        raise NotImplementedError
+
+    def of_spread(self, spread: Tensor) -> Tensor:
+        """Give the numbers of categories whose rows have such standard deviations, ``(K, m)``."""
         raise NotImplementedError
 
     @property
