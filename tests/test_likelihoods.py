@@ -604,6 +604,14 @@ def test_the_noise_of_a_category_begins_as_the_spread_of_its_rows():
     np.testing.assert_allclose(begun, [x[kind == k].std((0, 2)) / scale for k in range(2)], rtol=0.02)
 
 
+def test_a_likelihood_without_numbers_of_categories_has_no_spreads_of_them():
+    likelihood = make("gaussian", Rows(np.random.default_rng(0).normal(size=(40, 5))), Form((5,)))
+    pictures = make("levels", Rows(np.random.default_rng(0).integers(0, 9, (40, 16))), Form((1, 4, 4)))
+    assert likelihood.n_of_category == pictures.n_of_category == 0
+    assert [part.shape for part in pictures.spread(torch.zeros(3, 16))] == [(3, 0), (3, 0)]
+    assert pictures.of_spread(torch.zeros(2, 0)).shape == (2, 0)
+
+
 def test_a_category_of_short_signals_begins_with_the_spread_of_their_values():
     x, _ = lively(40)
     x[:, :, 8:] = np.nan

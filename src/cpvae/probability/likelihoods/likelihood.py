@@ -195,12 +195,15 @@ class Likelihood(nn.Module, ABC):
         return 0
 
     def spread(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute mean and standard deviation of what those numbers are for: ``(B, F)`` -> ``(B, m)`` twice."""
-        raise NotImplementedError
+        """Compute mean and standard deviation of what those numbers are for: ``(B, F)`` -> ``(B, m)`` twice.
+
+        Here m is 0: there are no such numbers.
+        """
+        return y[:, :0], y[:, :0]
 
     def of_spread(self, spread: Tensor) -> Tensor:
         """Give the numbers of categories whose rows have such standard deviations, ``(K, m)``."""
-        raise NotImplementedError
+        return spread.log()
 
     @property
     def span(self) -> tuple[float, float] | None:
