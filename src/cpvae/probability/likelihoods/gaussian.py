@@ -198,15 +198,17 @@ class Gaussian(Pointwise):
         return constants(self.kept, self.rest)
 
     def each(self, params: Tensor) -> Normal:
-        n, noise = self.n_inputs, self.noise
-        if params.shape[-1] > n:  # beside the means there are sigmas of rows
-            of_row = params[..., n : 2 * n].unflatten(-1, (self.n_groups, -1)).mean(-1)
-            log_noise = self.log_noise + WIDEST * (of_row / WIDEST).tanh()
-            of_category = params[..., 2 * n :]  # of a model with categories
-            noise = self._noise(log_noise + of_category if of_category.shape[-1] else log_noise)
+        n = self.n_inputs
+        log_noise: Tensor = self.log_noise
+        mean, of_row, of_category = params[..., :n], params[..., n : 2 * n], params[..., 2 * n :]
+        if of_row.shape[-1]:  # beside the means there are sigmas of rows
+            of_row = of_row.unflatten(-1, (self.n_groups, -1)).mean(-1)
+            log_noise = log_noise + WIDEST * (of_row / WIDEST).tanh()
+        if of_category.shape[-1]:  # of a model with categories
+            log_noise = log_noise + of_category
+        noise = self._noise(log_noise)
         if noise.ndim:
             noise = noise.repeat_interleave(n // self.n_groups, -1)
-        mean = params[..., :n]
         return Normal(mean, noise.expand_as(mean), validate_args=False)
 
     def log_slopes(self) -> Tensor:
