@@ -20,11 +20,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
+from torch.distributions import Normal
 
 from cpvae import CPVAE, FitWarning, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.rows import Rows
 from cpvae.fitting import jobs, loop, restarts
+from cpvae.fitting.descent import Descent
 from cpvae.fitting.devices.threads import at_most
 from cpvae.fitting.loop import train
 from cpvae.fitting.records import EpochRecord, Interrupted
@@ -154,6 +156,29 @@ def test_the_best_weights_may_be_those_of_an_epoch_in_the_warmup_or_the_start(ph
     bounds = [record.valid_negative_elbo for record in outcome.history]
     assert outcome.best_epoch == 1 + int(np.argmin(bounds)) < 12
     assert -float(validate(model, valid, Exact())[0].elbo) == pytest.approx(min(bounds), rel=1e-6)
+
+
+def test_a_step_goes_down_the_density_of_the_decoders_weights_too():
+    model, rows, _ = small_model()
+    weights = [p for p in model.decoder.parameters() if p.dim() > 1]
+    scales = [(2 / sum(p.shape)) ** 0.5 for p in weights]
+    prior = sum(Normal(0.0, 2 * scale).log_prob(p).sum() for p, scale in zip(weights, scales, strict=True))
+    (-prior / len(rows)).backward()
+    expected = {id(p): p.grad.clone() for p in weights}
+    model.zero_grad()
+    descent = Descent(model, 0.0, 10, spread=2.0, n_rows=len(rows))
+    descent.collect()
+    descent.step(torch.tensor(True))
+    descent.release()
+    flat = descent.flats[0]
+    for p, found in zip(flat.parameters, flat.views(flat.gradient), strict=True):
+        torch.testing.assert_close(found, expected.get(id(p), torch.zeros_like(p)))
+
+
+def test_a_decoder_of_few_rows_keeps_small_weights():
+    free, held = (run(Settings(max_epochs=30, learning_rate=0.02, spread=spread))[0] for spread in (None, 0.5))
+    sizes = [torch.cat([p.flatten() for p in m.decoder.parameters()]).norm().item() for m in (free, held)]
+    assert sizes[1] < 0.8 * sizes[0]
 
 
 def test_the_best_weights_are_kept():

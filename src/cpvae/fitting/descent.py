@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cpvae.fitting.adam import Adam
 from cpvae.fitting.devices.flat import Flat
+from cpvae.nn.layers import variance
 from cpvae.probability.models import VAE
 
 NOISE_AHEAD = 10.0  # times the learning rate, for the few numbers that a likelihood learns: all else waits for them
@@ -25,15 +26,19 @@ class Descent:
     Args:
         decay: of the moving average of the weights; 0 takes none.
         total: steps of the whole run.
+        spread, n_rows: each weight of the decoder has a Gaussian prior with `spread` times the standard deviation of
+            its first values, so that the steps go to the most probable decoder given all n rows (MacKay, 1992). Each
+            row bears an n-th of its log-density: few rows feel it, and many do not.
 
     Attributes:
         gradients: the vectors that `collect` fills.
         broken: 1 from the first number on that was not finite; the weights stay as they are from there.
         usual_norm: a mean of the norms of the gradients so far.
+        pulls: by which the prior draws the numbers of each vector towards 0, for each row.
         averages: the moving averages, one for each vector, or none.
     """
 
-    def __init__(self, model: VAE, decay: float, total: int):
+    def __init__(self, model: VAE, decay: float, total: int, spread: float | None = None, n_rows: int = 1):
         learned = {id(p) for p in model.noises}
         parts = [
             (1.0, Flat(p for p in model.parameters() if id(p) not in learned)),
@@ -45,10 +50,22 @@ class Descent:
         self.device = self.flats[0].values.device
         self.ahead = [ahead for ahead, _ in parts]
         self.optimizer = Adam([flat.values for flat in self.flats])
+        self.pulls = [] if spread is None else [self._pull(model, flat, spread**2 * n_rows) for flat in self.flats]
         self.broken, self.usual_norm = self.number(), self.number()
         self.decay, self.every = decay, min(AVERAGE_EVERY, max(1, total // 100))
         self.averages: list[Tensor] = []
         self.restart_average()
+
+    @staticmethod
+    @torch.no_grad()
+    def _pull(model: VAE, flat: Flat, factor: float) -> Tensor:
+        """Compute 1 / (variance * factor) of each number of the decoder's matrices; 0 for all others."""
+        held = {id(p) for p in model.decoder.parameters() if p.dim() > 1} - {id(p) for p in model.noises}
+        found = torch.zeros_like(flat.values)
+        for p, part in zip(flat.parameters, flat.views(found), strict=True):
+            if id(p) in held:
+                part.fill_(1.0 / (variance(p) * factor))
+        return found
 
     def number(self) -> Tensor:
         """Make a number that a recorded step can read and write."""
@@ -70,6 +87,8 @@ class Descent:
         A gradient far longer than is usual is scaled back. On the CPU it costs nothing to look at a number, and then
         the gradient is read once less; other devices would have to be waited for.
         """
+        for i, pull in enumerate(self.pulls):
+            self.gradients[i].addcmul_(self.flats[i].values, pull)
         size = torch.nn.utils.get_total_norm(self.gradients)
         self.broken.clamp_min_((~(size.isfinite() & finite)).float())
         usual = self.usual_norm > 0

@@ -113,7 +113,7 @@ class _Run:
         self.varies = model.likelihood.varies
         self.n_steps = settings.steps(len(rows))
         total = settings.max_epochs * self.n_steps
-        self.descent = Descent(model, settings.average, total)
+        self.descent = Descent(model, settings.average, total, settings.spread, len(rows))
         self.device = self.descent.device
         self.rate = SCHEDULES[settings.schedule](total)
         self.world = world()

@@ -12,6 +12,7 @@ A category `c` reaches a layer in one of two forms, and every function here take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,6 +81,16 @@ def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) ->
     bound = gain * (6.0 / (fan_in + fan_out)) ** 0.5
     with torch.no_grad():
         return uniform_(weight, -bound, bound)
+
+
+def variance(weight: Tensor) -> float:
+    """Give the variance that `glorot_` gives a weight of this shape, of a dense layer or a convolution.
+
+    >>> variance(torch.zeros(30, 20))
+    0.04
+    """
+    fans = sum(weight.shape[:2]) * math.prod(weight.shape[2:])
+    return 2.0 / fans
 
 
 class Linear(nn.Linear):

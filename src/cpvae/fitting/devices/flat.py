@@ -37,20 +37,22 @@ class Flat:
     def __init__(self, parameters: Iterable[nn.Parameter]):
         given = list(parameters)
         self.parameters = [p for p in given if p.requires_grad and p.numel()]
-        sizes = [ALIGN * math.ceil(p.numel() / ALIGN) for p in self.parameters]
+        self._sizes = [ALIGN * math.ceil(p.numel() / ALIGN) for p in self.parameters]
         like = given[0] if given else torch.empty(0, dtype=torch.float32)
-        self.values = torch.zeros(sum(sizes), dtype=like.dtype, device=like.device)
+        self.values = torch.zeros(sum(self._sizes), dtype=like.dtype, device=like.device)
         self.gradient = torch.zeros_like(self.values)
-        self._gradients: list[Tensor] = []
-        parts = zip(self.parameters, self.values.split(sizes), self.gradient.split(sizes), strict=True)
-        for p, value, gradient in parts if sizes else ():
-            value = value[: p.numel()].view(p.shape)
+        self._gradients = self.views(self.gradient)
+        for p, value in zip(self.parameters, self.views(self.values), strict=True):
             value.copy_(p.detach())
             p.data = value
-            self._gradients.append(gradient[: p.numel()].view(p.shape))
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def views(self, vector: Tensor) -> list[Tensor]:
+        """Give the part of a vector like `values` that each parameter has, in its shape."""
+        parts = vector.split(self._sizes) if self._sizes else ()
+        return [part[: p.numel()].view(p.shape) for p, part in zip(self.parameters, parts, strict=True)]
 
     @torch.no_grad()
     def collect(self) -> None:
