@@ -316,6 +316,8 @@ def test_a_matrix_of_measurements():
 def test_log_prob_takes_lists(fitted):
     with pytest.raises(InputError, match=r"columns='bill': expected a list of names; give \['bill'\]"):
         fitted.log_prob(birds(3), "bill")
+    with pytest.raises(InputError, match="columns=5: expected a list of names"):
+        fitted.log_prob(birds(3), 5)
 
 
 def test_log_prob_of_some_columns(fitted):
@@ -507,6 +509,26 @@ def test_containers_of_filled_tables(fitted):
     np.testing.assert_array_equal(array[:, [0, 2]], x[:, [0, 2]])
     whole = birds(10, 0.0)
     pd.testing.assert_frame_equal(fitted.impute(whole, 1)[0], whole)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NaT, pd.NA])
+def test_a_column_without_a_value_is_filled_whatever_its_type(fitted, nothing):
+    table = birds(20, 0.0).drop(columns="ring").assign(island=nothing, mass=nothing)
+    for filled in (fitted.impute(table, 1)[0], fitted.impute(table, mean=True)):
+        assert set(filled["island"]) <= {"Biscoe", "Dream", "Torgersen"}
+        assert filled["mass"].between(1000, 9000).all()
+    strange = table.assign(island=np.where(np.arange(20) < 3, 7.0, np.nan))
+    with pytest.warns(FitWarning, match=r"'7.0' in 3 cells"):
+        assert set(fitted.impute(strange, 1)[0]["island"]) <= {7.0, "Biscoe", "Dream", "Torgersen"}
+
+
+def test_numbers_with_separators_are_plain_where_some_are_filled(fitted):
+    table = birds(20, 0.0).drop(columns="ring")
+    table["mass"] = [f"{value:,.0f} g" if i else None for i, value in enumerate(table["mass"])]
+    with pytest.warns(FitWarning, match="numbers with signs or separators are written without them, .*: 'mass'"):
+        filled = fitted.impute(table, 1)[0]
+    assert filled["mass"].dtype == float
+    assert filled["mass"][1:].tolist() == birds(20, 0.0)["mass"][1:].tolist()
 
 
 def test_columns_of_every_type_keep_it():
