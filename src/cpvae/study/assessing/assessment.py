@@ -194,7 +194,9 @@ def assess(
     learned, _ = training.some(MOST_TRAINING, seed)
     found = _closeness(
         np.arange(len(training)) if numbers is None else numbers,
-        *(table.only(there) for table in (training, held_out, synthetic)),
+        training.only(there),
+        held_out.only(there),
+        synthetic.only(there),
         filled.only(there) if given_gaps else None,
         seed,
     )
