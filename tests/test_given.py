@@ -6,6 +6,7 @@ import copy
 import re
 import shlex
 import warnings
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -920,6 +921,7 @@ def days_asked(word: str, form: str) -> tuple[str, str]:
         ("%d %b %Y", "2023-09", "2023-09-01 00:00:00", "2023-09-30 23:59:59"),
         ("%Y%m%d", "2023-09", "2023-09-01 00:00:00", "2023-09-30 23:59:59"),
         ("%H:%M", ":12:00", "", "1900-01-01 12:00:00"),
+        ("%H:%M:%S", "9:00:10:00", "1900-01-01 09:00:00", "1900-01-01 10:00:59"),
         ("%H:%M", "9:00:10:00", "1900-01-01 09:00:00", "1900-01-01 10:00:00"),
     ],
 )
@@ -933,6 +935,14 @@ def test_dates_in_part_are_read_in_the_order_of_their_column(form, word, first, 
 def test_what_could_be_another_date_is_refused(form, word):
     with pytest.raises(InputError, match=f"given at={re.escape(word)}: expected a (date|time), such as "):
         days_asked(word, form)
+
+
+def test_times_of_python_are_given():
+    columns = [Column("at", "date", format="%H:%M"), Column("age", "numeric")]
+    given = read_given({"at": time(9, 36)}, columns, {}), read_given({"at": "09:36"}, columns, {})
+    assert given[0].values[0] == given[1].values[0]
+    low, high = (column[0] for column in read_given({"at": (time(9), time(10))}, columns, {}).event())
+    assert high - low == pytest.approx(1 / 24)
 
 
 def test_numbers_are_given_as_tables_write_them():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import time
 from typing import Any, Self
 
 import numpy as np
@@ -274,8 +275,9 @@ def _period(column: Column, asked: object) -> tuple[pd.Timestamp, pd.Timestamp] 
     >>> [str(end) for end in _period(day, "2024-02")], _period(day, "2024-02-01")
     (['2024-02-01 00:00:00', '2024-02-29 23:59:59'], None)
     """
-    if column.kind != "date" or not isinstance(asked, (str, pd.Period)):
+    if column.kind != "date" or not isinstance(asked, (str, time, pd.Period)):
         return None
+    asked = str(asked) if isinstance(asked, time) else asked
     period = dates.period_of(asked.strip(), column.format) if isinstance(asked, str) else asked
     return None if period is None else (period.start_time, period.end_time.floor("s"))  # days lose the last nanosecond
 

@@ -194,7 +194,8 @@ def period_of(text: str, form: str) -> pd.Period | None:
     """Read a date that is written in part, such as a month; None for what is no date, or a whole one in the format.
 
     Args:
-        text: in the format, without its clock or its day; or a year, a quarter, a month or more, the year first.
+        text: in the format, without its clock or its day; or a year, a quarter, a month or more, the year first. For a
+            column of times of a day, hours and minutes.
         form: as `find_format` found it, or `TYPED`.
 
     >>> [str(period_of(text, "%d.%m.%Y %H:%M")) for text in ("02.09.2023", "09.2023", "2023Q3", "2023-09", "Sep 2023")]
@@ -203,8 +204,11 @@ def period_of(text: str, form: str) -> pd.Period | None:
     (None, None)
     """
     form = plain(form)
-    if is_clock(form) or (form and _reads(text, form)):
+    if form and _reads(text, form):
         return None
+    if is_clock(form):
+        finer = [(part, unit) for part, unit in (("%H:%M", "min"), ("%H:%M:%S", "s")) if _reads(text, part)]
+        return pd.Period(datetime.strptime(text, finer[0][0]), finer[0][1]) if finer else None
     day = re.split(r"[^%\w]*T?%[HI]", form)[0]
     if day != form and _reads(text, day):
         return pd.Period(datetime.strptime(text, day), "D")
