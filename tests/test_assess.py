@@ -227,6 +227,19 @@ def test_the_words_say_what_the_numbers_say():
         assess(held_out, training, held_out.at(np.arange(3)), new)
 
 
+def test_copies_are_found_beside_a_column_without_a_value():
+    training, held_out = part(300, 1), part(200, 2)
+    copied = training.values[:100].copy()
+    copied[:, [0, 2]] = np.nan  # such as of levels that the fit did not have
+    found = assess(held_out, training, held_out, replace(training, values=copied))
+    assert found.verdict.conclusion.startswith("These rows should not be shown")
+    assert len(found.closeness.memorised) > 50
+    names = " and ".join(repr(SCHEMA.columns[j].name) for j in (0, 2))
+    assert any(f"no value in {names}, where real rows have some" in note for note in found.verdict.notes)
+    with pytest.raises(InputError, match="the synthetic rows have no value in any column"):
+        assess(held_out, training, held_out, replace(training, values=np.full_like(copied, np.nan)))
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     """Fit the people quickly, and lay their files beside the run."""
@@ -267,6 +280,9 @@ def test_the_command_says_words_and_numbers_and_names_copies_by_the_rows_of_the_
     trained = [copy.training_row for copy in held.closeness.memorised if copy.exact]
     assert all(copy.row == copy.training_row for copy in held.closeness.memorised if copy.exact)
     assert 100 < len(trained) <= 140
+    assert any("people.csv holds the rows of the fit: were the files given the wrong" in n for n in held.verdict.notes)
+    other_way = assess_run(world / "run", str(world / "new.csv"), str(world / "people.csv"))
+    assert any("the wrong way round?" in note for note in other_way.verdict.notes)
     copied = new.drop(columns="component")
     copied = pd.concat([copied, frame.loc[trained[:2], copied.columns]])
     copied.to_csv(world / "copied.csv", index=False)

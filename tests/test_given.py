@@ -6,6 +6,7 @@ import copy
 import re
 import shlex
 import warnings
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,8 @@ def test_a_matrix_of_measurements():
 def test_log_prob_takes_lists(fitted):
     with pytest.raises(InputError, match=r"columns='bill': expected a list of names; give \['bill'\]"):
         fitted.log_prob(birds(3), "bill")
+    with pytest.raises(InputError, match="columns=5: expected a list of names"):
+        fitted.log_prob(birds(3), 5)
 
 
 def test_log_prob_of_some_columns(fitted):
@@ -507,6 +510,26 @@ def test_containers_of_filled_tables(fitted):
     np.testing.assert_array_equal(array[:, [0, 2]], x[:, [0, 2]])
     whole = birds(10, 0.0)
     pd.testing.assert_frame_equal(fitted.impute(whole, 1)[0], whole)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NaT, pd.NA])
+def test_a_column_without_a_value_is_filled_whatever_its_type(fitted, nothing):
+    table = birds(20, 0.0).drop(columns="ring").assign(island=nothing, mass=nothing)
+    for filled in (fitted.impute(table, 1)[0], fitted.impute(table, mean=True)):
+        assert set(filled["island"]) <= {"Biscoe", "Dream", "Torgersen"}
+        assert filled["mass"].between(1000, 9000).all()
+    strange = table.assign(island=np.where(np.arange(20) < 3, 7.0, np.nan))
+    with pytest.warns(FitWarning, match=r"'7.0' in 3 cells"):
+        assert set(fitted.impute(strange, 1)[0]["island"]) <= {7.0, "Biscoe", "Dream", "Torgersen"}
+
+
+def test_numbers_with_separators_are_plain_where_some_are_filled(fitted):
+    table = birds(20, 0.0).drop(columns="ring")
+    table["mass"] = [f"{value:,.0f} g" if i else None for i, value in enumerate(table["mass"])]
+    with pytest.warns(FitWarning, match="numbers with signs or separators are written without them, .*: 'mass'"):
+        filled = fitted.impute(table, 1)[0]
+    assert filled["mass"].dtype == float
+    assert filled["mass"][1:].tolist() == birds(20, 0.0)["mass"][1:].tolist()
 
 
 def test_columns_of_every_type_keep_it():
@@ -862,6 +885,8 @@ def test_words_of_the_command_line():
         (("2024-02-10", "2024-03"), "2024-02-10", "2024-03-31"),
         ((None, "2024-03"), None, "2024-03-31"),
         (pd.Period("2024-02"), "2024-02-01", "2024-02-29"),
+        ("02.2024", "2024-02-01", "2024-02-29"),
+        ("Feb 2024", "2024-02-01", "2024-02-29"),
     ],
 )
 def test_dates_in_part_are_ranges(asked, low, high):
@@ -876,6 +901,56 @@ def test_dates_in_part_are_ranges(asked, low, high):
     moment = Column("at", "date", format="%Y-%m-%d %H:%M")
     (*_, first), (*_, last) = read_given({"at": "2024-02-29"}, [columns[1], moment], {}).event()
     assert last - first == pytest.approx(1.0, abs=1e-4)
+
+
+def days_asked(word: str, form: str) -> tuple[str, str]:
+    """Give the first and the last moment of what a word of the command line asks of a column of dates."""
+    columns = [Column("at", "date", format=form), Column("age", "numeric")]
+    condition = read_given(parse_given([f"at={word}"], columns), columns, {})
+    ends = [condition.values[0]] * 2 if np.isnan(condition.low[0]) else [condition.low[0], condition.high[0]]
+    first, last = (str(pd.Timestamp(0) + pd.Timedelta(days=end).round("s")) if np.isfinite(end) else "" for end in ends)
+    return first, last
+
+
+@pytest.mark.parametrize(
+    ("form", "word", "first", "last"),
+    [
+        ("%d.%m.%Y %H:%M", "02.09.2023", "2023-09-02 00:00:00", "2023-09-02 23:59:59"),  # not in February
+        ("%m/%d/%Y %I:%M %p", "02/09/2023", "2023-02-09 00:00:00", "2023-02-09 23:59:59"),
+        ("%d.%m.%Y", "09.2023", "2023-09-01 00:00:00", "2023-09-30 23:59:59"),  # not in the year 1
+        ("%d %b %Y", "2023-09", "2023-09-01 00:00:00", "2023-09-30 23:59:59"),
+        ("%Y%m%d", "2023-09", "2023-09-01 00:00:00", "2023-09-30 23:59:59"),
+        ("%H:%M", ":12:00", "", "1900-01-01 12:00:00"),
+        ("%H:%M:%S", "9:00:10:00", "1900-01-01 09:00:00", "1900-01-01 10:00:59"),
+        ("%H:%M", "9:00:10:00", "1900-01-01 09:00:00", "1900-01-01 10:00:00"),
+    ],
+)
+def test_dates_in_part_are_read_in_the_order_of_their_column(form, word, first, last):
+    assert days_asked(word, form) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("form", "word"), [("", "01.09.2023"), ("%d.%m.%Y", "today"), ("%H:%M", "2023-09-01"), ("%H:%M", "2023")]
+)
+def test_what_could_be_another_date_is_refused(form, word):
+    with pytest.raises(InputError, match=f"given at={re.escape(word)}: expected a (date|time), such as "):
+        days_asked(word, form)
+
+
+def test_times_of_python_are_given():
+    columns = [Column("at", "date", format="%H:%M"), Column("age", "numeric")]
+    given = read_given({"at": time(9, 36)}, columns, {}), read_given({"at": "09:36"}, columns, {})
+    assert given[0].values[0] == given[1].values[0]
+    low, high = (column[0] for column in read_given({"at": (time(9), time(10))}, columns, {}).event())
+    assert high - low == pytest.approx(1 / 24)
+
+
+def test_numbers_are_given_as_tables_write_them():
+    columns = [Column("price", "numeric"), Column("age", "numeric")]
+    for word, value in (("€1,000.50", 1000.5), ("170,5", 170.5), ("5 %", 5.0), ("1.5", 1.5)):
+        assert read_given({"price": word}, columns, {}).values[0] == value
+    with pytest.raises(InputError, match="given price=1,000: expected a finite number"):  # 1000, or 1
+        read_given({"price": "1,000"}, columns, {})
 
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

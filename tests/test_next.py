@@ -19,6 +19,8 @@ import pytest
 
 from cpvae import CPVAE, VAE, drift, load
 from cpvae.checkpoints import load_tensors, save_tensors
+from cpvae.data.columns import Column
+from cpvae.data.dates import find_format
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError, ReadWarning
 from cpvae.study import two_samples
@@ -101,6 +103,10 @@ def test_a_guess_is_made_only_where_one_level_can_be_meant():
 def test_dates_that_no_single_way_reads_are_refused():
     with pytest.raises(InputError, match=r"dates that cannot be read: column 'since' \(first 'soon' in row 3"):
         SCHEMA.read(SHOP.assign(since=SHOP["since"].where(SHOP.index != 3, "soon")))
+    for form, cell in (("%d.%m.%Y", "today"), ("", "now"), ("%H:%M", "2023-09-01"), ("%H:%M", "now")):
+        with pytest.raises(InputError, match=f"dates that cannot be read: column 'at' .first '{cell}'"):
+            Column("at", "date", format=form).encode(pd.Series([cell]))
+    assert find_format(["2024-01-31", "today"]) is None
     known = SCHEMA.encode(SHOP)
     assert np.isnan(SCHEMA.encode(SHOP.assign(since=None))[:, -1]).all()
     assert not np.isnan(known[:, -1]).any()

@@ -28,7 +28,7 @@ from cpvae.data.loaders import make_table
 from cpvae.data.noise import row_keys
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Column, Schema
-from cpvae.errors import FitWarning
+from cpvae.errors import FitWarning, already_said
 from cpvae.fitting import loop
 from cpvae.fitting.starts import latent_classes, normals
 from cpvae.fitting.starts.normals import Diagonal, Tied
@@ -880,6 +880,9 @@ def test_a_wide_table_of_one_kind_is_a_matrix(place):
     frame.loc[3, "x7"] = None
     with pytest.raises(InputError, match=r"row 3 .*; expected a number in every cell of a matrix of 100 columns"):
         model.score(frame)
+    for other in (frame[frame.columns[::-1]], frame.drop(columns="x7")):
+        with already_said(), pytest.raises(InputError, match="a missing cell in column 'x7'"):
+            model.score(other)
 
 
 def test_the_named_table():

@@ -142,6 +142,18 @@ def ways_of(text: str) -> frozenset[str]:
     return frozenset(way for way, form in (("point", _POINT), ("comma", _COMMA)) if form.fullmatch(bare))
 
 
+def number_alone(text: str) -> float | None:
+    """Read a number that stands alone, of which no other cell says in which way it is written; None where both can be.
+
+    >>> number_alone("1.5"), number_alone("170,5"), number_alone("45 %"), number_alone("1,200"), number_alone("big")
+    (1.5, 170.5, 45.0, None, None)
+    """
+    if is_plain_number(text):
+        return float(text)
+    found = {number(text, way) for way in ways_of(text)}
+    return found.pop() if len(found) == 1 else None
+
+
 def _bare(text: str) -> tuple[str, str]:
     """Take the sign at one of its ends from a text; give both."""
     found = _SIGNED.fullmatch(text)

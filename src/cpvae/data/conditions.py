@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import time
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from cpvae.data import dates
+from cpvae.data.cells import number_alone
 from cpvae.data.columns import LARGEST_COUNT, Column
 from cpvae.data.faults import listed
 from cpvae.errors import InputError, nearest
@@ -207,15 +209,21 @@ def _places(columns: Sequence[Column]) -> dict[str, int]:
 def _parsed(text: str, column: Column | None) -> Any:
     """Tell a range from a value."""
     colons = [i for i, letter in enumerate(text) if letter == ":"]
-    if column is None or column.kind == "categorical" or not colons:
+    if column is None or column.kind == "categorical" or not colons or _is_end(column, text):
         return text
+    if column.kind != "date":
+        return Words(end.strip() or None for end in text.split(":"))
+    pairs = [Words((text[:i].strip() or None, text[i + 1 :].strip() or None)) for i in colons]
+    read = [pair for pair in pairs if all(end is None or _is_end(column, end) for end in pair)]
+    return read[0] if read else pairs[len(pairs) // 2]
+
+
+def _is_end(column: Column, text: str) -> bool:
+    """Tell whether a text is a value of a column, or a date in part."""
     try:
-        _number(column, text)
+        return _period(column, text) is not None or math.isfinite(_number(column, text))
     except InputError:
-        middle = colons[len(colons) // 2]
-        ends = [text[:middle], text[middle + 1 :]] if column.kind == "date" else text.split(":")
-        return Words(end.strip() or None for end in ends)
-    return text
+        return False
 
 
 def _shown(asked: Any) -> str:
@@ -246,12 +254,17 @@ def _number(column: Column, asked: Any) -> float:
         if found.unknown.any():
             raise InputError(f"no such level in the fit{nearest(str(asked), map(str, column.levels))}")
         return float(found.values[0])
+    if isinstance(asked, str) and column.kind != "date":
+        cells = pd.Series([asked if (alone := number_alone(asked.strip())) is None else alone])
     try:
         if np.iscomplexobj(asked):
             raise InputError("a complex number")
         return float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
     except (InputError, OverflowError) as error:
-        what = f"a date, such as {column.decode(np.zeros(1)).iloc[0]}" if column.kind == "date" else "a finite number"
+        what = "a finite number"
+        if column.kind == "date":
+            moment = "time" if dates.is_clock(column.format) else "date"
+            what = f"a {moment}, such as {column.decode(np.zeros(1)).iloc[0]}"
         raise InputError(f"expected {what}, or a range of two") from error
 
 
@@ -262,17 +275,11 @@ def _period(column: Column, asked: object) -> tuple[pd.Timestamp, pd.Timestamp] 
     >>> [str(end) for end in _period(day, "2024-02")], _period(day, "2024-02-01")
     (['2024-02-01 00:00:00', '2024-02-29 23:59:59'], None)
     """
-    if column.kind != "date" or not isinstance(asked, (str, pd.Period)):
+    if column.kind != "date" or not isinstance(asked, (str, time, pd.Period)):
         return None
-    if isinstance(asked, str):
-        parts = len(re.findall(r"\d+", asked))
-        if not re.search(r"\d{4}", asked) or parts >= len(re.findall(r"\d+", _written(column, 0.0))):
-            return None
-    try:
-        period = pd.Period(asked)
-        return period.start_time, period.end_time.floor("s")  # the last nanosecond is lost among days
-    except (ValueError, OverflowError):  # no date; what is expected is said where it is read
-        return None
+    asked = str(asked) if isinstance(asked, time) else asked
+    period = dates.period_of(asked.strip(), column.format) if isinstance(asked, str) else asked
+    return None if period is None else (period.start_time, period.end_time.floor("s"))  # days lose the last nanosecond
 
 
 def _value(column: Column, asked: Any) -> float:

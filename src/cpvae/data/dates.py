@@ -57,6 +57,13 @@ _LIKE_A_DATE = re.compile(
     r"|(mon|tue|wed|thu|fri|sat|sun)\w*,? \w",
     re.I,
 )
+_MONTH = re.compile(r"(\d{1,2})[-/.](\d{4})")  # the month first
+_ONE_WAY = re.compile(  # what pandas reads in one way, whatever the order of day and month
+    r"\d{4}([-/.]?\d\d?){0,2}([ T]\d\d?(:\d\d){0,2})?|\d{4}-?Q[1-4]"
+    r"|(\d\d?\W?)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W?(\d\d?\W+)?\d{4}",
+    re.IGNORECASE,
+)
+_NO_DATES = ("now", "today")  # which pandas takes for dates in any format
 _OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")  # the end of a text that says how far its time is from Greenwich
 _ZONES = ("Z", "+00:00", "-00:00", "+0000", "-0000")  # outlines of how a zone is written
 _PADDED = "dmHI"  # numbers that may be written without their zero; a format then has %-d
@@ -183,6 +190,38 @@ def format_of(cells: Series) -> tuple[str, bool] | None:
     return None if form is None else (form, is_ambiguous(texts, form))
 
 
+def period_of(text: str, form: str) -> pd.Period | None:
+    """Read a date that is written in part, such as a month; None for what is no date, or a whole one in the format.
+
+    Args:
+        text: in the format, without its clock or its day; or a year, a quarter, a month or more, the year first. For a
+            column of times of a day, hours and minutes.
+        form: as `find_format` found it, or `TYPED`.
+
+    >>> [str(period_of(text, "%d.%m.%Y %H:%M")) for text in ("02.09.2023", "09.2023", "2023Q3", "2023-09", "Sep 2023")]
+    ['2023-09-02', '2023-09', '2023Q3', '2023-09', '2023-09']
+    >>> period_of("02.09.2023", "%d.%m.%Y"), period_of("09/02/2023", TYPED)
+    (None, None)
+    """
+    form = plain(form)
+    if form and _reads(text, form):
+        return None
+    if is_clock(form):
+        finer = [(part, unit) for part, unit in (("%H:%M", "min"), ("%H:%M:%S", "s")) if _reads(text, part)]
+        return pd.Period(datetime.strptime(text, finer[0][0]), finer[0][1]) if finer else None
+    day = re.split(r"[^%\w]*T?%[HI]", form)[0]
+    if day != form and _reads(text, day):
+        return pd.Period(datetime.strptime(text, day), "D")
+    month = re.sub("%d[^%]*", "", day).strip("-/., ")
+    try:
+        if month != day and _reads(text, month):
+            return pd.Period(datetime.strptime(text, month), "M")
+        year_first = _MONTH.sub(r"\2-\1", text)
+        return pd.Period(year_first) if _ONE_WAY.fullmatch(year_first) else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def is_ambiguous(texts: list[str], form: str) -> bool:
     """Say whether dates read day first could be read month first as well, or the reverse."""
     form = plain(form)
@@ -226,7 +265,8 @@ def _reads(text: str, form: str) -> bool:
 
 
 def _parsed(texts: list[str], form: str) -> Series | None:
-    found = pd.Series(pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce", utc="%z" in form))
+    cells = pd.Series([None if text in _NO_DATES else text for text in texts], dtype=object)
+    found = pd.Series(pd.to_datetime(cells, format=form, errors="coerce", utc="%z" in form))
     return None if found.isna().any() else found
 
 
@@ -293,11 +333,12 @@ def _in_zone(moments: Series, zone: str) -> Series:
 def _read(cells: Series, form: str, zone: str) -> Series:
     """Read text in its format; what is not in it may be an ISO date, as other programs write them."""
     text = cells.where(cells.isna(), cells.astype(str).str.strip())
+    text = text.mask(text.isin(_NO_DATES))
     found = pd.Series(pd.NaT, cells.index, dtype="datetime64[us, UTC]")
     if form and not form.startswith(PERIOD):
         found = pd.to_datetime(text, format=plain(form), errors="coerce", utc=True)
-    left = found.isna() & cells.notna()
-    if left.any():
+    left = found.isna() & text.notna()
+    if left.any() and not is_clock(form):
         iso = pd.Series(pd.to_datetime(text[left], format="ISO8601", errors="coerce", utc=True))
         if zone:
             bare = text[left].astype(str).str.extract(_OFFSET, expand=False).isna()

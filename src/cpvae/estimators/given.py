@@ -148,7 +148,7 @@ def log_prob_given(
         InputError: unknown columns, or one that is in both lists.
     """
     for what, names in (("columns", columns), ("given", given)):
-        if isinstance(names, str):
+        if isinstance(names, str) or not np.iterable(names):
             raise InputError(f"{what}={names!r}: expected a list of names; give [{names!r}]")
     known, left_out = columns_of(estimator)
     place = {column.name: j for j, column in enumerate(known)}

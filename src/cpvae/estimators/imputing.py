@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cpvae.data.cells import read_frame
+from cpvae.data.cells import is_plain_number, read_frame
 from cpvae.data.columns import Column
 from cpvae.data.containers import as_rows
 from cpvae.data.dates import TYPED
@@ -105,8 +105,11 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
     frame = as_frame(X if rows is None else rows.values, schema.given)
     place = {str(name): i for i, name in enumerate(frame.columns)}
     inside = [(j, column, place[column.name]) for j, column in enumerate(schema.columns) if column.name in place]
-    missing = read_frame(frame.iloc[:, [i for _, _, i in inside]])[0].isna().to_numpy()
+    own = frame.iloc[:, [i for _, _, i in inside]]
+    read = read_frame(own)[0]
+    missing = read.isna().to_numpy()
     _tell_left(frame, {i for _, _, i in inside})
+    frame = _plain(frame, read, [i for _, _, i in inside])
     tables = []
     for one in filled:
         table = frame.copy(deep=False)
@@ -121,28 +124,62 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
     return tables
 
 
+def _plain(frame: pd.DataFrame, read: pd.DataFrame, places: list[int]) -> pd.DataFrame:
+    """Give numbers that are text with signs or separators as numbers where cells are missing beside them.
+
+    Args:
+        read: the columns at `places`, as they were read.
+    """
+    plain = frame.copy(deep=False)
+    told = []
+    for i, (name, cells) in zip(places, read.items(), strict=True):
+        given = frame.iloc[:, i]
+        if not cells.isna().any() or cells.dtype.kind not in "iuf" or given.dtype.kind in "biufM":
+            continue
+        if not all(not isinstance(cell, str) or is_plain_number(cell) for cell in given.dropna().unique()):
+            plain.isetitem(i, cells.to_numpy())
+            told.append(repr(str(name)))
+    if told:
+        those = enumerated(told)
+        warn(f"numbers with signs or separators are written without them, beside those that are filled: {those}")
+    return plain
+
+
 def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.ndarray) -> pd.Series[Any]:
-    """Write numbers into the gaps ``(n,)`` of a column, as cells of its own type."""
+    """Write numbers into the gaps ``(n,)`` of a column, as cells of its own type where this can hold them."""
     new = column.decode(values)
     new = new.astype(object) if isinstance(new.dtype, pd.CategoricalDtype) else new
     found = cells.copy()
     if isinstance(found.dtype, pd.CategoricalDtype):
         absent = [level for level in dict.fromkeys(new) if level not in found.cat.categories]
         found = found.cat.add_categories(absent)
+    elif gaps.all() and found.dtype == object:
+        return new.set_axis(found.index)
     elif found.dtype == object or isinstance(found.dtype, pd.StringDtype):
         observed = found[~gaps]
         if len(observed) and all(isinstance(cell, str) for cell in observed) and column.kind != "date":
             new = new.map(str)
-    elif found.dtype.kind == "M":  # a date without a zone is of that of the fit
+    elif found.dtype.kind == "M" and column.kind == "date":  # a date without a zone is of that of the fit
         moments = replace(column, format=TYPED, zone=column.zone or "UTC").decode(values)
         zone = getattr(found.dtype, "tz", None)
         new = moments.dt.tz_localize(None) if zone is None else moments.dt.tz_convert(zone)
-    elif isinstance(found.dtype, pd.PeriodDtype):
+    elif isinstance(found.dtype, pd.PeriodDtype) and column.kind == "date":
         new = replace(column, format=TYPED, zone="").decode(values).astype(found.dtype)
-    elif found.dtype.kind in "biuf":
+    elif found.dtype.kind in "biuf" and _are_numbers(new):
         new = (new.round() if found.dtype.kind in "iu" else new).astype(found.dtype)
+    elif gaps.all():
+        return new.set_axis(found.index)
+    else:
+        found = found.astype(object)
     found[gaps] = new.array
     return found
+
+
+def _are_numbers(cells: pd.Series[Any]) -> bool:
+    """Tell whether cells are numbers or truth values, or text that says a number."""
+    if cells.dtype.kind in "biuf":
+        return True
+    return cells.dtype.kind != "M" and all(isinstance(one, (bool, float)) or is_plain_number(one) for one in cells)
 
 
 def _tell_left(frame: pd.DataFrame, inside: set[int]) -> None:

@@ -99,7 +99,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
-        gap = "" if gaps else _gap(array, X)
+        gap = "" if gaps else _gap(array, getattr(X, "columns", getattr(X, "names", None)))
         if gap and given.kind == "images":
             raise InputError(f"{gap}, of images; expected a number in every pixel; fill it or drop the row")
         if gap and given.kind != "signals":
@@ -139,7 +139,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             )
         elif names is not None and not np.array_equal(names, getattr(self, "feature_names_in_", names)):
             raise InputError("columns of other names, or in another order, than those of the fit; give the same")
-        gap = _gap(array, given)
+        gap = _gap(array, given.names)
         if gap:
             raise _no_gap(gap, self._asked_or_fitted(reset))
         _refuse_large(array, given)
@@ -156,7 +156,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             validate_data(self, kept if isinstance(X, pd.DataFrame) else kept.to_numpy(), skip_check_array=True)
         matrix = self.schema_.encode(frame)
         if self.schema_.is_matrix and not by_schema(self.likelihood) and not gaps:
-            gap = _gap(matrix, frame)
+            gap = _gap(matrix, self.schema_.names)
             if gap:
                 raise InputError(
                     f"{gap}; expected a number in every cell of a matrix of {counted(matrix.shape[1], 'column')}, as "
@@ -247,8 +247,8 @@ def infer_schema(given: Given, likelihood: str, asked: Mapping[str, Any] | None)
         return None
     if isinstance(given.flat, SparseRows):
         raise InputError(
-            f"{_gap(given.flat, given)}, of a sparse matrix; expected a number in every cell that is kept; write 0 for "
-            "what was not seen, or give a dense table, whose missing cells are marginalised out"
+            f"{_gap(given.flat, given.names)}, of a sparse matrix; expected a number in every cell that is kept; write "
+            "0 for what was not seen, or give a dense table, whose missing cells are marginalised out"
         )
     frame = as_frame(given.flat)
     _refuse_small(frame, 2)
@@ -303,12 +303,11 @@ def _refuse_text(frame: pd.DataFrame, likelihood: str) -> None:
             )
 
 
-def _gap(matrix: Any, rows: Any) -> str:
+def _gap(matrix: Any, names: Sequence[Any] | None) -> str:
     """Say where a cell is missing first; "" where none is."""
     place = first_missing(matrix)
     if place is None:
         return ""
-    names = getattr(rows, "columns", getattr(rows, "names", None))
     column = place[1] if names is None else repr(str(names[place[1]]))
     return f"a missing cell in column {column}, row {place[0]} (counted from 0)"
 

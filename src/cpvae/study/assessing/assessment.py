@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 from cpvae.study.assessing.closeness import Closeness, closeness
 from cpvae.study.assessing.learners import TwoSamples, Usefulness, two_samples, usefulness
 from cpvae.study.assessing.shapes import Likeness, missing, shapes, trends
-from cpvae.study.assessing.tables import Table, with_gaps_of
+from cpvae.study.assessing.tables import Table, names_at, with_gaps_of
 from cpvae.study.assessing.verdict import Verdict, verdict
 from cpvae.words.phrases import listed
 
@@ -172,24 +172,32 @@ def assess(
         (100, 'These rows should not be shown:')
     """
     sides = {"real": real, "training": training, "held-out": held_out, "synthetic": synthetic}
-    small = [f"{len(table)} {name}" for name, table in sides.items() if len(table) < LEAST]
+    small = [counted(len(table), f"{name} row") for name, table in sides.items() if len(table) < LEAST]
     if small:
-        raise InputError(f"{' and '.join(small)} rows: expected at least {LEAST} of each; give more")
+        raise InputError(f"{' and '.join(small)}: expected at least {LEAST} of each; give more")
+    there = ~np.isnan(synthetic.values).all(0)
+    if not there.any():
+        raise InputError("the synthetic rows have no value in any column: expected rows like the real ones; give such")
+    bare = names_at(real.columns, ~there & ~np.isnan(real.values).all(0))
     notes = list(notes or [])
     filled, given_gaps = with_gaps_of(real, synthetic, seed)
     if given_gaps:
-        names = listed([repr(name) for name in given_gaps[:5]] + (["others"] if len(given_gaps) > 5 else []))
         notes.append(
-            f"The rows have no missing cell in {names}, where real rows have some. Cells were taken out as in real "
-            "rows before shapes, trends and classifiers, which would otherwise see nothing else."
+            f"The rows have no missing cell in {_named(given_gaps)}, where real rows have some. Cells were taken out "
+            "as in real rows before shapes, trends and classifiers, which would otherwise see nothing else."
+        )
+    if bare:
+        notes.append(
+            f"The rows have no value in {_named(bare)}, where real rows have some. Distances were measured without, "
+            "since copies would be hidden otherwise."
         )
     learned, _ = training.some(MOST_TRAINING, seed)
     found = _closeness(
         np.arange(len(training)) if numbers is None else numbers,
-        training,
-        held_out,
-        synthetic,
-        filled if given_gaps else None,
+        training.only(there),
+        held_out.only(there),
+        synthetic.only(there),
+        filled.only(there) if given_gaps else None,
         seed,
     )
     if max(map(len, (real, synthetic, held_out))) > MOST or len(learned) < len(training):
@@ -202,6 +210,10 @@ def assess(
     useful = None if target is None else _useful(target, training, held_out, filled, seed)
     words = verdict(found, shape, trend, test, useful, notes)
     return Assessment(words, shape, trend, missing(real, synthetic), test, useful, found, seed)
+
+
+def _named(names: list[str]) -> str:
+    return listed([repr(name) for name in names[:5]] + (["others"] if len(names) > 5 else []))
 
 
 def _closeness(

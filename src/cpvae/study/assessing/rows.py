@@ -204,6 +204,10 @@ def _sides(
     made = read(synthetic)
     labels = {str(about[name]) for name in ("labels", "known") if about.get(name)}
     new = table_of(model, rows_of(made, next(iter(made.splits))), synthetic, others=labels)
+    swapped = (
+        f"{synthetic} holds the rows of the fit: were the files given the wrong way round? REAL comes first, SYNTHETIC "
+        "second.",
+    ) * _is_same(new, data)
     given = read(real)
     parts = {name: table_of(model, rows_of(given, name), real, others=None) for name in given.splits}
     whole = _joined(list(parts.values()))
@@ -211,11 +215,11 @@ def _sides(
     if _is_same(parts[fitted], data):
         others = [table for name, table in parts.items() if name != fitted]
         learned, rest = _parted(parts[fitted], model, data, others, run)
-        return Sides(whole, parts[fitted].at(learned), rest, learned, new)
+        return Sides(whole, parts[fitted].at(learned), rest, learned, new, swapped)
     rows = _rows_of_fit(run, model, about, data, read)
     learned, _ = _parted(rows, model, data, [whole], run)
     extra, notes = _not_in(whole, rows, real)
-    return Sides(whole, rows.at(learned), whole.at(extra), learned, new, notes)
+    return Sides(whole, rows.at(learned), whole.at(extra), learned, new, (*swapped, *notes))
 
 
 def _joined(tables: Sequence[Table]) -> Table:

@@ -50,6 +50,11 @@ class Table:
         columns = self.columns[:column] + self.columns[column + 1 :]
         return Table(columns, np.delete(self.values, column, axis=1))
 
+    def only(self, chosen: np.ndarray) -> Table:
+        """Take the columns that are chosen by a mask ``(F,)``."""
+        columns = [column for column, one in zip(self.columns, chosen, strict=True) if one]
+        return Table(tuple(columns), self.values[:, chosen])
+
     def scaled(self) -> np.ndarray:
         """Give the values with amounts on their logarithmic scale, on which they are less skewed."""
         values = self.values.copy()
