@@ -258,9 +258,8 @@ def test_labels(shop, tmp_path):
         assert message in refused("cluster", "images", data, "--labels", labels, "--out", "old.csv")
         claims_nothing(shop)
     assert "no label column 'kimd'" in refused("report", "labelled", "--labels", "kimd")
-    # given at the fit and forgotten afterwards, or gone from the table
-    assert "say --labels kind if it holds labels" in refused("evaluate", "labelled", "labelled.csv", "--strict")
-    assert "left out (say --labels kind if it holds labels)" in done("evaluate", "labelled", "labelled.csv").err
+    # given at the fit and not afterwards, or gone from the table
+    assert "the fit did not have" not in done("evaluate", "labelled", "labelled.csv", "--strict").err
     assert "no label column 'kind'" in refused("evaluate", "labelled", "t.csv", "--labels", "kind")
 
 

@@ -40,7 +40,7 @@ from cpvae.study.inputs import (
     suited,
     tell_notes,
 )
-from cpvae.study.places import data_there
+from cpvae.study.places import apart_of, data_there
 from cpvae.study.report.page import write_report
 from cpvae.study.written import as_csv, as_whole, columns_written, free_name
 from cpvae.words.description import Description
@@ -291,7 +291,7 @@ def report_run(
         source, known = data_there(run, about, "give the rows with --data")
         labels = labels or known
     read = load_data(source, labels, progress, reading_of(model, about, source))
-    data = suited(read, model, strict, about.get("labels"))
+    data = suited(read, model, strict, apart_of(about))
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     with already_said(), naming(data.name):
         written = write_report(
