@@ -50,6 +50,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch
     """
     model = with_gaps(estimator)
     checked: Any = estimator._check_rows(X, reset=False, gaps=True)
+    estimator._check_drawn(n_draws * max(len(checked), CANDIDATES_A_DRAW), f"n_draws={n_draws}")
     if isinstance(checked, SparseRows):  # without missing cells, as was checked
         return [copy.copy(X) for _ in range(max(1, n_draws))]
     matrix = np.asarray(checked, dtype=np.float64)

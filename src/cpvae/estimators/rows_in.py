@@ -16,7 +16,7 @@ from torch import Tensor
 from cpvae.data.cells import text_columns
 from cpvae.data.containers import as_rows
 from cpvae.data.faults import enumerated
-from cpvae.data.limits import LARGEST, first_beyond, first_missing
+from cpvae.data.limits import LARGEST, check_memory, first_beyond, first_missing
 from cpvae.data.reading import Reading, column_names, find
 from cpvae.data.row_kinds import Given
 from cpvae.data.rows import Rows
@@ -28,6 +28,7 @@ from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
 COLUMNS_TOLD = 20
+BYTES_A_VALUE = 24  # of drawn rows: float32 or 64, and once more as cells, text or pixels
 Table = TypeVar("Table", pd.DataFrame, Given)
 
 
@@ -204,6 +205,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
         """Give rows in the model's units, each with the one observation that bounds are for."""
         return (self.model_.likelihood.draw_fixed(y) for y in self._units(X))
+
+    def _check_drawn(self, n: int, given: str) -> None:
+        """Refuse to draw so many rows that memory could not hold them; `given` says what asks for them."""
+        check_memory(n * self.n_features_in_ * BYTES_A_VALUE, given, "a smaller number")
 
     def _to_shape(self, x: Tensor, drawn: bool = False) -> Any:
         """Give rows ``(n, features)`` the form of the rows of the fit, and drawn ones the values that repeat there."""
