@@ -459,6 +459,8 @@ def test_moments_keep_their_time():
     assert schema.decode(schema.encode(frame))["a"].tolist() == frame["a"].tolist()
     whole = Schema.infer(pd.DataFrame({"a": [20201231, 20210101, 20210501]}))
     assert whole.decode(np.array([[18_627.4]]))["a"].tolist() == [20201231]
+    with pytest.raises(InputError, match="dates that cannot be read: column 'a'"):
+        whole.encode(pd.DataFrame({"a": [202012, 20210101]}))
 
 
 def test_left_out_columns_say_why():

@@ -276,10 +276,9 @@ def _period(column: Column, asked: object) -> tuple[pd.Timestamp, pd.Timestamp] 
     >>> [str(end) for end in _period(day, "2024-02")], _period(day, "2024-02-01")
     (['2024-02-01 00:00:00', '2024-02-29 23:59:59'], None)
     """
-    if column.kind != "date" or not isinstance(asked, (str, time, pd.Period)):
+    if column.kind != "date" or not isinstance(asked, (str, time, int, np.integer, pd.Period)):
         return None
-    asked = str(asked) if isinstance(asked, time) else asked
-    period = dates.period_of(asked.strip(), column.format) if isinstance(asked, str) else asked
+    period = asked if isinstance(asked, pd.Period) else dates.period_of(str(asked).strip(), column.format)
     return None if period is None else (period.start_time, period.end_time.floor("s"))  # days lose the last nanosecond
 
 

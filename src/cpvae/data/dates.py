@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TYPED = ""  # the format of a column that has the type of dates
 PERIOD = "%period "  # begins the format of a column of pandas' periods, such as "%period M" of months
-WHOLE = "%Y%m%d"  # 20240131
+WHOLE, WHOLE_DIGITS = "%Y%m%d", 8  # 20240131; with fewer digits, 202311 would be the first of January
 EARLIEST, LATEST = 1900, 2100  # years that eight digits may mean
 FIRST_DAY, LAST_DAY = -719_161.0, 2_932_896.0  # what sampled days are held between: 0001-01-02 and 9999-12-31
 WHOLE_WITHIN = 1e-5  # of a day, an hour or a minute, such as floating-point numbers leave
@@ -262,7 +262,7 @@ def _reads(text: str, form: str) -> bool:
         datetime.strptime(_FINER.sub("", text), form)
     except ValueError:
         return False
-    return True
+    return form != WHOLE or len(text) == WHOLE_DIGITS
 
 
 def _parsed(texts: list[str], form: str) -> Series | None:
@@ -313,7 +313,7 @@ def to_days(cells: Series, form: str, zone: str = "") -> tuple[np.ndarray, np.nd
     elif form == WHOLE:
         numbers = pd.to_numeric(cells.astype(object), errors="coerce")
         whole = numbers.where(numbers == np.floor(numbers)).astype("Int64").astype("string")
-        found = pd.to_datetime(whole, format=form, errors="coerce", utc=True)
+        found = pd.to_datetime(whole.where(whole.str.len() == WHOLE_DIGITS), format=form, errors="coerce", utc=True)
     else:
         found = _read(cells.astype(object), form, zone)
     moments = pd.Series(found, index=cells.index)
