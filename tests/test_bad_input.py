@@ -258,9 +258,8 @@ def test_labels(shop, tmp_path):
         assert message in refused("cluster", "images", data, "--labels", labels, "--out", "old.csv")
         claims_nothing(shop)
     assert "no label column 'kimd'" in refused("report", "labelled", "--labels", "kimd")
-    # given at the fit and forgotten afterwards, or gone from the table
-    assert "say --labels kind if it holds labels" in refused("evaluate", "labelled", "labelled.csv", "--strict")
-    assert "left out (say --labels kind if it holds labels)" in done("evaluate", "labelled", "labelled.csv").err
+    # given at the fit and not afterwards, or gone from the table
+    assert "the fit did not have" not in done("evaluate", "labelled", "labelled.csv", "--strict").err
     assert "no label column 'kind'" in refused("evaluate", "labelled", "t.csv", "--labels", "kind")
 
 
@@ -414,6 +413,18 @@ def test_components_in_python(value):
         CPVAE(value, **PLAIN).fit(X)
 
 
+def test_more_draws_than_memory_holds_are_refused(shop):
+    model = load("run")
+    for ask, number in (
+        (lambda: model.sample(2 * 10**9), "n_samples=2000000000"),
+        (lambda: model.impute(table(), n_draws=10**9), "n_draws=1000000000"),
+        (lambda: model.impute(table()[:1], n_draws=2 * 10**9), "n_draws=2000000000"),
+        (lambda: model.log_prob(table(), ["a"], n_samples=2 * 10**9), "n_samples=2000000000"),
+    ):
+        with pytest.raises(InputError, match=f"^{number}: needs about .* GB, more memory than"):
+            ask()
+
+
 def test_no_memory_is_one_line_and_leaves_nothing(shop, monkeypatch):
     def fail(*arguments: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 51539607528 bytes")
@@ -424,6 +435,7 @@ def test_no_memory_is_one_line_and_leaves_nothing(shop, monkeypatch):
         claims_nothing(shop)
     monkeypatch.setattr("cpvae.data.limits.memory", lambda: 1e6)  # a machine of a megabyte
     assert "more memory than there is; give a smaller" in refused("sample", "run", "-n", 100_000, "--out", "old.csv")
+    assert "more memory than there is" in refused("impute", "run", "t.csv", "--draws", 10_000, "--out", "old.csv")
     message = refused("fit", "t.csv", "--out", "new", *TINY, "--hidden", 1000)
     assert re.match("a model with .* weights, for rows of 3 values: needs about 0 GB, more memory than there", message)
     claims_nothing(shop)

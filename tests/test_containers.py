@@ -14,6 +14,7 @@ from cpvae.data.augment import Roll
 from cpvae.data.containers import as_rows
 from cpvae.data.schema import Schema
 from cpvae.data.weights import repeats
+from cpvae.errors import ReadWarning
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
 IMAGES = np.random.default_rng(0).random((12, 8, 8))
@@ -474,3 +475,54 @@ def test_what_is_no_path_is_refused_in_a_line(given, monkeypatch, tmp_path):
         with pytest.raises(InputError, match="expected a path"):
             use(given)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_genes_are_found_by_their_names(dense):
+    anndata = pytest.importorskip("anndata")
+    random = np.random.default_rng(0)
+    counts = random.poisson(random.gamma(3, 3, 40), (50, 40)) + np.eye(50, 40).astype(np.float32)
+    genes = [f"g{i}" for i in range(40)]
+
+    def cells(columns: list[int], more: int = 0) -> object:
+        x = np.hstack([counts[:, columns], counts[:, :more]])
+        var = pd.DataFrame(index=[*(genes[i] for i in columns), *(f"other{i}" for i in range(more))])
+        return anndata.AnnData(x if dense else sparse.csr_matrix(x), var=var)
+
+    every, other = list(range(40)), random.permutation(40).tolist()
+    model = CPVAE(2, **SMALL).fit(cells(every))
+    assert model.kind_ == "counts"
+    expected = model.score_samples(cells(every))
+    np.testing.assert_array_equal(model.score_samples(cells(other)), expected)
+    np.testing.assert_array_equal(
+        model.score_samples(pd.DataFrame(counts[:, other], columns=np.take(genes, other))), expected
+    )
+    with pytest.warns(ReadWarning, match="columns 'other0', 'other1' that the fit did not have, left out"):
+        np.testing.assert_array_equal(model.score_samples(cells(other, more=2)), expected)
+    with pytest.raises(
+        InputError, match=r"no columns 'g0', 'g1', .*\.\.\. \(15 in all\); expected the columns of the fit"
+    ):
+        model.predict(cells(every[15:]))
+    x = cells(other).X
+    assert isinstance(model._check_rows(cells(other), reset=False), np.ndarray if dense else type(as_rows(x).values))
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_genes_that_share_a_name_stay_where_they_are():
+    anndata = pytest.importorskip("anndata")
+    counts = np.random.default_rng(0).poisson(3.0, (30, 5)).astype(np.float32)
+    for x in (counts, sparse.csr_matrix(counts)):
+        cells = anndata.AnnData(x, var=pd.DataFrame(index=list("aabcd")))
+        assert len(CPVAE(2, **SMALL, kind="counts").fit(cells).predict(cells)) == 30
+
+
+def test_a_matrix_in_another_order_is_filled_where_its_cells_are_missing():
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=list("abc"))
+    model = CPVAE(2, **SMALL, likelihood="gaussian").fit(x)
+    x.loc[2, "a"] = np.nan
+    expected = model.impute(x, mean=True)
+    with pytest.warns(ReadWarning, match="column 'more'"):
+        found = model.impute(x[["c", "a", "b"]].assign(more="text"), mean=True)
+    pd.testing.assert_frame_equal(found[["a", "b", "c"]], expected)
+    assert list(found) == ["c", "a", "b", "more"]
+    pd.testing.assert_frame_equal(found[["b", "c"]], x[["b", "c"]])

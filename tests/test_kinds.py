@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from cpvae.data.cells import read_frame
+from cpvae.data.conditions import read_given
 from cpvae.data.dates import as_zone, find_format, from_days, to_days
 from cpvae.data.kinds import LeftOut, column_of
 from cpvae.data.schema import Column, Schema
@@ -458,6 +459,8 @@ def test_moments_keep_their_time():
     assert schema.decode(schema.encode(frame))["a"].tolist() == frame["a"].tolist()
     whole = Schema.infer(pd.DataFrame({"a": [20201231, 20210101, 20210501]}))
     assert whole.decode(np.array([[18_627.4]]))["a"].tolist() == [20201231]
+    with pytest.raises(InputError, match="dates that cannot be read: column 'a'"):
+        whole.encode(pd.DataFrame({"a": [202012, 20210101]}))
 
 
 def test_left_out_columns_say_why():
@@ -466,3 +469,49 @@ def test_left_out_columns_say_why():
     assert found == LeftOut("a", "single value", "3")
     assert column_of(pd.Series(np.full(5, 2.5)), "a") == LeftOut("a", "single value", "2.5")
     assert column_of(pd.Series([True] * 4), "a") == LeftOut("a", "single value", "True")
+
+
+def test_new_dates_are_not_finer_than_those_of_the_fit():
+    random, n = np.random.default_rng(0), 200
+    days = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 700, n), "D"))
+    minutes = pd.Series(pd.to_timedelta(random.integers(0, 1440, n), "min"))
+    hours, berlin = minutes.dt.floor("h"), days.dt.tz_localize("Europe/Berlin")
+    frame = pd.DataFrame(
+        {
+            "clock": [time(*divmod(int(minute.total_seconds()) // 60, 60)) for minute in minutes],
+            "minute": days + minutes,
+            "hour": (days + hours).dt.tz_localize("Asia/Kolkata"),
+            "noon": days + pd.Timedelta(12, "h"),
+            "day": berlin,  # an hour less in summer, by Greenwich
+            "text": (days + hours).dt.strftime("%Y-%m-%d %H:%M:%S"),
+            "second": days + minutes + pd.to_timedelta(random.integers(0, 60, n), "s"),
+        }
+    )
+    schema = Schema.infer(frame)
+    pd.testing.assert_frame_equal(schema.decode(schema.encode(frame)).astype(str), frame.astype(str), check_dtype=False)
+    low, high = np.nanmin(schema.encode(frame), 0), np.nanmax(schema.encode(frame), 0)
+    new = schema.decode(random.uniform(low, high, (n, len(low))))
+    assert new["clock"].str.endswith(":00").all()
+    assert not (new["clock"].str.endswith(":00:00")).all()
+    assert (new["minute"] == new["minute"].dt.floor("min")).all()
+    assert (new["hour"] == new["hour"].dt.floor("h")).all()
+    assert (new["noon"].dt.strftime("%H:%M:%S") == "12:00:00").all()
+    assert (new["day"].dt.strftime("%H:%M:%S") == "00:00:00").all()
+    assert new["text"].str.endswith(":00:00").all()
+    assert (new["second"].dt.second != 0).any()
+    assert Schema.from_dict(json.loads(json.dumps(schema.as_dict()))) == schema
+
+
+def test_ends_of_a_range_of_moments_are_those_that_rows_can_have():
+    hours = pd.Series(pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Berlin"))
+    for cells, low, high in (
+        (hours, "2024-03-31 00:00:00+01:00", "2024-04-01 00:00:00+02:00"),
+        (hours[hours.dt.hour == 0], "2024-03-31 00:00:00+01:00", "2024-04-01 00:00:00+02:00"),
+    ):
+        schema = Schema.infer(
+            pd.DataFrame({"at": cells.reset_index(drop=True), "x": range(len(cells))}), {"x": "numeric"}
+        )
+        asked = ("2024-03-30 23:30:00+01:00", "2024-04-01 00:10:00+02:00")
+        found = read_given({"at": asked}, schema.columns, {})
+        ends = [schema.columns[0].decode(np.array([end[0]])).iloc[0] for end in (found.low, found.high)]
+        assert [str(end) for end in ends] == [low, high]

@@ -114,17 +114,16 @@ def test_dates_that_no_single_way_reads_are_refused():
 
 def test_what_was_read_is_said_in_three_lines():
     new = SHOP[SHOP.columns[::-1]].drop(columns=["id", "age"]).assign(region="mars", shop=1, spent=None)
-    assert SCHEMA.read(new)[2].lines("new.csv", "kind") == [
+    assert SCHEMA.read(new)[2].lines("new.csv") == [
         "read new.csv: 60 rows, 5 of the 6 columns of the fit, in another order",
         "columns that the fit did not have: 'shop'; left out (say --labels shop if it holds labels)",
         "no column 'age', taken as missing; no value in column 'spent'; "
         "column 'region' has 'mars' in 60 cells: not there in the fit, taken as missing",
     ]
     assert SCHEMA.read(SHOP)[2].lines("new.csv") == ["read new.csv: 60 rows, all 6 columns of the fit"]
-    kind = SCHEMA.read(SHOP.assign(a=1, kind=2))[2]
-    assert "say --labels kind if" in kind.lines("new.csv", "kind")[1]
-    with pytest.raises(InputError, match=r"columns 'a', 'kind' that the fit .* say --labels a if it holds labels, or"):
-        kind.check()
+    others = SCHEMA.read(SHOP.assign(a=1, b=2))[2]
+    with pytest.raises(InputError, match=r"columns 'a', 'b' that the fit .* say --labels a if it holds labels, or"):
+        others.check()
 
 
 def test_names_in_capital_letters_are_hinted_at():
@@ -188,11 +187,11 @@ def test_next_months_file_in_any_format(place: Path, name: str, tmp_path: Path):
 
 
 def test_every_command_says_what_it_read_and_strict_refuses_it(place: Path, tmp_path: Path):
-    new = shop(40, seed=1).drop(columns=["id", "age"]).assign(kind="k", region="mars")
+    new = shop(40, seed=1).drop(columns=["id", "age"]).assign(kind="k", shop=1, region="mars")
     new.to_csv(tmp_path / "new.csv", index=False)
     told = [
         "read new.csv: 40 rows, 5 of the 6 columns of the fit",
-        "columns that the fit did not have: 'kind'; left out (say --labels kind if it holds labels)",
+        "columns that the fit did not have: 'shop'; left out (say --labels shop if it holds labels)",
         "no column 'age', taken as missing; column 'region' has 'mars' in 40 cells: not there in the fit, taken as "
         "missing",
     ]
@@ -212,7 +211,25 @@ def test_every_command_says_what_it_read_and_strict_refuses_it(place: Path, tmp_
         message = refused(*words, "--strict")
         assert message.startswith("new.csv: no column 'age', taken as missing; ")
         assert "'mars' in 40 cells" in message
-        assert "say --labels kind if it holds labels, or leave out --strict" in message
+        assert "kind" not in message  # the labels of the fit
+        assert "say --labels shop if it holds labels, or leave out --strict" in message
+
+
+def test_labels_of_the_fit_may_be_there_or_not(place: Path, tmp_path: Path):
+    new = shop(40, seed=1).drop(columns="code")
+    new.loc[0, "age"] = np.nan
+    options = ("--components", 2, "--latent-dim", 1, "--hidden", 8, "--epochs", 1, "--quiet")
+    new.assign(kind="k", grade=[1, 2] * 20).to_csv(tmp_path / "new.csv", index=False)
+    new.assign(kind="k", grade=[1, 2] * 20).to_parquet(tmp_path / "new.parquet", index=False)
+    shutil.copy(tmp_path / "new.csv", tmp_path / "old.csv")
+    run, out = tmp_path / "run", tmp_path / "out.csv"
+    done("fit", tmp_path / "old.csv", "--labels", "kind", "--known", "grade", "--out", run, *options)
+    for name in ("new.csv", "new.parquet"):
+        for words in (("cluster", "--out", out), ("describe",), ("evaluate",), ("drift",), ("impute", "--out", out)):
+            answer = done(words[0], run, tmp_path / name, *words[1:], "--strict")
+            assert f"read {name}: 40 rows, all 5 columns of the fit" in answer.err, words
+            assert not any(word in answer.err for word in ("did not have", "kind", "grade")), words
+    assert pd.read_csv(out)["kind"].tolist() == ["k"] * 40
 
 
 def test_no_column_in_common_and_no_row(place: Path, tmp_path: Path):

@@ -65,7 +65,7 @@ def annotate(adata: AnnData, model: Clusterer, *, layer: str | None = None, key_
     - ``uns[key]``: the arguments of the fit and the layer.
 
     Args:
-        adata: cells x genes, with the genes of the fit in their order.
+        adata: cells x genes, with the genes of the fit, in any order.
         model: fitted to cells.
         layer: layer to read; by default X.
         key_added: what the results are called.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,8 +57,10 @@ class Column:
         levels: of a categorical column, in order; the code of a level is its position.
         missing: how many cells were missing in the table that the schema was made from.
         decimals: digits behind the point that the numbers had; None for more than six.
-        least, most: between which new numbers are written; None for no bound.
-        step: of a scale such as 0, 0.5, 1, the distance between its values; None where the decimals say it.
+        least, most: between which new numbers are written; None for no bound. Of a "date" with a step, `least` is the
+            time of the day from which steps are counted, and no bound.
+        step: of a scale such as 0, 0.5, 1, the distance between its values; None where the decimals say it. Of a "date"
+            a day, an hour or a minute, in days (`cpvae.data.dates.step_of`).
         unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
         format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates. Of levels that are
             pandas' categories `ORDERED` or `UNORDERED`.
@@ -205,11 +208,18 @@ class Column:
             return np.where(np.isnan(values), np.nan, np.array(self.values)[places])
         decimals = 0 if self.kind == "count" else self.decimals
         if self.step is not None:
-            first, step = self.spacing
-            values = first + step * np.round((values - first) / step)
+            values = self.stepped(values, np.round)
         if decimals is not None:
             values = np.round(values, decimals)
         return self.held(values)
+
+    def stepped(self, values: np.ndarray, rounding: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Round numbers ``(n,)`` to those that can be written, up, down, or to the nearest; dates in their zone."""
+        first, step = self.spacing
+        if not step:
+            return values
+        steps = rounding((dates.to_local(values, self.zone) - first) / step)
+        return dates.from_local(first + step * steps, self.zone)
 
     def written(self, values: np.ndarray) -> np.ndarray:
         """Give numbers ``(n,)`` that were drawn from the density the values that repeat in the column; others stay.
@@ -272,7 +282,9 @@ class Column:
         if self.kind == "categorical" or not len(values):
             return self
         if self.kind == "date":
-            return replace(self, decimals=0 if bool((values == np.floor(values)).all()) else None)
+            days = dates.to_local(values, self.zone)
+            step = dates.step_of(days)
+            return self if step is None else replace(self, least=float(days.min() % 1), step=step)
         decimals, (least, most) = decimals_of(values), (float(values.min()), float(values.max()))
         step = _step(values, decimals) if self.kind == "numeric" else None
         if step is not None:

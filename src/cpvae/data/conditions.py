@@ -17,6 +17,7 @@ from cpvae.data.columns import LARGEST_COUNT, Column
 from cpvae.data.faults import listed
 from cpvae.errors import InputError, nearest
 
+EXACT = 1e-6  # of a step, within which an end of a range is a number that can be written
 SUCH_AS = "expected columns with values or ranges, such as {'region': 'north', 'age': (30, 40)}"
 
 
@@ -275,10 +276,9 @@ def _period(column: Column, asked: object) -> tuple[pd.Timestamp, pd.Timestamp] 
     >>> [str(end) for end in _period(day, "2024-02")], _period(day, "2024-02-01")
     (['2024-02-01 00:00:00', '2024-02-29 23:59:59'], None)
     """
-    if column.kind != "date" or not isinstance(asked, (str, time, pd.Period)):
+    if column.kind != "date" or not isinstance(asked, (str, time, int, np.integer, pd.Period)):
         return None
-    asked = str(asked) if isinstance(asked, time) else asked
-    period = dates.period_of(asked.strip(), column.format) if isinstance(asked, str) else asked
+    period = asked if isinstance(asked, pd.Period) else dates.period_of(str(asked).strip(), column.format)
     return None if period is None else (period.start_time, period.end_time.floor("s"))  # days lose the last nanosecond
 
 
@@ -323,10 +323,12 @@ def _within(column: Column, low: float, high: float) -> tuple[float, float]:
     if column.values:
         inside = [value for value in column.values if low <= value <= high]
         return (inside[0], inside[-1]) if inside else (math.inf, -math.inf)
-    origin, step = column.spacing
-    first = low if not step or math.isinf(low) else origin + math.ceil((low - origin) / step - 1e-9) * step
-    last = high if not step or math.isinf(high) else origin + math.floor((high - origin) / step + 1e-9) * step
-    return first, last
+    first, last = np.array([low]), np.array([high])
+    if not math.isinf(low):
+        first = column.stepped(first, lambda steps: np.ceil(steps - EXACT))
+    if not math.isinf(high):
+        last = column.stepped(last, lambda steps: np.floor(steps + EXACT))
+    return float(first[0]), float(last[0])
 
 
 def _is_infinite(end: Any, infinity: float) -> bool:

@@ -57,7 +57,7 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
     """
     if kind != "auto" and kind not in KINDS:
         raise InputError(f"kind={kind!r}: expected 'auto' or one of {', '.join(KINDS)}")
-    return of_kind(_read(x), kind, shape)
+    return of_kind(opened(x), kind, shape)
 
 
 def repeated(x: Any, weights: Any) -> Given:
@@ -66,7 +66,7 @@ def repeated(x: Any, weights: Any) -> Given:
     >>> repeated([[1.0], [2.0], [3.0]], [2, 0, 1]).values.ravel()
     array([1., 1., 3.])
     """
-    given = _read(x)
+    given = opened(x)
     index = repeats(weights, len(given))
     values = given.values
     values = values.iloc[index].reset_index(drop=True) if hasattr(values, "iloc") else values[index]
@@ -74,8 +74,8 @@ def repeated(x: Any, weights: Any) -> Given:
     return replace(given, values=values, row_names=names)
 
 
-def _read(x: Any) -> Given:
-    """Open a container, whatever its library raises."""
+def opened(x: Any) -> Given:
+    """Open a container, not yet of a kind, whatever its library raises."""
     try:
         return _opened(x)
     except InputError:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 TYPED = ""  # the format of a column that has the type of dates
 PERIOD = "%period "  # begins the format of a column of pandas' periods, such as "%period M" of months
-WHOLE = "%Y%m%d"  # 20240131
+WHOLE, WHOLE_DIGITS = "%Y%m%d", 8  # 20240131; with fewer digits, 202311 would be the first of January
 EARLIEST, LATEST = 1900, 2100  # years that eight digits may mean
 FIRST_DAY, LAST_DAY = -719_161.0, 2_932_896.0  # what sampled days are held between: 0001-01-02 and 9999-12-31
+WHOLE_WITHIN = 1e-5  # of a day, an hour or a minute, such as floating-point numbers leave
 TRIED = 100  # of many texts
 MOST_TEXT = 40  # characters in a date
 _DAYS = (
@@ -261,7 +262,7 @@ def _reads(text: str, form: str) -> bool:
         datetime.strptime(_FINER.sub("", text), form)
     except ValueError:
         return False
-    return True
+    return form != WHOLE or len(text) == WHOLE_DIGITS
 
 
 def _parsed(texts: list[str], form: str) -> Series | None:
@@ -312,16 +313,13 @@ def to_days(cells: Series, form: str, zone: str = "") -> tuple[np.ndarray, np.nd
     elif form == WHOLE:
         numbers = pd.to_numeric(cells.astype(object), errors="coerce")
         whole = numbers.where(numbers == np.floor(numbers)).astype("Int64").astype("string")
-        found = pd.to_datetime(whole, format=form, errors="coerce", utc=True)
+        found = pd.to_datetime(whole.where(whole.str.len() == WHOLE_DIGITS), format=form, errors="coerce", utc=True)
     else:
         found = _read(cells.astype(object), form, zone)
     moments = pd.Series(found, index=cells.index)
     if getattr(moments.dt, "tz", None) is not None:
         moments = moments.dt.tz_localize(None)
-    days = np.full(len(cells), np.nan)
-    known = moments.notna().to_numpy(dtype=bool)
-    days[known] = moments[known].to_numpy(dtype="datetime64[us]").astype(np.int64) / 86_400e6
-    return days, given & ~known
+    return _days_of(moments), given & ~moments.notna().to_numpy(dtype=bool)
 
 
 def _in_zone(moments: Series, zone: str) -> Series:
@@ -426,6 +424,51 @@ def from_days(days: np.ndarray, form: str, zone: str = "") -> Series:
     if form == WHOLE:
         return pd.Series(np.where(missing, np.nan, text.astype(float))) if missing.any() else text.astype(np.int64)
     return text.astype(object).where(~missing, None)
+
+
+def step_of(days: np.ndarray) -> float | None:
+    """Say whether dates ``(n,)``, none missing, lie whole days, hours or minutes apart; None where they do not.
+
+    >>> step_of(np.array([0.0, 3.0])), step_of(np.array([0.4, 0.4 + 5 / 1440])), step_of(np.array([0.0, 1e-4]))
+    (1.0, 0.0006944444444444445, None)
+    """
+    apart = days - days.min()
+    parts = (n for n in (1, 24, 1440) if (np.abs(apart * n - np.rint(apart * n)) < WHOLE_WITHIN).all())
+    return next((1 / n for n in parts), None)
+
+
+def to_local(days: np.ndarray, zone: str) -> np.ndarray:
+    """Turn days ``(n,)`` of Greenwich into those of a time zone; "" changes nothing.
+
+    >>> to_local(np.array([0.5, np.nan]), "+06:00").tolist()
+    [0.75, nan]
+    """
+    if not zone:
+        return days
+    return _days_of(_moments_of(days).dt.tz_localize("UTC").dt.tz_convert(as_zone(zone)).dt.tz_localize(None))
+
+
+def from_local(days: np.ndarray, zone: str) -> np.ndarray:
+    """Turn days ``(n,)`` of a time zone into those of Greenwich.
+
+    >>> from_local(np.array([0.75, np.nan]), "+06:00").tolist()
+    [0.5, nan]
+    """
+    return _days_of(_in_zone(_moments_of(days), zone).dt.tz_localize(None)) if zone else days
+
+
+def _moments_of(days: np.ndarray) -> Series:
+    """Give moments to the microsecond, held between dates that have a zone anywhere."""
+    held = np.where(np.isnan(days), 0.0, days).clip(FIRST_DAY + 1, LAST_DAY - 2)
+    return pd.Series(np.rint(held * 86_400e6).astype("datetime64[us]")).where(~np.isnan(days))
+
+
+def _days_of(moments: Series) -> np.ndarray:
+    """Give days since 1970, NaN where missing."""
+    days = np.full(len(moments), np.nan)
+    known = moments.notna().to_numpy(dtype=bool)
+    days[known] = moments[known].to_numpy(dtype="datetime64[us]").astype(np.int64) / 86_400e6
+    return days
 
 
 def readable(texts: list[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,17 +122,22 @@ class Reading:
             said.append(f"{columns_named(self.others)} that the fit did not have, left out")
         return [*said, *self._told_cells()]
 
-    def check(self, labels: str | None = None) -> None:
-        """Refuse a table that is unlike that of the fit.
+    def without(self, names: Collection[str]) -> Reading:
+        """Leave aside columns that may be there or not, such as the labels of the fit.
 
-        Args:
-            labels: the label column of the fit.
+        >>> Reading(20, ("a",), others=("b", "c")).without({"c"}).others
+        ('b',)
+        """
+        return replace(self, others=tuple(name for name in self.others if name not in names))
+
+    def check(self) -> None:
+        """Refuse a table that is unlike that of the fit.
 
         Raises:
             InputError: naming all differences.
         """
         said = self.differences()
-        hint = f", {labels_hint(self.others, labels)}" if self.others else ""
+        hint = f", {labels_hint(self.others)}" if self.others else ""
         if said:
             raise InputError(
                 f"{'; '.join(said)}; expected a table like that of the fit; correct it{hint}, or leave out --strict"
@@ -144,12 +149,11 @@ class Reading:
         if said:
             warn("; ".join(said), ReadWarning)
 
-    def lines(self, name: str, labels: str | None = None) -> list[str]:
+    def lines(self, name: str) -> list[str]:
         """Say in about three lines what was read, what was left out, and what is missing.
 
         Args:
             name: of the data.
-            labels: the label column of the fit, which may be one of the other columns.
         """
         there = len(self.names) - len(self.absent)
         of = f"all {there:,}" if not self.absent else f"{there:,} of the {len(self.names):,}"
@@ -160,7 +164,7 @@ class Reading:
         if self.others:
             lines.append(
                 f"columns that the fit did not have: {enumerated(_quoted(self.others))}; left out "
-                f"({labels_hint(self.others, labels)})"
+                f"({labels_hint(self.others)})"
             )
         missing = [self._told_absent()] if self.absent else []
         missing += [f"no value in {columns_named(self.empty)}"] if self.empty else []
@@ -252,10 +256,9 @@ def columns_named(names: Sequence[str]) -> str:
     return f"column{'s' * (len(names) != 1)} {enumerated(_quoted(names))}"
 
 
-def labels_hint(others: Sequence[str], labels: str | None) -> str:
-    """Say how to have a column read as labels: that of the fit if it is there, else the first."""
-    name = labels if labels is not None and labels in others else others[0]
-    return f"say --labels {shlex.quote(name)} if it holds labels"
+def labels_hint(others: Sequence[str]) -> str:
+    """Say how to have the first of some columns read as labels."""
+    return f"say --labels {shlex.quote(others[0])} if it holds labels"
 
 
 def _quoted(names: Sequence[str]) -> list[str]:

@@ -421,6 +421,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 4)
+        self._check_drawn(n_samples, f"n_samples={n_samples}")
         with seeded(self.seed_):
             return log_prob_given(self, X, columns, given, n_samples)
 
@@ -466,11 +467,13 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             levels), and the component of each row, ``(n_samples,)``.
 
         Raises:
-            InputError: the component does not exist; `n_samples` is below one; weights beside a component, or for a
-                model without components; what is `given` cannot be; `missing` for rows that are no table.
+            InputError: the component does not exist; `n_samples` is below one, or more than memory holds; weights
+                beside a component, or for a model without components; what is `given` cannot be; `missing` for rows
+                that are no table.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)
+        self._check_drawn(n_samples, f"n_samples={n_samples}")
         k = None
         if component is not None:
             k = position("component", component, self.names_, self.n_components_)
@@ -535,7 +538,8 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             A list of `n_draws` filled tables like X, or one table if `mean`.
 
         Raises:
-            InputError: `n_draws` is below one; the model does not take these rows, or none with missing cells.
+            InputError: `n_draws` is below one, or more than memory holds; the model does not take these rows, or none
+                with missing cells.
 
         Examples:
             >>> import pandas as pd

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cpvae.data.cells import is_plain_number, read_frame
 from cpvae.data.columns import Column
-from cpvae.data.containers import as_rows
+from cpvae.data.containers import as_rows, opened
 from cpvae.data.dates import TYPED
 from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
@@ -22,7 +22,7 @@ from cpvae.data.schema import as_frame
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import warn
 from cpvae.estimators.given import with_gaps
-from cpvae.estimators.rows_in import RowsIn
+from cpvae.estimators.rows_in import RowsIn, as_table
 from cpvae.estimators.stretch import DRAWS, stretched
 from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
 from cpvae.probability.likelihoods.columns import Columns
@@ -50,6 +50,7 @@ def fill(estimator: RowsIn, X: ArrayLike, n_draws: int, weights: Tensor, stretch
     """
     model = with_gaps(estimator)
     checked: Any = estimator._check_rows(X, reset=False, gaps=True)
+    estimator._check_drawn(n_draws * max(len(checked), CANDIDATES_A_DRAW), f"n_draws={n_draws}")
     if isinstance(checked, SparseRows):  # without missing cells, as was checked
         return [copy.copy(X) for _ in range(max(1, n_draws))]
     matrix = np.asarray(checked, dtype=np.float64)
@@ -90,8 +91,21 @@ def _filled(model: VAEModule, prior: Prior, y: Tensor, n_draws: int, stretch: fl
     return np.concatenate(parts, 1)
 
 
-def _array(estimator: RowsIn, given: Any, filled: np.ndarray) -> np.ndarray:
-    """Give filled rows the shape of those of the fit, and the dtype and the observed values of an array."""
+def _array(estimator: RowsIn, given: Any, filled: np.ndarray) -> Any:
+    """Give filled rows the shape of those of the fit, and the dtype and the observed values of an array.
+
+    Where columns have names, they stay in the order of the rows given, beside others that the model does not have.
+    """
+    names, rows = getattr(estimator, "feature_names_in_", None), opened(given)
+    if names is not None and rows.names is not None:
+        frame = as_table(rows.values, rows.names)
+        table = frame.copy(deep=False)
+        for j, name in enumerate(map(str, names)):
+            i = rows.names.index(name)
+            gaps = frame.iloc[:, i].isna().to_numpy()
+            if gaps.any():
+                table.isetitem(i, np.where(gaps, filled[:, j], frame.iloc[:, i]))
+        return _like(given, not isinstance(given, pd.DataFrame), table)
     values = np.asarray(as_rows(given, *estimator._known()).values)
     dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
     return np.where(np.isnan(values), filled.reshape(values.shape), values).astype(dtype)

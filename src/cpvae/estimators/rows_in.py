@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from cpvae.data.cells import text_columns
-from cpvae.data.containers import as_rows
+from cpvae.data.containers import as_rows, opened
 from cpvae.data.faults import enumerated
-from cpvae.data.limits import LARGEST, first_beyond, first_missing
+from cpvae.data.limits import LARGEST, check_memory, first_beyond, first_missing
 from cpvae.data.reading import Reading, column_names, find
 from cpvae.data.row_kinds import Given
 from cpvae.data.rows import Rows
@@ -28,6 +28,7 @@ from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
 
 COLUMNS_TOLD = 20
+BYTES_A_VALUE = 24  # of drawn rows: float32 or 64, and once more as cells, text or pixels
 Table = TypeVar("Table", pd.DataFrame, Given)
 
 
@@ -68,11 +69,12 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             reset: whether they are those of a fit.
             gaps: whether values may be missing though none was in the rows of the fit.
         """
+        given = opened(X)
         names = None if reset or self.schema_ is not None else getattr(self, "feature_names_in_", None)
-        if names is not None and isinstance(X, pd.DataFrame):
-            X, reading = in_order(X, names)
+        if names is not None and given.names is not None:
+            given, reading = in_order(given, names)
             reading.warn()
-        given = as_rows(X, self.kind) if reset else as_rows(X, *self._known())
+        given = framed(as_rows(given, self.kind) if reset else as_rows(given, *self._known()))
         X = given.flat
         _refuse_complex(X)
         if reset:
@@ -137,8 +139,6 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
                 f"X has {array.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
                 "features as input; give the columns of the fit"
             )
-        elif names is not None and not np.array_equal(names, getattr(self, "feature_names_in_", names)):
-            raise InputError("columns of other names, or in another order, than those of the fit; give the same")
         gap = _gap(array, given.names)
         if gap:
             raise _no_gap(gap, self._asked_or_fitted(reset))
@@ -204,6 +204,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
     def _observed(self, X: ArrayLike) -> Iterator[Tensor]:
         """Give rows in the model's units, each with the one observation that bounds are for."""
         return (self.model_.likelihood.draw_fixed(y) for y in self._units(X))
+
+    def _check_drawn(self, n: int, given: str) -> None:
+        """Refuse to draw so many rows that memory could not hold them; `given` says what asks for them."""
+        check_memory(n * self.n_features_in_ * BYTES_A_VALUE, given, "a smaller number")
 
     def _to_shape(self, x: Tensor, drawn: bool = False) -> Any:
         """Give rows ``(n, features)`` the form of the rows of the fit, and drawn ones the values that repeat there."""
@@ -321,7 +325,7 @@ def _no_gap(where: str, likelihood: str) -> InputError:
 
 
 def in_order(rows: Table, names: Sequence[str]) -> tuple[Table, Reading]:
-    """Arrange the columns of a table, or of sparse rows with names, for a model that needs all of them.
+    """Arrange the columns of a table, or of other rows with names, for a model that needs all of them.
 
     Args:
         rows: ``n`` of them.
@@ -334,13 +338,22 @@ def in_order(rows: Table, names: Sequence[str]) -> tuple[Table, Reading]:
         InputError: a column of the fit is absent, or two have one name.
     """
     wanted = [str(name) for name in names]
-    own = column_names(rows.columns if isinstance(rows, pd.DataFrame) else rows.names or ())
-    order, reading = find(own, len(rows), wanted, wanted, gaps=False)
-    if order == list(range(len(own))):
-        return rows, reading
+    own = [str(name) for name in (rows.columns if isinstance(rows, pd.DataFrame) else rows.names or ())]
+    if own == wanted:  # also where genes share a name
+        return rows, Reading(len(rows), tuple(wanted))
+    order, reading = find(column_names(own), len(rows), wanted, wanted, gaps=False)
     if isinstance(rows, pd.DataFrame):
         return rows.iloc[:, order], reading
-    return replace(rows, values=rows.values[:, order], names=tuple(wanted)), reading
+    values = rows.values.iloc[:, order] if isinstance(rows.values, pd.DataFrame) else rows.values[:, order]
+    return replace(rows, values=values, names=tuple(wanted)), reading
+
+
+def framed(given: Given) -> Given:
+    """Keep the names of the columns of an array beside its numbers, as in a data frame, unless two share a name."""
+    names, values = given.names, given.values
+    if names is None or len({*names}) < len(names) or not isinstance(values, np.ndarray) or values.ndim != 2:
+        return given
+    return replace(given, values=as_table(values, names))
 
 
 def as_table(x: Any, names: Sequence[str] | None) -> Any:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from cpvae.arguments import whole
 from cpvae.data.conditions import parse_given
-from cpvae.data.limits import check_memory
 from cpvae.data.loaders import Dataset
 from cpvae.data.loaders.checks import expanded
 from cpvae.data.reading import columns_named
@@ -40,13 +39,11 @@ from cpvae.study.inputs import (
     suited,
     tell_notes,
 )
-from cpvae.study.places import data_there
+from cpvae.study.places import apart_of, data_there
 from cpvae.study.report.page import write_report
 from cpvae.study.written import as_csv, as_whole, columns_written, free_name
 from cpvae.words.description import Description
 from cpvae.words.phrases import percent
-
-BYTES_A_VALUE = 24  # of sampled rows: float32 or 64, and once more as text or pixels
 
 
 def choose_number(
@@ -106,7 +103,6 @@ def sample_rows(
         A line about what the rows rest on, and what is missing; or "".
     """
     whole("n_samples", n, 1)
-    check_memory(n * model.n_features_in_ * BYTES_A_VALUE, f"n_samples={n}", "a smaller number")
     drawn_as_picture = out.suffix.lower() in PICTURES
     if drawn_as_picture and model.image_shape_ is None:
         raise InputError(f"--out {out}: rows of a table have no picture; use {' or '.join(TABLES)}")
@@ -187,7 +183,6 @@ def fill_rows(
     if mean and n_draws > 1:
         raise InputError(f"draws={n_draws} with mean: means make one table; expected one of the two; leave one out")
     rows = rows_of(data, choose_split(data, split))
-    check_memory(n_draws * len(rows) * model.n_features_in_ * BYTES_A_VALUE, f"draws={n_draws}", "a smaller number")
     with already_said(), naming(data.name):
         filled = model.impute(rows, n_draws, mean=mean, random_state=seed)
     names = data.feature_names or (columns_written(model) if model.schema_ is None else model.schema_.given)
@@ -291,7 +286,7 @@ def report_run(
         source, known = data_there(run, about, "give the rows with --data")
         labels = labels or known
     read = load_data(source, labels, progress, reading_of(model, about, source))
-    data = suited(read, model, strict, about.get("labels"))
+    data = suited(read, model, strict, apart_of(about))
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)
     with already_said(), naming(data.name):
         written = write_report(

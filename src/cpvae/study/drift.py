@@ -31,6 +31,7 @@ from cpvae.errors import InputError, already_said, counted
 from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.describing import are_counts, compared, some_of
+from cpvae.estimators.rows_in import framed
 from cpvae.study.two_samples import columns_p, frequency_p, middles, shares_interval, shares_p
 from cpvae.words.changes import ALPHA, NOWHERE, BoundChange, CellChange, ColumnChange, Drift, ShareChange
 from cpvae.words.contrasts import FEWEST, Feature, contrast, corrected, intervals, with_distances
@@ -156,7 +157,7 @@ class _Rows:
 def _read(model: DeepMixture, X: Any) -> _Rows:
     if model.schema_ is None:
         return _Rows(X, model._check_rows(X, reset=False), None)
-    return _Rows(*model.schema_.read(as_frame(as_rows(X).flat, model.schema_.given)))
+    return _Rows(*model.schema_.read(as_frame(framed(as_rows(X)).flat, model.schema_.given)))
 
 
 class _Looked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.rows_in import as_table, in_order, with_names
 from cpvae.estimators.zoo import ESTIMATORS, load
 from cpvae.study.evaluation import choose_split
-from cpvae.study.places import about_of, is_of_fit, known_of
+from cpvae.study.places import about_of, apart_of, is_of_fit, known_of
 from cpvae.study.written import columns_written
 
 
@@ -125,7 +125,7 @@ def data_for(
         about: part `about` of the configuration of the model's run; may be empty.
     """
     read = load_data(source, labels, progress, reading_of(model, about, source, layer))
-    data = suited(read, model, strict, about.get("labels"))
+    data = suited(read, model, strict, apart_of(about))
     return data, data if data.feature_names is None else read
 
 
@@ -139,7 +139,7 @@ def rows_where_they_are(data: Dataset, split: str) -> Any:
     return with_names(data.splits[split].x, data.feature_names)
 
 
-def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str | None = None) -> Dataset:
+def suited(data: Dataset, model: DeepMixture, strict: bool = False, apart: Collection[str] = ()) -> Dataset:
     """Give data the columns that the model was fitted on, by their names; those without names take those of the fit.
 
     A table may have its columns in any order. Others are left out, absent ones and levels that the fit did not have are
@@ -148,22 +148,22 @@ def suited(data: Dataset, model: DeepMixture, strict: bool = False, labels: str 
 
     Args:
         strict: refuse a table that is unlike that of the fit.
-        labels: the label column of the fit.
+        apart: columns of labels in the fit, which may be there or not (`apart_of`).
 
     Raises:
         InputError: rows of another shape, or a table without the columns of the fit.
     """
-    found, readings = read_for(data, model, strict, labels)
+    found, readings = read_for(data, model, strict, apart)
     notes = list(found.notes)
     for name, reading in readings.items():
         if data.feature_names is not None or reading.differences():
             of = "" if len(data.splits) == 1 else f" ({name})"
-            notes += reading.lines(f"{data.name}{of}", labels)
+            notes += reading.lines(f"{data.name}{of}")
     return replace(found, notes=tuple(notes))
 
 
 def read_for(
-    data: Dataset, model: DeepMixture, strict: bool = False, labels: str | None = None
+    data: Dataset, model: DeepMixture, strict: bool = False, apart: Collection[str] = ()
 ) -> tuple[Dataset, dict[str, Reading]]:
     """Do what `suited` does, but leave what was read to be said: split -> its reading, none for rows without names."""
     shape = next(iter(data.splits.values())).x.shape[1:]
@@ -190,8 +190,9 @@ def read_for(
     for name, split in data.splits.items():
         with naming(data.name):
             rows, reading = _read(model, data, name, given)
+            reading = reading.without(apart)
             if strict:
-                reading.check(labels)
+                reading.check()
         x = rows.values if isinstance(rows, Given) else rows.to_numpy() if nameless else rows
         splits[name], readings[name] = replace(split, x=x), reading
     return replace(data, splits=splits, feature_names=None if nameless else reading.names), readings

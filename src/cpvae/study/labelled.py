@@ -105,7 +105,7 @@ def cluster_rows(
         shutil.rmtree(folder, ignore_errors=True)
     notes = dict.fromkeys([*rows.notes, *(note for record in records for note in record["notes"])])
     readings = [Reading.from_dict(record["reading"]) for record in records if record["reading"] is not None]
-    for note in [*notes, *(Reading.join(readings).lines(rows.name, rows.labels) if readings else [])]:
+    for note in [*notes, *(Reading.join(readings).lines(rows.name) if readings else [])]:
         say(note)
     counts = np.sum([record["counts"] for record in records], axis=0).tolist()
     n = rows.steps[-1].first + rows.steps[-1].rows

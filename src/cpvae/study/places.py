@@ -85,6 +85,18 @@ def known_of(about: Mapping[str, Any]) -> str | None:
     return place if isinstance(place, str) else None
 
 
+def apart_of(about: Mapping[str, Any]) -> frozenset[str]:
+    """Name the columns of labels in the table of a fit, which are no part of its rows.
+
+    Args:
+        about: of the configuration of the run; may be empty.
+
+    >>> sorted(apart_of({"labels": "species", "known": None}))
+    ['species']
+    """
+    return frozenset(str(about[name]) for name in ("labels", "known") if about.get(name))
+
+
 def is_of_fit(about: Mapping[str, Any], source: str) -> bool:
     """Say whether data are those of a fit.
 

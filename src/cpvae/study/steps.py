@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from cpvae.estimators.rows_in import take
 from cpvae.study.answers import names_of_rows
 from cpvae.study.evaluation import choose_split
 from cpvae.study.inputs import data_for, notes_of, read_for, reading_of, rows_where_they_are
+from cpvae.study.places import apart_of
 from cpvae.study.written import columns_written
 
 
@@ -53,13 +54,11 @@ class Stepped(NamedTuple):
         name: of the data.
         steps: in the order of the rows.
         notes: what was read, a line each, as far as it is known before.
-        labels: the label column of the fit.
     """
 
     name: str
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
-    labels: str | None = None
 
 
 def stepped(
@@ -87,10 +86,9 @@ def stepped(
     reading = reading_of(model, about, source, layer)
     table = parts.parted(source, Asked(labels, **reading))
     if table is not None and _reads_alone(model, table):
-        of_fit = about.get("labels")
-        asked = (split, strict, of_fit)
+        asked = (split, strict, apart_of(about))
         alone = tuple(Step(one.first, one.rows, partial(_read, model, table, one, *asked)) for one in table.parts)
-        return Stepped(table.path.absolute().name, alone, labels=of_fit)
+        return Stepped(table.path.absolute().name, alone)
     data, read = data_for(model, about, source, labels, layer, strict, say)
     split = choose_split(data, split)
     rows, names = rows_where_they_are(data, split), names_of_rows(model, read, split)
@@ -131,13 +129,13 @@ def _read(
     part: parts.Part | parts.Cells,
     split: str | None,
     strict: bool,
-    labels: str | None,
+    apart: Collection[str],
 ) -> Iterator[Piece]:
     """Read a part of a table, some rows at a time."""
     modelled = {*columns_written(model)} if model.schema_ is None else {*model.schema_.names}
     for data in table.pieces(part, modelled):
         name = choose_split(data, split)
-        found, readings = read_for(data, model, strict, labels)
+        found, readings = read_for(data, model, strict, apart)
         yield Piece(rows_where_they_are(found, name), names_of_rows(model, data, name), readings.get(name), data.notes)
 
 

@@ -30,7 +30,7 @@ from cpvae.fitting import runs
 from cpvae.study.assessing.assessment import Assessment, Target, assess
 from cpvae.study.assessing.tables import Table
 from cpvae.study.inputs import choose_split_for_fit, load_data, reading_of, rows_of
-from cpvae.study.places import about_of, data_of
+from cpvae.study.places import about_of, apart_of, data_of
 from cpvae.study.written import columns_written
 
 WRITTEN = re.compile(r"component_*|component_name_*|draw_*")  # columns that cpvae writes beside those of the table
@@ -202,8 +202,7 @@ def _sides(
         return load_data(source, None, progress, reading_of(model, about, source))
 
     made = read(synthetic)
-    labels = {str(about[name]) for name in ("labels", "known") if about.get(name)}
-    new = table_of(model, rows_of(made, next(iter(made.splits))), synthetic, others=labels)
+    new = table_of(model, rows_of(made, next(iter(made.splits))), synthetic, others=apart_of(about))
     swapped = (
         f"{synthetic} holds the rows of the fit: were the files given the wrong way round? REAL comes first, SYNTHETIC "
         "second.",
