@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -54,11 +55,12 @@ PALE = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium: that of Playwright, or the one at the path in CPVAE_CHROMIUM."""
+    """A Chromium: the one at the path in CPVAE_CHROMIUM, that of the machine, or that of Playwright."""
     sync_api.expect.set_options(timeout=20_000)  # other work may be done beside the tests
+    path = os.environ.get("CPVAE_CHROMIUM") or shutil.which("chromium")
     with sync_api.sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=os.environ.get("CPVAE_CHROMIUM"))
+            browser = playwright.chromium.launch(executable_path=path)
         except sync_api.Error as error:
             pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
         yield browser

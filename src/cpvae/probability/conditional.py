@@ -237,10 +237,8 @@ def _log_prob(q: Joint, logits: Tensor, c: Tensor, z: Tensor) -> Tensor:
     """Compute log q(c, z | x) of many draws, float64 ``(B, S)``: each category's Gaussian is made once a row."""
     if logits.shape[-1] == 1:
         return q.given(torch.zeros_like(c[:, :1])).log_prob(z).double()
-    every = q.given(torch.arange(logits.shape[-1], device=c.device).unsqueeze(0))
-    at = c.unsqueeze(-1).expand(-1, -1, z.shape[-1])
-    loc, scale = every.loc.gather(1, at), every.scale.gather(1, at)
-    return logits.gather(1, c) + DiagonalNormal(loc, scale).log_prob(z).double()
+    every: DiagonalNormal = q.given(torch.arange(logits.shape[-1], device=c.device).unsqueeze(0))
+    return logits.gather(1, c) + every.log_prob_among(c, z).double()
 
 
 def _log_known(likelihood: Likelihood, params: Tensor, known: Known) -> Tensor:

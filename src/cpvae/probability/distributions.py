@@ -48,6 +48,27 @@ class DiagonalNormal(Independent):
             noise = draw_rows(self.loc.shape, lambda shape: normal_(self.loc.new_empty(shape)))
         return self.loc + noise * self.scale
 
+    def log_prob_among(self, k: Tensor, z: Tensor) -> Tensor:
+        """Compute the log-density of many draws, each under one of M Gaussians.
+
+        The logarithms of scales are taken once for each Gaussian, not for each draw.
+
+        Args:
+            k: which of them, ``(B, S)``; the batch shape is ``(B, M)``.
+            z: draws, ``(B, S, D)``.
+
+        Returns:
+            ``(B, S)``.
+
+        >>> among = DiagonalNormal(torch.tensor([[[0.0], [1.0]]]), torch.ones(1, 2, 1))
+        >>> among.log_prob_among(torch.tensor([[1, 0]]), torch.tensor([[[1.0], [1.0]]])).exp()
+        tensor([[0.3989, 0.2420]])
+        """
+        at = k.unsqueeze(-1).expand_as(z)
+        standard = (z - self.loc.gather(1, at)) / self.scale.gather(1, at)
+        log_volume = self.scale.log().sum(-1) + z.shape[-1] / 2 * math.log(2 * math.pi)
+        return -standard.square().sum(-1) / 2 - log_volume.gather(1, k)
+
     def moved(self, shift: Tensor, stretch: Tensor) -> DiagonalNormal:
         """Move the mean by `shift` standard deviations and the logarithm of the scale by `stretch`, ``(*batch, D)``."""
         return DiagonalNormal(self.loc + shift * self.scale, self.scale * stretch.exp())
