@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE  # the tests start processes, which read what others have compiled
 
-.PHONY: demo test lint types tests plain docs tutorials dist release-check setup clean
+.PHONY: demo test lint types tests plain docs browser tutorials dist release-check setup clean
 
 demo: $(READY)  ## fit the embedded digits, compare, draw, report
 	$(BIN)/python examples/demo.py --out demo
@@ -28,6 +28,10 @@ plain: $(READY)  ## tests of networks, with PyTorch's own products
 
 docs: $(READY)  ## the site, in site/, its links checked; open site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+browser: $(READY)  ## tests of the page of `cpvae explore` in a Chromium: that of the machine, of CPVAE_CHROMIUM, or Playwright's
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/pytest -q tests/test_explore_browser.py
 
 tutorials: $(READY)  ## run the pages that show what code prints, and put it there; pages without their data are named
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pages]'
