@@ -23,7 +23,7 @@ from cpvae.extras import PACKAGES, needed
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NOT_FOR_USERS = {"all", "benchmarks", "dev", "docs", "pages", "release"}
+NOT_FOR_USERS = {"browser", "all", "benchmarks", "dev", "docs", "pages", "release"}
 FOR_CLUSTERS = {"dask", "ray"}  # large, and of no use on one machine
 ALONE = """
 import sys
