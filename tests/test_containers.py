@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +16,7 @@ from cpvae.data.augment import Roll
 from cpvae.data.containers import as_rows
 from cpvae.data.schema import Schema
 from cpvae.data.weights import repeats
-from cpvae.errors import ReadWarning
+from cpvae.errors import FitWarning, ReadWarning
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
 IMAGES = np.random.default_rng(0).random((12, 8, 8))
@@ -526,3 +528,32 @@ def test_a_matrix_in_another_order_is_filled_where_its_cells_are_missing():
     pd.testing.assert_frame_equal(found[["a", "b", "c"]], expected)
     assert list(found) == ["c", "a", "b", "more"]
     pd.testing.assert_frame_equal(found[["b", "c"]], x[["b", "c"]])
+
+
+def test_cells_with_gaps_are_filled_at_their_genes():
+    anndata = pytest.importorskip("anndata")
+    x = np.random.default_rng(0).normal([0, 50, 100], size=(40, 3))
+    x[0, 0] = np.nan
+    model = CPVAE(2, **SMALL).fit(anndata.AnnData(x, var=pd.DataFrame(index=list("abc"))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # so few rows
+        filled = model.impute(anndata.AnnData(x[:, ::-1].copy(), var=pd.DataFrame(index=list("cba"))), mean=True)
+    assert list(filled) == ["c", "b", "a"]
+    np.testing.assert_array_equal(filled.to_numpy()[1:], x[1:, ::-1])
+    assert abs(filled["a"][0]) < 10
+
+
+def test_a_model_without_names_takes_genes_by_their_places():
+    anndata = pytest.importorskip("anndata")
+    counts = np.random.default_rng(0).poisson(3.0, (30, 5)).astype(np.float32)
+    model = CPVAE(2, **SMALL, kind="counts").fit(counts)  # as earlier versions did of cells, too
+    cells = anndata.AnnData(counts, var=pd.DataFrame(index=list("abcde")))
+    np.testing.assert_array_equal(model.predict(cells), model.predict(counts))
+
+
+def test_filled_columns_of_a_matrix_keep_their_type():
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32), columns=list("abc"))
+    model = CPVAE(2, **SMALL, likelihood="gaussian").fit(x)
+    x.loc[2, "a"] = np.nan
+    for given in (x, x.astype("Float64")):
+        pd.testing.assert_series_equal(model.impute(given, mean=True).dtypes, given.dtypes)

@@ -523,6 +523,44 @@ def test_a_column_without_a_value_is_filled_whatever_its_type(fitted, nothing):
         assert set(fitted.impute(strange, 1)[0]["island"]) <= {7.0, "Biscoe", "Dream", "Torgersen"}
 
 
+@pytest.mark.parametrize(
+    "dtype", ["str", "float", "Int64", "boolean", "category", "datetime64[ns]", "timedelta64[ns]", "period[M]"]
+)
+def test_a_column_without_a_value_may_have_any_type(dtype):
+    random, n = np.random.default_rng(0), 40
+    table = pd.DataFrame(
+        {
+            "size": random.normal(size=n),
+            "group": random.choice(["x", "y"], n),
+            "member": random.choice([True, False], n),
+            "month": pd.period_range("2020-01", periods=n, freq="M"),
+            "day": pd.date_range("2020-01-01", periods=n),
+        }
+    )
+    model = CPVAE(2, latent_dim=2, hidden=(8,), max_epochs=1, init="kmeans", random_state=0).fit(table)
+    for name in table:
+        filled = model.impute(table.assign(**{name: pd.Series([None] * n).astype(dtype)}), 1)[0]
+        assert filled[name].notna().all()
+        pd.testing.assert_frame_equal(filled.drop(columns=name), table.drop(columns=name))
+
+
+def test_dates_as_text_are_filled_as_text():
+    table = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=40), "size": np.arange(40) / 4})
+    model = CPVAE(2, latent_dim=2, hidden=(8,), max_epochs=1, init="kmeans", random_state=0).fit(table)
+    text = table["day"].dt.strftime("%Y-%m-%d").astype("str").where(table.index > 0)
+    filled = model.impute(table.assign(day=text), 1)[0]["day"]
+    assert filled[1:].tolist() == text[1:].tolist()
+    assert pd.Timestamp(filled[0]).normalize() == pd.Timestamp(filled[0])
+
+
+def test_a_mark_of_a_missing_cell_leaves_numbers_as_they_are_written(fitted):
+    table = birds(20, 0.0).drop(columns="ring")
+    table["mass"] = ["?", *map(str, table["mass"][1:])]
+    filled = fitted.impute(table, 1)[0]["mass"]
+    assert filled[1:].tolist() == table["mass"][1:].tolist()
+    assert 1000 < float(filled[0]) < 9000
+
+
 def test_numbers_with_separators_are_plain_where_some_are_filled(fitted):
     table = birds(20, 0.0).drop(columns="ring")
     table["mass"] = [f"{value:,.0f} g" if i else None for i, value in enumerate(table["mass"])]

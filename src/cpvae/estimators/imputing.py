@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from cpvae.data.schema import as_frame
 from cpvae.data.sparse import SparseRows
 from cpvae.errors import warn
 from cpvae.estimators.given import with_gaps
-from cpvae.estimators.rows_in import RowsIn, as_table
+from cpvae.estimators.rows_in import RowsIn, as_table, framed
 from cpvae.estimators.stretch import DRAWS, stretched
 from cpvae.probability.conditional import Known, Prior, candidates, complete, expected
 from cpvae.probability.likelihoods.columns import Columns
@@ -102,9 +103,11 @@ def _array(estimator: RowsIn, given: Any, filled: np.ndarray) -> Any:
         table = frame.copy(deep=False)
         for j, name in enumerate(map(str, names)):
             i = rows.names.index(name)
-            gaps = frame.iloc[:, i].isna().to_numpy()
+            own = frame.iloc[:, i]
+            gaps = own.isna().to_numpy()
             if gaps.any():
-                table.isetitem(i, np.where(gaps, filled[:, j], frame.iloc[:, i]))
+                cells = pd.Series(np.where(gaps, filled[:, j], own), own.index)
+                table.isetitem(i, cells.astype(own.dtype if own.dtype.kind == "f" else np.float64))
         return _like(given, not isinstance(given, pd.DataFrame), table)
     values = np.asarray(as_rows(given, *estimator._known()).values)
     dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
@@ -115,7 +118,7 @@ def _tables(estimator: RowsIn, X: Any, filled: np.ndarray) -> list[Any]:
     """Write filled cells into copies of a table; columns of the fit that it does not have are added."""
     schema = estimator.schema_
     assert schema is not None
-    rows = as_rows(X) if not isinstance(X, pd.DataFrame) else None
+    rows = framed(as_rows(X)) if not isinstance(X, pd.DataFrame) else None
     frame = as_frame(X if rows is None else rows.values, schema.given)
     place = {str(name): i for i, name in enumerate(frame.columns)}
     inside = [(j, column, place[column.name]) for j, column in enumerate(schema.columns) if column.name in place]
@@ -150,7 +153,8 @@ def _plain(frame: pd.DataFrame, read: pd.DataFrame, places: list[int]) -> pd.Dat
         given = frame.iloc[:, i]
         if not cells.isna().any() or cells.dtype.kind not in "iuf" or given.dtype.kind in "biufM":
             continue
-        if not all(not isinstance(cell, str) or is_plain_number(cell) for cell in given.dropna().unique()):
+        observed = given[cells.notna().to_numpy()].unique()
+        if not all(not isinstance(cell, str) or is_plain_number(cell) for cell in observed):
             plain.isetitem(i, cells.to_numpy())
             told.append(repr(str(name)))
     if told:
@@ -167,11 +171,11 @@ def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.nda
     if isinstance(found.dtype, pd.CategoricalDtype):
         absent = [level for level in dict.fromkeys(new) if level not in found.cat.categories]
         found = found.cat.add_categories(absent)
-    elif gaps.all() and found.dtype == object:
-        return new.set_axis(found.index)
     elif found.dtype == object or isinstance(found.dtype, pd.StringDtype):
-        observed = found[~gaps]
-        if len(observed) and all(isinstance(cell, str) for cell in observed) and column.kind != "date":
+        if gaps.all():
+            return new.set_axis(found.index)
+        text = column.kind != "date" and all(isinstance(cell, str) for cell in found[~gaps])
+        if text or isinstance(found.dtype, pd.StringDtype):
             new = new.map(str)
     elif found.dtype.kind == "M" and column.kind == "date":  # a date without a zone is of that of the fit
         moments = replace(column, format=TYPED, zone=column.zone or "UTC").decode(values)
@@ -179,7 +183,7 @@ def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.nda
         new = moments.dt.tz_localize(None) if zone is None else moments.dt.tz_convert(zone)
     elif isinstance(found.dtype, pd.PeriodDtype) and column.kind == "date":
         new = replace(column, format=TYPED, zone="").decode(values).astype(found.dtype)
-    elif found.dtype.kind in "biuf" and _are_numbers(new):
+    elif found.dtype.kind in "biuf" and _can_be(found.dtype.kind, new):
         new = (new.round() if found.dtype.kind in "iu" else new).astype(found.dtype)
     elif gaps.all():
         return new.set_axis(found.index)
@@ -189,11 +193,13 @@ def _put(cells: pd.Series[Any], gaps: np.ndarray, column: Column, values: np.nda
     return found
 
 
-def _are_numbers(cells: pd.Series[Any]) -> bool:
-    """Tell whether cells are numbers or truth values, or text that says a number."""
+def _can_be(kind: str, cells: pd.Series[Any]) -> bool:
+    """Tell whether cells, or the numbers that they say as text, can be of a type of truth values "b" or of numbers."""
+    if kind == "b":
+        return bool(cells.isin([0, 1]).all())
     if cells.dtype.kind in "biuf":
         return True
-    return cells.dtype.kind != "M" and all(isinstance(one, (bool, float)) or is_plain_number(one) for one in cells)
+    return all(isinstance(one, Real) or (isinstance(one, str) and is_plain_number(one)) for one in cells)
 
 
 def _tell_left(frame: pd.DataFrame, inside: set[int]) -> None:

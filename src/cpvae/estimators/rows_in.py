@@ -74,7 +74,9 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         if names is not None and given.names is not None:
             given, reading = in_order(given, names)
             reading.warn()
-        given = framed(as_rows(given, self.kind) if reset else as_rows(given, *self._known()))
+        given = as_rows(given, self.kind) if reset else as_rows(given, *self._known())
+        if reset or hasattr(self, "feature_names_in_"):  # a model without names takes columns by their places
+            given = framed(given)
         X = given.flat
         _refuse_complex(X)
         if reset:
@@ -101,7 +103,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             )
         except ValueError as error:
             raise InputError(" ".join(str(error).split())) from error
-        gap = "" if gaps else _gap(array, getattr(X, "columns", getattr(X, "names", None)))
+        gap = "" if gaps else _gap(array, getattr(X, "columns", given.names))
         if gap and given.kind == "images":
             raise InputError(f"{gap}, of images; expected a number in every pixel; fill it or drop the row")
         if gap and given.kind != "signals":
