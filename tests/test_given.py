@@ -974,7 +974,15 @@ def test_dates_in_part_are_read_in_the_order_of_their_column(form, word, first, 
 
 
 @pytest.mark.parametrize(
-    ("form", "word"), [("", "01.09.2023"), ("%d.%m.%Y", "today"), ("%H:%M", "2023-09-01"), ("%H:%M", "2023")]
+    ("form", "word"),
+    [
+        ("", "01.09.2023"),
+        ("", "2023 10:00"),
+        ("%d.%m.%Y", "today"),
+        ("%H:%M", "2023-09-01"),
+        ("%H:%M", "2023"),
+        ("%a %b %d %H:%M:%S %Y", "Mon Jan 29"),  # of no year
+    ],
 )
 def test_what_could_be_another_date_is_refused(form, word):
     with pytest.raises(InputError, match=f"given at={re.escape(word)}: expected a (date|time), such as "):
@@ -993,8 +1001,9 @@ def test_numbers_are_given_as_tables_write_them():
     columns = [Column("price", "numeric"), Column("age", "numeric")]
     for word, value in (("€1,000.50", 1000.5), ("170,5", 170.5), ("5 %", 5.0), ("1.5", 1.5)):
         assert read_given({"price": word}, columns, {}).values[0] == value
-    with pytest.raises(InputError, match="given price=1,000: expected a finite number"):  # 1000, or 1
-        read_given({"price": "1,000"}, columns, {})
+    for asked in ("1,000", "nan", (0, "nan")):  # 1000, or 1
+        with pytest.raises(InputError, match=r"given price=.*: expected a finite number"):
+            read_given({"price": asked}, columns, {})
 
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -502,6 +502,14 @@ def test_new_dates_are_not_finer_than_those_of_the_fit():
     assert Schema.from_dict(json.loads(json.dumps(schema.as_dict()))) == schema
 
 
+def test_hours_that_a_clock_shows_twice_are_two():
+    at = pd.Series(pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin"))
+    frame = pd.DataFrame({"at": at, "x": np.arange(72) / 4})
+    schema = Schema.infer(frame)
+    pd.testing.assert_series_equal(schema.decode(schema.encode(frame))["at"], frame["at"], check_dtype=False)
+    assert read_given({"at": at[27]}, schema.columns, {}).values[0] == schema.encode(frame)[27, 0]
+
+
 def test_ends_of_a_range_of_moments_are_those_that_rows_can_have():
     hours = pd.Series(pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Berlin"))
     for cells, low, high in (

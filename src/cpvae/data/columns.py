@@ -218,8 +218,9 @@ class Column:
         first, step = self.spacing
         if not step:
             return values
-        steps = rounding((dates.to_local(values, self.zone) - first) / step)
-        return dates.from_local(first + step * steps, self.zone)
+        local = dates.to_local(values, self.zone)
+        stepped = first + step * rounding((local - first) / step)
+        return dates.from_local(stepped, self.zone, values + (stepped - local))
 
     def written(self, values: np.ndarray) -> np.ndarray:
         """Give numbers ``(n,)`` that were drawn from the density the values that repeat in the column; others stay.

@@ -260,7 +260,10 @@ def _number(column: Column, asked: Any) -> float:
     try:
         if np.iscomplexobj(asked):
             raise InputError("a complex number")
-        return float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
+        number = float(replace(column, kind="numeric" if column.kind == "count" else column.kind).encode(cells)[0])
+        if math.isnan(number):
+            raise InputError("a text that says nothing, such as nan")
+        return number
     except (InputError, OverflowError) as error:
         what = "a finite number"
         if column.kind == "date":

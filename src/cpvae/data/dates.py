@@ -60,7 +60,7 @@ _LIKE_A_DATE = re.compile(
 )
 _MONTH = re.compile(r"(\d{1,2})[-/.](\d{4})")  # the month first
 _ONE_WAY = re.compile(  # what pandas reads in one way, whatever the order of day and month
-    r"\d{4}([-/.]?\d\d?){0,2}([ T]\d\d?(:\d\d){0,2})?|\d{4}-?Q[1-4]"
+    r"\d{4}([-/.]?\d\d?)?|\d{4}([-/.]?\d\d?){2}([ T]\d\d?(:\d\d){0,2})?|\d{4}-?Q[1-4]"
     r"|(\d\d?\W?)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W?(\d\d?\W+)?\d{4}",
     re.IGNORECASE,
 )
@@ -211,12 +211,11 @@ def period_of(text: str, form: str) -> pd.Period | None:
         finer = [(part, unit) for part, unit in (("%H:%M", "min"), ("%H:%M:%S", "s")) if _reads(text, part)]
         return pd.Period(datetime.strptime(text, finer[0][0]), finer[0][1]) if finer else None
     day = re.split(r"[^%\w]*T?%[HI]", form)[0]
-    if day != form and _reads(text, day):
-        return pd.Period(datetime.strptime(text, day), "D")
     month = re.sub("%d[^%]*", "", day).strip("-/., ")
+    for part, unit in ((day, "D"), (month, "M")):
+        if part != form and "%y" in part.lower() and _reads(text, part):  # the year may stand behind the clock
+            return pd.Period(datetime.strptime(text, part), unit)
     try:
-        if month != day and _reads(text, month):
-            return pd.Period(datetime.strptime(text, month), "M")
         year_first = _MONTH.sub(r"\2-\1", text)
         return pd.Period(year_first) if _ONE_WAY.fullmatch(year_first) else None
     except (ValueError, OverflowError):
@@ -448,13 +447,18 @@ def to_local(days: np.ndarray, zone: str) -> np.ndarray:
     return _days_of(_moments_of(days).dt.tz_localize("UTC").dt.tz_convert(as_zone(zone)).dt.tz_localize(None))
 
 
-def from_local(days: np.ndarray, zone: str) -> np.ndarray:
-    """Turn days ``(n,)`` of a time zone into those of Greenwich.
+def from_local(days: np.ndarray, zone: str, near: np.ndarray) -> np.ndarray:
+    """Turn days ``(n,)`` of a time zone into those of Greenwich; where it has them, into those `near`.
 
-    >>> from_local(np.array([0.75, np.nan]), "+06:00").tolist()
+    These tell apart the two hours of a night in autumn that a clock shows as one.
+
+    >>> from_local(np.array([0.75, np.nan]), "+06:00", np.array([0.4, np.nan])).tolist()
     [0.5, nan]
     """
-    return _days_of(_in_zone(_moments_of(days), zone).dt.tz_localize(None)) if zone else days
+    if not zone:
+        return days
+    found = _days_of(_in_zone(_moments_of(days), zone).dt.tz_localize(None))
+    return np.where(np.abs(to_local(near, zone) - days) < WHOLE_WITHIN, near, found)
 
 
 def _moments_of(days: np.ndarray) -> Series:
