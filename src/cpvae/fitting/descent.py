@@ -27,8 +27,8 @@ class Descent:
         decay: of the moving average of the weights; 0 takes none.
         total: steps of the whole run.
         spread, n_rows: each weight of the decoder has a Gaussian prior with `spread` times the standard deviation of
-            its first values, so that the steps go to the most probable decoder given all n rows (MacKay, 1992). Each
-            row bears an n-th of its log-density: few rows feel it, and many do not.
+            Glorot's rule, so that the steps go to the most probable decoder given all n rows (MacKay, 1992). Each row
+            bears an n-th of its log-density: few rows feel it, and many do not. None is no prior.
 
     Attributes:
         gradients: the vectors that `collect` fills.

@@ -24,8 +24,8 @@ class Settings:
         batch_size: rows in a step.
         learning_rate: of Adam, at its highest.
         schedule: of the learning rate, a name in `SCHEDULES`.
-        spread: standard deviation of the Gaussian prior of each weight of the decoder, over that it begins with
-            (`cpvae.nn.layers.glorot_`); None leaves the weights free.
+        spread: standard deviation of the Gaussian prior of each weight of the decoder, over that of Glorot's rule
+            (`cpvae.nn.layers.variance`); None leaves the weights free.
         average: decay of the moving average of the weights that is validated and kept; 0 keeps the weights themselves.
         warmup_epochs: the weight of both KL terms goes from 0 to 1 over these (`beta`).
         start_epochs: for these, each row's category is the one the start assigned; fewer, where the validation bound

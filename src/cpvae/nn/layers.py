@@ -84,7 +84,9 @@ def glorot_(weight: Tensor, fan_in: float, fan_out: float, gain: float = 1.0) ->
 
 
 def variance(weight: Tensor) -> float:
-    """Give the variance that `glorot_` gives a weight of this shape, of a dense layer or a convolution.
+    """Give the variance of Glorot's rule for a weight of this shape, of a dense layer or a convolution.
+
+    A gated layer begins with up to twice as much: its weight has two rows for each of its outputs.
 
     >>> variance(torch.zeros(30, 20))
     0.04
