@@ -417,6 +417,7 @@ def test_more_draws_than_memory_holds_are_refused(shop):
     model = load("run")
     for ask, number in (
         (lambda: model.sample(2 * 10**9), "n_samples=2000000000"),
+        (lambda: model.sample(np.int32(2 * 10**9)), "n_samples=2000000000"),
         (lambda: model.impute(table(), n_draws=10**9), "n_draws=1000000000"),
         (lambda: model.impute(table()[:1], n_draws=2 * 10**9), "n_draws=2000000000"),
         (lambda: model.log_prob(table(), ["a"], n_samples=2 * 10**9), "n_samples=2000000000"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -17,6 +18,7 @@ from cpvae.data.containers import as_rows
 from cpvae.data.schema import Schema
 from cpvae.data.weights import repeats
 from cpvae.errors import FitWarning, ReadWarning
+from cpvae.estimators.rows_in import framed, infer_schema
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
 IMAGES = np.random.default_rng(0).random((12, 8, 8))
@@ -549,6 +551,18 @@ def test_a_model_without_names_takes_genes_by_their_places():
     model = CPVAE(2, **SMALL, kind="counts").fit(counts)  # as earlier versions did of cells, too
     cells = anndata.AnnData(counts, var=pd.DataFrame(index=list("abcde")))
     np.testing.assert_array_equal(model.predict(cells), model.predict(counts))
+
+
+def test_cells_are_not_copied_to_look_for_gaps():
+    anndata = pytest.importorskip("anndata")
+    x = np.random.default_rng(0).normal(size=(2000, 500)).astype(np.float32)
+    given = framed(as_rows(anndata.AnnData(x, var=pd.DataFrame(index=[f"g{i}" for i in range(500)]))))
+    tracemalloc.start()
+    try:
+        assert infer_schema(given, "auto", None) is None
+        assert tracemalloc.get_traced_memory()[1] < x.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_filled_columns_of_a_matrix_keep_their_type():

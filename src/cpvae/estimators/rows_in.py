@@ -209,7 +209,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
 
     def _check_drawn(self, n: int, given: str) -> None:
         """Refuse to draw so many rows that memory could not hold them; `given` says what asks for them."""
-        check_memory(n * self.n_features_in_ * BYTES_A_VALUE, given, "a smaller number")
+        check_memory(int(n) * self.n_features_in_ * BYTES_A_VALUE, given, "a smaller number")
 
     def _to_shape(self, x: Tensor, drawn: bool = False) -> Any:
         """Give rows ``(n, features)`` the form of the rows of the fit, and drawn ones the values that repeat there."""
@@ -272,8 +272,13 @@ def _is_of_counts(schema: Schema, frame: pd.DataFrame) -> bool:
 
 
 def _numbers(rows: Any) -> Any:
-    """Give the numbers of a matrix, which may be a data frame of many columns."""
-    return rows.to_numpy(dtype=np.float64, na_value=np.nan) if isinstance(rows, pd.DataFrame) else rows
+    """Give the numbers of a matrix, which may be a data frame of many columns; no copy if these have one type."""
+    if not isinstance(rows, pd.DataFrame):
+        return rows
+    plain = (
+        len(set(rows.dtypes)) == 1 and isinstance(rows.dtypes.iloc[0], np.dtype) and rows.dtypes.iloc[0].kind in "iuf"
+    )
+    return rows.to_numpy() if plain else rows.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def warn_of_columns(schema: Schema | None) -> None:
