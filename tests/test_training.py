@@ -160,6 +160,8 @@ def test_the_best_weights_may_be_those_of_an_epoch_in_the_warmup_or_the_start(ph
 
 def test_a_step_goes_down_the_density_of_the_decoders_weights_too():
     model, rows, _ = small_model()
+    for p in model.parameters():
+        p.data += 0.1  # biases begin at 0, where a prior would not be seen
     weights = [p for p in model.decoder.parameters() if p.dim() > 1]
     scales = [(2 / sum(p.shape)) ** 0.5 for p in weights]
     prior = sum(Normal(0.0, 2 * scale).log_prob(p).sum() for p, scale in zip(weights, scales, strict=True))
