@@ -190,7 +190,8 @@ def test_what_is_learned_from_noise_is_of_less_use():
         j = place(name)
 
         def sides(synthetic: Table, j: int = j) -> list[tuple[Table, np.ndarray]]:
-            return [(one.without(j), one.scaled()[:, j]) for one in (training, synthetic, held_out)]
+            others = np.arange(len(training.columns)) != j
+            return [(one.only(others), one.scaled()[:, j]) for one in (training, synthetic, held_out)]
 
         good = usefulness(sides(new), name, name == "region", 400)
         bad = usefulness(sides(noise(400)), name, name == "region", 400)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import make_blobs
 from typer.testing import CliRunner
 
@@ -197,3 +197,14 @@ def test_rows_of_any_container_are_parted():
         assert np.isfinite([c.negative_elbo for c in found.candidates]).all()
     found = choose_components(CPVAE(**quick), counts[:40], [1], X_held_out=counts[40:], n_jobs=1)
     assert found.rows == 20
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_matrix], ids=["dense", "sparse"])
+def test_held_out_cells_are_read_by_the_names_of_their_genes(form):
+    anndata = pytest.importorskip("anndata")
+    genes = pd.DataFrame(index=["a", "b", "c", "d"])
+    counts = np.random.default_rng(0).poisson([1.0, 5.0, 20.0, 60.0], (80, 4)).astype(np.float32)
+    cells, others = (anndata.AnnData(form(part), var=genes) for part in (counts[:50], counts[50:]))
+    asked = CPVAE(kind="counts", hidden=(4,), latent_dim=1, max_epochs=1, random_state=0)
+    found = [choose_components(asked, cells, [1], X_held_out=one) for one in (others, others[:, ["d", "b", "a", "c"]])]
+    assert found[0].as_dict()["candidates"] == found[1].as_dict()["candidates"]

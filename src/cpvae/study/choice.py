@@ -19,7 +19,7 @@ from cpvae.arguments import as_path, between, whole
 from cpvae.data.containers import as_rows
 from cpvae.errors import InputError, counted
 from cpvae.estimators.clusterer import Clusterer, clusters
-from cpvae.estimators.rows_in import take
+from cpvae.estimators.rows_in import in_order, take
 from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.jobs import Done, Job, at_a_time, check_number, run
@@ -163,11 +163,11 @@ def choose_components(
     numbers = _numbers(estimator, components, n_seeds)
     between("held_out_fraction", held_out_fraction, 0.0, 1.0)
     seed = int(estimator.random_state) if isinstance(estimator.random_state, (int, np.integer)) else 0
-    rows = _opened(X, estimator)
+    rows, names = _opened(X, estimator)
     if X_held_out is None:
         rows, held = (take(rows, index) for index in hold_out(len(rows), held_out_fraction, seed))
     else:
-        held = _opened(X_held_out, estimator)
+        held, _ = _opened(X_held_out, estimator, names)
     n_rows, n_held_out = len(rows), len(held)
     if numbers[-1] > n_rows:
         raise InputError(
@@ -199,9 +199,22 @@ def choose_components(
     return choice
 
 
-def _opened(X: Any, estimator: Clusterer) -> Any:
-    """Take rows out of their container: a data frame, an array, or a sparse matrix with a length."""
-    return X if isinstance(X, pd.DataFrame) else as_rows(X, estimator.kind).values
+def _opened(X: Any, estimator: Clusterer, wanted: Sequence[str] | None = None) -> tuple[Any, Sequence[str] | None]:
+    """Take rows out of their container: a data frame, an array, or a sparse matrix with a length.
+
+    Args:
+        wanted: names of columns, in whose order those of an array or a sparse matrix are put if they have names, too.
+
+    Returns:
+        The rows, and the names of their columns, if they have any.
+    """
+    if isinstance(X, pd.DataFrame):  # a fit finds its columns by name
+        return X, [str(name) for name in X.columns]
+    given = as_rows(X, estimator.kind)
+    if wanted is not None and given.names is not None:
+        given, reading = in_order(given, wanted)
+        reading.warn()
+    return given.values, given.names
 
 
 def _numbers(estimator: Clusterer, components: Sequence[int], n_seeds: int) -> list[int]:

@@ -238,5 +238,6 @@ def _useful(target: Target, training: Table, held_out: Table, synthetic: Table, 
         return usefulness(sides, "", True, MOST, seed)
     j = target.column
     column = training.columns[j]
-    sides = [(table.without(j), table.scaled()[:, j]) for table in tables]
+    others = np.arange(len(training.columns)) != j
+    sides = [(table.only(others), table.scaled()[:, j]) for table in tables]
     return usefulness(sides, column.name, column.kind == "categorical", MOST, seed)

@@ -45,11 +45,6 @@ class Table:
         """Append the rows of another table."""
         return replace(self, values=np.concatenate([self.values, other.values]))
 
-    def without(self, column: int) -> Table:
-        """Leave out a column."""
-        columns = self.columns[:column] + self.columns[column + 1 :]
-        return Table(columns, np.delete(self.values, column, axis=1))
-
     def only(self, chosen: np.ndarray) -> Table:
         """Take the columns that are chosen by a mask ``(F,)``."""
         columns = [column for column, one in zip(self.columns, chosen, strict=True) if one]
