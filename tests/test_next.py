@@ -447,3 +447,15 @@ def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         exec(code, names)
     assert names["found"].rows == 100
     assert len(names["categories"]) == 300
+
+
+def test_levels_that_are_whole_numbers_stay_whole_beside_missing_cells(tmp_path: Path):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"arm": random.choice([1.0, 2.0, np.nan], 60), "size": random.normal(size=60).round(2)})
+    (tmp_path / "birds.csv").write_text(table.assign(arm=table["arm"].astype("Int64")).to_csv(index=False))
+    run, out = tmp_path / "run", tmp_path / "new.csv"
+    done("fit", tmp_path / "birds.csv", "-k", "2", "--epochs", "1", "--hidden", "4", "--out", run)
+    done("sample", run, "-n", "40", "--missing", "--no-component-column", "--out", out)
+    assert set(pd.read_csv(out, dtype=str)["arm"].fillna("")) == {"1", "2", ""}
+    done("impute", run, tmp_path / "birds.csv", "--out", out)
+    assert set(pd.read_csv(out, dtype=str)["arm"]) == {"1", "2"}

@@ -196,7 +196,12 @@ class Column:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether all numbers of the column are whole."""
+        """Tell whether all numbers of the column are whole, those of levels such as 1 and 2 among them."""
+        if self.kind == "categorical":
+            return all(
+                isinstance(one, (int, float)) and not isinstance(one, bool) and float(one).is_integer()
+                for one in self.levels
+            )
         return self.kind == "count" or (self.kind in ("numeric", "amount") and self.decimals == 0)
 
     def rounded(self, values: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ from cpvae.estimators.contract import DeepMixture
 def as_csv(frame: pd.DataFrame, schema: Schema | None) -> str:
     """Write a table as comma-separated text; whole numbers stay whole where cells are missing.
 
-    >>> schema = Schema.infer(pd.DataFrame({"year": [2007, 2008, 2009, 2011] * 5}))
-    >>> print(as_csv(pd.DataFrame({"year": [2008.0, None], "n": [1, 2]}), schema).rstrip())
-    year,n
-    2008,1
-    ,2
+    >>> schema = Schema.infer(pd.DataFrame({"year": [2007, 2008, 2009, 2011] * 5, "arm": [1, 2] * 10}))
+    >>> print(as_csv(pd.DataFrame({"year": [2008.0, None], "arm": [2.0, None], "n": [1, 2]}), schema).rstrip())
+    year,arm,n
+    2008,2,1
+    ,,2
     """
     frame = frame.copy(deep=False)
     for column in schema.columns if schema is not None else ():
