@@ -353,13 +353,13 @@ class Marginal(Continuous):
 
 
 def log_normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """Compute log N(z_i; loc_j, diag(scale_j^2)) for all pairs, ``(n, D)`` and ``(K, D)`` -> float64 ``(n, K)``.
+    """Compute log N(z_i; loc_j, diag(scale_j^2)) for all pairs, ``(..., n, D)``, ``(..., K, D)`` -> ``(..., n, K)``.
 
     As matrix products, in double precision: the square is expanded, and in single precision a small scale would leave
     no digit of the difference.
     """
     z, loc, scale = z.double(), loc.double(), scale.double()
     precision = scale.reciprocal().square()
-    quadratic = z.square() @ (0.5 * precision).T - z @ (precision * loc).T
+    quadratic = z.square() @ (0.5 * precision).mT - z @ (precision * loc).mT
     constant = (0.5 * precision * loc.square() + scale.log()).sum(-1) + 0.5 * z.shape[-1] * math.log(2 * math.pi)
-    return -(quadratic + constant)
+    return -(quadratic + constant.unsqueeze(-2))

@@ -35,6 +35,7 @@ FEW_COMPONENT_DRAWS = 16  # the same after every epoch, where only the likeliest
 EVALUATED = 64  # categories of a row, of more than that, where q(c | x) leaves no more than this to the others:
 LEFT_OUT = 1e-3
 DECODED_AT_ONCE = 8192  # rows times categories; bounds memory, not the result
+PAIRS_AT_ONCE = 2**21  # of rows, times categories; the same
 
 
 def batches(y: Tensor, n_categories: int) -> Iterator[Tensor]:
@@ -264,14 +265,6 @@ class Decomposition:
     cross_entropy_c: float
 
 
-def given_each(q: Joint) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give loc and scale of q(z | x, c) for each category in turn, float64 ``(n, D)``, those of the top level."""
-    n, n_categories = q.logits.shape
-    for c in torch.arange(n_categories, device=q.logits.device).split(max(1, DECODED_AT_ONCE // n)):
-        given = q.given(c.unsqueeze(0)).top
-        yield from zip(given.loc.double().unbind(1), given.scale.double().unbind(1), strict=True)
-
-
 @torch.no_grad()
 def decompose(model: VAE, y: Tensor) -> Decomposition:
     """Take eq. (13) apart on n rows, with an exact sum over c and one draw of z for each row and category.
@@ -286,18 +279,19 @@ def decompose(model: VAE, y: Tensor) -> Decomposition:
     log_q_c = log_q_c_x.logsumexp(0) - np.log(n)
     kl, information, marginal = (torch.zeros_like(log_q_c_x[:, 0]) for _ in range(3))
     noise = row_noise(model, y, 1)[:, 0, 0]
-    for k, (loc, scale) in enumerate(given_each(q)):
-        c = torch.full((1, 1), k, device=y.device)
-        z = loc + scale * noise[:, : loc.shape[-1]]
-        log_pairs = log_normal_pairs(z, loc, scale)  # [i, j] = log q(z_i | x_j, c)
-        log_q_z_c = (log_pairs + log_q_c_x[:, k]).logsumexp(1) - log_q_c[k] - np.log(n)
-        log_q_z_xc = log_pairs.diagonal()
-        log_p_z_c = p.log_prob_given(z.to(y.dtype).unsqueeze(1), c)[:, 0].double()
-        weight = log_q_c_x[:, k].exp()
-        log_p_c = p.logits[k].double()
-        kl += weight * (log_q_c_x[:, k] - log_p_c + log_q_z_xc - log_p_z_c)
-        information += weight * (log_q_c_x[:, k] - log_q_c[k] + log_q_z_xc - log_q_z_c)
-        marginal += weight * (log_q_z_c - log_p_z_c)
+    for c in torch.arange(model.n_categories, device=y.device).split(max(1, PAIRS_AT_ONCE // n**2)):
+        given = q.given(c.unsqueeze(0)).top
+        loc, scale = given.loc.double(), given.scale.double()
+        z = loc + scale * noise[:, None, : loc.shape[-1]]
+        log_pairs = log_normal_pairs(*(part.transpose(0, 1) for part in (z, loc, scale)))  # log q(z_i | x_j, c)
+        own = log_q_c_x[:, c]
+        log_q_z_c = (log_pairs + own.T.unsqueeze(1)).logsumexp(-1).T - log_q_c[c] - np.log(n)
+        log_q_z_xc = log_pairs.diagonal(dim1=1, dim2=2).T
+        log_p_z_c = p.log_prob_given(z.to(y.dtype), c.unsqueeze(0)).double()
+        weight = own.exp()
+        kl += (weight * (own - p.logits[c].double() + log_q_z_xc - log_p_z_c)).sum(1)
+        information += (weight * (own - log_q_c[c] + log_q_z_xc - log_q_z_c)).sum(1)
+        marginal += (weight * (log_q_z_c - log_p_z_c)).sum(1)
     log_p_c = p.logits.double()
     if p.is_marginal and p.mixture is not None:
         # What was summed so far is KL(q(z) || p(z)): the share of the components is taken out of it.

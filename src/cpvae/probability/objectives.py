@@ -107,16 +107,15 @@ class Bound:
     chosen: ClassVar[bool] = True
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
-        q, lesson = self.posterior(model, batch)
+        q, lesson = self.knowing(model.encode(batch.y), batch)
         loss, terms = self.loss(model, batch.y, step, q)
         return loss - self.observed(q, batch.c) + lesson, terms
 
-    def posterior(self, model: VAE, batch: Batch) -> tuple[Joint, Tensor | float]:
-        """Give the posterior of each row, and the loss ``(B,)`` by which q(c | x) learns the categories that are known.
+    def knowing(self, q: Joint, batch: Batch) -> tuple[Joint, Tensor | float]:
+        """Put rows where they are known to be, and give the loss ``(B,)`` by which q(c | x) learns that.
 
         Without known categories that loss is 0.
         """
-        q = model.encode(batch.y)
         if batch.known is None:
             return q, 0.0
         q, unlikely = knowing(q, batch.known)
@@ -159,8 +158,8 @@ class Consistent(Bound):
     weight: float = field(kw_only=True)
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
-        copies = model.encode(self.copies(model.likelihood, batch.x))
-        q, lesson = self.posterior(model, batch)
+        q, copies = model.encode_both(batch.y, self.copies(model.likelihood, batch.x))
+        q, lesson = self.knowing(q, batch)
         loss, terms = self.loss(model, batch.y, step, q)
         return loss - self.observed(q, batch.c) + self.weight * inconsistency(q, copies) + lesson, terms
 
@@ -201,7 +200,10 @@ class Assigned:
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
         assert batch.c is not None, "categories of a start"
-        copies = None if self.copies is None else model.encode(self.copies(model.likelihood, batch.x))
-        terms, cross_entropy = elbo_assigned(model, batch.y, batch.c)
+        if self.copies is None:
+            q, copies = model.encode(batch.y), None
+        else:
+            q, copies = model.encode_both(batch.y, self.copies(model.likelihood, batch.x))
+        terms, cross_entropy = elbo_assigned(model, batch.y, batch.c, q)
         lesson = cross_entropy if copies is None else cross_entropy + unlikeliness(copies, batch.c)
         return self.weight * lesson - (terms.log_px - self.beta(step) * terms.kl_z), terms

@@ -73,11 +73,19 @@ class ConditionalPosterior(nn.Module):
         return logits
 
     def forward(self, y: Tensor) -> Joint:
-        h = self.encoder(y)
+        return self.of(self.encoder(y))
+
+    def of(self, h: Tensor) -> Joint:
+        """Compute the posterior from the last hidden features, ``(B, width)``."""
         return Joint(
             logits=self.category_logits(h).log_softmax(-1),
             given=lambda c: self.head(self.join(h.unsqueeze(-2), c)),
         )
+
+    def both(self, y: Tensor, n: int) -> tuple[Joint, Joint]:
+        """Compute the posteriors of the first n rows and of the others, which go through the encoder as one batch."""
+        h = self.encoder(y)
+        return self.of(h[:n]), self.of(h[n:])
 
 
 class NormalNetwork(nn.Module):
