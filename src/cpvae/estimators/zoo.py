@@ -28,7 +28,6 @@ from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import PRIORS, Weights, component_prior
 
 CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
-EXACT_UP_TO = 4  # categories to which expectation="auto" is the exact sum: sum-and-sample has three terms itself
 COVARIANCES = ("diag", "full")
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
@@ -64,8 +63,7 @@ class CPVAE(Clusterer):
         covariance_type: form of the covariance of p(z | c): "diag" (the paper) or "full" (its footnote 3).
         expectation: estimate of the sum over c in training: "exact"; "sum-and-sample" (the two likeliest categories and
             one drawn from the others, decoded where they weigh something); "straight-through"; or "relaxed"
-            (Gumbel-softmax, whose objective is not a bound). "auto" is "exact" up to 4 components, and "sum-and-sample"
-            with more.
+            (Gumbel-softmax, whose objective is not a bound). "auto" is "sum-and-sample".
         temperature: temperatures of the Gumbel-softmax: at the first step, and from half of the training on.
         init: start, which gives each category rows of its own before the bound decides. On a map of neighbours: "umap"
             (of the code of an autoencoder), "edges" (of that code, alone or beside the edges of pictures), "signals"
@@ -153,17 +151,14 @@ class CPVAE(Clusterer):
         )
 
     def _expectation(self, total_steps: int) -> Expectation:
-        name = self.expectation
-        if name == "auto":
-            name = "exact" if self.n_components <= EXACT_UP_TO else "sum-and-sample"
-        if name == "exact":
+        if self.expectation == "exact":
             return Exact()
-        if name == "sum-and-sample":
+        if self.expectation in ("auto", "sum-and-sample"):
             return SumAndSample()
         first, last = self.temperature
         rate = max(0.0, math.log(first / last)) / max(1, total_steps // 2)
         schedule = exponential(first, rate, last)
-        return Relaxed(schedule) if name == "relaxed" else StraightThrough(schedule)
+        return Relaxed(schedule) if self.expectation == "relaxed" else StraightThrough(schedule)
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
         augment, parts = self._augment(), (self._expectation(total_steps), beta)

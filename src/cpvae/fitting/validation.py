@@ -15,9 +15,10 @@ from cpvae.probability.estimates import (
     mean_terms,
     row_counts,
 )
-from cpvae.probability.expectations import Expectation
+from cpvae.probability.expectations import Exact, Expectation
 from cpvae.probability.models import VAE
 
+SUMMED = 4  # categories, up to which the bound of the validation rows has all of them
 DIAGNOSED = 250  # validation rows in the parts of eq. (13) after every epoch; their pairs are summed for each category
 
 
@@ -40,15 +41,16 @@ def validate(
 ) -> tuple[Terms, Tensor]:
     """Compute the mean terms of L over the rows, and `row_counts` ``(K,)``: what is looked at after every epoch.
 
-    A model trained on exact sums is validated with them, another with one draw of c for each row. The processes of
-    `world` share the rows.
+    The categories are summed where they are few, or were in training; otherwise one of them is drawn for each row. The
+    processes of `world` share the rows.
     """
     sums: list[Tensor] = []
     counts: list[Tensor] = []
     part, counted = world.batch(len(y))
+    exact = expectation.is_exact or model.n_categories <= SUMMED
     for batch in batches(y[part], model.n_categories):
         q, p = model.encode(batch), model.latent()
-        categories = expectation(q.logits, 0) if expectation.is_exact else draw_categories(batch, q)
+        categories = Exact()(q.logits) if exact else draw_categories(batch, q)
         terms = average(mean_terms(model, batch, q, p, categories.c, 1), categories, q, p)
         sums.append(torch.stack(terms).double().sum(1))
         found = component_probabilities(model, batch, FEW_COMPONENT_DRAWS) if p.is_marginal else q.logits

@@ -105,21 +105,21 @@ class SumAndSample:
     is_bound: ClassVar[bool] = True
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
-        if self.top + 1 >= logits.shape[-1]:
-            return Exact()(logits)
-        probs = logits.exp()
-        kept = probs.detach().topk(self.top, dim=-1).indices
-        rest = probs.detach().scatter(-1, kept, 0.0)
-        mass = rest.sum(-1, keepdim=True)
-        # a rest that is all rounding error still needs a category to draw; its weight is then as small
-        race = draw_rows(rest.shape, lambda shape: exponential_(rest.new_empty(shape)))
-        drawn = ((rest + torch.finfo(rest.dtype).tiny) / race).argmax(-1, keepdim=True)
-        score = logits.gather(-1, drawn)
-        drawn_weight = mass * (1.0 + score - score.detach())
-        c, weights = torch.cat([kept, drawn], -1), torch.cat([probs.gather(-1, kept), drawn_weight], -1)
-        if logits.device.type != "cpu":
+        probs, k = logits.exp(), logits.shape[-1]
+        summed = k if self.top + 1 >= k else self.top
+        c = probs.detach().topk(summed, dim=-1).indices
+        weights = probs.gather(-1, c)
+        if summed < k:
+            rest = probs.detach().scatter(-1, c, 0.0)
+            mass = rest.sum(-1, keepdim=True)
+            # a rest that is all rounding error still needs a category to draw; its weight is then as small
+            race = draw_rows(rest.shape, lambda shape: exponential_(rest.new_empty(shape)))
+            drawn = ((rest + torch.finfo(rest.dtype).tiny) / race).argmax(-1, keepdim=True)
+            score = logits.gather(-1, drawn)
+            c, weights = torch.cat([c, drawn], -1), torch.cat([weights, mass * (1.0 + score - score.detach())], -1)
+        if logits.device.type != "cpu" or k == 1:
             return Categories(c, weights)
-        chance = (self.often * weights.detach()).clamp(torch.finfo(rest.dtype).tiny, 1.0)
+        chance = (self.often * weights.detach()).clamp(torch.finfo(weights.dtype).tiny, 1.0)
         chance[:, 0] = 1.0
         taken = draw_rows(chance.shape, lambda shape: uniform_(chance.new_empty(shape))) < chance
         taken &= weights > 0  # one that has vanished in rounding would divide nothing by nothing

@@ -20,7 +20,6 @@ from cpvae.files import write_json
 from cpvae.fitting import runs
 from cpvae.fitting.devices.rank import is_main
 from cpvae.fitting.limits import stop_after
-from cpvae.study import figures
 from cpvae.study.evaluation import measure
 from cpvae.study.found import what_was_found, what_was_read
 from cpvae.study.inputs import (
@@ -180,18 +179,21 @@ def _leave(estimator: DeepMixture, data: Dataset, judged: str, out: Path) -> Run
     }
     write_json(out / runs.METRICS, summary)
     if estimator.image_shape_ is not None:
-        figures.save(picture(estimator), out / runs.SAMPLES)
+        save_picture(estimator, out / runs.SAMPLES)
     words = (*what_was_found(estimator, measured), what_was_read(data, len(data.splits[fitted].x), estimator))
     return Run(estimator, summary, words)
 
 
-def picture(model: DeepMixture) -> Any:
+def save_picture(model: DeepMixture, path: Path) -> None:
     """Draw new images: one line for each of the largest categories, or a grid where there are none."""
+    from cpvae.study import figures  # takes a second, for which tables do not wait
+
     if not clusters(model):
-        return figures.image_grid(model.sample(64, mean=True)[0], 8)
+        figures.save(figures.image_grid(model.sample(64, mean=True)[0], 8), path)
+        return
     largest = np.argsort(-model.weights_, kind="stable")[:MAX_CATEGORIES_DRAWN]
     images = np.stack([model.sample(SAMPLES_A_CATEGORY, int(k), mean=True)[0] for k in sorted(largest)])
     known = model.known_
     told = {k: "" if known is None else f", {known[k]:,} known" for k in largest}
     titles = [f"{numbered(k, model.names_)}: {model.weights_[k]:.1%}{told[k]}" for k in sorted(largest)]
-    return figures.samples_by_category(images, titles)
+    figures.save(figures.samples_by_category(images, titles), path)
