@@ -97,16 +97,24 @@ def test_a_model_has_the_same_bound_and_gradient_either_way(monkeypatch: pytest.
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_the_choice_depends_on_the_maker_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("width", "maker", "expected"),
+    [
+        ("AVX512", "vendor_id\t: AuthenticAMD\n", True),
+        ("AVX512", "vendor_id\t: GenuineIntel\n", False),
+        ("AVX512", "CPU implementer\t: 0x41\n", False),
+        ("AVX2", "vendor_id\t: AuthenticAMD\n", False),
+        ("DEFAULT", "CPU implementer\t: 0x41\n", False),
+    ],
+)
+def test_the_choice_depends_on_maker_and_width_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, width: str, maker: str, expected: bool
+) -> None:
     monkeypatch.setattr(products, "has_onednn", lambda dtype: True)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
-    for text, expected in {
-        "vendor_id\t: AuthenticAMD\n": True,
-        "vendor_id\t: GenuineIntel\n": False,
-        "CPU implementer\t: 0x41\n": False,
-    }.items():
-        monkeypatch.setattr(products.Path, "read_text", lambda self, text=text: text)
-        assert products.prefers_onednn.__wrapped__() is expected
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: width)
+    monkeypatch.setattr(products.Path, "read_text", lambda self: maker)
+    assert products.prefers_onednn.__wrapped__() is expected
 
 
 def raises(error: Exception):

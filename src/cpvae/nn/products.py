@@ -1,9 +1,9 @@
 """Matrix products: on processors where PyTorch's own are slow, and in fewer digits.
 
-PyTorch hands single-precision products on x86 to Intel's MKL, which on processors of other makers leaves half of their
-width unused. oneDNN, which PyTorch carries as well, does not. `linear` chooses between the two by the maker of the
-processor, not by a measurement: the same machine gives the same bits every time. It asks oneDNN for one small product
-first, and stays with MKL where no right answer comes.
+PyTorch hands single-precision products on x86 to Intel's MKL, which on processors of other makers uses AVX2 and leaves
+half of the width of AVX-512 unused. oneDNN, which PyTorch carries as well, does not. `linear` chooses between the two
+by the maker and the width of the processor, not by a measurement: the same machine gives the same bits every time. It
+asks oneDNN for one small product first, and stays with MKL where no right answer comes.
 
 Inside `reduced` the numbers that are multiplied, and their product, are rounded to bfloat16; sums are added up in
 single precision. That is faster where the processor has such products. Where it has none the numbers are rounded all
@@ -50,7 +50,9 @@ def reduced(precision: str = "bfloat16") -> Iterator[None]:
 
 @cache
 def prefers_onednn() -> bool:
-    """Return whether this is an x86 processor of another maker than Intel, and oneDNN's product works on it."""
+    """Return whether this is an x86 processor with AVX-512 not made by Intel, and oneDNN's product works on it."""
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
     try:
         maker = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("vendor_id"))
     except (OSError, StopIteration):  # no Linux, or no x86
