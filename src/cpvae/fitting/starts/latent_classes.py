@@ -19,7 +19,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 from sklearn.cluster import kmeans_plusplus
 
 from cpvae.fitting.stability import stability
@@ -33,6 +33,8 @@ ROWS_TRIED = 50_000  # from all assignments together
 TRIED = (20, 200)  # assignments at least and at most
 SHORT = 10  # steps of EM from each
 FINISHED = 10  # of them, gone on with at most; of few a third
+CLOSE = 1e-6  # nats by which the mean log-likelihood of a row grows at least in a step
+AT_ONCE = 2**20  # runs times rows times classes times columns; bounds memory
 MOST_CLASSES = 50  # beyond which mixtures take long, and leave some empty
 MOST_ROWS = 20_000  # that classes are learned from
 ROWS_AGAIN = 5_000  # in all samples of the rows together, in which classes are found again
@@ -61,24 +63,27 @@ class Grouping(Protocol):
 
 @dataclass(frozen=True)
 class Classes:
-    """A mixture of K classes: log-weights ``(K,)``, normals, log-probabilities of levels ``(K, T)``."""
+    """A mixture of K classes: log-weights ``(..., K)``, normals, log-probabilities of levels ``(..., K, T)``.
+
+    Leading dimensions are those of several mixtures of the same rows.
+    """
 
     log_weights: np.ndarray
     numbers: Numbers
     log_levels: np.ndarray
 
     def log_joint(self, table: Table) -> np.ndarray:
-        """Compute log p(x, c) of what is observed, ``(n, K)``, nats, for standardised numbers.
+        """Compute log p(x, c) of what is observed, ``(..., n, K)``, nats, for standardised numbers.
 
         A row whose class is known has minus infinity for all others.
         """
-        found: np.ndarray = self.log_weights + self.numbers.log_density(table) + table.levels @ self.log_levels.T
+        levels = table.levels @ self.log_levels.swapaxes(-1, -2)
+        found: np.ndarray = self.log_weights[..., None, :] + self.numbers.log_density(table) + levels
         return found if table.known is None else seeded.fixed(found, table.known)
 
-    def posterior(self, table: Table) -> np.ndarray:
-        """Compute p(c | x), ``(n, K)``."""
-        found: np.ndarray = softmax(self.log_joint(table), axis=1)
-        return found
+    def some(self, at: np.ndarray | int) -> Classes:
+        """Take one or some of several mixtures."""
+        return Classes(self.log_weights[at], self.numbers.some(at), self.log_levels[at])
 
     def likeliest(self, table: Table) -> np.ndarray:
         """Find the likeliest class of each row, ``(n,)``."""
@@ -89,6 +94,14 @@ class Classes:
         """Compute the log-likelihood of all rows, nats, less the price of the parameters of the numbers."""
         price = 0.5 * self.numbers.n_parameters * np.log(len(table.numbers))
         return float(logsumexp(self.log_joint(table), axis=1).sum() - price)
+
+
+class End(NamedTuple):
+    """Where a run of EM ended: mean log-likelihood of a row, nats, classes, and p(c | x) ``(n, K)``."""
+
+    value: float
+    classes: Classes
+    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -138,14 +151,20 @@ def mixture(
     (Biernacki, Celeux and Govaert, 2003).
     """
     tried = min(effort.tried, max(TRIED[0], effort.tried // shape.parts(table)))
-    starts = [_assigned(table, n_components, random) for _ in range(tried)]
-    short = [_em(table, weights, shape.of(table, weights), SHORT) for weights in starts]
-    short.sort(key=lambda fitted: fitted[0], reverse=True)
-    fits = [
-        _em(table, classes.posterior(table), classes.numbers, effort.steps)
-        for _, classes in short[: min(FINISHED, -(-tried // 3))]
-    ]
-    return max(fits, key=lambda fitted: fitted[0])[1]
+    at_once = max(1, AT_ONCE // (table.points.size * n_components))
+    short: list[End] = []
+    for first in range(0, tried, at_once):
+        starts = [_assigned(table, n_components, random) for _ in range(first, min(tried, first + at_once))]
+        short = _best([*short, *_em(table, np.stack(starts), shape, SHORT)], min(FINISHED, -(-tried // 3)))
+    ends: list[End] = []
+    for first in range(0, len(short), at_once):
+        weights = np.stack([end.weights for end in short[first : first + at_once]])
+        ends = _best([*ends, *_em(table, weights, shape, effort.steps)], 1)
+    return ends[0].classes
+
+
+def _best(ends: list[End], n: int) -> list[End]:
+    return sorted(ends, key=lambda end: end.value, reverse=True)[:n]
 
 
 def means(table: Table, n_components: int, random: np.random.RandomState, effort: Effort) -> Means:
@@ -154,19 +173,20 @@ def means(table: Table, n_components: int, random: np.random.RandomState, effort
 
 
 def estimate(table: Table, weights: np.ndarray, numbers: Numbers) -> Classes:
-    """Take the M-step: estimate the classes that rows belong to with these weights, ``(n, K)``.
+    """Take the M-step: estimate the classes that rows belong to with these weights, ``(..., n, K)``.
 
     The probabilities of levels are those of the highest posterior density. Their prior counts as one row for each
     level, shared out as the levels are in all rows (Vermunt and Magidson, 2016): a level that is rare everywhere is so
     in each class.
     """
-    counts, everywhere, places = weights.T @ table.levels, table.levels.sum(0) + 1.0, np.cumsum(table.sizes)[:-1]
+    counts = weights.swapaxes(-1, -2) @ table.levels
+    everywhere, places = table.levels.sum(0) + 1.0, np.cumsum(table.sizes)[:-1]
     log_levels = counts
     if table.sizes:
-        columns = zip(np.split(counts, places, axis=1), np.split(everywhere, places), strict=True)
+        columns = zip(np.split(counts, places, axis=-1), np.split(everywhere, places), strict=True)
         pseudo = [own + PSEUDO_ROWS * len(rows) * rows / rows.sum() for own, rows in columns]
-        log_levels = np.log(np.concatenate([own / own.sum(1, keepdims=True) for own in pseudo], axis=1))
-    return Classes(np.log(weights.mean(0) + 1e-12), numbers.updated(table, weights), log_levels)
+        log_levels = np.log(np.concatenate([own / own.sum(-1, keepdims=True) for own in pseudo], axis=-1))
+    return Classes(np.log(weights.mean(-2) + 1e-12), numbers.updated(table, weights), log_levels)
 
 
 def _some(table: Table, n: int, random: np.random.RandomState) -> np.ndarray:
@@ -189,18 +209,22 @@ def _assigned(table: Table, n_components: int, random: np.random.RandomState) ->
     return weights
 
 
-def _em(table: Table, weights: np.ndarray, numbers: Numbers, max_iter: int) -> tuple[float, Classes]:
-    """Run EM from an assignment; give the mean log-likelihood of a row, nats, and the classes."""
-    value = -np.inf
-    for _ in range(max_iter):
+def _em(table: Table, weights: np.ndarray, shape: type[Numbers], max_iter: int) -> list[End]:
+    """Run EM from each of some assignments ``(B, n, K)``, until its likelihood no longer grows."""
+    numbers, values = shape.of(table, weights), np.full(len(weights), -np.inf)
+    runs, ends = np.arange(len(weights)), dict[int, End]()
+    for left in reversed(range(max_iter)):
+        before = values
         classes = estimate(table, weights, numbers)
-        numbers = classes.numbers
         joint = classes.log_joint(table)
-        most = joint.max(1, keepdims=True)  # scipy's logsumexp takes as long as all else where rows are few
+        most = joint.max(-1, keepdims=True)  # scipy's logsumexp takes as long as all else where rows are few
         shares = np.exp(joint - most)
-        total = shares.sum(1, keepdims=True)
-        before, value = value, float((most + np.log(total)).mean())
-        weights = shares / total
-        if value - before < 1e-6:
+        total = shares.sum(-1, keepdims=True)
+        values, weights = (most + np.log(total)).mean((-2, -1)), shares / total
+        on = (values - before >= CLOSE) & (left > 0)
+        for i in np.flatnonzero(~on):
+            ends[int(runs[i])] = End(float(values[i]), classes.some(i), weights[i])
+        if not on.any():
             break
-    return value, classes
+        runs, values, weights, numbers = runs[on], values[on], weights[on], classes.numbers.some(on)
+    return [ends[i] for i in sorted(ends)]

@@ -1,6 +1,7 @@
 """Shapes of the numbers in the classes of a mixture: normals that are independent, or vary together.
 
-Both know log p(numbers | class) and their own M-step. Missing cells are integrated out.
+Both know log p(numbers | class) and their own M-step. Missing cells are integrated out. All arrays may have leading
+dimensions, for several mixtures of the same rows: NumPy takes little longer for them than for one where rows are few.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from cpvae.fitting.starts.tables import Table
 
@@ -29,7 +29,7 @@ class Numbers(Protocol):
 
     @classmethod
     def of(cls, table: Table, weights: np.ndarray) -> Self:
-        """Estimate from the weights of rows in classes, ``(n, K)``."""
+        """Estimate from the weights of rows in classes, ``(..., n, K)``."""
 
     @staticmethod
     def parts(table: Table) -> int:
@@ -37,18 +37,21 @@ class Numbers(Protocol):
 
     @property
     def n_parameters(self) -> int:
-        """Count the numbers that were learned."""
+        """Count the numbers that were learned, for each of several mixtures."""
 
     def log_density(self, table: Table) -> np.ndarray:
-        """Compute the log-density of the numbers that are observed, ``(n, K)``, nats."""
+        """Compute the log-density of the numbers that are observed, ``(..., n, K)``, nats."""
 
     def updated(self, table: Table, weights: np.ndarray) -> Self:
-        """Take the M-step, with the weights of rows in classes ``(n, K)``."""
+        """Take the M-step, with the weights of rows in classes ``(..., n, K)``."""
+
+    def some(self, at: np.ndarray | int) -> Self:
+        """Take one or some of several mixtures."""
 
 
 @dataclass(frozen=True)
 class Diagonal:
-    """Numbers that are independent within a class: `mean` and `variance` ``(K, P)``."""
+    """Numbers that are independent within a class: `mean` and `variance` ``(..., K, P)``."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -59,9 +62,10 @@ class Diagonal:
 
     @classmethod
     def of(cls, table: Table, weights: np.ndarray) -> Self:
-        total = weights.T @ table.observed + TINY
-        mean = weights.T @ table.numbers / total
-        return cls(mean, weights.T @ table.numbers**2 / total - mean**2 + ADDED_VARIANCE)
+        each = weights.swapaxes(-1, -2)
+        total = each @ table.observed + TINY
+        mean = each @ table.numbers / total
+        return cls(mean, each @ table.numbers**2 / total - mean**2 + ADDED_VARIANCE)
 
     @staticmethod
     def parts(table: Table) -> int:
@@ -69,22 +73,25 @@ class Diagonal:
 
     @property
     def n_parameters(self) -> int:
-        return self.mean.size + self.variance.size
+        return 2 * int(np.prod(self.mean.shape[-2:]))
 
     def log_density(self, table: Table) -> np.ndarray:
         precision = 1 / self.variance
-        constant = table.observed @ (self.mean**2 * precision + np.log(2 * np.pi * self.variance)).T
-        quadratic = table.numbers**2 @ precision.T - 2 * table.numbers @ (self.mean * precision).T
-        density: np.ndarray = -0.5 * (constant + quadratic)
+        constant = table.observed @ (self.mean**2 * precision + np.log(2 * np.pi * self.variance)).swapaxes(-1, -2)
+        square, product = precision.swapaxes(-1, -2), (self.mean * precision).swapaxes(-1, -2)
+        density: np.ndarray = -0.5 * (constant + table.numbers**2 @ square) + table.numbers @ product
         return density
 
     def updated(self, table: Table, weights: np.ndarray) -> Self:
         return self.of(table, weights)
 
+    def some(self, at: np.ndarray | int) -> Self:
+        return type(self)(self.mean[at], self.variance[at])
+
 
 @dataclass(frozen=True)
 class Tied:
-    """Numbers that vary together in the same way in each class: `mean` ``(K, P)``, one `covariance` ``(P, P)``."""
+    """Numbers that vary together alike in each class: `mean` ``(..., K, P)``, one `covariance` ``(..., P, P)``."""
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -95,10 +102,10 @@ class Tied:
 
     @classmethod
     def of(cls, table: Table, weights: np.ndarray) -> Tied:
-        """Estimate from the weights of rows in classes, ``(n, K)``, as if columns were independent where cells lack."""
+        """Estimate from the weights of rows in classes, as if columns were independent where cells lack."""
         first = Diagonal.of(table, weights)
-        covariance = np.diag(weights.sum(0) @ first.variance / len(weights))
-        return cls(first.mean, covariance).updated(table, weights)
+        variance = weights.sum(-2, keepdims=True) @ first.variance / weights.shape[-2]
+        return cls(first.mean, variance * np.eye(variance.shape[-1])).updated(table, weights)
 
     @staticmethod
     def parts(table: Table) -> int:
@@ -106,47 +113,60 @@ class Tied:
 
     @property
     def n_parameters(self) -> int:
-        p = self.mean.shape[1]
-        return self.mean.size + p * (p + 1) // 2
+        k, p = self.mean.shape[-2:]
+        return k * p + p * (p + 1) // 2
 
     def log_density(self, table: Table) -> np.ndarray:
-        density = np.empty((len(table.numbers), len(self.mean)))
+        density = np.empty((*self.mean.shape[:-2], len(table.numbers), self.mean.shape[-2]))
         for rows, there in table.patterns:
-            factor = np.linalg.cholesky(self.covariance[np.ix_(there, there)])
-            x = solve_triangular(factor, table.numbers[np.ix_(rows, there)].T, lower=True)
-            mean = solve_triangular(factor, self.mean[:, there].T, lower=True)
-            distance = (x**2).sum(0)[:, None] + (mean**2).sum(0) - 2 * x.T @ mean
-            constant = there.sum() * np.log(2 * np.pi) + 2 * np.log(np.diag(factor)).sum()
-            density[rows] = -0.5 * (distance + constant)
+            factor = np.linalg.cholesky(self.covariance[..., there, :][..., there])
+            whiten = np.linalg.inv(factor).swapaxes(-1, -2)
+            x, mean = table.numbers[np.ix_(rows, there)] @ whiten, self.mean[..., there] @ whiten
+            distance = (x**2).sum(-1)[..., None] + (mean**2).sum(-1)[..., None, :] - 2 * x @ mean.swapaxes(-1, -2)
+            half_determinant = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
+            constant = there.sum() * np.log(2 * np.pi) + 2 * half_determinant
+            density[..., rows, :] = -0.5 * (distance + constant[..., None, None])
         return density
 
     def updated(self, table: Table, weights: np.ndarray) -> Tied:
-        total = weights.sum(0) + TINY
+        total = weights.sum(-2) + TINY
         first, second = np.zeros_like(self.mean), np.zeros_like(self.covariance)
         for w, x, spread in self._completed(table, weights):
-            first += w.T @ x if x.ndim == 2 else np.einsum("nk,nkp->kp", w, x)
-            second += x.T @ x if x.ndim == 2 else np.einsum("nk,nkp,nkq->pq", w, x, x)
-            second += len(w) * spread
-        mean = first / total[:, None]
-        covariance = (second - (total * mean.T) @ mean) / len(weights) + ADDED_VARIANCE * np.eye(len(second))
+            if x.ndim == 2:
+                first += w.swapaxes(-1, -2) @ x
+                second += x.T @ x
+            else:
+                first += np.einsum("...nk,...nkp->...kp", w, x)
+                flat = x.reshape(*x.shape[:-3], -1, x.shape[-1])
+                second += (flat * w.reshape(*w.shape[:-2], -1, 1)).swapaxes(-1, -2) @ flat
+            second += w.shape[-2] * spread
+        mean = first / total[..., None]
+        between = (total[..., None] * mean).swapaxes(-1, -2) @ mean
+        covariance = (second - between) / weights.shape[-2] + ADDED_VARIANCE * np.eye(second.shape[-1])
         return Tied(mean, covariance)
+
+    def some(self, at: np.ndarray | int) -> Tied:
+        return Tied(self.mean[at], self.covariance[at])
 
     def _completed(self, table: Table, weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Give for each pattern the weights, the expected numbers in each class, and the covariance around them.
 
-        Complete rows ``(m, P)`` are the same in all classes; others are ``(m, K, P)``.
+        Complete rows ``(m, P)`` are the same in all classes; others are ``(..., m, K, P)``.
         """
         for rows, there in table.patterns:
             x, spread = table.numbers[rows], np.zeros_like(self.covariance)
             if there.all():
-                yield weights[rows], x, spread
+                yield weights[..., rows, :], x, spread
                 continue
-            known, lacking = np.ix_(there, there), np.ix_(~there, ~there)
-            slope = cho_solve(cho_factor(self.covariance[known]), self.covariance[np.ix_(there, ~there)])
-            spread[lacking] = self.covariance[lacking] - self.covariance[np.ix_(~there, there)] @ slope
-            full = np.repeat(x[:, None], len(self.mean), axis=1)
-            full[:, :, ~there] = self.mean[:, ~there] + (x[:, None, there] - self.mean[:, there]) @ slope
-            yield weights[rows], full, spread
+            known, beside = self.covariance[..., there, :][..., there], self.covariance[..., there, :][..., ~there]
+            slope = np.linalg.solve(known, beside)
+            lacking = self.covariance[..., ~there, :][..., ~there] - beside.swapaxes(-1, -2) @ slope
+            spread[(..., *np.ix_(~there, ~there))] = lacking
+            full = np.empty((*weights.shape[:-2], *x.shape[:1], *self.mean.shape[-2:]))
+            full[..., there] = x[:, None, there]
+            apart = x[:, None, there] - self.mean[..., None, :, there]
+            full[..., ~there] = self.mean[..., None, :, ~there] + apart @ slope[..., None, :, :]
+            yield weights[..., rows, :], full, spread
 
 
 SHAPES: tuple[type[Numbers], ...] = (Diagonal, Tied)
