@@ -223,7 +223,7 @@ def _em(table: Table, weights: np.ndarray, shape: type[Numbers], max_iter: int) 
         values, weights = (most + np.log(total)).mean((-2, -1)), shares / total
         on = (values - before >= CLOSE) & (left > 0)
         for i in np.flatnonzero(~on):
-            ends[int(runs[i])] = End(float(values[i]), classes.some(i), weights[i])
+            ends[int(runs[i])] = End(float(values[i]), classes.some(int(i)), weights[i])
         if not on.any():
             break
         runs, values, weights, numbers = runs[on], values[on], weights[on], classes.numbers.some(on)

@@ -161,7 +161,7 @@ class Tied:
             known, beside = self.covariance[..., there, :][..., there], self.covariance[..., there, :][..., ~there]
             slope = np.linalg.solve(known, beside)
             lacking = self.covariance[..., ~there, :][..., ~there] - beside.swapaxes(-1, -2) @ slope
-            spread[(..., *np.ix_(~there, ~there))] = lacking
+            spread[..., np.outer(~there, ~there)] = lacking.reshape(*lacking.shape[:-2], -1)
             full = np.empty((*weights.shape[:-2], *x.shape[:1], *self.mean.shape[-2:]))
             full[..., there] = x[:, None, there]
             apart = x[:, None, there] - self.mean[..., None, :, there]

@@ -88,8 +88,8 @@ class Gaussians:
 
 
 def fixed(log_joint: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Leave rows of a known category no other one: log p(x, c) ``(m, K)`` is minus infinity there."""
-    others = (known >= 0)[:, None] & (np.arange(log_joint.shape[1]) != known[:, None])
+    """Leave rows of a known category no other one: log p(x, c) ``(..., m, K)`` is minus infinity there."""
+    others = (known >= 0)[:, None] & (np.arange(log_joint.shape[-1]) != known[:, None])
     return np.where(others, -np.inf, log_joint)
 
 
