@@ -370,9 +370,39 @@ def contention() -> str:
     return f"{markdown.table(head, rows)}\n{said}: [contention]({{}}/contention.json)."
 
 
+def whole() -> str:
+    """Tabulate the seconds of whole commands, beside a script that does the same with scikit-learn."""
+    result = result_of("whole")
+    columns = {
+        "scikit-learn": "k-means and mixture, scikit-learn",
+        "before": "`cpvae fit`, before",
+        "fit": "`cpvae fit`",
+        "report": "`cpvae report`",
+    }
+    rows = []
+    for name, one in result["fits"].items():
+        spent = one["seconds"]
+        parts = [f"{one['start_seconds']:.0f}", f"{one['training_seconds']:.0f}"]
+        rows.append(
+            [
+                f"{name}, K={one['n_components']}",
+                *(f"{spent[what]:.1f}" for what in columns),
+                " and ".join(parts),
+                f"{spent['fit'] / spent['scikit-learn']:.1f}",
+            ]
+        )
+    head = ("rows", *columns.values(), "of the fit: start and training", "fit / scikit-learn")
+    said = (
+        f"Seconds of the processor on one thread, medians of {result['rounds']} turns, each command from Python's start "
+        "to its end"
+    )
+    return f"{markdown.table(head, rows)}\n{said}: [whole]({{}}/whole.json)."
+
+
 def benchmarked(page: str) -> str:
     """Put its tables between the markers of `docs/benchmarks.md`."""
     sections = {
+        "Whole fits": whole(),
         "A step": step(),
         "What users do": uses(),
         "Where a step's time goes": profiles(),
