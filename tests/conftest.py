@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from scipy.stats import multivariate_normal, norm
 from torch import Tensor, nn
 from torch.distributions import MixtureSameFamily
 
+from cpvae.data.loaders import Split, named
 from cpvae.fitting.starts import latent_classes
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -55,6 +58,25 @@ def _few_assignments() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         assignments(patch, FEW)
         yield
+
+
+def shorten_sets(patch: pytest.MonkeyPatch, *names: str, most: int = 300) -> None:
+    """Have at most so many rows in each split of data sets that come with the package, in this process."""
+
+    def shorter(load: Callable[[], Any]) -> Any:
+        loaded = load()
+        splits, rest = (loaded, None) if isinstance(loaded, dict) else (loaded[0], loaded[1:])
+        few = {name: Split(split.x[:most], split.y[:most]) for name, split in splits.items()}
+        return few if rest is None else (few, *rest)
+
+    for name in names:
+        patch.setattr(named, name, partial(shorter, getattr(named, name)))
+
+
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the data sets that come with the package: for tests of commands that a page names."""
+    shorten_sets(monkeypatch, "digits", "table")
 
 
 BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
