@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from torch.distributions import MixtureSameFamily
 
 from cpvae.data.loaders import Split, named
-from cpvae.fitting.starts import latent_classes
+from cpvae.fitting import restart
+from cpvae.fitting.starts import clusterings, codes, latent_classes
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import TermsGivenC, terms_given
@@ -42,21 +44,28 @@ def _seeded() -> Iterator[None]:
         yield
 
 
-FEW = {"TRIED": (2, 2), "SAMPLES": (2, 2), "AGAIN": latent_classes.Effort(2, 20)}
-MANY = {name: getattr(latent_classes, name) for name in FEW}  # as in other processes
+FEW: dict[tuple[ModuleType, str], object] = {
+    (latent_classes, "TRIED"): (2, 2),
+    (latent_classes, "SAMPLES"): (2, 2),
+    (latent_classes, "AGAIN"): latent_classes.Effort(2, 20),
+    (clusterings, "MOST_MAPS"): 1,
+    (codes, "LEAST_STEPS"): 20,
+    (restart, "BRIEF_STEPS"): 40,
+}
+MANY = {(module, name): getattr(module, name) for module, name in FEW}  # as in other processes
 
 
-def assignments(patch: pytest.MonkeyPatch, asked: dict[str, object]) -> None:
-    """Set how hard latent classes are looked for in this process."""
-    for name, value in asked.items():
-        patch.setattr(latent_classes, name, value)
+def effort(patch: pytest.MonkeyPatch, asked: dict[tuple[ModuleType, str], object]) -> None:
+    """Set how hard starts are looked for in this process."""
+    for (module, name), value in asked.items():
+        patch.setattr(module, name, value)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _few_assignments() -> Iterator[None]:
-    """Try few assignments of latent classes: tests ask how a start is used, and benchmarks how good it is."""
+def _little_effort() -> Iterator[None]:
+    """Look for starts with little effort: most tests ask how a start is used, and benchmarks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
-        assignments(patch, FEW)
+        effort(patch, FEW)
         yield
 
 

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import cpvae
-from conftest import FEW, assignments
+from conftest import FEW, effort
 from cpvae import InputError
 from cpvae.estimators import learning
 from cpvae.fitting import loop, runs
@@ -71,10 +71,10 @@ def models(out: Path) -> dict[str, tuple[int, bytes]]:
     return {path.parent.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.glob(f"*/{runs.MODEL}")}
 
 
-def with_few_assignments(entry: Entry, common: Common) -> dict[str, Any]:
+def with_little_effort(entry: Entry, common: Common) -> dict[str, Any]:
     """Do an entry in another process as this one does."""
     with pytest.MonkeyPatch.context() as patch:
-        assignments(patch, FEW)
+        effort(patch, FEW)
         return run_entry(entry, common)
 
 
@@ -491,7 +491,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
 def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
     """Two at a time in processes, in threads, and one by one: the same bits; torch's threads are left as they were."""
     expected = json.loads((made / "printed").read_text())
-    monkeypatch.setattr("cpvae.study.compare.run_entry", with_few_assignments)
+    monkeypatch.setattr("cpvae.study.compare.run_entry", with_little_effort)
     done(*AGAIN[:-2], "--jobs", 2, "--out", "two")
     go, under_way = loop._Run.go, set()
 

@@ -33,7 +33,6 @@ from cpvae.fitting.records import Interrupted
 from cpvae.fitting.runs import CHECKPOINT, HISTORY
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
-from cpvae.fitting.starts import codes
 from cpvae.fitting.starts.clusterings import gaussian_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode
 from cpvae.fitting.starts.start import STARTS, ClusteredStart
@@ -64,7 +63,6 @@ LONG = {**FIT, "max_epochs": 30, "init": "random"}
 @pytest.fixture(autouse=True)
 def _short_start(monkeypatch):
     monkeypatch.setitem(STARTS, "autoencoder", ClusteredStart(((AutoencoderCode(n_steps=60),),), gaussian_mixture))
-    monkeypatch.setattr(codes, "LEAST_STEPS", 20)
 
 
 @pytest.fixture
