@@ -21,7 +21,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 tests: $(READY)
-	$(BIN)/pytest -n 2 -q
+	$(BIN)/pytest -n 2 --dist worksteal -q
 
 plain: $(READY)  ## tests of networks, with PyTorch's own products
 	CPVAE_FAST_PRODUCTS=0 $(BIN)/pytest -q src/cpvae/nn tests/test_products.py tests/test_presets.py

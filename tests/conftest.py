@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,9 @@ from scipy.stats import multivariate_normal, norm
 from torch import Tensor, nn
 from torch.distributions import MixtureSameFamily
 
-from cpvae.fitting.starts import latent_classes
+from cpvae.data.loaders import Split, named
+from cpvae.fitting import restart
+from cpvae.fitting.starts import clusterings, codes, latent_classes
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import TermsGivenC, terms_given
@@ -39,22 +44,48 @@ def _seeded() -> Iterator[None]:
         yield
 
 
-FEW = {"TRIED": (2, 2), "SAMPLES": (2, 2), "AGAIN": latent_classes.Effort(2, 20)}
-MANY = {name: getattr(latent_classes, name) for name in FEW}  # as in other processes
+FEW: dict[tuple[ModuleType, str], object] = {
+    (latent_classes, "TRIED"): (2, 2),
+    (latent_classes, "SAMPLES"): (2, 2),
+    (latent_classes, "AGAIN"): latent_classes.Effort(2, 20),
+    (clusterings, "MOST_MAPS"): 1,
+    (codes, "LEAST_STEPS"): 20,
+    (restart, "BRIEF_STEPS"): 40,
+}
+MANY = {(module, name): getattr(module, name) for module, name in FEW}  # as in other processes
 
 
-def assignments(patch: pytest.MonkeyPatch, asked: dict[str, object]) -> None:
-    """Set how hard latent classes are looked for in this process."""
-    for name, value in asked.items():
-        patch.setattr(latent_classes, name, value)
+def effort(patch: pytest.MonkeyPatch, asked: dict[tuple[ModuleType, str], object]) -> None:
+    """Set how hard starts are looked for in this process."""
+    for (module, name), value in asked.items():
+        patch.setattr(module, name, value)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _few_assignments() -> Iterator[None]:
-    """Try few assignments of latent classes: tests ask how a start is used, and benchmarks how good it is."""
+def _little_effort() -> Iterator[None]:
+    """Look for starts with little effort: most tests ask how a start is used, and benchmarks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
-        assignments(patch, FEW)
+        effort(patch, FEW)
         yield
+
+
+def shorten_sets(patch: pytest.MonkeyPatch, *names: str, most: int = 300) -> None:
+    """Have at most so many rows in each split of data sets that come with the package, in this process."""
+
+    def shorter(load: Callable[[], Any]) -> Any:
+        loaded = load()
+        splits, rest = (loaded, None) if isinstance(loaded, dict) else (loaded[0], loaded[1:])
+        few = {name: Split(split.x[:most], split.y[:most]) for name, split in splits.items()}
+        return few if rest is None else (few, *rest)
+
+    for name in names:
+        patch.setattr(named, name, partial(shorter, getattr(named, name)))
+
+
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the data sets that come with the package: for tests of commands that a page names."""
+    shorten_sets(monkeypatch, "digits", "table")
 
 
 BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'

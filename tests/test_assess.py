@@ -341,6 +341,7 @@ def test_rows_of_the_fit_that_are_gone_are_asked_for(world, tmp_path):
         place.write_bytes(kept)
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_the_page(tmp_path, monkeypatch):
     page = (ROOT / "docs" / "assess.md").read_text()
     monkeypatch.chdir(tmp_path)

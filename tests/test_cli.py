@@ -394,6 +394,7 @@ def test_a_reader_that_left_and_a_full_device(tmp_path):
 # -- every model ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few_rows")
 @pytest.mark.parametrize("name", ["vae", "mog", "vamp", "hvae", "hvae-vamp"])
 def test_every_model_goes_through_all_commands(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -417,6 +418,7 @@ def test_every_model_goes_through_all_commands(name, tmp_path, monkeypatch):
         assert "has no categories" in refused("cluster", "run", "digits", "--out", "labels.csv")
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_convolutions_go_through_all_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done("fit", "digits", "--out", "run", "--network", "conv", *TINY)
@@ -499,7 +501,7 @@ def test_a_report_finds_the_data_of_the_fit_from_another_folder(place, monkeypat
 @pytest.mark.usefixtures("undrawn")
 def test_a_fit_with_a_limit_of_minutes_leaves_weights_to_use_and_to_go_on_from(place):
     options = [one if one != "1" or TINY[i - 1] != "--epochs" else "100000" for i, one in enumerate(TINY)]
-    limited = done("fit", "t.csv", "--out", "run", *options, "--patience", "100000", "--max-minutes", "0.05")
+    limited = done("fit", "t.csv", "--out", "run", *options, "--patience", "100000", "--max-minutes", "0.02")
     assert "stopped; the state is saved. To go on: cpvae fit t.csv --out run --resume" in limited.err
     assert "Until then the weights so far can be used: cpvae report run" in limited.err
     for command in (

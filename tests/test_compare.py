@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,22 @@ import pytest
 import torch
 
 import cpvae
-from conftest import MANY, assignments
+from conftest import FEW, effort
 from cpvae import InputError
 from cpvae.estimators import learning
 from cpvae.fitting import loop, runs
-from cpvae.study.compare import EVALUATION, PAGE, RESULT, TABLE, Protocol, compare_models, entries_of
+from cpvae.study.compare import (
+    EVALUATION,
+    PAGE,
+    RESULT,
+    TABLE,
+    Common,
+    Entry,
+    Protocol,
+    compare_models,
+    entries_of,
+    run_entry,
+)
 from cpvae.study.comparison import COLUMNS, cell, shown_columns
 from cpvae.study.evaluation import evaluate_model
 from cpvae.study.held_out import hold_out, with_held_out
@@ -59,9 +71,24 @@ def models(out: Path) -> dict[str, tuple[int, bytes]]:
     return {path.parent.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.glob(f"*/{runs.MODEL}")}
 
 
+def with_little_effort(entry: Entry, common: Common) -> dict[str, Any]:
+    """Do an entry in another process as this one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        effort(patch, FEW)
+        return run_entry(entry, common)
+
+
 def figures(comparison: dict[str, Any]) -> list[Any]:
     """Take the figures that do not depend on the clock."""
     return [{key: value for key, value in run.items() if key != "seconds"} for run in comparison["runs"]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_quick_judge() -> Iterator[None]:
+    """Judge rows after few steps of training: what is compared is asked here, not how well it is judged."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cpvae.study.classifier.STEPS", (50, 50))
+        yield
 
 
 @pytest.fixture
@@ -79,7 +106,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "t.npz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assignments(patch, MANY)
         answer = done("compare", "t.npz", *MODELS, *OPTIONS, "--seeds", 2, "--jobs", 1, "--out", "cmp", "--json")
     (folder / "printed").write_text(answer.out)
     return folder
@@ -465,7 +491,7 @@ def test_a_stopped_comparison_goes_on_and_ends_as_if_it_had_not(place, monkeypat
 def test_a_fit_does_not_depend_on_what_runs_beside_it(made, shop, monkeypatch):
     """Two at a time in processes, in threads, and one by one: the same bits; torch's threads are left as they were."""
     expected = json.loads((made / "printed").read_text())
-    assignments(monkeypatch, MANY)
+    monkeypatch.setattr("cpvae.study.compare.run_entry", with_little_effort)
     done(*AGAIN[:-2], "--jobs", 2, "--out", "two")
     go, under_way = loop._Run.go, set()
 

@@ -370,6 +370,7 @@ def clustered(run: Path) -> str:
     return "labels.csv"
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_the_commands_of_the_page_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[1] / "docs" / "describe.md").read_text()

@@ -359,11 +359,12 @@ import numpy as np, torch
 from cpvae import VAE
 torch.set_num_threads(1)
 x = np.load(sys.argv[1], mmap_mode="r")
+small = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "batch_size": 500, "random_state": 0}
+VAE(likelihood="bernoulli", **small).fit(x[:1_000], X_valid=x[:500])  # what is imported then has no limit
 used = int(open("/proc/self/status").read().split("VmData:")[1].split()[0]) * 1024
 limit = used + 2 * x.nbytes // 3
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-model = VAE(latent_dim=2, hidden=(8,), max_epochs=1, batch_size=500, likelihood="bernoulli", random_state=0)
-model.fit(x, X_valid=x[:500])
+model = VAE(likelihood="bernoulli", **small).fit(x, X_valid=x[:500])
 assert model.transform(x[:2_000]).shape == (2_000, 2)
 """
 
@@ -371,8 +372,8 @@ assert model.transform(x[:2_000]).shape == (2_000, 2)
 def test_a_memory_mapped_file_larger_than_the_memory_allowed_trains(tmp_path):
     """The process may allocate two thirds of what the file holds: a copy of it anywhere would fail."""
     path = tmp_path / "large.npy"
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(300_000, 1, 32, 32))
-    array[::1000] = np.random.RandomState(0).randint(0, 256, (300, 1, 32, 32))
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(60_000, 1, 32, 32))
+    array[::1000] = np.random.RandomState(0).randint(0, 256, (60, 1, 32, 32))
     array.flush()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", MEMORY, str(path)]

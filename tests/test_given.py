@@ -1006,6 +1006,7 @@ def test_numbers_are_given_as_tables_write_them():
             read_given({"price": asked}, columns, {})
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     page = (Path(__file__).parents[1] / "docs" / "given.md").read_text()
     monkeypatch.chdir(tmp_path)

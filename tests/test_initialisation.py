@@ -19,6 +19,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 
+from conftest import MANY, effort
 from cpvae import CPVAE, InputError, load
 from cpvae.data.augment import Affine
 from cpvae.data.loaders import Dataset
@@ -348,6 +349,7 @@ def test_a_component_of_few_rows_has_fewer_neighbours(n, k, neighbours, monkeypa
             return self
 
     monkeypatch.setattr(umap, "UMAP", Told)
+    effort(monkeypatch, MANY)
     umap_mixture(make_blobs(n, 6, centers=k, random_state=0)[0], k, np.random.RandomState(0))
     assert asked == 3 * [neighbours]
 
@@ -416,6 +418,7 @@ def test_umap_leaves_pytorch_its_threads():
 
 def test_groups_that_cut_the_graph_best_go_before_those_that_a_mixture_finds_likely(monkeypatch):
     """On digits each single mixture is right for six to nine of them."""
+    effort(monkeypatch, MANY)
     digits = load_digits()
     seen = []
 

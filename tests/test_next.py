@@ -434,6 +434,7 @@ def test_models_that_do_not_know_what_is_missing(place: Path, tmp_path: Path):
             load(old)
 
 
+@pytest.mark.usefixtures("few_rows")
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     page = (Path(__file__).parents[1] / "docs" / "next.md").read_text()
     monkeypatch.chdir(tmp_path)

@@ -22,6 +22,7 @@ needs_onednn = pytest.mark.skipif(not HAS_ONEDNN, reason="oneDNN's product does 
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if request.param and not HAS_ONEDNN:
         pytest.skip("oneDNN's product does not work here, or is switched off")
+    monkeypatch.setattr(products, "SMALL", 0)
     monkeypatch.setattr(products, "prefers_onednn", lambda: request.param)
     return bool(request.param)
 
@@ -72,6 +73,7 @@ def test_a_slice_of_columns_is_made_dense(monkeypatch: pytest.MonkeyPatch) -> No
         given.extend((x, weight))
         return plain(x, weight, bias)
 
+    monkeypatch.setattr(products, "SMALL", 0)
     monkeypatch.setattr(products, "prefers_onednn", lambda: True)
     monkeypatch.setattr(products, "product", watched)
     wide = torch.randn(7, 1, 10, requires_grad=True)
@@ -79,6 +81,18 @@ def test_a_slice_of_columns_is_made_dense(monkeypatch: pytest.MonkeyPatch) -> No
     (products.linear(wide[..., 5:], weight, bias)[..., :3] * 2).sum().backward()
     assert len(given) == 6
     assert all(t.is_contiguous() or t.t().is_contiguous() for t in given)
+
+
+def test_small_matrices_are_left_to_pytorch_whatever_the_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call to oneDNN takes longer than they do. Of one row and of many the same product is taken."""
+    used: list[int] = []
+    monkeypatch.setattr(products, "prefers_onednn", lambda: True)
+    monkeypatch.setattr(products, "product", lambda x, weight, bias=None: used.append(len(x)) or F.linear(x, weight))
+    for n in (1, 5000):
+        products.linear(torch.randn(n, 64), torch.randn(127, 64))
+        assert not used
+        products.linear(torch.randn(n, 64), torch.randn(128, 64))
+        assert used.pop() == n
 
 
 @needs_onednn

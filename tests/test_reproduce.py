@@ -15,6 +15,7 @@ import torch
 from matplotlib.text import Text
 from scipy.stats import norm
 
+from conftest import shorten_sets
 from cpvae import InputError, load
 from cpvae.cli import program
 from cpvae.data import loaders
@@ -57,8 +58,9 @@ def write(folder: Path, name: str, serves: list[str], params: str = "", model: s
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_samples() -> Iterator[None]:
-    """Estimate likelihoods by few of the samples that the paper takes, with a judge of few of the steps."""
+    """Take few of the rows, few of the samples of the paper for a likelihood, and few of the steps for a judge."""
     with pytest.MonkeyPatch.context() as patch:
+        shorten_sets(patch, "synthetic", most=3000)
         patch.setattr(measures, "IMPORTANCE_SAMPLES", 100)
         patch.setattr("cpvae.study.classifier.STEPS", (50, 50))
         yield

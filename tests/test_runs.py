@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from conftest import MANY, effort
 from cpvae import CPVAE, VAE, FitWarning, InputError, files, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.augment import Affine
@@ -591,7 +592,8 @@ def test_the_start_of_a_fit_of_default_length_is_whole():
     assert start_epochs(1257, default_epochs(1257), side=8, copies=False) == 200  # digits
 
 
-def test_a_short_fit_has_a_short_start():
+def test_a_short_fit_has_a_short_start(monkeypatch):
+    effort(monkeypatch, MANY)
     assert start_epochs(1800, 1) == 11
     assert start_epochs(1800, 1, copies=False) == 11
     assert start_epochs(50_000, 12) == 12

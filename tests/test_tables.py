@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor, nn
 
-from conftest import MANY, LinearDecoder, assignments
+from conftest import MANY, LinearDecoder, effort
 from cpvae import CPVAE, VAE, InputError, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data import loaders
@@ -168,7 +168,7 @@ def test_mean_and_draws(agree):
     likelihood, schema, _ = made(mixed())
     params = 0.5 * torch.randn(1, likelihood.n_outputs).double()
     with torch.no_grad():
-        drawn = torch.cat([likelihood.to_data(likelihood(params).sample()) for _ in range(4_000)])
+        drawn = likelihood.to_data(likelihood(params.expand(4_000, -1)).sample())
         mean = likelihood.to_data(likelihood(params).mean)[0]
     for j, column in enumerate(schema.columns):
         if column.kind == "categorical":
@@ -509,7 +509,7 @@ def test_numbers_that_vary_together_by_scipy():
 
 def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
-    assignments(monkeypatch, MANY)
+    effort(monkeypatch, MANY)
     random = np.random.default_rng(0)
     y, size = random.integers(3, size=300), random.normal(size=300)
     shape = np.array([[0, 0, 0], [4, -4, 0], [4, 0, -4]])[y]
@@ -532,7 +532,7 @@ def test_classes_that_other_rows_do_not_have_are_not_taken(monkeypatch):
 
     Of ten classes in 400 rows a mixture learns what is wrong in these rows, and k-means does not.
     """
-    assignments(monkeypatch, MANY)
+    effort(monkeypatch, MANY)
     digits = [
         "1110111",
         "0010010",

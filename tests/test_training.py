@@ -289,7 +289,7 @@ FIT = {
     "hidden": (32, 32),
     "init": "autoencoder",
     "max_epochs": 23,
-    "batch_size": 20,
+    "batch_size": 40,
     "random_state": 0,
 }
 
@@ -542,12 +542,12 @@ def test_collapse_warns_and_names_the_remedy(monkeypatch):
         def __call__(self, task):
             return torch.zeros(len(task.rows), dtype=torch.int64)
 
-    monkeypatch.setattr(CPVAE, "_start", lambda self: AllInOne())
-    with pytest.warns(
-        FitWarning, match=r"only 1 of 8 categories are in use; refit with n_init=5 and without init='random'"
-    ):
-        CPVAE(8, **{**FIT, "max_epochs": 6}).fit(X)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(CPVAE, "_start", lambda self: AllInOne())
+        with pytest.warns(
+            FitWarning, match=r"only 1 of 8 categories are in use; refit with n_init=5 and without init='random'"
+        ):
+            CPVAE(8, **{**FIT, "max_epochs": 6}).fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error", FitWarning)
         CPVAE(4, **FIT).fit(X)
