@@ -393,8 +393,8 @@ def whole() -> str:
         )
     head = ("rows", *columns.values(), "of the fit: start and training", "fit / scikit-learn")
     said = (
-        f"Seconds of the processor on one thread, medians of {result['rounds']} turns, each command from Python's start "
-        "to its end"
+        f"Seconds of the processor on one thread, medians of {result['rounds']} turns. Each command is timed from the "
+        "start of Python to its end"
     )
     return f"{markdown.table(head, rows)}\n{said}: [whole]({{}}/whole.json)."
 

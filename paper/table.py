@@ -46,6 +46,7 @@ SHOWN = {  # what a cell has of its results beside seconds, and the keys that le
 }
 STEPS, PLAIN = "table_steps.json", "mnist-vae"  # how long a step takes, and whose time counts as 1
 WEIGHTS = ("uniform", "empirical")  # p(c) of which a result has the change of -L
+LEAST_SECONDS = 0.05  # of training, which results have with one digit
 Column = Callable[[dict[str, Any]], str]  # what a table shows of a cell
 
 
@@ -80,7 +81,7 @@ def _details(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "spread": {name: sd for name, (_, sd) in over.items() if sd is not None},
         "by_seed": {one["seed"]: one["test"]["negative_elbo"] for one in found if values([one], *BOUND)},
         "seconds": float(np.median(start + training)),
-        "start_share": float(np.mean(start / training)),
+        "start_share": float(np.mean(start / np.maximum(training, LEAST_SECONDS))),
         "device": found[0]["device"],
     }
 
