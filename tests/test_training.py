@@ -34,6 +34,7 @@ from cpvae.fitting.restart import Restart
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
+from cpvae.fitting.state import State
 from cpvae.fitting.starts.clusterings import gaussian_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode
 from cpvae.fitting.starts.start import STARTS, ClusteredStart, RandomStart
@@ -561,6 +562,22 @@ TAMPERED = {
     "seconds": (-1.0, "long"),
     "stopped": ("bored", 3),
 }
+
+
+def test_short_epochs_wait_for_few_checkpoints(tmp_path, monkeypatch):
+    saved = []
+
+    def slow(state, path):
+        saved.append(state.progress.epoch)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(State, "save", slow)
+    model, rows, valid = small_model()
+    settings = Settings(max_epochs=20, batch_size=150, checkpoint_every=1)
+    train(model, rows, valid, Bound(), settings, folder=tmp_path)
+    assert saved[0] == 1
+    assert saved[-1] == 20
+    assert len(saved) < 10
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ from cpvae.probability.objectives import Batch, Bound, Objective
 from cpvae.probability.priors import component_prior
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
+SAVE_RARELY = 20.0  # times what a checkpoint took, that pass before the next one: short epochs do not wait for the disk
 KNOWN = 0.99  # share of rows, to whose category of the start the encoder gives the highest probability
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 
@@ -129,7 +130,7 @@ class _Run:
             holds: Captured(partial(self._update, self.index, one), self.device)
             for holds, one in self.objectives.items()
         }
-        self.saved = time.perf_counter()
+        self.saved, self.save_took = time.perf_counter(), 0.0
 
     def go(self, resume: bool, asked_to_stop: Callable[[], bool]) -> Outcome:
         """Train until all epochs are over or the validation bound does not improve."""
@@ -145,7 +146,8 @@ class _Run:
         while progress.epoch < settings.max_epochs and not progress.stopped:
             self._epoch(asked_to_stop)
             last = progress.stopped or progress.epoch == settings.max_epochs
-            if last or progress.epoch % settings.checkpoint_every == 0:
+            soon = time.perf_counter() - self.saved < SAVE_RARELY * self.save_took
+            if last or (progress.epoch % settings.checkpoint_every == 0 and not soon):
                 self._save()
         return self._end(progress.stopped or ALL_EPOCHS)
 
@@ -158,8 +160,10 @@ class _Run:
 
     def _save(self) -> None:
         if self.folder is not None and self.folder.is_dir():  # one that was removed is not made anew
+            began = time.perf_counter()
             self.state.save(self.folder / CHECKPOINT)
             self.saved = time.perf_counter()
+            self.save_took = self.saved - began
 
     def _holds(self) -> bool:
         """Return whether the categories of a start hold in this epoch."""

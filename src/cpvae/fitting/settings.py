@@ -32,7 +32,7 @@ class Settings:
             does not get better any more.
         patience: stop after so many epochs without a clearly better validation bound, counted after warm-up and start.
         gain: nats by which a bound has to be better for that.
-        checkpoint_every: epochs between checkpoints.
+        checkpoint_every: epochs between checkpoints at least.
         seed: fixes order, noise and pixels.
         precision: of the matrix products of a step (`cpvae.nn.products.reduced`); bounds are evaluated in full.
     """
