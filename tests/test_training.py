@@ -34,10 +34,10 @@ from cpvae.fitting.restart import Restart
 from cpvae.fitting.runs import CHECKPOINT, HISTORY, held
 from cpvae.fitting.schedules import constant
 from cpvae.fitting.settings import Settings
-from cpvae.fitting.state import State
 from cpvae.fitting.starts.clusterings import gaussian_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode
 from cpvae.fitting.starts.start import STARTS, ClusteredStart, RandomStart
+from cpvae.fitting.state import State
 from cpvae.fitting.validation import validate
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
