@@ -507,6 +507,60 @@ def test_numbers_that_vary_together_by_scipy():
             assert found[row, k] == pytest.approx(expected, abs=1e-9)
 
 
+def some_missing(random: np.random.Generator, n: int = 90) -> Table:
+    """Make a table of numbers that depend on each other and one column of levels; in some rows nothing is there."""
+    kinds = np.array([[1, 1, 1, 1], [1, 0, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]])
+    observed = kinds[np.arange(n) % 4].astype(float)
+    x = random.normal(size=(n, 4)) @ random.normal(size=(4, 4))
+    levels = np.eye(3)[random.integers(3, size=n)] * (np.arange(n) % 5 > 0)[:, None]
+    return Table(x * observed, observed, levels, [3], np.where(np.arange(n) < 9, np.arange(n) % 3, -1))
+
+
+def test_numbers_that_vary_together_learn_from_what_is_expected_in_missing_cells():
+    """Sums over rows and classes one by one, of the expected numbers and their squares."""
+    random = np.random.default_rng(0)
+    table, weights = some_missing(random), random.dirichlet(np.ones(3), 90)
+    before = Tied.of(table, weights)
+    first, second = np.zeros((3, 4)), np.zeros((4, 4))
+    for x, there, w in zip(table.numbers, table.observed > 0, weights, strict=True):
+        inverse = np.linalg.inv(before.covariance[np.ix_(there, there)])
+        spread = before.covariance - before.covariance[:, there] @ inverse @ before.covariance[there]
+        for k in range(3):
+            mean = before.mean[k] + before.covariance[:, there] @ inverse @ (x - before.mean[k])[there]
+            first[k] += w[k] * mean
+            second += w[k] * (np.outer(mean, mean) + spread)
+    mean = first / weights.sum(0)[:, None]
+    expected = (second - (weights.sum(0) * mean.T) @ mean) / 90 + normals.ADDED_VARIANCE * np.eye(4)
+    found = before.updated(table, weights)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-9)
+    np.testing.assert_allclose(found.covariance, expected, atol=1e-9)
+
+
+def test_many_steps_leave_a_covariance_symmetric():
+    random = np.random.default_rng(0)
+    table, weights = some_missing(random), random.dirichlet(np.ones(3), 90)
+    tied = Tied.of(table, weights)
+    for _ in range(200):
+        tied = tied.updated(table, weights)
+    np.testing.assert_array_equal(tied.covariance, tied.covariance.T)
+
+
+@pytest.mark.parametrize("shape", [Diagonal, Tied])
+def test_runs_of_em_side_by_side_end_as_each_does_alone(shape):
+    """Runs that are as good as over leave the others to go on."""
+    random = np.random.default_rng(1)
+    table = some_missing(random)
+    weights = random.dirichlet(np.ones(3), (6, 90))
+    together = latent_classes._em(table, weights, shape, 60)
+    assert len(together) == 6
+    for begun, end in zip(weights, together, strict=True):
+        (alone,) = latent_classes._em(table, begun[None], shape, 60)
+        assert end.value == pytest.approx(alone.value, abs=1e-9)
+        np.testing.assert_allclose(end.weights, alone.weights, atol=1e-6)
+        np.testing.assert_allclose(end.classes.log_joint(table), alone.classes.log_joint(table), atol=1e-6)
+        assert (end.weights.argmax(1)[:9] == table.known[:9]).all()
+
+
 def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
     effort(monkeypatch, MANY)

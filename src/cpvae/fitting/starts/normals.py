@@ -6,7 +6,6 @@ dimensions, for several mixtures of the same rows: NumPy takes little longer for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -129,44 +128,32 @@ class Tied:
         return density
 
     def updated(self, table: Table, weights: np.ndarray) -> Tied:
+        """Take the M-step, with the weights of rows in classes ``(..., n, K)``, which add up to one for each row.
+
+        In class k the whole row is expected to be ``x @ slope + offset[k]``, where x are its numbers that are there,
+        with covariance `spread` around that. So sums over rows are needed of x alone.
+        """
         total = weights.sum(-2) + TINY
         first, second = np.zeros_like(self.mean), np.zeros_like(self.covariance)
-        for w, x, spread in self._completed(table, weights):
-            if x.ndim == 2:
-                first += w.swapaxes(-1, -2) @ x
-                second += x.T @ x
-            else:
-                first += np.einsum("...nk,...nkp->...kp", w, x)
-                flat = x.reshape(*x.shape[:-3], -1, x.shape[-1])
-                second += (flat * w.reshape(*w.shape[:-2], -1, 1)).swapaxes(-1, -2) @ flat
-            second += w.shape[-2] * spread
+        for rows, there in table.patterns:
+            w, x = weights[..., rows, :], table.numbers[np.ix_(rows, there)]
+            beside = self.covariance[..., there, :]
+            slope = np.linalg.solve(beside[..., there], beside)
+            spread = self.covariance - beside.swapaxes(-1, -2) @ slope
+            offset = self.mean - self.mean[..., there] @ slope
+            apart = w.sum(-2)[..., None] * offset
+            sums = w.swapaxes(-1, -2) @ x @ slope
+            first += sums + apart
+            second += slope.swapaxes(-1, -2) @ (x.T @ x) @ slope + len(rows) * spread
+            second += (2 * sums + apart).swapaxes(-1, -2) @ offset
         mean = first / total[..., None]
         between = (total[..., None] * mean).swapaxes(-1, -2) @ mean
         covariance = (second - between) / weights.shape[-2] + ADDED_VARIANCE * np.eye(second.shape[-1])
-        return Tied(mean, covariance)
+        # both sides of the products of `sums` and `offset`; and what rounding leaves lopsided would grow
+        return Tied(mean, (covariance + covariance.swapaxes(-1, -2)) / 2)
 
     def some(self, at: np.ndarray | int) -> Tied:
         return Tied(self.mean[at], self.covariance[at])
-
-    def _completed(self, table: Table, weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Give for each pattern the weights, the expected numbers in each class, and the covariance around them.
-
-        Complete rows ``(m, P)`` are the same in all classes; others are ``(..., m, K, P)``.
-        """
-        for rows, there in table.patterns:
-            x, spread = table.numbers[rows], np.zeros_like(self.covariance)
-            if there.all():
-                yield weights[..., rows, :], x, spread
-                continue
-            known, beside = self.covariance[..., there, :][..., there], self.covariance[..., there, :][..., ~there]
-            slope = np.linalg.solve(known, beside)
-            lacking = self.covariance[..., ~there, :][..., ~there] - beside.swapaxes(-1, -2) @ slope
-            spread[..., np.outer(~there, ~there)] = lacking.reshape(*lacking.shape[:-2], -1)
-            full = np.empty((*weights.shape[:-2], *x.shape[:1], *self.mean.shape[-2:]))
-            full[..., there] = x[:, None, there]
-            apart = x[:, None, there] - self.mean[..., None, :, there]
-            full[..., ~there] = self.mean[..., None, :, ~there] + apart @ slope[..., None, :, :]
-            yield weights[..., rows, :], full, spread
 
 
 SHAPES: tuple[type[Numbers], ...] = (Diagonal, Tied)
