@@ -561,6 +561,19 @@ def test_runs_of_em_side_by_side_end_as_each_does_alone(shape):
         assert (end.weights.argmax(1)[:9] == table.known[:9]).all()
 
 
+def test_how_many_runs_of_em_are_made_at_once_changes_nothing(monkeypatch):
+    table = some_missing(np.random.default_rng(1))
+
+    def found() -> np.ndarray:
+        random = np.random.RandomState(0)
+        return latent_classes.mixture(Tied, table, 3, random, latent_classes.Effort(30, 60)).log_joint(table)
+
+    together = found()
+    for at_once in (1, 7 * table.points.size * 3):
+        monkeypatch.setattr(latent_classes, "AT_ONCE", at_once)
+        np.testing.assert_allclose(found(), together, atol=1e-6)
+
+
 def test_groups_are_not_cut_along_what_all_of_them_share(monkeypatch):
     """Three kinds, each of small and large ones: independent columns would make a class of the large ones."""
     effort(monkeypatch, MANY)
