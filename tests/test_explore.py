@@ -33,6 +33,7 @@ from cpvae.explore.server import is_loopback, make_application
 from cpvae.explore.stored import stored
 from cpvae.study.layout import lay_out
 from cpvae.study.places import data_there
+from cpvae.study.report import overall
 from cpvae.study.report.shown import rows_shown
 
 EVIL = "</script><script>document.title='run'</script>"
@@ -144,6 +145,16 @@ def test_rows_are_cells_pictures_or_curves(of_table, of_pictures, of_signals, ta
     assert picture.startswith("data:image/png;base64,")
     (curves,) = Answers(of_signals).rows({"rows": [2]})
     np.testing.assert_allclose(curves, of_signals.shown.given[2], rtol=1e-3)
+
+
+def test_levels_beside_missing_cells_have_no_point():
+    random = np.random.RandomState(0)
+    rows = pd.DataFrame({"arm": [1.0, 2.0, None] * 20, "size": random.normal(size=60)})
+    model = fitted(CPVAE(2, **SMALL), rows)
+    seen = see(model, rows, data_name="arms")
+    assert [cells[0] for cells in Answers(seen).rows({"rows": [0, 1, 2]})] == ["1", "2", ""]
+    told = overall.reconstructions(model, seen.shown)["pairs_table"]
+    assert {cells[0] for _, cells in told.rows} <= {"1", "2", "·"}
 
 
 def test_of_wide_tables_the_columns_that_tell_most_are_shown():

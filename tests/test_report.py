@@ -365,6 +365,8 @@ def test_small_categories() -> None:
     found = findings.small_categories(np.array([0.6, 0.395, 0.005]))
     assert found is not None
     assert found.title == "1 category is hardly used: 2"
+    assert "theirs" not in found.text
+    assert "them" not in found.action
     assert findings.small_categories(np.array([0.5, 0.3, 0.2])) is None
 
 

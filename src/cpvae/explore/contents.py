@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cpvae.data.cells import as_text
 from cpvae.explore.seen import Seen
 from cpvae.study.report.pictures import as_images, limits_of, pictures
 from cpvae.words.phrases import short
@@ -108,7 +109,7 @@ def _text(cell: Any, unit: str) -> str:
             return written(float(cell), unit)
         except (TypeError, ValueError):
             pass
-    return short(cell)
+    return short(as_text(cell))
 
 
 def _numbers(values: np.ndarray) -> list[float | None]:

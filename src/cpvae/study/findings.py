@@ -121,8 +121,9 @@ def small_categories(weights: np.ndarray, names: Names = NAMELESS) -> Finding | 
     some = ", ".join(numbered(int(k), names) for k in small[:10]) + (", …" if len(small) > 10 else "")
     return Finding(
         f"{_categories(len(small))} hardly used: {some}",
-        "Less than a tenth of an even share of the rows is theirs, so what they generate is little constrained.",
-        "Ignore them when clustering and sampling, or fit again with fewer components.",
+        "Less than a tenth of an even share of the rows lies there, so what such a category generates is little "
+        "constrained.",
+        "Ignore such a category when clustering and sampling, or fit again with fewer components.",
     )
 
 

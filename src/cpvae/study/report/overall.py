@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from cpvae.data.cells import as_text
 from cpvae.data.schema import Schema
 from cpvae.estimators.clusterer import clusters
 from cpvae.estimators.contract import DeepMixture
@@ -121,7 +122,7 @@ def _cells_table(schema: Schema, shown: Shown, rows: pd.DataFrame, again: pd.Dat
 
 def _cell(cell: Any, unit: str) -> str:
     """Write a cell of a table: numbers in their unit, levels and dates as they are."""
-    return written(float(cell), unit) if unit in ("number", "year") else str(cell)
+    return written(float(cell), unit) if unit in ("number", "year") else as_text(cell)
 
 
 def latent_space(shown: Shown, how: str) -> dict[str, Any]:
