@@ -95,7 +95,7 @@ class SumAndSample:
     Devices other than the CPU decode all terms: to learn which are left out, the host would have to wait for them.
 
     Args:
-        top: how many categories are summed.
+        top: how many categories are summed; with `top` + 1 >= K all of them are.
         often: the inverse of the weight from which on a term is always decoded.
     """
 
@@ -106,9 +106,10 @@ class SumAndSample:
 
     def __call__(self, logits: Tensor, step: int | Tensor = 0) -> Categories:
         probs, k = logits.exp(), logits.shape[-1]
-        c = probs.detach().topk(min(self.top, k), dim=-1).indices
+        summed = k if self.top + 1 >= k else self.top
+        c = probs.detach().topk(summed, dim=-1).indices
         weights = probs.gather(-1, c)
-        if self.top < k:
+        if summed < k:
             rest = probs.detach().scatter(-1, c, 0.0)
             mass = rest.sum(-1, keepdim=True)
             # a rest that is all rounding error still needs a category to draw; its weight is then as small
