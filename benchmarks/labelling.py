@@ -13,7 +13,6 @@ process, as in `benchmarks/memory.py`, on Linux only.
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from memory import CATEGORIES, FEATURES, watched, write
+from processor import of_children
 from sklearn.mixture import GaussianMixture
 
 from cpvae import CPVAE
@@ -62,12 +62,10 @@ def command(folder: Path, n: int) -> dict[str, Any]:
     """Answer for n rows by the command; give its memory, and its seconds of the processor."""
     parts = write(folder, n)["parquet"]
     fitted(np.load(folder / "rows.npy", mmap_mode="r"), latent_dim=4, hidden=(32,)).save(folder / "model")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = of_children()
     words = ["-m", "cpvae", "cluster", str(folder / "model"), str(parts), "--out", str(folder / "labels.parquet")]
     found, _ = watched(words, folder / "cache")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"rows": n, "data_bytes": 4 * n * FEATURES, **found, "cpu_seconds": seconds}
+    return {"rows": n, "data_bytes": 4 * n * FEATURES, **found, "cpu_seconds": of_children() - before}
 
 
 def main() -> None:

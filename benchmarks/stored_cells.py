@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import tempfile
 import warnings
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from memory import watched
+from processor import of_children
 
 from cpvae.files import write_json
 from cpvae.study.evidence import evidence
@@ -76,10 +76,9 @@ def write(path: Path, n: int) -> int:
 
 def timed(arguments: list[str], cache: Path) -> tuple[dict[str, Any], str]:
     """Run Python in a process of its own; give its memory and its seconds of the processor, and what it prints."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = of_children()
     found, said = watched(arguments, cache)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {**found, "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}, said
+    return {**found, "cpu_seconds": of_children() - before}, said
 
 
 def measured(folder: Path, n: int) -> dict[str, Any]:

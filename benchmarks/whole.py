@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from processor import of_children
 from sklearn.datasets import make_blobs
 
 from cpvae.data.loaders import data_root
@@ -81,10 +81,9 @@ def jobs(folder: Path) -> dict[str, Job]:
 def seconds_of(command: list[str], source: str | None = None) -> float:
     """Run a command to its end on one thread, with the package in some folder, and count its seconds."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | ({"PYTHONPATH": source} if source else {})
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = of_children()
     subprocess.run(command, check=True, capture_output=True, env=environment)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return of_children() - before
 
 
 def contestants(job: Job, run: Path, before: str | None) -> dict[str, Callable[[], float]]:
