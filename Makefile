@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE  # the tests start processes, which read what o
 demo: $(READY)  ## fit the embedded digits, compare, draw, report
 	$(BIN)/python examples/demo.py --out demo
 
-test: lint  ## everything CI runs
+test: lint dist  ## everything CI runs
 	$(MAKE) --jobs 2 types tests docs plain
 
 lint: $(READY)
@@ -38,7 +38,6 @@ tutorials: $(READY)  ## run the pages that show what code prints, and put it the
 	$(BIN)/python benchmarks/tutorials.py docs/describe.md docs/start.md docs/tutorials/*.md
 
 dist: $(READY)  ## the wheel and the archive of sources, in dist/, checked
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[release]'
 	rm -rf dist build
 	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
 	$(BIN)/twine check --strict dist/*

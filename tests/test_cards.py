@@ -73,6 +73,19 @@ def test_a_run_has_a_card_and_its_digest(tmp_path):
     assert "components, K" not in said
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (3, "`random_state=3` (on the command line `--seed 3`), from which {} was drawn"),
+        (None, "{}, drawn at random: no `random_state` was given that would draw it again"),
+    ],
+)
+def test_a_card_says_what_draws_the_seed_again(given, said, tmp_path):
+    model = VAE(**{**SMALL, "random_state": given, "max_epochs": 1}).fit(ROWS)
+    model.save(tmp_path / "a.cpvae")
+    assert facts(card_of(tmp_path / "a.cpvae").read_text())["seed"] == said.format(model.seed_)
+
+
 def test_a_file_that_is_no_card_stays(model, tmp_path):
     (tmp_path / "a.cpvae.md").write_text("mine")
     with pytest.warns(FitWarning, match=r"saved without its card: .*a.cpvae.md is there and is no card of a model"):

@@ -201,8 +201,16 @@ def _facts(estimator: DeepMixture) -> dict[str, str]:
         or "not known: one fit",
         "training": f"{counted(estimator.n_iter_, 'epoch')}, weights of epoch {estimator.best_epoch_}, "
         f"{estimator.stopped_}",
-        "seed": str(estimator.seed_),
+        "seed": _seed(estimator),
     }
+
+
+def _seed(estimator: DeepMixture) -> str:
+    """Say what has to be given to fit the same model again."""
+    given = estimator.random_state
+    if given is None or isinstance(given, np.random.RandomState):
+        return f"{estimator.seed_}, drawn at random: no `random_state` was given that would draw it again"
+    return f"`random_state={given}` (on the command line `--seed {given}`), from which {estimator.seed_} was drawn"
 
 
 def _bound(estimator: DeepMixture) -> str:

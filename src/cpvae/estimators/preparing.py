@@ -73,10 +73,11 @@ class Prepared:
     def told(self, estimator: DeepMixture) -> list[str]:
         """Say what rows are taken for, and what is known of them, a line each."""
         known = [] if self.known is None else [tell(self.known, len(self.array))]
-        chosen = f"likelihood {self.likelihood.name}: {self.why}"
-        if estimator.likelihood == "auto" and self.likelihood.name != "columns":  # that is said of by the schema
-            chosen += f"; for another say likelihood={_other(self.likelihood.name)!r} (--likelihood)"
-        return [*estimator._taken_for(), *known, *estimator._seen(), chosen]
+        chosen = [f"likelihood {self.likelihood.name}: {self.why}"]
+        if estimator.likelihood == "auto":  # of a table, the lines of its columns say it
+            other = f"; for another say likelihood={_other(self.likelihood.name)!r} (--likelihood)"
+            chosen = [] if self.likelihood.name == "columns" else [chosen[0] + other]
+        return [*estimator._taken_for(), *known, *estimator._seen(), *chosen]
 
     def learned_from(self, model: VAE, valid: Rows | None) -> LearnedFrom:
         """Record the rows of the fit, and measure the bound of its model on some validation rows."""

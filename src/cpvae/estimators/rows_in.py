@@ -184,9 +184,11 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
                 f"modelled as sizes, not as codes: {named}; where one holds codes, say so in the schema, as "
                 f"{{{codes[0].name!r}: 'categorical'}}"
             )
+        first, last = self.schema_.columns[0], self.schema_.columns[-1]
+        example = {first.name: "count" if first.kind == "categorical" else "categorical", last.name: "ignore"}
         lines.append(
-            "to say otherwise: schema={'visits': 'count', 'id': 'ignore'}, or --schema FILE.json; for a column that "
-            "holds labels: --labels COLUMN"
+            f"to say otherwise, for instance: schema={example}, or --schema FILE.json; for a column that holds labels: "
+            "--labels COLUMN"
         )
         return lines
 
