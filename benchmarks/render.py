@@ -160,10 +160,10 @@ def found() -> str:
         told.insert(1, scores(begun["runs"]))
         rows.append([title, f"{result['train']:,}", *told])
     note = (
-        "A number without a range comes from one seed. Accuracy is on test rows where the set has them: the 1,257 digits "
-        "are judged on 360 others, and on [the page of sets of the field](docs/field.md) all 1,797 are fitted and judged. "
-        "Labels of digits and wine helped to make the rules of the start, and labels of validation rows of MNIST helped "
-        "to choose the recipe."
+        "A number without a range comes from one seed. Accuracy is on test rows where the set has them: the 1,257 "
+        "digits are judged on 360 others, and on [the page of sets of the field](docs/field.md) all 1,797 are fitted "
+        "and judged. Labels of digits and wine helped to make the rules of the start, and labels of validation rows of "
+        "MNIST helped to choose the recipe."
     )
     head = ("data", "rows", "CP-VAE", "its start alone", "k-means", "Gaussian mixture")
     return f"{markdown.table(head, rows)}\n{note}"

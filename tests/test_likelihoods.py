@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
 from cpvae.estimators.zoo import CPVAE, MoGVAE
+from cpvae.probability.bounded import held
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
-from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.choice import choose, make, make_like
 from cpvae.probability.likelihoods.gaussian import Gaussian
 from cpvae.probability.likelihoods.likelihood import Form

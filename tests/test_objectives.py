@@ -19,6 +19,7 @@ from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.models import VAE
 from cpvae.probability.moments import Moments
 from cpvae.probability.objectives import Assigned, Batch, Bound, Consistent, Copies, FromCopies, Objective
+from cpvae.probability.posteriors import MAX_LOG_SCALE, MIN_LOG_SCALE
 from cpvae.probability.priors import Conditional, FullConditional, FullMixture, Mixture
 
 STEP = torch.tensor(3.0)
@@ -187,3 +188,15 @@ def test_components_without_rows_stay_and_few_rows_have_no_covariance(kind: type
     assert prior.components().scale.min() >= 0.0099
     if isinstance(prior, FullConditional):
         assert not prior.lower.any()
+
+
+@pytest.mark.parametrize(("beyond", "leads_back"), [(9.0, 1.0), (-12.0, -1.0)])
+def test_a_scale_beyond_its_bounds_is_led_back(model, batch, beyond, leads_back):
+    """A row whose scale overshot once would stay there for good, with a bound of thousands of nats."""
+    of_scale = model.posterior.head.linear.bias.data[2:]
+    of_scale.fill_(beyond)
+    q = model.encode(batch.y).given(torch.zeros(5, 1, dtype=torch.int64)).top
+    assert q.scale.log().unique().tolist() == pytest.approx([min(max(beyond, MIN_LOG_SCALE), MAX_LOG_SCALE)])
+    loss, _ = Bound(Exact(), constant(1.0))(model, batch, STEP)
+    loss.mean().backward()
+    assert (model.posterior.head.linear.bias.grad[2:] * leads_back > 0).all()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cpvae.nn.layers import GatedLinear, Linear
+from cpvae.probability.bounded import held
 from cpvae.probability.distributions import DiagonalNormal
 from cpvae.probability.expectations import Joint
 from cpvae.probability.two_level import Chain
@@ -26,7 +27,7 @@ class NormalHead(nn.Module):
 
     def forward(self, features: Tensor) -> DiagonalNormal:
         loc, log_scale = self.linear(features).chunk(2, dim=-1)
-        return DiagonalNormal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp())
+        return DiagonalNormal(loc, held(log_scale, MIN_LOG_SCALE, MAX_LOG_SCALE).exp())
 
 
 class NormalPosterior(nn.Module):

@@ -1,7 +1,6 @@
 """p(x | z, c): from the output of the decoder to a distribution of x, in the units of the data. A file for each."""
 
 from cpvae.probability.likelihoods.bernoulli import Bernoulli, draw_bits
-from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.choice import LIKELIHOODS, NAMES, Choice, by_schema, choose, make, make_like
 from cpvae.probability.likelihoods.columns import Columns
 from cpvae.probability.likelihoods.counts import Counts
@@ -31,7 +30,6 @@ __all__ = [
     "by_schema",
     "choose",
     "draw_bits",
-    "held",
     "make",
     "make_like",
 ]

@@ -19,8 +19,8 @@ from cpvae.data.columns import ON_A_LINE
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
 from cpvae.errors import InputError
+from cpvae.probability.bounded import held
 from cpvae.probability.likelihoods import amounts
-from cpvae.probability.likelihoods.bounded import held
 from cpvae.probability.likelihoods.gaussian import Gaussian
 from cpvae.probability.likelihoods.likelihood import Cells, Form, Likelihood, Parts, log_noise
 from cpvae.probability.likelihoods.mixed import CountColumns, LevelCodes, MixedDistribution

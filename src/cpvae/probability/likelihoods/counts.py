@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
-from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.bounded import held
 from cpvae.probability.likelihoods.depth import propose
 from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
 from cpvae.probability.likelihoods.mixed import CountColumns

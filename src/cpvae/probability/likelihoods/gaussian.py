@@ -13,7 +13,7 @@ from torch.distributions import Normal
 
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
-from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.bounded import held
 from cpvae.probability.likelihoods.likelihood import Form, column_named, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise
 from cpvae.probability.likelihoods.units import Units, constants, filled, units_of, varying

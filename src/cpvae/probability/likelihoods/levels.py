@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError, warn
-from cpvae.probability.likelihoods.bounded import held
+from cpvae.probability.bounded import held
 from cpvae.probability.likelihoods.likelihood import Form, log_noise
 from cpvae.probability.likelihoods.pointwise import Pointwise, there
 from cpvae.probability.likelihoods.units import units_of
