@@ -30,7 +30,7 @@ FULL = "-full"  # more steps and full covariances
 RANDOM = "-random"  # begun at random
 DEEP = "-deep"  # one more gated layer in the encoder, as CP has
 # What the paper calls the models.
-METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP"}
+METHODS = {"cpvae": "CP", "vae": "VAE", "mog": "MG", "vamp": "VP", "hvae": "HVAE", "hvae-vamp": "HVP", "hvae-cp": "HCP"}
 
 
 @dataclass(frozen=True)

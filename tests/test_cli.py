@@ -395,11 +395,12 @@ def test_a_reader_that_left_and_a_full_device(tmp_path):
 
 
 @pytest.mark.usefixtures("few_rows")
-@pytest.mark.parametrize("name", ["vae", "mog", "vamp", "hvae", "hvae-vamp"])
+@pytest.mark.parametrize("name", ["vae", "mog", "vamp", "hvae", "hvae-vamp", "hvae-cp"])
 def test_every_model_goes_through_all_commands(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    mixed = name in ("mog", "vamp", "hvae-vamp")
-    done("fit", "digits", "--out", "run", "--model", name, *(["-k", 4] if mixed else []), *SMALL)
+    mixed = name in ("mog", "vamp", "hvae-vamp", "hvae-cp")
+    more = [*(["-k", 4] if mixed else []), *(["--init", "kmeans"] if name == "hvae-cp" else [])]
+    done("fit", "digits", "--out", "run", "--model", name, *more, *SMALL)
     answer = json.loads(done("evaluate", "run", "digits", "--importance-samples", 5, "--rows", 50, "--json").out)
     assert answer["model"] == name
     assert answer["negative_elbo_tight"] <= answer["negative_elbo"] + 1e-6

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, StudentT, kl_divergence
 
 from conftest import marginal
-from cpvae import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
+from cpvae import CPHVAE, CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
 from cpvae.data.loaders import load as load_data
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
@@ -49,8 +49,10 @@ MODELS = {
     "vamp": lambda d=1: recipes.vamp(Bernoulli(4, drawn=False), K, d, SMALL),
     "hvae": lambda d=1: recipes.hvae(Bernoulli(4, drawn=False), d, SMALL),
     "hvae-vamp": lambda d=1: recipes.hvae_vamp(Bernoulli(4, drawn=False), K, d, SMALL),
+    "hvae-cp": lambda d=1: recipes.hvae_cp(Bernoulli(4, drawn=False), K, d, SMALL, "learned"),
 }
-WITH_COMPONENTS = ["cpvae", "cpvae-full", "mog", "mog-full", "vamp", "hvae-vamp"]
+WITH_CATEGORIES = ["cpvae", "cpvae-full", "hvae-cp"]
+WITH_COMPONENTS = [*WITH_CATEGORIES, "mog", "mog-full", "vamp", "hvae-vamp"]
 OVER_Z = ["mog", "mog-full", "vamp", "hvae-vamp"]
 
 
@@ -63,6 +65,8 @@ def tiny(name: str, d: int = 1) -> VAEModule:
     prior = component_prior(model.prior)
     if isinstance(prior, Vamp):
         prior.pseudo_inputs.data.uniform_(-0.3, 1.3)
+    if name == "hvae-cp":  # scales of z1 that a grid can follow
+        model.prior.below.head.linear.weight.data.mul_(0.1)
     return model.requires_grad_(False)
 
 
@@ -224,7 +228,7 @@ def test_bounds_are_ordered_and_below_the_exact_likelihood(name: str, monkeypatc
     assert (steps[0][0] < exact - 1e-3).any()  # a bound that is no equality, or nothing was tested
     model = widen(model)
     close = importance_weighted(model, y, 60_000 if name.startswith("hvae") else 40_000, chunk=5000).numpy()
-    np.testing.assert_allclose(close, exact_log_p(model, y), atol=0.12 if name == "hvae-vamp" else 0.05)
+    np.testing.assert_allclose(close, exact_log_p(model, y), atol=0.12 if name in ("hvae-vamp", "hvae-cp") else 0.05)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -236,7 +240,7 @@ def test_what_evaluate_says_is_ordered(name: str) -> None:
     assert found.proba.shape == found.q_c.shape == (16, components)
     np.testing.assert_allclose(found.proba.sum(1), 1)
     np.testing.assert_allclose(found.q_c.sum(1), 1)
-    if not name.startswith("cpvae"):
+    if name not in WITH_CATEGORIES:
         np.testing.assert_allclose(found.elbo, found.elbo_tight)
         np.testing.assert_allclose(component_probabilities(model, every_row()), found.proba)
 
@@ -249,8 +253,8 @@ def test_the_parts_of_equation_13_are_those_of_quadrature(name: str, monkeypatch
     z = torch.linspace(-40, 40, steps, dtype=torch.float64)
     width = float(z[1] - z[0])
     log_p = densities(p, z.reshape(1, -1, 1))  # log p(k, z), (K, N)
-    if name.startswith("cpvae"):
-        given = q.given(torch.arange(K)[None]).base_dist
+    if name in WITH_CATEGORIES:
+        given = q.given(torch.arange(K)[None]).top.base_dist
         log_q = torch.distributions.Normal(given.loc, given.scale).log_prob(z) + q.logits.unsqueeze(-1)
     else:
         given = q.given(torch.zeros(1, 1).long()).top
@@ -373,7 +377,7 @@ def test_more_pseudo_inputs_than_training_rows_are_refused() -> None:
 
 # -- estimators -------------------------------------------------------------------------------------------------------
 
-ESTIMATORS = {cls.name: cls for cls in (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)}
+ESTIMATORS = {cls.name: cls for cls in (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE, CPHVAE)}
 QUICK = {"latent_dim": 3, "hidden": (12,), "max_epochs": 3, "batch_size": 50, "random_state": 0}
 
 
@@ -385,7 +389,7 @@ def fitted() -> dict[str, object]:
         warnings.simplefilter("ignore", FitWarning)
         for name, cls in ESTIMATORS.items():
             more = {"n_components": 4} if name in WITH_COMPONENTS else {}
-            more |= {"init": "kmeans"} if name == "cpvae" else {}
+            more |= {"init": "kmeans"} if name in WITH_CATEGORIES else {}
             models[name] = cls(**QUICK, **more).fit(x)
     return models
 
@@ -429,7 +433,7 @@ def test_mixtures_sample_by_their_own_prior_and_cpvae_by_the_share_of_its_rows(f
     for name in set(WITH_COMPONENTS) & set(fitted):
         model = fitted[name]
         _, which = model.sample(4000)
-        expected = model.weights_ if name == "cpvae" else np.full(4, 0.25)
+        expected = model.weights_ if name in WITH_CATEGORIES else np.full(4, 0.25)
         np.testing.assert_allclose(np.bincount(which, minlength=4) / 4000, expected, atol=0.04)
         _, which = model.sample(4000, weights="aggregated")
         np.testing.assert_allclose(np.bincount(which, minlength=4) / 4000, model.weights_, atol=0.04)

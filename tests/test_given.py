@@ -20,7 +20,7 @@ from scipy.special import logsumexp, softmax
 from torch.distributions import Normal
 
 from conftest import Solved
-from cpvae import CPVAE, HVAE, VAE, InputError, MoGVAE, VampHVAE, VampVAE, load
+from cpvae import CPHVAE, CPVAE, HVAE, VAE, InputError, MoGVAE, VampHVAE, VampVAE, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.data.columns import Column
 from cpvae.data.conditions import parse_given, read_given
@@ -229,7 +229,7 @@ def test_truncated_counts(low, high):
 # ---------------------------------------------------------------- estimators
 
 
-@pytest.mark.parametrize("make", [CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE])
+@pytest.mark.parametrize("make", [CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE, CPHVAE])
 def test_rows_are_those_of_sample_that_fulfil_what_is_given(make):
     """For every model: levels, means and components of rows that `sample` happens to draw so, without their waste."""
     model = make(max_epochs=2, schema=RING, **TINY, **({"n_components": 3} if make not in (VAE, HVAE) else {})).fit(

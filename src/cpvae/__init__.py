@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cpvae import tl
     from cpvae.errors import FitWarning, InputError
-    from cpvae.estimators.zoo import CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
+    from cpvae.estimators.zoo import CPHVAE, CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
     from cpvae.study.choice import choose_components
     from cpvae.study.drift import drift
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "CPHVAE",
     "CPVAE",
     "HVAE",
     "VAE",
@@ -36,7 +37,9 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators.zoo"),
+    **dict.fromkeys(
+        ("CPHVAE", "CPVAE", "HVAE", "VAE", "MoGVAE", "VampHVAE", "VampVAE", "load"), "cpvae.estimators.zoo"
+    ),
     **dict.fromkeys(("FitWarning", "InputError"), "cpvae.errors"),
     "choose_components": "cpvae.study.choice",
     "drift": "cpvae.study.drift",

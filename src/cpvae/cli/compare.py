@@ -29,7 +29,7 @@ TAKEN = (
 def compare(
     data: Data,
     models: Annotated[
-        str, typer.Option(help="Models, with commas: cpvae, vae, mog, vamp, hvae, hvae-vamp.")
+        str, typer.Option(help="Models, with commas: cpvae, vae, mog, vamp, hvae, hvae-vamp, hvae-cp.")
     ] = "cpvae,vae,mog,vamp",
     components: Annotated[
         str,

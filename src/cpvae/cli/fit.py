@@ -25,7 +25,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="Folder for the run: model, history, metrics, pictures.", callback=expand)],
     model: Annotated[
         str | None,
-        typer.Option(help="Model: cpvae, vae, mog, vamp, hvae or hvae-vamp.", show_default="cpvae"),
+        typer.Option(help="Model: cpvae, vae, mog, vamp, hvae, hvae-vamp or hvae-cp.", show_default="cpvae"),
     ] = None,
     *,
     params: dict[str, Any],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from sklearn.utils import check_random_state
@@ -129,6 +130,7 @@ class CPVAE(Clusterer):
     sampled_by = "aggregated"
     part_name = "categories"
     remedy = "refit with n_init=5 and without init='random', or with fewer components"
+    recipe: ClassVar[Callable[..., VAEModule]] = staticmethod(recipes.cpvae)
 
     weights: str = argument(among(get_args(Weights)), default="uniform")
     covariance_type: str = argument(among(COVARIANCES), default="diag")
@@ -140,12 +142,12 @@ class CPVAE(Clusterer):
     start_weight: float = argument(within(0.0, 1e6, True, True), default=6.0)
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
-        return recipes.cpvae(
+        return self.recipe(
             likelihood,
             int(self.n_components),
             self.latent_dim,
             self._network(),
-            self.weights,  # type: ignore[arg-type]
+            self.weights,
             full_covariance=self.covariance_type == "full",
             **parts,
         )
@@ -379,7 +381,29 @@ class VampHVAE(VampVAE):
         return recipes.hvae_vamp(likelihood, int(self.n_components), self.latent_dim, self._network())
 
 
-MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE)
+class CPHVAE(CPVAE):
+    """`HVAE` with the categories and the conditional prior of `CPVAE` on its top level; the paper does not have it.
+
+    `CPHVAE` takes the arguments of `CPVAE`. The categories belong to the top level: z2 depends on c, and z1 and the row
+    on the codes alone.
+
+    Examples:
+        >>> import numpy as np
+        >>> random = np.random.RandomState(0)
+        >>> X = np.concatenate([random.normal(-3, 1, (200, 2)), random.normal(3, 1, (200, 2))])
+        >>> model = CPHVAE(2, latent_dim=2, hidden=(16,), max_epochs=10, batch_size=20, random_state=0).fit(X)
+        >>> labels = model.predict(X)
+        >>> bool((labels[:200] == labels[0]).mean() > 0.9 and (labels[200:] != labels[0]).mean() > 0.9)
+        True
+        >>> model.transform(X).shape
+        (400, 4)
+    """
+
+    name = "hvae-cp"
+    recipe = staticmethod(recipes.hvae_cp)
+
+
+MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE, CPHVAE)
 ESTIMATORS: dict[str, type[DeepMixture]] = {cls.name: cls for cls in MODELS}
 
 

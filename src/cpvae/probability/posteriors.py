@@ -108,16 +108,16 @@ class TwoLevelPosterior(nn.Module):
     For z1 the row and z2 each go through a layer of their own, and the two are joined by a third.
 
     Args:
-        encoder: ``(B, n_inputs)`` -> ``(B, encoder.out_features)``, for z2.
-        branch: the same for z1, as a rule with fewer layers.
+        top: q(z2 | x), ``(..., n_inputs)`` -> a Gaussian.
+        branch: ``(B, n_inputs)`` -> ``(B, branch.out_features)`` for z1, as a rule with fewer layers than the top has.
         latent_dim: of each level.
     """
 
     n_categories = 1
 
-    def __init__(self, encoder: nn.Module, branch: nn.Module, latent_dim: int):
+    def __init__(self, top: nn.Module, branch: nn.Module, latent_dim: int):
         super().__init__()
-        self.top = NormalNetwork(encoder, latent_dim)
+        self.top = top
         self.branch = branch
         width: int = branch.out_features  # type: ignore[assignment]
         self.lift = GatedLinear(latent_dim, width)
@@ -125,6 +125,12 @@ class TwoLevelPosterior(nn.Module):
         self.head = NormalHead(width, latent_dim)
 
     def forward(self, y: Tensor) -> Joint:
+        top = Joint(logits=torch.zeros_like(y[:, :1]), given=lambda c: self.top(y.unsqueeze(-2)))
+        return self.with_lower(top, y)
+
+    def with_lower(self, top: Joint, y: Tensor) -> Joint:
+        """Put q(z1 | x, z2) below the posterior of the top level of the rows ``(B, n_inputs)``."""
+
         def below(z2: Tensor) -> DiagonalNormal:
             h = self.branch(y).unsqueeze(-2)
             lifted = self.lift(z2)
@@ -132,4 +138,22 @@ class TwoLevelPosterior(nn.Module):
             q: DiagonalNormal = self.head(self.join(joined))
             return q
 
-        return Joint(logits=torch.zeros_like(y[:, :1]), given=lambda c: Chain(self.top(y.unsqueeze(-2)), below))
+        return Joint(top.logits, given=lambda c: Chain(top.given(c), below))
+
+
+class ConditionalTwoLevelPosterior(TwoLevelPosterior):
+    """The posterior q(c | x) q(z2 | x, c) q(z1 | x, z2): that of the paper, eq. (6), on top of a lower level."""
+
+    top: ConditionalPosterior
+
+    def __init__(self, top: ConditionalPosterior, branch: nn.Module, latent_dim: int):
+        super().__init__(top, branch, latent_dim)
+        self.n_categories = top.n_categories
+
+    def forward(self, y: Tensor) -> Joint:
+        return self.with_lower(self.top(y), y)
+
+    def both(self, y: Tensor, n: int) -> tuple[Joint, Joint]:
+        """Compute the posteriors of the first n rows and of the others, as `ConditionalPosterior.both` does."""
+        rows, others = self.top.both(y, n)
+        return self.with_lower(rows, y[:n]), self.with_lower(others, y[n:])

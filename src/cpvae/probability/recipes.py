@@ -7,7 +7,13 @@ from torch import nn
 from cpvae.nn.layers import Dense, Network, WithTable
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
-from cpvae.probability.posteriors import ConditionalPosterior, NormalNetwork, NormalPosterior, TwoLevelPosterior
+from cpvae.probability.posteriors import (
+    ConditionalPosterior,
+    ConditionalTwoLevelPosterior,
+    NormalNetwork,
+    NormalPosterior,
+    TwoLevelPosterior,
+)
 from cpvae.probability.priors import (
     Conditional,
     FullConditional,
@@ -81,6 +87,22 @@ def hvae_vamp(likelihood: Likelihood, n_components: int = 10, latent_dim: int = 
     return two_level(likelihood, prior, latent_dim, network)
 
 
+def hvae_cp(
+    likelihood: Likelihood,
+    n_components: int = 10,
+    latent_dim: int = 40,
+    network: Network = PAPER,
+    weights: Weights = "uniform",
+    full_covariance: bool = False,
+) -> VAE:
+    """Make HCP: HVAE with the conditional prior of CP-VAE on top. The decoder sees the two codes and no category."""
+    encoder, branch = network.encoder(likelihood.n_inputs), network.branch(likelihood.n_inputs)
+    top = ConditionalPosterior(encoder, latent_dim, n_components)
+    posterior = ConditionalTwoLevelPosterior(top, branch, latent_dim)
+    prior = (FullConditional if full_covariance else Conditional)(n_components, latent_dim, weights)
+    return _with_lower(posterior, prior, likelihood, latent_dim, network)
+
+
 def one_level(likelihood: Likelihood, prior: nn.Module, latent_dim: int, network: Network) -> VAE:
     """Make a VAE with any prior over z alone."""
     posterior = NormalPosterior(network.encoder(likelihood.n_inputs), latent_dim)
@@ -90,8 +112,17 @@ def one_level(likelihood: Likelihood, prior: nn.Module, latent_dim: int, network
 
 def two_level(likelihood: Likelihood, top: nn.Module, latent_dim: int, network: Network) -> VAE:
     """Make a hierarchical VAE with any prior over z2 alone."""
-    n_inputs = likelihood.n_inputs
-    posterior = TwoLevelPosterior(network.encoder(n_inputs), network.branch(n_inputs), latent_dim)
+    encoder, branch = network.encoder(likelihood.n_inputs), network.branch(likelihood.n_inputs)
+    posterior = TwoLevelPosterior(NormalNetwork(encoder, latent_dim), branch, latent_dim)
+    return _with_lower(posterior, top, likelihood, latent_dim, network)
+
+
+def _with_lower(
+    posterior: TwoLevelPosterior, top: nn.Module, likelihood: Likelihood, latent_dim: int, network: Network
+) -> VAE:
+    """Make a hierarchical VAE of its posterior and the prior of z2: the same level of z1 and decoder for all."""
     below = NormalNetwork(network.between(latent_dim), latent_dim)
     decoder = network.decoder(latent_dim, likelihood.n_outputs, levels=2)
+    if isinstance(posterior, ConditionalTwoLevelPosterior) and likelihood.n_of_category:
+        decoder = WithTable(decoder, posterior.n_categories, likelihood.n_of_category)
     return VAE(posterior, TwoLevelPrior(top, below, latent_dim), decoder, likelihood, 2 * latent_dim)
