@@ -35,6 +35,7 @@ from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods import ranges
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
+from cpvae.probability.two_level import Chain
 
 DEFENCE = 4  # one in so many candidates comes from the prior
 PILOTS = 2  # rounds before the last one, each of a quarter of its candidates
@@ -237,7 +238,7 @@ def _log_prob(q: Joint, logits: Tensor, c: Tensor, z: Tensor) -> Tensor:
     """Compute log q(c, z | x) of many draws, float64 ``(B, S)``: each category's Gaussian is made once a row."""
     if logits.shape[-1] == 1:
         return q.given(torch.zeros_like(c[:, :1])).log_prob(z).double()
-    every: DiagonalNormal = q.given(torch.arange(logits.shape[-1], device=c.device).unsqueeze(0))
+    every: DiagonalNormal | Chain = q.given(torch.arange(logits.shape[-1], device=c.device).unsqueeze(0))
     return logits.gather(1, c) + every.log_prob_among(c, z).double()
 
 

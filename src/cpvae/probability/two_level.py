@@ -60,6 +60,12 @@ class Chain:
         log_prob: Tensor = self.top.log_prob(z[..., :dim]) + self.below(z).log_prob(z[..., dim:])
         return log_prob
 
+    def log_prob_among(self, k: Tensor, z: Tensor) -> Tensor:
+        """Compute log q(z) of draws, each with one of the M Gaussians of z2: see `DiagonalNormal.log_prob_among`."""
+        dim = self.top.event_shape[0]
+        log_prob: Tensor = self.top.log_prob_among(k, z[..., :dim]) + self.below(z).log_prob(z[..., dim:])
+        return log_prob
+
     @property
     def mean(self) -> Tensor:
         """The mean of z2, and that of z1 there, ``(B, M, D2 + D1)``."""
