@@ -365,7 +365,7 @@
     get("card-title").textContent = `${title(group)}: ${rowsOf(own.length)} (${percent(own.length / n)})`;
     const whole = isOwn(group);
     const said = traits.get(group) ?? (whole ? cards[group].traits : "");
-    get("card-words").textContent = said ? `What sets it apart: ${said}.` : whole ? "" : "Made on this page.";
+    get("card-words").textContent = said ? `In words: ${said}.` : whole ? "" : "Made on this page.";
     get("card-notes").textContent = whole ? [cards[group].judged, cards[group].sure].filter(Boolean).map((text) => `${text}.`).join(" ") : "";
     get("card-draw").disabled = !whole;
     get("name").value = names.get(group) ?? "";
