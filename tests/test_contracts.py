@@ -156,6 +156,15 @@ def test_divergences_agree_with_their_monte_carlo_estimate(name: str) -> None:
     assert float(estimate.mean()) == pytest.approx(float(used.mean()), abs=5 * error + 1e-9)
 
 
+@pytest.mark.parametrize("name", ["cpvae", "hvae-cp"])
+def test_two_batches_are_encoded_together_as_one_after_the_other(name: str) -> None:
+    model, y, c = tiny(name, 2), every_row(), torch.arange(K)[None]
+    for both, alone in zip(model.encode_both(y[:5], y[5:]), (model.encode(y[:5]), model.encode(y[5:])), strict=True):
+        torch.testing.assert_close(both.logits, alone.logits)
+        noise = torch.randn(len(alone.logits), K, model.latent_dim).double()
+        torch.testing.assert_close(both.given(c).at(noise), alone.given(c).at(noise))
+
+
 # -- parameters -------------------------------------------------------------------------------------------------------
 
 
