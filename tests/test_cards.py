@@ -78,6 +78,7 @@ def test_a_run_has_a_card_and_its_digest(tmp_path):
     [
         (3, "`random_state=3` (on the command line `--seed 3`), from which {} was drawn"),
         (None, "{}, drawn at random: no `random_state` was given that would draw it again"),
+        (np.random.RandomState(1), "{}, drawn at random: no `random_state` was given that would draw it again"),
     ],
 )
 def test_a_card_says_what_draws_the_seed_again(given, said, tmp_path):

@@ -6,6 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cpvae import CPHVAE, CPVAE, HVAE, VAE, MoGVAE, VampHVAE, VampVAE, load
 from cpvae.data.loaders import load as load_data
 from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning, InputError
+from cpvae.estimators import zoo
 from cpvae.estimators.clusterer import Clusterer
 from cpvae.fitting.loop import train
 from cpvae.fitting.settings import Settings
@@ -34,9 +36,10 @@ from cpvae.probability.expectations import Exact
 from cpvae.probability.likelihoods.bernoulli import Bernoulli
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound
-from cpvae.probability.priors import PRIORS, Mixture, Vamp, component_prior
+from cpvae.probability.priors import PRIORS, FullConditional, Mixture, Vamp, component_prior
 from cpvae.probability.two_level import TwoLevel
 from cpvae.study.evaluation import evaluate_model
+from cpvae.study.report import words
 
 K = 3
 SMALL = Dense((6,))
@@ -163,6 +166,20 @@ def test_two_batches_are_encoded_together_as_one_after_the_other(name: str) -> N
         torch.testing.assert_close(both.logits, alone.logits)
         noise = torch.randn(len(alone.logits), K, model.latent_dim).double()
         torch.testing.assert_close(both.given(c).at(noise), alone.given(c).at(noise))
+
+
+@pytest.mark.parametrize("name", ["cpvae", "hvae-cp"])
+def test_draws_among_the_gaussians_of_categories_have_the_density_of_their_own(name: str) -> None:
+    model, c = tiny(name, 2), torch.randint(K, (16, 7))
+    q, z = model.encode(every_row()), torch.randn(16, 7, model.latent_dim).double()
+    among = q.given(torch.arange(K)[None]).log_prob_among(c, z)
+    torch.testing.assert_close(among, q.given(c).log_prob(z))
+
+
+def test_two_levels_may_have_full_covariances_on_top() -> None:
+    make = partial(recipes.hvae_cp, Bernoulli(4, drawn=False), K, 2, SMALL)
+    assert isinstance(make(full_covariance=True).prior.top, FullConditional)
+    assert not isinstance(make().prior.top, FullConditional)
 
 
 # -- parameters -------------------------------------------------------------------------------------------------------
@@ -503,6 +520,31 @@ def test_the_density_of_a_registered_prior_integrates_to_one(student_t: type) ->
     p = student_t(1).double()(nn.Identity())
     z = torch.linspace(-3000, 3000, 600_001, dtype=torch.float64).reshape(1, -1, 1)
     assert float(p.log_prob_given(z, None).detach().exp().sum() * 0.01) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("cls", [CPVAE, CPHVAE])
+def test_signals_have_a_noise_for_each_category_that_a_continued_model_has_more_of(cls: type) -> None:
+    random = np.random.RandomState(0)
+    old, new = (random.normal(0, s, (40, 1, 8)) for s in (1.0, 3.0))
+    model = cls(2, **QUICK, init="kmeans", augment="none").fit(old)
+    assert model.model_.noises[-1].shape == (2, 1)
+    model.continue_fit(new, n_new=1)
+    assert model.model_.noises[-1].shape == (3, 1)
+    assert model.predict_proba(new).shape == (40, 3)
+
+
+@pytest.mark.parametrize("cls", [CPVAE, CPHVAE])
+def test_models_with_categories_learn_from_known_rows(cls: type) -> None:
+    x = np.random.RandomState(0).normal(size=(60, 2))
+    x[:30, 0] += 8
+    known = np.repeat([1, -1, 0, -1], [10, 20, 10, 20])
+    asked = QUICK | {"max_epochs": 60, "batch_size": 20, "init": "kmeans"}
+    found = cls(2, **asked).fit(x, known=known).predict(x)
+    assert (found == np.repeat([1, 0], 30)).mean() > 0.85
+
+
+def test_every_model_has_words_of_its_own() -> None:
+    assert {cls.__name__ for cls in ESTIMATORS.values()} == words.MODELS.keys() == {cls.__name__ for cls in zoo.MODELS}
 
 
 def test_an_unknown_prior_is_one_line() -> None:

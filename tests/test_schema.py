@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import time
 import warnings
 
@@ -10,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpvae import InputError
+from cpvae import CPVAE, InputError
 from cpvae.data.conditions import read_given
 from cpvae.data.loaders import make_table
 from cpvae.data.schema import Column, LeftOut, Schema, as_frame
@@ -455,3 +457,21 @@ def test_a_schema_tells_whether_all_columns_are_numbers_without_gaps():
     assert Schema.infer(frame).all_numeric
     assert not Schema.infer(frame.assign(c=["x", "y"] * 15)).all_numeric
     assert not Schema.infer(frame.mask(frame > 24)).all_numeric
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame({"island": ["a", "b", "c"] * 20, "visits": [0, 3, 1, 7, 2, 12] * 10, "mass": np.arange(60) / 7}),
+        pd.DataFrame({"mass": np.arange(60) / 7, "plan": ["a", "b"] * 30}),
+        pd.DataFrame({"plan": ["a", "b", "b"] * 20}),
+        pd.DataFrame({"mass": np.arange(60) / 7}),
+    ],
+)
+def test_the_schema_that_a_fit_gives_as_an_example_can_be_given(table):
+    asked = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "init": "random", "likelihood": "columns"}
+    model = CPVAE(1, **asked, random_state=0).fit(table)
+    told = next(line for line in model._taken_for() if line.startswith("to say otherwise"))
+    example = ast.literal_eval(re.search(r"schema=({.*?})", told)[1])
+    assert example.keys() <= set(table.columns)
+    CPVAE(1, **asked, random_state=0).set_params(schema=example).fit(table)

@@ -206,7 +206,7 @@ def _facts(estimator: DeepMixture) -> dict[str, str]:
 
 
 def _seed(estimator: DeepMixture) -> str:
-    """Say what has to be given to fit the same model again."""
+    """Say from what the random numbers of the fit were drawn."""
     given = estimator.random_state
     if given is None or isinstance(given, np.random.RandomState):
         return f"{estimator.seed_}, drawn at random: no `random_state` was given that would draw it again"

@@ -76,8 +76,8 @@ def check(teacher: DeepMixture, n_new: int | str, replay: float) -> None:
     """
     if not teacher.takes_known:
         raise InputError(
-            f"a {teacher.name!r} model cannot be continued: expected CPVAE (--model cpvae), whose rows have categories "
-            "that can be drawn from one by one; fit that, or fit this model anew on all rows"
+            f"a {teacher.name!r} model cannot be continued: expected CPVAE or CPHVAE (--model cpvae or hvae-cp), whose "
+            "rows have categories that can be drawn from one by one; fit one of them, or fit this one anew on all rows"
         )
     check_is_fitted(teacher)
     if teacher.stopped_ == INTERRUPTED:

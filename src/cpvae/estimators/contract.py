@@ -194,7 +194,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             known: the categories of rows where they are known, one label for each row of X, ``(n,)``; -1, NaN, None or
                 empty text for a row without one. Whole numbers are the numbers of categories. Text names classes; they
                 get the categories in sorted order, and their names (`names_`). All other rows learn from these, and
-                categories that no label names are found (docs/known.md). For `CPVAE` only.
+                categories that no label names are found (docs/known.md). For `CPVAE` and `CPHVAE` only.
             sample_weight: weights of the rows of X, ``(n,)``: a row of weight 2 counts as two rows, and one of weight 0
                 is left out (`cpvae.data.weights`).
             X_valid: rows for the validation bound, which chooses the weights and the restart; by default a share
@@ -262,8 +262,8 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
             out, resume, reporter, about: as for `fit`. A run goes on if it is resumed with the model it began with.
 
         Raises:
-            InputError: the model does not put rows into categories that can be drawn from (only `CPVAE` does), or has
-                not finished; arguments or rows cannot be used.
+            InputError: the model does not put rows into categories that can be drawn from (only `CPVAE` and `CPHVAE`
+                do), or has not finished; arguments or rows cannot be used.
             KeyboardInterrupt: Ctrl-C or SIGTERM. The estimator stays as it was. In `out` there are the state and the
                 best weights so far, as for `fit`.
 

@@ -73,11 +73,11 @@ class Prepared:
     def told(self, estimator: DeepMixture) -> list[str]:
         """Say what rows are taken for, and what is known of them, a line each."""
         known = [] if self.known is None else [tell(self.known, len(self.array))]
-        chosen = [f"likelihood {self.likelihood.name}: {self.why}"]
-        if estimator.likelihood == "auto":  # of a table, the lines of its columns say it
-            other = f"; for another say likelihood={_other(self.likelihood.name)!r} (--likelihood)"
-            chosen = [] if self.likelihood.name == "columns" else [chosen[0] + other]
-        return [*estimator._taken_for(), *known, *estimator._seen(), *chosen]
+        chosen, auto = f"likelihood {self.likelihood.name}: {self.why}", estimator.likelihood == "auto"
+        if auto:
+            chosen += f"; for another say likelihood={_other(self.likelihood.name)!r} (--likelihood)"
+        said_by_columns = auto and self.likelihood.name == "columns"
+        return [*estimator._taken_for(), *known, *estimator._seen(), *([] if said_by_columns else [chosen])]
 
     def learned_from(self, model: VAE, valid: Rows | None) -> LearnedFrom:
         """Record the rows of the fit, and measure the bound of its model on some validation rows."""
@@ -173,8 +173,8 @@ def _known(estimator: DeepMixture, known: Any, X: ArrayLike, n: int) -> Known:
     """
     if not estimator.takes_known:
         raise InputError(
-            f"known for a {estimator.name!r} model, whose rows cannot be given categories: expected CPVAE "
-            "(--model cpvae); fit that, or leave known out"
+            f"known for a {estimator.name!r} model, whose rows cannot be given categories: expected CPVAE or "
+            "CPHVAE (--model cpvae or hvae-cp); fit one of them, or leave known out"
         )
     return read_known(known, X, n, estimator.n_components)
 

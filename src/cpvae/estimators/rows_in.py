@@ -184,8 +184,9 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
                 f"modelled as sizes, not as codes: {named}; where one holds codes, say so in the schema, as "
                 f"{{{codes[0].name!r}: 'categorical'}}"
             )
-        first, last = self.schema_.columns[0], self.schema_.columns[-1]
-        example = {first.name: "count" if first.kind == "categorical" else "categorical", last.name: "ignore"}
+        *others, last = self.schema_.columns
+        whole = [column.name for column in others if column.kind in ("count", "amount")]
+        example = {**dict.fromkeys(whole[:1], "numeric"), last.name: "ignore" if others else last.kind}
         lines.append(
             f"to say otherwise, for instance: schema={example}, or --schema FILE.json; for a column that holds labels: "
             "--labels COLUMN"

@@ -130,7 +130,7 @@ class CPVAE(Clusterer):
     sampled_by = "aggregated"
     part_name = "categories"
     remedy = "refit with n_init=5 and without init='random', or with fewer components"
-    recipe: ClassVar[Callable[..., VAEModule]] = staticmethod(recipes.cpvae)
+    _recipe: ClassVar[Callable[..., VAEModule]] = staticmethod(recipes.cpvae)
 
     weights: str = argument(among(get_args(Weights)), default="uniform")
     covariance_type: str = argument(among(COVARIANCES), default="diag")
@@ -142,7 +142,7 @@ class CPVAE(Clusterer):
     start_weight: float = argument(within(0.0, 1e6, True, True), default=6.0)
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
-        return self.recipe(
+        return self._recipe(
             likelihood,
             int(self.n_components),
             self.latent_dim,
@@ -384,8 +384,8 @@ class VampHVAE(VampVAE):
 class CPHVAE(CPVAE):
     """`HVAE` with the categories and the conditional prior of `CPVAE` on its top level; the paper does not have it.
 
-    `CPHVAE` takes the arguments of `CPVAE`. The categories belong to the top level: z2 depends on c, and z1 and the row
-    on the codes alone.
+    `CPHVAE` takes the arguments of `CPVAE`. The categories belong to the top level: z2 depends on c, z1 on z2, and
+    the mean of a row on both codes. Where each category has a noise of its own, that depends on c.
 
     Examples:
         >>> import numpy as np
@@ -400,7 +400,7 @@ class CPHVAE(CPVAE):
     """
 
     name = "hvae-cp"
-    recipe = staticmethod(recipes.hvae_cp)
+    _recipe = staticmethod(recipes.hvae_cp)
 
 
 MODELS = (CPVAE, VAE, MoGVAE, VampVAE, HVAE, VampHVAE, CPHVAE)

@@ -51,8 +51,7 @@ def cpvae(
     """
     encoder = posterior(network.encoder(likelihood.n_inputs), latent_dim, n_components)
     decoder = network.decoder(latent_dim, likelihood.n_outputs, n_components)
-    if likelihood.n_of_category:
-        decoder = WithTable(decoder, n_components, likelihood.n_of_category)
+    decoder = _with_table(decoder, likelihood, n_components)
     prior = prior or (FullConditional if full_covariance else Conditional)
     return VAE(encoder, prior(n_components, latent_dim, weights), decoder, likelihood, latent_dim)
 
@@ -95,12 +94,12 @@ def hvae_cp(
     weights: Weights = "uniform",
     full_covariance: bool = False,
 ) -> VAE:
-    """Make HCP: HVAE with the conditional prior of CP-VAE on top. The decoder sees the two codes and no category."""
+    """Make HCP: HVAE with the conditional prior of CP-VAE on top. The mean of a row depends on the codes alone."""
     encoder, branch = network.encoder(likelihood.n_inputs), network.branch(likelihood.n_inputs)
     top = ConditionalPosterior(encoder, latent_dim, n_components)
     posterior = ConditionalTwoLevelPosterior(top, branch, latent_dim)
     prior = (FullConditional if full_covariance else Conditional)(n_components, latent_dim, weights)
-    return _with_lower(posterior, prior, likelihood, latent_dim, network)
+    return _with_lower(posterior, prior, likelihood, latent_dim, network, n_components)
 
 
 def one_level(likelihood: Likelihood, prior: nn.Module, latent_dim: int, network: Network) -> VAE:
@@ -118,11 +117,20 @@ def two_level(likelihood: Likelihood, top: nn.Module, latent_dim: int, network: 
 
 
 def _with_lower(
-    posterior: TwoLevelPosterior, top: nn.Module, likelihood: Likelihood, latent_dim: int, network: Network
+    posterior: TwoLevelPosterior,
+    top: nn.Module,
+    likelihood: Likelihood,
+    latent_dim: int,
+    network: Network,
+    n_categories: int = 0,
 ) -> VAE:
     """Make a hierarchical VAE of its posterior and the prior of z2: the same level of z1 and decoder for all."""
     below = NormalNetwork(network.between(latent_dim), latent_dim)
-    decoder = network.decoder(latent_dim, likelihood.n_outputs, levels=2)
-    if isinstance(posterior, ConditionalTwoLevelPosterior) and likelihood.n_of_category:
-        decoder = WithTable(decoder, posterior.n_categories, likelihood.n_of_category)
+    decoder = _with_table(network.decoder(latent_dim, likelihood.n_outputs, levels=2), likelihood, n_categories)
     return VAE(posterior, TwoLevelPrior(top, below, latent_dim), decoder, likelihood, 2 * latent_dim)
+
+
+def _with_table(decoder: nn.Module, likelihood: Likelihood, n_categories: int) -> nn.Module:
+    """Put the numbers that a likelihood has for each category beside a decoder, if there are any."""
+    n = likelihood.n_of_category
+    return WithTable(decoder, n_categories, n) if n_categories and n else decoder

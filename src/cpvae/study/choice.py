@@ -220,7 +220,10 @@ def _opened(X: Any, estimator: Clusterer, wanted: Sequence[str] | None = None) -
 def _numbers(estimator: Clusterer, components: Sequence[int], n_seeds: int) -> list[int]:
     """Sort the numbers of components to try, and refuse what cannot be tried."""
     if not clusters(estimator):
-        raise InputError(f"{type(estimator).__name__} has no components to choose; expected CPVAE, MoGVAE or VampVAE")
+        raise InputError(
+            f"{type(estimator).__name__} has no components to choose; expected CPVAE, CPHVAE, MoGVAE, VampVAE or "
+            "VampHVAE"
+        )
     whole("n_seeds", n_seeds, 1)
     numbers = sorted({*components})
     if not numbers:

@@ -28,7 +28,7 @@ MODELS = {
     "VampVAE": "VAE with a VampPrior (VP); its categories are the pseudo-inputs of the prior",
     "HVAE": "HVAE, a VAE with two levels of codes, a standard normal prior and no categories",
     "VampHVAE": "HVAE with a VampPrior (HVP), two levels of codes; its categories are the pseudo-inputs of the prior",
-    "CPHVAE": "CP-HVAE, a deep mixture model with two levels of codes",
+    "CPHVAE": "HVAE with the prior of CP-VAE (HCP), two levels of codes",
 }
 
 
