@@ -25,7 +25,7 @@ def cell(name: str = "mnist-cpvae-k10", **values: Any) -> dict[str, Any]:
     bound = values.get("measured", 100.0)
     return {
         "dataset": data,
-        "model": "hvae-vamp" if "hvae-vamp" in name else model,
+        "model": next((two for two in ("hvae-vamp", "hvae-cp") if two in name), model),
         "seeds": [0, 1, 2],
         "spread": {"measured": SD, "coverage": 0.01, DISTANCE: 0.1},
         "by_seed": {0: bound},
@@ -234,6 +234,16 @@ def test_rivals_with_as_many_parameters_are_judged_one_by_one():
         of.cells[name][DISTANCE] = 23.0
     verdict = rivals.generates_better_with_as_many_parameters(of)
     assert (verdict.held, "Fréchet of CP 20.0, VAE 23.0" in verdict.evidence) == ([True, True, False], True)
+
+
+def test_two_levels_with_categories_are_judged_beside_those_without_for_each_number_with_runs():
+    of = known(mnist_hvae_cp_k10=85.0, mnist_hvae_vamp_k10=86.0, mnist_hvae=87.0, mnist_cpvae_k10=87.0)
+    verdict = rivals.two_levels_with_categories(of)
+    assert verdict.held == [True]
+    assert verdict.evidence.startswith("K=10: HCP 85.00, HVP 86.00, HVAE 87.00, CP 87.00; no result of mnist-")
+    of.cells["mnist-hvae-vamp-k10"]["measured"] = 84.0
+    verdict = rivals.two_levels_with_categories(of)
+    assert (verdict.held, "HVP 84.00 (ahead of HCP)" in verdict.evidence) == ([False], True)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def beside(
     others: Mapping[str, str],
     values: Mapping[str, float] | None = None,
     more: Mapping[str, str] | None = None,
+    own: str = "CP",
 ) -> tuple[bool, str]:
     """Say whether a row of CP is ahead of all others by more than chance, and print the bounds.
 
@@ -32,15 +33,16 @@ def beside(
         others: a row for each method, by its name in print.
         values: bounds by row, where they are not the means over all seeds.
         more: words after the bound of a method.
+        own: what the row is called in print, where it is of another method.
     """
     values = values or {row: known.figure(row) for row in (cp, *others.values())}
     told, ahead = [], []
     for method, row in others.items():
         lead, margin = values[row] - values[cp], known.margin(cp, row)
         ahead.append(lead > margin)
-        word = "" if ahead[-1] else f" (level: the margin is {margin:.2f})" if lead > -margin else " (ahead of CP)"
+        word = "" if ahead[-1] else f" (level: the margin is {margin:.2f})" if lead > -margin else f" (ahead of {own})"
         told.append(f"{method} {tell(known, row, values[row])}{(more or {}).get(method, '')}{word}")
-    return all(ahead), f"CP {tell(known, cp, values[cp])}, {', '.join(told)}"
+    return all(ahead), f"{own} {tell(known, cp, values[cp])}, {', '.join(told)}"
 
 
 def below_vae_and_mg(known: Known) -> Verdict:

@@ -87,6 +87,7 @@ OWN_CLAIMS = (
         "Table 1",
         rivals.below_trained_longer,
     ),
+    Claim("HCP has better bounds than HVP, HVAE and CP", "Table 1", rivals.two_levels_with_categories),
     Claim(
         "CP with a stronger decoder has a better bound, and is still ahead of VAE", "section 4", bounds.stronger_decoder
     ),

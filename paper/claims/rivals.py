@@ -50,6 +50,16 @@ def _sizes_with_runs(judged: Callable[[int], tuple[bool, str]]) -> Verdict:
     return Verdict(held, "; ".join([*told, *(f"no result of {error.args[0]} yet" for error in left)]))
 
 
+def two_levels_with_categories(known: Known) -> Verdict:
+    """Check that HCP has a lower -L than HVP, HVAE and CP, for each number of categories on MNIST with runs."""
+
+    def judged(k: int) -> tuple[bool, str]:
+        others = {"HVP": f"mnist-hvae-vamp-k{k}", "HVAE": "mnist-hvae", "CP": f"mnist-cpvae-k{k}"}
+        return beside(known, f"mnist-hvae-cp-k{k}", others, own="HCP")
+
+    return _sizes_with_runs(judged)
+
+
 def _longer(k: int) -> dict[str, str]:
     """List the rows of VAE, MG and VP trained longer, by method."""
     return {"VAE": f"mnist-vae{LONG}", "MG": f"mnist-mog-k{k}{LONG}", "VP": f"mnist-vamp-k{k}{LONG}"}
