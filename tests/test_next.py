@@ -460,3 +460,32 @@ def test_levels_that_are_whole_numbers_stay_whole_beside_missing_cells(tmp_path:
     assert set(pd.read_csv(out, dtype=str)["arm"].fillna("")) == {"1", "2", ""}
     done("impute", run, tmp_path / "birds.csv", "--out", out)
     assert set(pd.read_csv(out, dtype=str)["arm"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_another_unit_than_in_the_fit_is_told_and_refused_where_asked(tmp_path: Path, words: bool):
+    random = np.random.default_rng(0)
+    weights = random.lognormal(3, 1, 60).round(2)
+    more = {"shop": random.choice(["u", "v"], 60)} if words else {"size": random.normal(size=60).round(3)}
+    for unit, name in (("kg", "kg"), ("t", "t"), ("Kg", "other"), ("", "bare")):
+        pd.DataFrame({"weight": [f"{w} {unit}".strip() for w in weights], **more}).to_csv(tmp_path / f"{name}.csv")
+    run, out = tmp_path / "run", tmp_path / "labels.csv"
+    done("fit", tmp_path / "kg.csv", "-k", "2", "--epochs", "1", "--hidden", "4", "--init", "random", "--out", run)
+    said = "column 'weight' is in 't', and was in 'kg' in the fit; numbers stay as they are"
+    assert said in done("cluster", run, tmp_path / "t.csv", "--out", out).err
+    assert said in refused("cluster", run, tmp_path / "t.csv", "--out", out, "--strict")
+    for name in ("kg", "other", "bare"):
+        assert "numbers stay" not in done("cluster", run, tmp_path / f"{name}.csv", "--out", out, "--strict").err
+    model = load(run)
+    with pytest.warns(ReadWarning, match="is in 't', and was in 'kg'"):
+        model.predict(pd.read_csv(tmp_path / "t.csv", index_col=0))
+
+
+def test_a_column_of_the_fit_cannot_hold_labels(place: Path, tmp_path: Path):
+    model = load(place / "run")
+    own = model.schema_.names[-1]
+    for words in (("cluster", "--out", tmp_path / "x.csv"), ("describe",), ("drift",), ("report",)):
+        command, *more = words
+        data = ("--data", place / "may.csv") if command == "report" else (place / "may.csv",)
+        said = refused(command, place / "run", *data, "--labels", own, *more)
+        assert f"labels={own!r} is a column that the model was fitted on" in said

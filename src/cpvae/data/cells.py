@@ -80,6 +80,8 @@ _IN_BRACKETS = re.compile(rf"(?P<before>{_SIGNS}?)\s?\((?P<number>[^-+\u2212()]+
 _TRUTH = {"true": True, "false": False}
 MOST_NUMBER = 40  # characters
 EXAMPLES = 3
+SIGNS = "cpvae.signs"  # in the attributes of a data frame: the signs and units that were left out
+_NAMES = {"eur": "€", "usd": "$", "us$": "$", "gbp": "£", "jpy": "¥"}
 REMEDY = "convert them (durations to a number, such as of days or hours), or make the columns 'ignore' in the schema"
 REMEDY_FOR_LISTS = (
     "fit vectors as an array of their own, numpy.stack(table[column]), saved as .npy for the command line, or make the "
@@ -162,6 +164,21 @@ def _bare(text: str) -> tuple[str, str]:
     return found["minus"] + found["number"], found["before"] or found["after"]
 
 
+def signs_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Give the signs and units that `read_frame` left out of a table: column -> sign."""
+    return dict(frame.attrs.get(SIGNS, {}))
+
+
+def same_sign(one: str, other: str) -> bool:
+    """Say whether two signs or units are one, such as ``EUR`` and ``€``.
+
+    >>> same_sign("EUR", "€"), same_sign("Kg", "kg"), same_sign("kg", "t")
+    (True, True, False)
+    """
+    a, b = (_NAMES.get(sign.casefold(), sign.casefold()) for sign in (one, other))
+    return a == b
+
+
 def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame, list[str]]:
     """Read the text in a table as what it says; see this module's docstring.
 
@@ -195,21 +212,23 @@ def read_frame(frame: pd.DataFrame, commas: bool = False) -> tuple[pd.DataFrame,
         read.isetitem(i, _unboxed(frame.iloc[:, i]))
     commaed: list[str] = []
     grouped: list[str] = []
-    signed: list[str] = []
+    signs: dict[str, str] = {}
     for i, text in texts.items():
         name, column = repr(str(frame.columns[i])), frame.iloc[:, i]
         chosen = next(iter(text.ways)) if len(text.ways) == 1 else way if text.ways else ""
         read.isetitem(i, _values(text, chosen, column))
         if chosen and not (text.plain and (chosen == "point" or text.whole)):
             (commaed if chosen == "comma" else grouped).append(name)
-            signed += [f"{text.sign} in {name}"] * bool(text.sign)
+            signs |= {str(frame.columns[i]): text.sign} if text.sign else {}
     notes = []
     if commaed:
         notes.append(f"numbers with decimal commas in {_columns(commaed)}")
     if grouped:
         notes.append(f"numbers with signs, units or separators between thousands in {_columns(grouped)}")
-    if signed:
-        notes.append(f"signs and units beside numbers are left out: {enumerated(signed)}")
+    if signs:
+        told = [f"{sign} in {column!r}" for column, sign in signs.items()]
+        notes.append(f"signs and units beside numbers are left out: {enumerated(told)}")
+        read.attrs[SIGNS] = signs_of(frame) | signs
     notes += _told_marks({str(frame.columns[i]): text.marks for i, text in texts.items()})
     return read, notes
 

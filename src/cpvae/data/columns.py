@@ -61,6 +61,7 @@ class Column:
             time of the day from which steps are counted, and no bound.
         step: of a scale such as 0, 0.5, 1, the distance between its values; None where the decimals say it. Of a "date"
             a day, an hour or a minute, in days (`cpvae.data.dates.step_of`).
+        sign: a unit, a currency or a percent sign that all numbers of the table were written with; "" for none.
         unit: of an "amount", the size up to which it is seen on a linear scale, and above on a logarithmic one.
         format: of a "date", how it is written (`cpvae.data.dates`); "" for the type of dates. Of levels that are
             pandas' categories `ORDERED` or `UNORDERED`.
@@ -84,6 +85,7 @@ class Column:
     zone: str = ""
     values: tuple[float, ...] = ()
     repeats: tuple[tuple[float, float, float], ...] = ()
+    sign: str = ""
 
     @property
     def spacing(self) -> tuple[float, float]:

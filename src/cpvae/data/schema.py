@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates, kinds
-from cpvae.data.cells import read_frame
+from cpvae.data.cells import read_frame, same_sign, signs_of
 from cpvae.data.columns import IGNORE, KINDS, Column, Level
 from cpvae.data.doubts import doubts
 from cpvae.data.faults import Faults, enumerated, listed
@@ -111,7 +111,8 @@ class Schema:
                 found[name] = _column_of(frame.iloc[:, i], name, kept[name])
         faults.check()
         columns = tuple(column for column in found.values() if isinstance(column, Column))
-        columns = _with_gaps(columns, frame)
+        signs = signs_of(frame)
+        columns = tuple(replace(one, sign=signs.get(one.name, "")) for one in _with_gaps(columns, frame))
         left = tuple(column for column in found.values() if isinstance(column, LeftOut))
         if not columns:
             why = enumerated([f"{one.name!r} ({one.reason})" for one in left])
@@ -223,10 +224,10 @@ class Schema:
         if self.is_plain and all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes):
             matrix = frame.to_numpy(copy=False)
             check_numbers(matrix, self.names)
-            return frame, matrix, self._with_gaps(reading, matrix)
+            return frame, matrix, self._with_gaps(replace(reading, guessed=tuple(self._other_signs(frame))), matrix)
         read, _ = read_frame(frame)
         matrix = np.full((len(frame), len(self.columns)), np.nan)
-        faults, unknown, guessed = Faults(), [], []
+        faults, unknown, guessed = Faults(), [], self._other_signs(read)
         for j, column in enumerate(self.columns):
             cells = read.iloc[:, j]
             with faults.collected():
@@ -246,6 +247,15 @@ class Schema:
         faults.check()
         reading = replace(reading, unknown=tuple(unknown), guessed=tuple(guessed))
         return read, matrix, self._with_gaps(reading, matrix)
+
+    def _other_signs(self, frame: pd.DataFrame) -> list[str]:
+        """Say which columns are written with another unit than in the fit, which is not converted."""
+        here = signs_of(frame)
+        return [
+            f"column {one.name!r} is in {new!r}, and was in {one.sign!r} in the fit; numbers stay as they are"
+            for one in self.columns
+            if one.sign and (new := here.get(one.name)) and not same_sign(one.sign, new)
+        ]
 
     def _with_gaps(self, reading: Reading, matrix: np.ndarray) -> Reading:
         """Note the columns and rows that have no value."""

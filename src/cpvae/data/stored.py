@@ -37,6 +37,7 @@ def stored_column(item: Mapping[str, Any]) -> Column:
         zone=str(item.get("zone", "")),
         values=tuple(values),
         repeats=_repeats(item),
+        sign=str(item.get("sign", "")),
     )
     numbers = {name: getattr(column, name) for name in ("decimals", "least", "most", "unit", "step")}
     odd = [key for key, one in numbers.items() if not _is_number_or_none(one, whole=key == "decimals")]

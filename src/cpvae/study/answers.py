@@ -30,6 +30,7 @@ from cpvae.study.choice import Choice, choose_components
 from cpvae.study.evaluation import choose_split
 from cpvae.study.inputs import (
     check_enough,
+    check_labels,
     choose_split_for_fit,
     estimator_for,
     load_data,
@@ -285,6 +286,7 @@ def report_run(
     if source is None:  # labels of the fit are those of its rows
         source, known = data_there(run, about, "give the rows with --data")
         labels = labels or known
+    check_labels(model, labels)
     read = load_data(source, labels, progress, reading_of(model, about, source))
     data = suited(read, model, strict, apart_of(about))
     name = "valid" if "valid" in data.splits else choose_split_for_fit(data)

@@ -124,9 +124,23 @@ def data_for(
     Args:
         about: part `about` of the configuration of the model's run; may be empty.
     """
+    check_labels(model, labels)
     read = load_data(source, labels, progress, reading_of(model, about, source, layer))
     data = suited(read, model, strict, apart_of(about))
     return data, data if data.feature_names is None else read
+
+
+def check_labels(model: DeepMixture, labels: str | None) -> None:
+    """Refuse labels that are a column of the fit: the model would have to do without it.
+
+    Raises:
+        InputError: naming the column.
+    """
+    if labels is not None and model.schema_ is not None and labels in model.schema_.names:
+        raise InputError(
+            f"labels={labels!r} is a column that the model was fitted on: expected one that the fit did not have; "
+            "leave --labels out, or fit with --labels, which keeps it out of the fit"
+        )
 
 
 def rows_of(data: Dataset, split: str) -> Any:

@@ -367,10 +367,12 @@ def _apart(*labels: str | None) -> tuple[str, ...]:
 
 
 def _features(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> Array | pd.DataFrame:
-    """Give the features as an array where they are all numbers, or all booleans, without missing cells."""
+    """Give the features as an array where they are all numbers without units, or all booleans, and none is missing."""
+    from cpvae.data.cells import signs_of
+
     kinds = {getattr(dtype, "kind", "O") for dtype in frame.dtypes}
     alike = kinds == {"b"} or kinds <= set("iuf")
-    if alike and not frame.isna().any(axis=None):
+    if alike and not signs_of(frame) and not frame.isna().any(axis=None):
         dtypes = {getattr(dtype, "numpy_dtype", dtype) for dtype in frame.dtypes}
         return check_x(frame.to_numpy(dtype=np.result_type(*dtypes)), path, names)
     numbers = [i for i, dtype in enumerate(frame.dtypes) if getattr(dtype, "kind", "O") == "f"]
