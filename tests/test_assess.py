@@ -218,6 +218,10 @@ def test_the_words_say_what_the_numbers_say():
     copied = assess(held_out, training, held_out, training.at(np.arange(100)))
     assert copied.verdict.conclusion.startswith("These rows should not be shown")
     assert "0 (equal to training row 0)" in str(copied)
+    twins = assess(training, training, held_out, training)  # a classifier puts a row where its copy was not
+    assert twins.test.auc.high < 0.3
+    assert "A classifier" not in str(twins)
+    assert "A classifier hardly tells" in str(fair)
     unlike = assess(held_out, training, held_out, replace(new, values=new.values * [1.2, 3, 1, 1, 1]))
     assert "not quite like" in unlike.verdict.conclusion
     assert "A classifier" in " ".join(unlike.verdict.speaks_against)

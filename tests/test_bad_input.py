@@ -501,7 +501,10 @@ def test_options_of_sample(shop):
         "number with it: int(rng.integers(2**31))",
         lambda: load("run").sample(random_state=np.random.default_rng(0)),
     )
-    assert "component=1: expected 0 to 0" in refused("sample", "vae", "--component", 1, "--out", "old.csv")
+    for component in (0, 1, "a"):
+        message = refused("sample", "vae", "--component", component, "--out", "old.csv")
+        assert message == "component for a 'vae' model, which has no categories; leave it out"
+        same(message, lambda component=component: load("vae").sample(component=component))
     message = refused("sample", "vae", "--weights", "aggregated", "--out", "old.csv")
     assert message == "weights='aggregated' for a 'vae' model, which has no categories; leave it out"
     message = refused("sample", "run", "--weights", "prior", "--component", 1, "--out", "old.csv")

@@ -352,6 +352,19 @@ def test_cells_in_memory_are_read_as_cells_of_a_file(tmp_path):
         as_rows(anndata.AnnData(obs=pd.DataFrame(index=["a", "b"])))
 
 
+def test_a_file_of_arrays_is_not_one_of_them(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    np.savez(tmp_path / "a.npz", x=rows, y=rows[:, 0])
+    said = "^rows of type {}, which holds 'x', 'y'; expected the rows; give one data set, file\\[\"x\"\\]$"
+    with h5py.File(tmp_path / "a.h5", "w") as file, np.load(tmp_path / "a.npz") as arrays:
+        file["x"], file["y"] = rows, rows[:, 0]
+        for given in (file, arrays):
+            with pytest.raises(InputError, match=said.format(type(given).__name__)):
+                CPVAE(2, **SMALL).fit(given)
+            np.testing.assert_array_equal(as_rows(given["x"]).values, rows)
+
+
 def test_a_sparse_matrix_with_a_missing_cell_is_refused_and_not_made_dense():
     x = sparse.csr_matrix(np.eye(20, 4) + 1)
     x.data[5] = np.nan

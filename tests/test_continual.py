@@ -198,6 +198,11 @@ def test_rows_of_other_kinds(teacher):
     counts = np.random.RandomState(2).poisson(2, (30, 12))
     model = CPVAE(2, **{**SMALL, "max_epochs": 1}, likelihood="counts").fit(sparse.csr_matrix(counts))
     assert continued(model, sparse.csr_matrix(counts)).n_components_ == 2
+    few = np.random.RandomState(0).poisson(0.05, (100, 30))  # of so few counts that a row may be drawn without any
+    model = CPVAE(2, **{**SMALL, "max_epochs": 1}, likelihood="counts").fit(few[few.sum(1) > 0])
+    assert replay.draw(model, np.array([200, 200]), 0)[0].sum(1).min() > 0
+    found = continued(model, few[few.sum(1) > 0])
+    assert np.isfinite(found.score(few[few.sum(1) > 0]))
     pictures = np.random.RandomState(3).randint(0, 256, (30, 1, 4, 4)).astype(np.uint8)
     model = CPVAE(1, **{**SMALL, "max_epochs": 1}).fit(pictures)
     assert continued(model, pictures[:, 0], n_new=1).sample(2, 1)[0].shape == (2, 1, 4, 4)

@@ -138,6 +138,41 @@ def test_new_rows_are_counts_with_depths_like_those_of_the_fit(agree):
     np.testing.assert_allclose(expected.sum(1), x.sum(1), rtol=1e-4)  # a reconstruction has the depth of its row
 
 
+@pytest.mark.parametrize("name", ["counts", "zinb"])
+@pytest.mark.filterwarnings("ignore::cpvae.errors.FitWarning")
+def test_new_rows_have_a_count(name):
+    x = cells(depth=150)[0][:, :6].clip(0, 3)
+    likelihood = make(name, Rows(x[x.sum(1) > 0]), Form((6,)))
+    likelihood.log_depth.copy_(torch.tensor([-0.5, 0.7]))
+    rows = likelihood(torch.zeros(4000, likelihood.n_outputs))
+    draws = []
+    for draw in (lambda: rows._draw(rows.batch_shape), rows.sample, rows.sample):
+        torch.manual_seed(0)
+        draws.append(draw())
+    independent, drawn, again = draws
+    some = independent.sum(-1) > 0
+    assert 0.3 < float(some.double().mean()) < 0.7
+    assert torch.equal(drawn[some], independent[some])  # rows that have a count are as they were
+    assert torch.equal(drawn, again)
+    assert float(drawn.sum(-1).min()) > 0
+    assert float((drawn == drawn.round()).double().mean()) == 1
+    given = independent[some]
+    torch.testing.assert_close(drawn.mean(0), given.mean(0), atol=0.05, rtol=0)
+    assert float((drawn.sum(-1) == 1).double().mean() - (given.sum(-1) == 1).double().mean()) == pytest.approx(
+        0, abs=0.03
+    )
+
+
+@pytest.mark.parametrize("name", ["counts", "zinb"])
+def test_a_row_that_is_hardly_deep_enough_for_a_count_has_one_of_a_likely_sort(name):
+    likelihood = make(name, Rows(cells()[0]), Form((100,)))
+    likelihood.log_depth.copy_(torch.tensor([-60.0, 0.1]))
+    likelihood.log_share.copy_(torch.tensor([0.7, 0.3, *[1e-9] * (likelihood.n_inputs - 2)]).log())
+    drawn = likelihood(torch.zeros(1, likelihood.n_outputs)).sample((4000,))[:, 0]
+    assert set(drawn.sum(-1).tolist()) == {1.0}
+    assert float(drawn[:, 0].mean()) == pytest.approx(0.7, abs=0.03)
+
+
 def test_a_sort_without_counts_is_left_out():
     x = cells()[0]
     x[:, 7] = 0

@@ -61,10 +61,12 @@ def test_mat(names, tmp_path):
 
 def test_mat_rows_along_the_last_axis_are_turned(tmp_path):
     pictures = RNG.integers(0, 256, (8, 8, 3, 6), np.uint8)
-    savemat(tmp_path / "a.mat", {"X": pictures, "y": np.arange(6)[:, None]})
-    split, data = whole(tmp_path / "a.mat")
-    np.testing.assert_array_equal(split.x, pictures.transpose(3, 2, 0, 1))
-    assert "along the last axis; it was turned" in data.notes[0]
+    for labels in (np.arange(6)[:, None], np.arange(6)[None]):
+        savemat(tmp_path / "a.mat", {"X": pictures, "y": labels})
+        split, data = whole(tmp_path / "a.mat")
+        np.testing.assert_array_equal(split.x, pictures.transpose(3, 2, 0, 1))
+        assert split.y.tolist() == [*range(6)]
+        assert data.notes[0] == "'X' has its 6 rows along the last axis; it was turned"
 
 
 def test_mat_pictures_are_upright_where_they_are_asked_for(tmp_path):

@@ -702,7 +702,12 @@ def test_counts_given_counts_and_ranges_by_quadrature(make, values, ranges):
         for j, (first, last) in ranges.items():
             log_p = log_p + np.log(sum(pmf(j, x) for x in range(first, last + 1)))
         joint.append(log_p)
-        missing.append(np.stack([pmf(0, x) for x in range(12)], -1))
+        empty = np.zeros_like(log_p)  # the chance that a row drawn at this code and depth has no count
+        if not (np.nansum(values) or any(first for first, _ in ranges.values())):
+            empty = np.prod([pmf(j, 0) for j in np.flatnonzero(np.isnan(values))], 0)
+            for j, (first, last) in ranges.items():
+                empty = empty / sum(pmf(j, x) for x in range(first, last + 1))
+        missing.append(np.stack([(pmf(0, x) - (x == 0) * empty) / (1 - empty) for x in range(12)], -1))
     exact = np.exp(np.stack(joint) - logsumexp(joint))
     low, high = (torch.full((4,), torch.nan).double() for _ in range(2))
     for j, ends in ranges.items():
@@ -714,12 +719,30 @@ def test_counts_given_counts_and_ranges_by_quadrature(make, values, ranges):
     assert 0.5 * abs(float(found.shares[0] @ (found.c[0] == 0).double()) - exact[0].sum()) < 1e-2
     assert float(found.shares[0] @ found.depth[0].log()) == pytest.approx(np.einsum("kzt,t->", exact, t), abs=0.02)
     with seeded(0):
-        drawn = complete(model, known, *found.take(15_000))[0].numpy()
+        c, code, depth = found.take(15_000)
+        drawn = complete(model, known, c, code, depth)[0].numpy()
+        each = model.likelihood.of_depth(depth)(model.decoder(code, c)).sample()[0].numpy()
     share = np.bincount(drawn[:, 0].astype(int), minlength=12)[:12] / len(drawn)
     assert 0.5 * np.abs(share - np.einsum("kzt,kztx->x", exact, missing)).sum() < 2e-2
     for j, (first, last) in ranges.items():
         assert set(drawn[:, j]) == set(range(first, last + 1))
-    assert float(expected(model, known, found)[0, 0]) == pytest.approx(drawn[:, 0].mean(), rel=0.05)
+    assert float(expected(model, known, found)[0, 0]) == pytest.approx(each[:, 0].mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["counts", "zinb"])
+def test_rows_filled_with_counts_have_one(name):
+    counts = np.random.default_rng(0).poisson(0.3, (150, 5))
+    counts = counts[counts.sum(1) > 0]
+    model = CPVAE(2, likelihood=name, max_epochs=1, init="random", **TINY).fit(counts)
+    rows, _ = model.sample(500, given={0: 0, 1: 0})
+    assert (rows[:, :2] == 0).all()
+    assert (rows[:, 2:].sum(1) > 0).all()
+    assert (model.sample(200, given={0: 0, 1: 0, 2: 0, 3: (0, 1)})[0].sum(1) > 0).all()
+    empty = np.array([[0, 0, np.nan, 0, 0], [0, np.nan, np.nan, 0, 0], [1, np.nan, 0, 0, 0]])
+    filled = np.stack(model.impute(empty, 40))
+    assert (filled[:, 0, 2] > 0).all()
+    assert (filled[:, 1, 1:3].sum(1) > 0).all()
+    assert (filled[:, 2, 1] == 0).any()  # a row that has a count needs no other
 
 
 def test_counts_given_and_filled_by_a_fitted_model():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cpvae.data.faults import enumerated
 from cpvae.data.row_kinds import CHANNELS_LAST, KINDS, Given, look_like_images, of_kind
 from cpvae.data.weights import repeats
 from cpvae.errors import InputError, one_line
@@ -116,6 +117,11 @@ def _opened(x: Any) -> Given:
     if isinstance(x, (list, tuple)):
         return _from_sequence(x)
     if isinstance(x, Mapping):
+        if library in ("h5py", "numpy"):
+            held = enumerated(list(map(repr, x)))
+            raise InputError(
+                f'rows of type {type(x).__name__}, which holds {held}; expected the rows; give one data set, file["x"]'
+            )
         return _from_columns(x)
     array = x if isinstance(x, np.memmap) else np.asarray(x)  # a mapped file stays one
     if array.ndim == 0:

@@ -476,6 +476,8 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         self._check_drawn(n_samples, f"n_samples={n_samples}")
         k = None
         if component is not None:
+            if not self.has_components:
+                raise InputError(f"component for a {self.name!r} model, which has no categories; leave it out")
             k = position("component", component, self.names_, self.n_components_)
         one_of("weights", weights, ("auto", "aggregated", "prior"))
         if weights != "auto" and component is not None:

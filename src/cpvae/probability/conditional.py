@@ -33,7 +33,7 @@ from cpvae.nn.draws import multinomial, normal_, sample
 from cpvae.probability.distributions import DiagonalNormal, Latent
 from cpvae.probability.expectations import Joint
 from cpvae.probability.likelihoods import ranges
-from cpvae.probability.likelihoods.likelihood import Likelihood
+from cpvae.probability.likelihoods.likelihood import TRIES, Likelihood
 from cpvae.probability.models import VAE
 from cpvae.probability.two_level import Chain
 
@@ -183,6 +183,9 @@ def candidates(model: VAE, known: Known, prior: Prior, n: int = CANDIDATES) -> I
 def complete(model: VAE, known: Known, c: Tensor, z: Tensor, depth: Tensor | None = None) -> Tensor:
     """Draw the cells that are not known at codes of each row.
 
+    A row that is impossible, as one of counts without any, is drawn again, up to `TRIES` times; then it becomes a near
+    one that is possible (`Likelihood.nearest`).
+
     Args:
         model, known: as for `candidates`.
         c, z, depth: categories ``(B, n)``, codes ``(B, n, D)``, and depths ``(B, n)`` of rows of counts.
@@ -190,8 +193,31 @@ def complete(model: VAE, known: Known, c: Tensor, z: Tensor, depth: Tensor | Non
     Returns:
         Rows ``(B, n, F)``.
     """
-    params, likelihood = model.decoder(z, c), model.likelihood.of_depth(depth)
-    x = sample(likelihood(params), z.device)
+    params, likelihood = model.decoder(z, c), model.likelihood
+    x = _filled(likelihood.of_depth(depth), params, known)
+    missing = known.y.isnan()
+    free = missing if known.low is None else missing & known.low.isnan()
+    for _ in range(TRIES):
+        at = (likelihood.impossible(x) & missing.any(-1, keepdim=True)).nonzero(as_tuple=True)
+        if not len(at[0]):
+            return x
+        own, part = _of_rows(likelihood, depth, at), Known(known.y[at[0]], known.low, known.high)
+        x[at] = _filled(own, params[at].unsqueeze(1), part)[:, 0]
+    at = (likelihood.impossible(x) & free.any(-1, keepdim=True)).nonzero(as_tuple=True)
+    x[at] = _of_rows(likelihood, depth, at).nearest(
+        params[at].unsqueeze(1), x[at].unsqueeze(1), free[at[0]].unsqueeze(1)
+    )[:, 0]
+    return x
+
+
+def _of_rows(likelihood: Likelihood, depth: Tensor | None, at: tuple[Tensor, ...]) -> Likelihood:
+    """Give the likelihood of m of the rows ``(B, n)``, as rows ``(m, 1)``."""
+    return likelihood.of_depth(None if depth is None else depth[at].unsqueeze(1))
+
+
+def _filled(likelihood: Likelihood, params: Tensor, known: Known) -> Tensor:
+    """Draw the cells that are not known, each by itself."""
+    x = sample(likelihood(params), params.device)
     for place, column, low, high in _ranged(likelihood, params, known):
         x[..., place] = ranges.draw_within(column, low, high).to(x.dtype)
     return torch.where(known.y.isnan().unsqueeze(1), x, known.y.unsqueeze(1))
@@ -199,7 +225,7 @@ def complete(model: VAE, known: Known, c: Tensor, z: Tensor, depth: Tensor | Non
 
 @torch.no_grad()
 def expected(model: VAE, known: Known, found: Candidates) -> Tensor:
-    """Compute the means of the cells that are not known, and the likeliest levels: ``(B, F)``."""
+    """Compute the means of the cells that are not known, each by itself, and the likeliest levels: ``(B, F)``."""
     params = model.decoder(found.z, found.c)
     shares, x = found.shares, torch.empty_like(known.y)
     for place, column in model.likelihood.of_depth(found.depth).parts(params):

@@ -50,7 +50,7 @@ def assemble(
         y = None if y_key is None else np.asarray(member(y_key))
         if turned and y is not None and x.ndim > 1 and x.shape[0] != y.size == x.shape[-1]:
             x = x.T if x.ndim == 2 else np.moveaxis(x, -1, 0)
-            notes.append(f"{x_key!r} has its {len(y):,} rows along the last axis; it was turned")
+            notes.append(f"{x_key!r} has its {y.size:,} rows along the last axis; it was turned")
         x = check_x(x, f"{path}[{x_key}]")
         if y is not None:
             y = check_labels(y.ravel() if y.size == y.shape[-1] else y, len(x), f"{path}[{y_key}]", asked.gaps)

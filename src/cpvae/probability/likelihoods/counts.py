@@ -7,10 +7,12 @@ is. So x is modelled given its depth l, the sum of the row:
 
 with a the log-shares of the sorts in the training rows, and ``NB(x; m, r)`` the negative binomial with variance
 ``m + m^2 / r``; r of each sort is learned. A bound is one of log p(x | l). New rows take their depth from a log-normal
-with the moments of the training rows.
+with the moments of the training rows. As each count may be 0, a row may get none; such a row is no sample of anything,
+and is drawn again. So new rows have the distribution given at least one count.
 
 Where only some counts of a row are known (`with_gaps`), its depth is not. It is drawn beside the code, as that of a new
-row given what is known (`cpvae.probability.likelihoods.depth`). Given z, c and the depth, the counts are independent.
+row given what is known (`cpvae.probability.likelihoods.depth`). Given z, c and the depth, the counts are independent. A
+row that is filled and has none is filled again.
 
 The encoder sees ``log(1 + x m / l)``, m the median depth, centred and in units of one scale for all columns: what is
 rare in all rows stays small. In the place of a missing count it sees the mean of all rows. The depth follows from the
@@ -33,9 +35,10 @@ from torch.nn import functional as F
 from cpvae.data.faults import enumerated
 from cpvae.data.rows import Rows
 from cpvae.errors import InputError
+from cpvae.nn.draws import multinomial
 from cpvae.probability.bounded import held
 from cpvae.probability.likelihoods.depth import propose
-from cpvae.probability.likelihoods.likelihood import Form, Likelihood, Parts
+from cpvae.probability.likelihoods.likelihood import TRIES, Form, Likelihood, Parts
 from cpvae.probability.likelihoods.mixed import CountColumns
 from cpvae.probability.likelihoods.units import constants, filled, units_of, varying
 
@@ -101,8 +104,48 @@ class CountsDistribution(Distribution):
         return depth * self.log_share.exp()
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Draw counts, ``(*sample_shape, ..., F)``."""
+        """Draw counts, ``(*sample_shape, ..., F)``.
+
+        Without a depth, rows are those of the distribution given at least one count: one without is drawn again, with
+        another depth, up to `TRIES` times, and then gets the one count of `least`. Counts of a given depth are
+        independent, and may all be 0.
+        """
         shape = torch.Size([*sample_shape, *self.batch_shape])
+        drawn = self._draw(shape)
+        if self.depth is not None:
+            return drawn
+        for _ in range(TRIES):
+            empty = drawn.sum(-1) <= 0
+            if not bool(empty.any()):
+                return drawn
+            others = self.rows(empty)
+            drawn[empty] = others._draw(others.batch_shape)
+        empty = drawn.sum(-1) <= 0
+        drawn[empty] = self.rows(empty).least()
+        return drawn
+
+    def rows(self, at: Tensor) -> CountsDistribution:
+        """Give some of the rows, ``(m, F)``: `at` are booleans ``(*sample_shape, ...)``."""
+        depth = None if self.depth is None else self.depth.expand(at.shape)[at]
+        log_share = self.log_share.expand(*at.shape, -1)[at]
+        return CountsDistribution(log_share, self.r, depth, self.typical, self.log_depth)
+
+    def least(self, free: Tensor | None = None) -> Tensor:
+        """Draw rows ``(..., F)`` of one count, of a sort by its share: the limit for small depths.
+
+        Args:
+            free: the sorts that it may be of, booleans ``(..., F)``, one or more in each row; None for all.
+        """
+        logits = self._log_chance() if free is None else self._log_chance().masked_fill(~free, -torch.inf)
+        at = multinomial(logits.softmax(-1).flatten(0, -2), 1).view(logits.shape[:-1])
+        return F.one_hot(at, logits.shape[-1]).to(logits.dtype)
+
+    def _log_chance(self) -> Tensor:
+        """Compute the log of the chance that the only count is of each sort, up to a term for all: ``(..., F)``."""
+        return self.log_share
+
+    def _draw(self, shape: torch.Size) -> Tensor:
+        """Draw counts that may all be 0, ``(*shape, F)``."""
         log_depth = self.log_depth[0] + self.log_depth[1] * torch.randn(shape, dtype=self.r.dtype, device=self.r.device)
         log_depth = log_depth.clamp_max(MOST_LOG_DEPTH) if self.depth is None else self.depth.log().expand(shape)
         u = self.log_share.double() + log_depth.double().unsqueeze(-1) - self.r.double().log()
@@ -285,6 +328,12 @@ class Counts(Likelihood):
 
     def parts(self, params: Tensor) -> Parts:
         return [(torch.arange(self.n_inputs, device=params.device), self(params).columns())]
+
+    def impossible(self, y: Tensor) -> Tensor:
+        return y.sum(-1) <= 0
+
+    def nearest(self, params: Tensor, y: Tensor, free: Tensor) -> Tensor:
+        return y + self(params).least(free)
 
     def log_prob(self, params: Tensor, y: Tensor) -> Tensor:
         if self.own_depth is None:

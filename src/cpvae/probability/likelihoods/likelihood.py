@@ -28,6 +28,7 @@ from cpvae.data.schema import Schema
 
 Parts = Sequence[tuple[Tensor, Distribution]]  # places of columns (m,) among the F, a distribution of shape (..., m)
 
+TRIES = 100  # of drawing a row that is possible (`Likelihood.impossible`)
 NOISE = 1e-3, 1e3  # standard deviations of a column, between which a noise that is not learned may be
 
 
@@ -254,6 +255,20 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def with_gaps(self) -> Self:
         """Give a likelihood of the same weights that marginalises missing values, NaN."""
+
+    def impossible(self, y: Tensor) -> Tensor:
+        """Say which rows it gives no probability, though each of their cells has some: ``(..., F)`` -> ``(...)``."""
+        return torch.zeros(y.shape[:-1], dtype=torch.bool, device=y.device)
+
+    def nearest(self, params: Tensor, y: Tensor, free: Tensor) -> Tensor:
+        """Change cells of `impossible` rows so that they have a probability.
+
+        Args:
+            params: output of the decoder, ``(..., P)``.
+            y: rows ``(..., F)``.
+            free: the cells that may change, booleans ``(..., F)``, one or more in each row.
+        """
+        return y
 
     def constants(self) -> dict[int, float]:
         """Give the values of columns that are no part of the model, since they are constant, by their places."""

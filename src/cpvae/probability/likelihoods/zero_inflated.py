@@ -10,7 +10,6 @@ All else is as in `cpvae.probability.likelihoods.counts`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,9 +109,15 @@ class ZeroInflatedDistribution(CountsDistribution):
         """Depth times shares, less what was not looked at."""
         return super().mean * torch.sigmoid(-self.logits)
 
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Draw counts, ``(*sample_shape, ..., F)``."""
-        drawn = super().sample(sample_shape)
+    def rows(self, at: Tensor) -> ZeroInflatedDistribution:
+        """Give some of the rows, ``(m, F)``: `at` are booleans ``(*sample_shape, ...)``."""
+        return ZeroInflatedDistribution(super().rows(at), self.logits.expand(*at.shape, -1)[at])
+
+    def _log_chance(self) -> Tensor:
+        return super()._log_chance() + F.logsigmoid(-self.logits)
+
+    def _draw(self, shape: torch.Size) -> Tensor:
+        drawn = super()._draw(shape)
         return drawn * torch.bernoulli(torch.sigmoid(-self.logits).expand(drawn.shape))
 
 
