@@ -423,6 +423,15 @@ def test_all_faults_are_told_at_once():
         ([99, 88] * 2 + [1, 2, 3, 4, 5] * 4, "99 in 'v' (2 cells), 88 in 'v' (2 cells)"),
         ([*np.arange(20) / 7, 1e30], "1e+30 in 'v' (1 cell)"),
         (pd.to_datetime(["9999-12-31", *pd.date_range("2024-01-01", periods=20, freq="9D").astype(str)]), "9999-12-31"),
+        (
+            [-999, -999, -999, *R.lognormal(10, 1, 60)],
+            "the only negative numbers of their column: -999 in 'v'",
+        ),
+        ([-1] * 30 + [*range(18, 88)] * 3, "the only negative numbers of their column: -1 in 'v' (30 cells)"),
+        ([-1] * 3 + [*np.repeat(np.arange(34), 5)], ""),  # degrees of a mild winter
+        ([-1] * 30 + [-2] + [*R.lognormal(10, 1, 60)], ""),
+        ([-1, *R.lognormal(10, 1, 60)], ""),
+        (R.choice([-1, 0, 1], 200), ""),
         (R.lognormal(0, 1.5, 200), ""),
         (R.poisson(0.1, 200), ""),
         (R.integers(18, 100, 200), ""),
