@@ -401,11 +401,27 @@ def test_codes_keep_their_zeros(cells, levels):
             "numbers with several units (g, kg) in one column: column",
         ),
         ([f"{i}h {i + 1}m" for i in range(20)], "durations: column 'v' (first '0h 1m'"),
+        (
+            ["50 kg", "51", "52 kg", "48"] * 5,
+            "numbers written in several ways in one column: column 'v' (first '50 kg'",
+        ),
+        ([f"{i} kg" if i % 2 else f"{i}" for i in range(20)], "numbers written in several ways in one column: column"),
+        (
+            [f"~{i / 2}" if i % 3 else f"{i / 2}" for i in range(20)] * 2,
+            "numbers written in several ways in one column",
+        ),
+        (["1.5K", "2M", "300", "4k"] * 5, "numbers written in several ways in one column: column 'v' (first '1.5K'"),
+        (["50 kg", "51", "52 kg", "heavy"] * 5, "numbers and text in one column: column 'v' (first 'heavy' in row 3"),
     ],
 )
 def test_text_that_is_no_level_is_refused(cells, message):
     with pytest.raises(InputError, match=re.escape(message)):
         Schema.infer(pd.DataFrame({"v": cells, "a": np.arange(len(cells)) / 7}))
+
+
+@pytest.mark.parametrize("cells", [["250 ml", "1 l", "500 ml"], ["7c", "8", "9c"], ["S", "M", "10"], ["1a", "2b", "3"]])
+def test_few_texts_with_units_or_letters_are_levels(cells):
+    assert kind_of(cells * 9) == "categorical"
 
 
 def test_all_faults_are_told_at_once():

@@ -74,6 +74,7 @@ _UNIT = re.compile(
     rf"(?P<before>{_CURRENCIES}|[A-Z]{{1,2}}\$)?\s?(?P<number>[-+\u2212]?\d[\d.,'\u00a0\u202f ]*?)\s?"
     rf"(?P<after>{_CURRENCIES}|°|[°º]?[^\W\d_]+[²³23]?(/[^\W\d_]+)?)?"
 )
+_MAYBE_CLASS = re.compile(r"\d+[^\W\dkKM_]")  # such as 7c: a class, or degrees
 _PLURAL = 3  # letters of a unit from which on an s at its end is the plural
 _CODE = re.compile(r"0\d+")
 _LONG = re.compile(r"[-+]?\d{16,300}")  # a float holds whole numbers up to 2**53, of 16 digits
@@ -429,6 +430,18 @@ def several_units(texts: Sequence[str]) -> list[str]:
     """
     units = {unit for _, unit in _with_units(texts).values()}
     return sorted(units) if len(units) > 1 else []
+
+
+def is_measure(text: str) -> bool:
+    """Say whether a text is a number with a unit, or one that is about right.
+
+    >>> [text for text in ("50 kg", "1.5K", "~12.5", "7c", "51", "big") if is_measure(text)]
+    ['50 kg', '1.5K', '~12.5']
+    """
+    about = text.lstrip("~\u2248 ")
+    if about != text:
+        return bool(ways_of(about)) or is_measure(about)
+    return bool(_with_units([text])) and not _MAYBE_CLASS.fullmatch(text)
 
 
 def _with_units(texts: Sequence[str]) -> dict[str, tuple[str, str]]:

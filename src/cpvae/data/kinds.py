@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.cells import REMEDY, are_codes, as_text, lose_digits, several_units, ways_of
+from cpvae.data.cells import REMEDY, are_codes, as_text, is_measure, lose_digits, several_units, ways_of
 from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level
 from cpvae.data.faults import Fault, cell, enumerated
 from cpvae.data.values import factorised, numbers, too_long
@@ -319,10 +319,12 @@ def _refuse_units(cells: Series, name: str, texts: list[str]) -> None:
 
 def _refuse_mixture(cells: Series, name: str, places: np.ndarray, texts: list[str]) -> None:
     """Refuse numbers, or dates, with a little text among them: a slip rather than levels."""
-    numeric = np.array([bool(ways_of(text)) for text in texts])
+    bare = np.array([bool(ways_of(text)) for text in texts])
+    measures = np.array([is_measure(text) for text in texts]) & ~bare
+    numeric = bare | measures if bare.any() else bare  # where all have a unit, few such as 250 ml and 1 l are levels
     what, remedy, odd = "numbers and text", "'categorical'", ~numeric
     if numeric.all():
-        what, odd = "numbers written in several ways", numeric
+        what, odd = "numbers written in several ways", measures if measures.any() else bare
     elif not numeric.any():
         what, remedy, odd = "dates and other text", "'ignore'", ~dates.readable(texts)
     strange = np.append(odd, False)[places]
