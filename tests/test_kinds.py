@@ -11,12 +11,16 @@ from uuid import UUID
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
+from pyarrow.parquet import read_table, write_table
 
 from cpvae.data.cells import read_frame
 from cpvae.data.conditions import read_given
 from cpvae.data.dates import as_zone, find_format, from_days, to_days
 from cpvae.data.kinds import LeftOut, column_of
+from cpvae.data.loaders.shards import as_pandas
+from cpvae.data.loaders.text import read_text
 from cpvae.data.schema import Column, Schema
 from cpvae.data.stored import stored_column
 from cpvae.errors import InputError
@@ -397,11 +401,27 @@ def test_codes_keep_their_zeros(cells, levels):
             "numbers with several units (g, kg) in one column: column",
         ),
         ([f"{i}h {i + 1}m" for i in range(20)], "durations: column 'v' (first '0h 1m'"),
+        (
+            ["50 kg", "51", "52 kg", "48"] * 5,
+            "numbers written in several ways in one column: column 'v' (first '50 kg'",
+        ),
+        ([f"{i} kg" if i % 2 else f"{i}" for i in range(20)], "numbers written in several ways in one column: column"),
+        (
+            [f"~{i / 2}" if i % 3 else f"{i / 2}" for i in range(20)] * 2,
+            "numbers written in several ways in one column",
+        ),
+        (["1.5K", "2M", "300", "4k"] * 5, "numbers written in several ways in one column: column 'v' (first '1.5K'"),
+        (["50 kg", "51", "52 kg", "heavy"] * 5, "numbers and text in one column: column 'v' (first 'heavy' in row 3"),
     ],
 )
 def test_text_that_is_no_level_is_refused(cells, message):
     with pytest.raises(InputError, match=re.escape(message)):
         Schema.infer(pd.DataFrame({"v": cells, "a": np.arange(len(cells)) / 7}))
+
+
+@pytest.mark.parametrize("cells", [["250 ml", "1 l", "500 ml"], ["7c", "8", "9c"], ["S", "M", "10"], ["1a", "2b", "3"]])
+def test_few_texts_with_units_or_letters_are_levels(cells):
+    assert kind_of(cells * 9) == "categorical"
 
 
 def test_all_faults_are_told_at_once():
@@ -419,6 +439,15 @@ def test_all_faults_are_told_at_once():
         ([99, 88] * 2 + [1, 2, 3, 4, 5] * 4, "99 in 'v' (2 cells), 88 in 'v' (2 cells)"),
         ([*np.arange(20) / 7, 1e30], "1e+30 in 'v' (1 cell)"),
         (pd.to_datetime(["9999-12-31", *pd.date_range("2024-01-01", periods=20, freq="9D").astype(str)]), "9999-12-31"),
+        (
+            [-999, -999, -999, *R.lognormal(10, 1, 60)],
+            "the only negative numbers of their column: -999 in 'v'",
+        ),
+        ([-1] * 30 + [*range(18, 88)] * 3, "the only negative numbers of their column: -1 in 'v' (30 cells)"),
+        ([-1] * 3 + [*np.repeat(np.arange(34), 5)], ""),  # degrees of a mild winter
+        ([-1] * 30 + [-2] + [*R.lognormal(10, 1, 60)], ""),
+        ([-1, *R.lognormal(10, 1, 60)], ""),
+        (R.choice([-1, 0, 1], 200), ""),
         (R.lognormal(0, 1.5, 200), ""),
         (R.poisson(0.1, 200), ""),
         (R.integers(18, 100, 200), ""),
@@ -440,8 +469,57 @@ def test_columns_that_have_the_type_of_dates_read_text_later():
 
 
 def test_whole_numbers_that_differ_by_less_than_floating_point_numbers():
-    schema = Schema.infer(pd.DataFrame({"a": 2**62 + np.arange(9) % 5, "b": np.arange(9) / 7}))
+    frame = pd.DataFrame({"a": 2**62 + np.arange(9) % 5, "b": np.arange(9) / 7})
+    schema = Schema.infer(frame, {"a": "numeric"})
     assert schema.without().startswith("1 of 2 columns is left out: 'a' (it varies by less than floating-point numbers")
+
+
+LONG = {
+    "all different": (10**17 + np.arange(200), "identifier"),
+    "of many bits": (2**60 + np.arange(200), "identifier"),
+    "repeated": (2**60 + np.arange(200) % 80, "identifier"),
+    "levels": (2**60 + np.arange(200) % 9, "categorical"),
+    "one value": (np.full(200, 2**60 + 1), "single value"),
+    "beyond int64": (np.uint64(2**63) + np.arange(200, dtype=np.uint64), "identifier"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_whole_numbers_keep_their_digits(name, tmp_path):
+    """In data frames, as text, beside missing cells, and from files."""
+    values, kind = LONG[name]
+    frame = pd.DataFrame({"number": values, "b": np.arange(200) / 7})
+    gaps = frame.astype({"number": "UInt64" if values.dtype.kind == "u" else "Int64"})
+    gaps.loc[[3, 199], "number"] = pd.NA
+    objects = gaps["number"].astype(object).where(gaps["number"].notna(), None)
+    tables = [frame, gaps, frame.astype({"number": str}), gaps.assign(number=objects)]
+    for i, table in enumerate((frame, gaps)):
+        table.to_csv(tmp_path / f"{i}.csv", index=False)
+        tables.append(read_text(tmp_path / f"{i}.csv")[0])
+        cells = [None if value is pd.NA else int(value) for value in table["number"]]
+        numbers = pyarrow.array(cells, pyarrow.uint64() if values.dtype.kind == "u" else pyarrow.int64())
+        write_table(pyarrow.table([numbers, pyarrow.array(table["b"])], ["number", "b"]), tmp_path / f"{i}.parquet")
+        tables.append(as_pandas(read_table(tmp_path / f"{i}.parquet")))
+    schemas = [Schema.infer(table) for table in tables]
+    for schema in schemas:
+        (left,) = schema.left_out or (None,)
+        assert (left.why if left else schema.columns[0].kind) == kind
+        assert name != "one value" or left.value == str(2**60 + 1)
+        if kind == "categorical":  # next month's file, and one with other numbers close by
+            for table in tables:
+                codes = schema.encode(table)[:, 0]
+                assert np.isnan(codes).sum() == pd.isna(table["number"]).sum()
+                assert (np.isnan(codes) | (codes == np.arange(200) % 9)).all()
+            later = table.assign(number=2**60 + 9 + np.arange(200))
+            assert sum(one.cells for one in schema.read(later)[2].unknown) == 200
+            assert set(map(int, schema.decode(schema.encode(frame))["number"])) == set(values.tolist())
+
+
+def test_few_long_numbers_among_others_are_numbers():
+    slip = [*range(100, 200), 2**63 - 1]
+    assert kind_of(slip) == kind_of([*map(str, slip)]) == "numeric"
+    assert kind_of(np.arange(200) * 2.0**60) == "numeric"
+    assert kind_of(10**9 * (1_700_000_000 + 61 * np.arange(200) ** 2)) == "numeric"  # nanoseconds
 
 
 def test_dates_of_either_order_are_told():

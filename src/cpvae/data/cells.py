@@ -8,7 +8,8 @@ Both doors, the loaders and `cpvae.data.schema`, read a column of text by `read_
   with a percent sign, a currency or a unit at the same end of each, or without. Beside other numbers, ``(12.5)`` is
   -12.5, as in accounts. Text that both ways can read, ``1,200``, is read as the other columns of its table are, and
   with a decimal point where no column decides.
-- Digits of which some begin with a zero, such as ``01067``, are codes: they stay text, and keep their zeros.
+- Digits of which some begin with a zero, such as ``01067``, are codes: they stay text, and keep their zeros. So are
+  whole numbers of so many digits that floating-point numbers would lose the last ones.
 - "true" and "false" become booleans.
 - All other text stays text, without blanks at its ends.
 """
@@ -73,8 +74,10 @@ _UNIT = re.compile(
     rf"(?P<before>{_CURRENCIES}|[A-Z]{{1,2}}\$)?\s?(?P<number>[-+\u2212]?\d[\d.,'\u00a0\u202f ]*?)\s?"
     rf"(?P<after>{_CURRENCIES}|°|[°º]?[^\W\d_]+[²³23]?(/[^\W\d_]+)?)?"
 )
+_MAYBE_CLASS = re.compile(r"\d+[^\W\dkKM_]")  # such as 7c: a class, or degrees
 _PLURAL = 3  # letters of a unit from which on an s at its end is the plural
 _CODE = re.compile(r"0\d+")
+_LONG = re.compile(r"[-+]?\d{16,300}")  # a float holds whole numbers up to 2**53, of 16 digits
 _QUOTED = re.compile(r"""='?"([^"]*)"|'([^']*)'""")  # as some programs keep numbers from being read as numbers
 _IN_BRACKETS = re.compile(rf"(?P<before>{_SIGNS}?)\s?\((?P<number>[^-+\u2212()]+)\)")
 _TRUTH = {"true": True, "false": False}
@@ -240,6 +243,8 @@ def _unboxed(column: Series) -> Any:
     (array([1, 2]), array([ 1., nan]))
     """
     distinct = column.dropna().unique()
+    if lose_digits([str(value) for value in distinct]):
+        return column.map(str, na_action="ignore").to_numpy(dtype=object)
     if any(isinstance(value, bool) or not isinstance(value, (Real, Decimal)) for value in distinct):
         return column.to_numpy()
     missing = column.isna()
@@ -369,17 +374,33 @@ def _sorted_out(codes: np.ndarray, texts: list[str], counts: np.ndarray) -> Text
 
 
 def are_codes(texts: Sequence[str]) -> bool:
-    """Say whether texts are digits, of which some begin with a zero that a number would lose.
+    """Say whether texts are digits, of which some begin with a zero that a number would lose, or lose other digits.
 
     They are all of one length, or most of them begin so: one 007 among numbers is a slip.
 
     >>> are_codes(["01067", "10115"]), are_codes(["0", "10"]), are_codes(["00.5", "01"]), are_codes(["007", "8", "12"])
     (True, False, False, False)
     """
+    if lose_digits(texts):
+        return True
     zeros = sum(map(bool, map(_CODE.fullmatch, texts)))
     if not zeros or not all(text.isdecimal() for text in texts):
         return False
     return 2 * zeros > len(texts) or len(set(map(len, texts))) == 1
+
+
+def lose_digits(texts: Sequence[str]) -> bool:
+    """Say whether texts are whole numbers, most of them so long that floating-point numbers lose digits of some.
+
+    A few long ones among others are no numbering: the largest of very uneven numbers, or a slip.
+
+    >>> lose_digits(["100000000000000001", "7" * 17]), lose_digits(["9" * 18, "1", "2"]), lose_digits(["1.5"])
+    (True, False, False)
+    """
+    long = [text for text in texts if _LONG.fullmatch(text)]
+    if 2 * len(long) <= len(texts) or all(int(float(text)) == int(text) for text in long):
+        return False
+    return all(text.lstrip("+-").isdecimal() for text in texts)
 
 
 def _unquoted(texts: list[str]) -> list[str]:
@@ -428,6 +449,18 @@ def several_units(texts: Sequence[str]) -> list[str]:
     """
     units = {unit for _, unit in _with_units(texts).values()}
     return sorted(units) if len(units) > 1 else []
+
+
+def is_measure(text: str) -> bool:
+    """Say whether a text is a number with a unit, or one that is about right.
+
+    >>> [text for text in ("50 kg", "1.5K", "~12.5", "7c", "51", "big") if is_measure(text)]
+    ['50 kg', '1.5K', '~12.5']
+    """
+    about = text.lstrip("~\u2248 ")
+    if about != text:
+        return bool(ways_of(about)) or is_measure(about)
+    return bool(_with_units([text])) and not _MAYBE_CLASS.fullmatch(text)
 
 
 def _with_units(texts: Sequence[str]) -> dict[str, tuple[str, str]]:

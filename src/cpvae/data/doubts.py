@@ -1,7 +1,8 @@
 """Doubts about the numbers of a table: some may stand for missing cells, or be slips, though they read as numbers.
 
-Many programs write -999 or 99 for what is missing. Such numbers lie far from all others of their column and would
-decide what the model learns of it. They are named, and stay as they are: only the user can know.
+Many programs write -999 or 99 for what is missing. Such numbers lie far from all others of their column, or
+are the only ones below zero, and would decide what the model learns of it. They are named, and stay as they are: only
+the user can know.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 FEW = 10  # cells of which nothing is said
 FEW_OTHERS = 3  # distinct numbers that are no scale to measure a distance with
+MANY_OTHERS = 30  # distinct numbers, of which it says something that none is negative
+OFTEN = 2  # times the cells that a number of the column mostly has
 FAR = 100  # times the range of all others
 LOOKED_AT = 20_000  # cells of a column
 _MARK = re.compile(r"-?(9+[6-9]|8{2,}|7{2,})")  # such as 99, 998, -999, 88
 
 
 def doubts(frame: pd.DataFrame, columns: Sequence[Column]) -> str:
-    """Name the numbers of a table that lie far from all others of their column; "" where there are none.
+    """Name the numbers of a table that lie far from all others of their column, or alone below zero; "" for none.
 
     Args:
         frame: ``n`` rows.
@@ -43,24 +46,25 @@ def doubts(frame: pd.DataFrame, columns: Sequence[Column]) -> str:
     frame = frame.iloc[::every]
     plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
     matrix = frame.to_numpy(dtype=np.float64) if plain else None  # many columns are read sooner together
-    found = []
+    far: list[str] = []
+    negative: list[str] = []
     for column in columns:
         if column.kind == "categorical":
             continue
         i = place[column.name]
         values = column.encode(frame.iloc[:, i]) if matrix is None or column.kind == "date" else matrix[:, i]
         values = values[~np.isnan(values)]
-        for value in far_ones(values, slips=column.kind != "count"):
+        apart = far_ones(values, slips=column.kind != "count")
+        alone = lone_negative(values) if column.kind in ("numeric", "amount") else None
+        for value in dict.fromkeys([*apart, *([] if alone is None else [alone])]):
             n, shown = int((values == value).sum()), column.decode(np.array([value])).iloc[0]
             shown = f"{shown:g}" if isinstance(shown, float) else str(shown)
             cells = f"{n:,} cell{'s' * (n != 1)}" if every == 1 else "many cells"
-            found.append(f"{shown} in {column.name!r} ({cells})")
-    if not found:
-        return ""
-    return (
-        f"numbers far from all others of their column: {enumerated(found)}; leave the cells empty if they stand for "
-        "missing ones or are wrong"
-    )
+            (far if value in apart else negative).append(f"{shown} in {column.name!r} ({cells})")
+    heads = {"numbers far from all others of their column": far, "the only negative numbers of their column": negative}
+    told = [f"{head}: {enumerated(found)}" for head, found in heads.items() if found]
+    remedy = "leave the cells empty if they stand for missing ones or are wrong"
+    return "; ".join([*told, remedy]) if told else ""
 
 
 def far_ones(values: np.ndarray, slips: bool = True) -> list[float]:
@@ -89,3 +93,20 @@ def far_ones(values: np.ndarray, slips: bool = True) -> list[float]:
                 found += ends[:n].tolist()
                 break
     return found
+
+
+def lone_negative(values: np.ndarray) -> float | None:
+    """Find the whole number that is the only negative one among many different numbers ``(n,)``, and often there.
+
+    The coldest day of a mild winter is seldom, and so is a debt among sums of money.
+
+    >>> incomes = np.arange(100) ** 2 + 800
+    >>> lone_negative(np.array([*incomes, -1, -1, -1])), lone_negative(np.array([*incomes, -1, -2, -2, -2]))
+    (-1.0, None)
+    """
+    below = values[values < 0]
+    if not len(below) or (below != below[0]).any() or below[0] != np.floor(below[0]):
+        return None
+    _, counts = np.unique(values, return_counts=True)
+    often = len(counts) > MANY_OTHERS and counts[0] > OFTEN * np.median(counts[1:])
+    return float(below[0]) if often else None

@@ -6,8 +6,8 @@ that is missing changes none. In this order:
 - Left out: a column without any value; with a single one; an identifier; free text. An identifier is text that differs
   in every row. Whole numbers that do are one where numbers drawn by chance would repeat, or where the name of the
   column says so (`is_numbering`). So are many whole numbers that the name says to be ids, even if they repeat, as of
-  customers with several rows. `cpvae cluster` writes identifiers beside the categories. Free text differs in nearly
-  every row.
+  customers with several rows, and many whole numbers of more digits than floating-point numbers hold. `cpvae cluster`
+  writes identifiers beside the categories. Free text differs in nearly every row.
 - "date": the type of dates, text that reads as dates, many times of a day, whole numbers such as 20240131
   (`cpvae.data.dates`).
 - "categorical": text, booleans, pandas' categories, numbers of which only two differ, and at most 50 ids.
@@ -32,10 +32,10 @@ import numpy as np
 import pandas as pd
 
 from cpvae.data import dates
-from cpvae.data.cells import REMEDY, are_codes, as_text, several_units, ways_of
+from cpvae.data.cells import REMEDY, are_codes, as_text, is_measure, lose_digits, several_units, ways_of
 from cpvae.data.columns import IGNORE, KINDS, ORDERED, UNORDERED, Column, Level
 from cpvae.data.faults import Fault, cell, enumerated
-from cpvae.data.values import factorised, numbers
+from cpvae.data.values import factorised, numbers, too_long
 from cpvae.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def column_of(cells: Series, name: str, kind: str | Sequence[Level] | None = Non
     values = column.encode(cells)
     values = values[~np.isnan(values)]
     if values.min() == values.max():
-        if cells.dtype.kind in "iu" and cells.nunique() > 1:
+        if kind != "categorical" and too_long(cells):
             return LeftOut(name, UNRESOLVED)
         return LeftOut(name, CONSTANT, as_text(column.seen(values).decode(values[:1]).iloc[0]))
     if kind == "amount":
@@ -160,7 +160,7 @@ def _guess(cells: Series, name: str) -> str:
     observed = cells.dropna().infer_objects() if cells.dtype == object else cells
     if observed.dtype.kind == "b":
         return "categorical"
-    if observed.dtype.kind not in "iuf":
+    if observed.dtype.kind not in "iuf" or too_long(observed):
         return _guess_text(cells, name)
     values = numbers(observed, name, "numeric")
     return kind_of_numbers(values[~np.isnan(values)], name)
@@ -171,6 +171,8 @@ def _guess_text(cells: Series, name: str) -> str:
     texts = [as_text(value) for value in distinct]
     form = dates.find_format(texts)
     levels = _guess_levels(len(texts), int((places >= 0).sum()))
+    if lose_digits(texts):
+        return levels if levels == "categorical" else IDENTIFIER
     if form is not None and len(texts) > 1 and ("%y" in form.lower() or levels != "categorical"):
         return f"date {dates.as_written(texts, form)}"  # a few times of a day are levels
     if form is None and levels != "categorical":
@@ -317,10 +319,12 @@ def _refuse_units(cells: Series, name: str, texts: list[str]) -> None:
 
 def _refuse_mixture(cells: Series, name: str, places: np.ndarray, texts: list[str]) -> None:
     """Refuse numbers, or dates, with a little text among them: a slip rather than levels."""
-    numeric = np.array([bool(ways_of(text)) for text in texts])
+    bare = np.array([bool(ways_of(text)) for text in texts])
+    measures = np.array([is_measure(text) for text in texts]) & ~bare
+    numeric = bare | measures if bare.any() else bare  # where all have a unit, few such as 250 ml and 1 l are levels
     what, remedy, odd = "numbers and text", "'categorical'", ~numeric
     if numeric.all():
-        what, odd = "numbers written in several ways", numeric
+        what, odd = "numbers written in several ways", measures if measures.any() else bare
     elif not numeric.any():
         what, remedy, odd = "dates and other text", "'ignore'", ~dates.readable(texts)
     strange = np.append(odd, False)[places]

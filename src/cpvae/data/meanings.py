@@ -12,6 +12,8 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from numbers import Integral
 from typing import Any
 
 from cpvae.data.cells import as_text
@@ -84,7 +86,7 @@ def _key(value: object, levels: Sequence[Any]) -> Hashable:
     if isinstance(levels[0], str):
         return as_text(value)
     try:
-        return float(value)  # type: ignore[arg-type]  # of True and False too
+        return _exact(value)  # of True and False too
     except (TypeError, ValueError):
         return {"true": 1.0, "false": 0.0}.get(as_text(value).lower(), as_text(value))
 
@@ -93,9 +95,21 @@ def _folded(value: object) -> str:
     return " ".join(unicodedata.normalize("NFKC", as_text(value)).casefold().split())
 
 
+def _exact(value: Any) -> float:
+    """Give a number; a whole one keeps all its digits.
+
+    >>> _exact("1.50"), _exact(str(2**60 + 1)) == 2**60 + 1
+    (1.5, True)
+    """
+    if isinstance(value, (str, Integral)):
+        with suppress(ValueError):
+            return int(value)
+    return float(value)
+
+
 def _number(value: object) -> float | None:
     try:
-        found = float(value)  # type: ignore[arg-type]
+        found = _exact(value)
     except (TypeError, ValueError):
         return None
     return found if math.isfinite(found) else None

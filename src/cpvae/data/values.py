@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cpvae.data.cells import odd_cells
+from cpvae.data.cells import as_text, lose_digits, odd_cells
 from cpvae.data.faults import Fault, cell
 from cpvae.data.limits import LARGEST, first_beyond
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
+
+EXACT = 2**53  # float64 has every whole number up to it
 
 
 def factorised(cells: Series, name: str) -> tuple[np.ndarray, list[Any]]:
@@ -33,6 +35,19 @@ def factorised(cells: Series, name: str) -> tuple[np.ndarray, list[Any]]:
         if not isinstance(value, (str, bytes, Real, np.bool_, pd.Interval)):
             raise odd_cells(name, value)
     return index, values
+
+
+def too_long(cells: Series) -> bool:
+    """Say whether a column has whole numbers, or text of them, that floating-point numbers would not tell apart.
+
+    >>> too_long(pd.Series([10**17, 10**17 + 1])), too_long(pd.Series([1, 2])), too_long(pd.Series([1e18, 2e18]))
+    (True, False, False)
+    """
+    if isinstance(cells.dtype, pd.CategoricalDtype) or cells.dtype.kind in "bfcmM":
+        return False
+    if cells.dtype.kind in "iu" and cells.min() >= -EXACT and cells.max() <= EXACT:
+        return False
+    return lose_digits([as_text(value) for value in cells.dropna().unique()])
 
 
 def infinite(name: str, row: int) -> Fault:

@@ -62,7 +62,7 @@ class Part:
         with reading(self.path, "a parquet file"), ParquetFile(self.path) as file:
             kept = [name for name in file.schema_arrow.names if name not in without]
             for batch in file.iter_batches(self.at_once, row_groups=list(self.groups), columns=kept, use_threads=False):
-                frame = batch.to_pandas()
+                frame = shards.as_pandas(batch)
                 yield frame if self.indexed else frame.reset_index(drop=True)
 
 

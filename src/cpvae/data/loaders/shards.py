@@ -19,6 +19,7 @@ from cpvae.data.loaders import mapped
 from cpvae.data.loaders.checks import input_error, reading, refuse_odd
 from cpvae.data.loaders.images import SUFFIXES
 from cpvae.data.loaders.records import Array
+from cpvae.data.values import EXACT
 
 ROWS_AT_ONCE = 2**14
 SUFFIX = ".parquet"
@@ -135,7 +136,26 @@ def _column(paths: list[Path], name: str) -> Any:
     import pandas as pd
     from pyarrow.parquet import read_table
 
-    return pd.concat([read_table(path, columns=[name]).to_pandas()[name] for path in paths], ignore_index=True)
+    return pd.concat([as_pandas(read_table(path, columns=[name]))[name] for path in paths], ignore_index=True)
+
+
+def as_pandas(table: Any) -> Any:
+    """Give a table of Arrow, or a batch of its rows, as a data frame in which long whole numbers keep their digits.
+
+    By themselves those beside missing cells would become floating-point numbers.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow.compute import min_max
+
+    frame = table.to_pandas()
+    kept = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        if column.type not in kept or not 0 < column.null_count < len(column) or name not in frame:
+            continue
+        if max(map(abs, min_max(column).as_py().values())) > EXACT:
+            frame[name] = column.to_pandas(types_mapper=kept.get).array
+    return frame
 
 
 def footer(path: Path) -> tuple[Any, int]:

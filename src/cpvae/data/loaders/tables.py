@@ -72,6 +72,8 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     import pandas as pd
 
     _needed("pyarrow", "a parquet file", path)
+    from pyarrow.parquet import read_table
+
     if len(parts) > 1:
         shards.check_alike(parts)
     own = shards.names(parts)
@@ -87,7 +89,7 @@ def _read_parquet(path: Path, parts: list[Path], asked: Asked) -> Opened:
     frames = []
     for one in parts:
         with reading(one, "a parquet file"):
-            frames.append(pd.read_parquet(one, engine="pyarrow"))
+            frames.append(shards.as_pandas(read_table(one)))
     with reading(path, "a parquet file"):
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         return table_of(frame, path, asked)

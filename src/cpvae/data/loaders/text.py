@@ -63,7 +63,7 @@ SAMPLE_LINES, SAMPLE_LETTERS = 1000, 2**18  # looked at to find the mark and the
 CONTROLS = frozenset(map(chr, [*range(7), 8, *range(14, 27), *range(28, 32)]))  # in no text
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAID = re.compile(r'"?sep=(.)"?')
-_MAYBE_CODE = re.compile(r"(?<![\d./:-])0\d")  # in a line, with a cell such as 01067
+_MAYBE_CODE = re.compile(r"(?<![\d./:-])0\d|(?<![\d.,])\d{16}")  # in a line, with a cell such as 01067, or a long one
 _FOREIGN = re.compile(r"[^\s,;|\"']*[^\x00-\x7f][^\s,;|\"']*")  # a word with a letter that ASCII does not have
 LONGEST_SHOWN = 30  # letters of it
 MOST_NAMES = 4  # lines of names above a table: with more of them it holds text
@@ -451,7 +451,7 @@ def check_one_header(path: Path, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _check_lines(path: Path, encoding: str, mark: str, named: bool, skip: int) -> frozenset[int]:
-    """Refuse lines of different lengths, which pandas would pad; give the columns with a cell such as 01067."""
+    """Refuse lines of different lengths, which pandas would pad; give the columns with cells such as 01067, or long."""
     from cpvae.data.cells import are_codes
 
     codes: set[int] = set()
@@ -470,7 +470,8 @@ def _check_lines(path: Path, encoding: str, mark: str, named: bool, skip: int) -
         first = next(cells for cells in reader if cells)
         for cells in chain([first] if not named else [], reader):
             if maybe:
-                codes.update(place for place, cell in enumerate(cells) if are_codes([cell.strip()]))
+                found = (place for place, cell in enumerate(cells) if place not in codes and _MAYBE_CODE.search(cell))
+                codes.update([place for place in found if are_codes([cells[place].strip()])])
                 maybe = False
             if cells and len(cells) != len(first) + named:
                 raise input_error(
