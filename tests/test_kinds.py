@@ -512,7 +512,9 @@ def test_long_whole_numbers_keep_their_digits(name, tmp_path):
                 assert (np.isnan(codes) | (codes == np.arange(200) % 9)).all()
             later = table.assign(number=2**60 + 9 + np.arange(200))
             assert sum(one.cells for one in schema.read(later)[2].unknown) == 200
-            assert set(map(int, schema.decode(schema.encode(frame))["number"])) == set(values.tolist())
+            for table in (frame, gaps):
+                drawn = schema.decode(schema.encode(table))["number"].dropna()
+                assert set(map(int, drawn)) == set(values.tolist())
 
 
 def test_few_long_numbers_among_others_are_numbers():

@@ -13,7 +13,7 @@ from cpvae.data import dates
 from cpvae.data.faults import Fault, cell, enumerated, listed
 from cpvae.data.limits import LARGEST
 from cpvae.data.meanings import UNKNOWN, codes_of
-from cpvae.data.values import factorised, numbers
+from cpvae.data.values import factorised, numbers, too_long
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
@@ -257,7 +257,7 @@ class Column:
         cells = table.iloc[codes].reset_index(drop=True)
         if not missing.any():
             return cells
-        if cells.dtype.kind == "b":
+        if cells.dtype.kind == "b" or too_long(cells):
             cells = cells.astype(object)
         return cells.where(~missing, None)
 
