@@ -100,8 +100,9 @@ def _of_table(cells: Sequence[Cell], bounds: Mapping[str, float]) -> dict[str, A
     overview = [cell for cell in cells if cell["row"] in bounds]
     beyond = [cell for cell in cells if cell["row"] not in bounds]
     longer = [cell for cell in beyond if cell["row"].endswith((LONG, FULL))]
+    own = [cell for cell in beyond if cell["model"] not in {one["model"] for one in overview}]
     return {
-        "overview": table.overview(overview),
+        "overview": table.overview([*overview, *own]),
         "errors": table.errors(overview),
         "details": table.details(overview),
         "done": sum(cell["measured"] is not None for cell in overview),
