@@ -39,9 +39,10 @@ class Heard(Silent):
         self.said.append(text)
 
     def why(self, likelihood: str) -> str:
-        """Find the reason for the likelihood."""
+        """Find the reason for the likelihood; of a table, whose columns are told one by one, no other is said."""
         start = f"likelihood {likelihood}: "
-        return next((text.removeprefix(start) for text in self.said if text.startswith(start)), "")
+        told = (text.removeprefix(start) for text in self.said if text.startswith(start))
+        return next(told, "a table: each column after its kind")
 
 
 def portable(text: str) -> str:

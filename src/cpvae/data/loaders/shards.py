@@ -19,7 +19,6 @@ from cpvae.data.loaders import mapped
 from cpvae.data.loaders.checks import input_error, reading, refuse_odd
 from cpvae.data.loaders.images import SUFFIXES
 from cpvae.data.loaders.records import Array
-from cpvae.data.values import EXACT
 
 ROWS_AT_ONCE = 2**14
 SUFFIX = ".parquet"
@@ -147,6 +146,8 @@ def as_pandas(table: Any) -> Any:
     import pandas as pd
     import pyarrow as pa
     from pyarrow.compute import min_max
+
+    from cpvae.data.values import EXACT
 
     frame = table.to_pandas()
     kept = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
