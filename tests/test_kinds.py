@@ -486,7 +486,7 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG)
 def test_long_whole_numbers_keep_their_digits(name, tmp_path):
-    """In data frames, as text, beside missing cells, and from files."""
+    """Ids in data frames, as text, beside missing cells, and from files."""
     values, kind = LONG[name]
     frame = pd.DataFrame({"number": values, "b": np.arange(200) / 7})
     gaps = frame.astype({"number": "UInt64" if values.dtype.kind == "u" else "Int64"})
