@@ -393,6 +393,20 @@ def test_pseudo_inputs_stay_within_the_limits_of_the_inputs() -> None:
     torch.testing.assert_close(model.latent().mixture.loc, loc)
 
 
+def test_pseudo_inputs_beyond_the_limits_are_led_back() -> None:
+    """Pixels begin at 0, and one step beyond would freeze them for good."""
+    model = MODELS["vamp"](2)
+    pseudo_inputs = model.prior.pseudo_inputs
+    pseudo_inputs.data.fill_(-0.1)
+    for sign in (1.0, -1.0):
+        pseudo_inputs.grad = None
+        (sign * model.latent().mixture.loc.sum()).backward()
+        assert (
+            (pseudo_inputs.grad < 0).any(0) | (pseudo_inputs.grad == 0).all(0)
+        ).all()  # descent leads up, or not at all
+        assert float(pseudo_inputs.grad.abs().sum()) > 0
+
+
 def test_more_pseudo_inputs_than_training_rows_are_refused() -> None:
     x = np.random.RandomState(0).normal(size=(20, 3))
     with pytest.raises(InputError, match=r"15 training rows for 20 pseudo-inputs: .*pseudo_inputs='random'"):

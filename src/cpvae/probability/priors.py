@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cpvae.nn.draws import normal_
 from cpvae.nn.layers import zeros
+from cpvae.probability.bounded import held
 from cpvae.probability.distributions import (
     CategoricalFullNormal,
     CategoricalNormal,
@@ -198,7 +199,7 @@ class Vamp(ComponentPrior):
     Args:
         n_components: K, the number of pseudo-inputs.
         n_inputs: numbers in what the encoder sees of a row.
-        limits: the pseudo-inputs are clipped to these, if not None. Between 0 and 1 they begin as N(0.05, 0.01), the
+        limits: the pseudo-inputs are held between these, if not None. Between 0 and 1 they begin as N(0.05, 0.01), the
             authors' choice for binary images; without limits as N(0, 1).
     """
 
@@ -216,7 +217,7 @@ class Vamp(ComponentPrior):
         self.pseudo_inputs.copy_(inputs)
 
     def forward(self, posterior: nn.Module) -> Latent:
-        u = self.pseudo_inputs if self.limits is None else self.pseudo_inputs.clamp(*self.limits)
+        u = self.pseudo_inputs if self.limits is None else held(self.pseudo_inputs, *self.limits)
         q = posterior(u).given(torch.zeros(1, 1, dtype=torch.int64, device=u.device)).top
         return Marginal(CategoricalNormal(self.logits, q.loc.squeeze(1), q.scale.squeeze(1)))
 
