@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import options
+import torch
 from field import ROOT, code_of
 from field_lines import warm
 from field_page import Line, read
@@ -39,6 +40,7 @@ from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.replay import seen
 from cpvae.files import append_line, check_writable, make_folders, write_atomic
 from cpvae.fitting.jobs import Done, Job, run
+from cpvae.nn.draws import uniform_
 from cpvae.study import markdown, metrics
 from cpvae.study.evidence import evidence
 
@@ -167,9 +169,9 @@ class StoredRows(CPVAE):
 
     name = "cpvae"
 
-    def sample(self, n_samples: int = 1, component: Any = None, *, random_state: Any = None, **more: Any) -> Any:
-        own = self.stored_[component]
-        return own[np.random.RandomState(random_state).randint(len(own), size=n_samples)], None
+    def _draw_rows(self, c: np.ndarray, mean: bool, missing: bool) -> Any:
+        places = uniform_(torch.empty(len(c))).tolist()
+        return np.stack([self.stored_[k][int(u * len(self.stored_[k]))] for k, u in zip(c, places, strict=True)])
 
 
 class Stored(Continued):

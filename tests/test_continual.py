@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import pickle
 import re
 import shlex
 import warnings
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
@@ -75,8 +77,7 @@ def test_old_categories_keep_number_and_name_and_the_new_one_comes_after_them(te
         assert np.abs(model.sample(100, k)[0].mean(0) - rows.mean(0)).max() < 3  # groups are 16 apart
 
 
-def test_auto_adds_the_group_that_is_new(teacher, monkeypatch):
-    monkeypatch.setattr(novelty, "AHEAD", 1)
+def test_auto_adds_the_group_that_is_new(teacher):
     model = copy.deepcopy(teacher).continue_fit(np.concatenate([OLD[:60], NEW]))
     assert model.n_components_ == 3
     assert (model.predict(NEW) == 2).all()
@@ -88,6 +89,30 @@ def test_auto_adds_none_where_new_rows_are_like_the_old_ones(teacher):
     assert novelty.unexplained(teacher, rows, 0).mean() < 0.15
     assert novelty.unexplained(teacher, NEW, 0).mean() > 0.9
     assert continued(teacher, rows, n_new="auto").n_components_ == 2
+
+
+def test_rows_are_drawn_anew_before_each_epoch_and_those_that_judge_stay(teacher):
+    counts = CPVAE(2, **{**SMALL, "max_epochs": 1}, likelihood="counts").fit(RANDOM.poisson(3, (40, 5)))
+    more = RANDOM.poisson(3, (20, 5))
+    for model, rows in ((teacher, NEW), (counts, more), (counts, sparse.csr_matrix(more))):
+        _, prepared = continuing.prepare(copy.deepcopy(model), rows, 1, 1.0, None, lambda text: None)
+        own, n = prepared.rows, prepared.n_new_rows
+
+        def drawn(seed: int, own: Any = own) -> np.ndarray:
+            own.renew(seed)
+            return np.concatenate([x.numpy() for x in own.chunks()])
+
+        new = (prepared.parts.train < n).sum()
+        judging = np.concatenate([x.numpy() for x in prepared.valid.chunks()])
+        first, second, again = drawn(1), drawn(2), drawn(1)
+        assert (first[:new] == second[:new]).all()
+        assert (first[new:] != second[new:]).any(1).mean() > 0.5
+        assert (first == again).all()
+        assert (pickle.loads(pickle.dumps(own)).take(torch.arange(len(first))).numpy()[:new] == first[:new]).all()
+        assert (np.concatenate([x.numpy() for x in prepared.valid.chunks()]) == judging).all()
+        # each is of the category that it is known to be of
+        known = prepared.known_rows().numpy()
+        assert model is counts or (model.predict(second[new:]) == known[new:]).mean() > 0.95
 
 
 def test_replay_is_balanced_over_categories_whatever_their_shares_are(teacher):
@@ -335,7 +360,6 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     page = (Path(__file__).parents[1] / "docs" / "continual.md").read_text("utf-8")
     (code,), (commands,) = (re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) for language in ("python", "sh"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(novelty, "AHEAD", 1)
     names: dict[str, Any] = {}
     exec(code.replace("max_epochs=40", "max_epochs=1, init='kmeans'"), names)
     assert names["model"].learned_from_.before == 200

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -93,6 +94,16 @@ class Rows:
         """
         return [int(i if self.index is None else self.index[i]) for i in places]
 
+    def renew(self, seed: int) -> None:
+        """Draw rows anew where they come from a model: before each epoch, from a seed of its own; given rows stay."""
+
+    def replace(self, first: int, x: np.ndarray) -> None:
+        """Put other rows ``(m, features)`` in the place of those of the matrix from `first` on."""
+        if isinstance(self.x, _Sparse):
+            self.x.replace(first, x)
+        else:
+            self.x[first : first + len(x)] = torch.from_numpy(x).to(self.x)
+
     def take(self, i: Tensor) -> Tensor:
         """Read the rows at the positions `i` ``(b,)``, as they are stored: ``(b, features)``."""
         return self.x[i if self.index is None else self.index[i]]
@@ -116,6 +127,11 @@ class _Sparse:
 
     def __len__(self) -> int:
         return len(self._x)
+
+    def replace(self, first: int, x: np.ndarray) -> None:
+        """Put other rows ``(m, features)`` in the place of those from `first` on."""
+        parts = [self._x[:first], csr_array(x), self._x[first + len(x) :]]
+        self._x = type(self._x)(vstack(parts, format="csr", dtype=self._x.dtype))
 
     def __getitem__(self, i: Tensor | slice) -> Tensor:
         rows = self._x[i if isinstance(i, slice) else i.numpy(force=True)]

@@ -126,6 +126,6 @@ def prepare(
     if n_new != AUTO:
         added = int(n_new)
     else:
-        added = kept["n_new"] if "n_new" in kept else how_many(teacher, array, replay, seeds[0], say)
+        added = kept["n_new"] if "n_new" in kept else how_many(teacher, array, seeds[0], say)
     student = student_of(teacher, added)
     return student, together(teacher, student, array, replay, seeds)

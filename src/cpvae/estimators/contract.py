@@ -494,14 +494,16 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
                 if mean:
                     raise InputError("mean=True with given: expected draws; leave mean out")
                 return sample_given(self, n_samples, given, self._component_weights(k, weights), missing)
-            c = self._draw_components(n_samples, k, weights)
-            rows = []
-            for part in c.to(self.model_.device).split(SAMPLED_AT_ONCE):
-                rows.append(self.model_.sample(part, mean))
-            x = torch.cat(rows)
-            if missing:
-                x[torch.from_numpy(gaps.drawn(self, c.numpy())).to(x.device)] = torch.nan
-        return self._to_shape(x, drawn=not mean), c.numpy()
+            c = self._draw_components(n_samples, k, weights).numpy()
+            return self._draw_rows(c, mean, missing), c
+
+    def _draw_rows(self, c: np.ndarray, mean: bool, missing: bool) -> Any:
+        """Draw a row of each of the components `c`, int64 ``(n,)``, as `sample` gives them."""
+        parts = torch.from_numpy(c).to(self.model_.device).split(SAMPLED_AT_ONCE)
+        x = torch.cat([self.model_.sample(part, mean) for part in parts])
+        if missing:
+            x[torch.from_numpy(gaps.drawn(self, c)).to(x.device)] = torch.nan
+        return self._to_shape(x, drawn=not mean)
 
     @torch.no_grad()
     def _draw_components(self, n: int, component: int | None, weights: str) -> Tensor:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import binom
 
 from cpvae.data.rows import Rows
-from cpvae.errors import FitWarning
-from cpvae.estimators import learning
-from cpvae.estimators.replay import draw, student_of, together
-from cpvae.fitting import presets
+from cpvae.estimators.replay import draw, joined, student_of
 from cpvae.fitting.devices.world import world
-from cpvae.fitting.progress import Silent
+from cpvae.fitting.starts import newcomers
+from cpvae.fitting.starts.start import table_of
+from cpvae.fitting.starts.task import Task, points_of
+from cpvae.fitting.starts.ways import untrained
 from cpvae.probability.estimates import evaluate
 from cpvae.probability.models import VAE
 
@@ -31,11 +29,7 @@ UNLIKELY = 0.05
 ODD = 1000  # rows drawn from the model, each of which is likelier than a row that is called odd
 DRAWN, MOST_DRAWN = 400, 20_000  # rows of a category, and of all together, that tell where that bound lies
 CHANCE = 1e-3  # of so many unexplained rows among rows that the categories explain, from which on it is none
-TRIED_ROWS, TRIED_STEPS, HELD_OUT = 2000, 2000, 0.3  # new rows, steps and held-out share of fits that are compared
-MOST_TRIED = 200  # epochs of such a fit
-MOST_FOUND = 20  # new categories that are looked for in one go
-AHEAD = 3  # numbers of new categories in a row that are no better than the best one so far, after which it stands
-SURE = 2.0  # standard errors by which the held-out bound is better with a category than without
+LOOKED_AT = 2000  # new rows, at most, among which groups are looked for
 
 
 def lowest(model: DeepMixture) -> float:
@@ -88,44 +82,43 @@ def _bounds(model: VAE, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def how_many(
-    teacher: DeepMixture, array: np.ndarray, replay: float, seed: int, say: Callable[[str], None] = lambda text: None
+    teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None] = lambda text: None
 ) -> int:
     """Find how many categories the new rows need that the teacher does not have.
 
-    None, where no more rows are unexplained than chance makes. Otherwise students with 0, 1, 2, ... new categories are
-    fitted to some of the rows for a moment. A number is better than another if the bound of held-out new rows is, by
-    two standard errors; the search ends after three numbers that are no better than the best one. (One category for two
-    new groups may be worse than none.)
+    None, where no more rows are unexplained than chance makes. Otherwise the groups among the new rows are counted that
+    stand apart from rows drawn from the categories (`cpvae.fitting.starts.newcomers`), and of which more rows are
+    unexplained than chance makes.
 
     Args:
         array: new rows, checked, ``(n, features)``.
     """
-    index = np.random.RandomState(seed).permutation(len(array))[:TRIED_ROWS]
+    index = np.random.RandomState(seed).permutation(len(array))[:LOOKED_AT]
     some = array[np.sort(index)]
-    n = world().first(lambda: int(unexplained(teacher, some, seed).sum()))
-    chance = bool(binom.sf(n - 1, len(some), UNLIKELY) > CHANCE)
-    told = "no category is added" if chance else "trying 0, 1, 2, ... new categories; n_new (--new) is faster"
-    say(f"the categories do not explain {n:,} of {len(some):,} new rows: {told}")
-    if chance:
+    return world().first(lambda: _count(teacher, some, seed, say))
+
+
+def _count(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None]) -> int:
+    """Count the new groups among rows."""
+    odd = unexplained(teacher, array, seed)
+    told = f"the categories do not explain {odd.sum():,} of {len(array):,} new rows: "
+    if binom.sf(odd.sum() - 1, len(array), UNLIKELY) > CHANCE:
+        say(told + "no category is added")
         return 0
-    best, bound, added = 0, _tried(teacher, some, 0, replay, seed), 0
-    while added < min(best + AHEAD, MOST_FOUND, len(some) // 2):  # the held-out rows are others
-        added += 1
-        other = _tried(teacher, some, added, replay, seed)
-        gain = other - bound
-        if world().first(partial(bool, gain.mean() > SURE * gain.std() / math.sqrt(len(gain)))):
-            best, bound = added, other
-    return best
+    n = newcomers.count(_groups(teacher, array, newcomers.fewest(odd), seed), odd, UNLIKELY, CHANCE)
+    say(told + f"{n} group{'s' * (n != 1)} of them stand{'s' * (n == 1)} apart; say n_new (--new) if you know better")
+    return n
 
 
-def _tried(teacher: DeepMixture, array: np.ndarray, n_new: int, replay: float, seed: int) -> np.ndarray:
-    """Fit a student of so many new categories for a moment; give the bounds of new rows held out, ``(m,)``, nats."""
-    student = student_of(teacher, n_new, n_init=1, max_seconds=None, validation_fraction=HELD_OUT, verbose=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)
-        prepared = together(teacher, student, array, replay, [seed])
-        asked = presets.settings(student.preset, len(prepared.rows), seed, batch_size=student.batch_size)
-        epochs = min(MOST_TRIED, math.ceil(TRIED_STEPS / asked.steps(len(prepared.rows))))
-        student.set_params(max_epochs=min(epochs, teacher.max_epochs or asked.max_epochs))
-        learning.train(student, prepared, Silent())
-    return _bounds(student.model_, prepared.judged)[0]
+def _groups(teacher: DeepMixture, array: np.ndarray, least: int, seed: int) -> np.ndarray:
+    """Find groups of rows that stand apart from what the categories draw, integers ``(n,)``, negative for no group."""
+    k, random = teacher.n_components_, np.random.RandomState(seed)
+    drawn, c = draw(teacher, np.full(k, max(2, len(array) // k)), seed)
+    new, known = Rows(array), Rows(drawn)
+    task = Task(Rows(joined(array, drawn)), known, teacher.model_.likelihood, k, seed, shape=teacher._form().shape)
+    student = student_of(teacher, 0)
+    student._look_at(new)
+    if task.likelihood.mixed:
+        return newcomers.by_classes(table_of(new, task), replace(table_of(known, task), known=c), k, random)
+    code = untrained(student._start().way, task)
+    return newcomers.on_map(points_of(new, code), points_of(known, code), k, least, random)

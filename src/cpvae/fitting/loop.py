@@ -174,8 +174,11 @@ class _Run:
         """Take the steps of an epoch that are left, then judge it."""
         progress, settings = self.state.progress, self.settings
         began, before = time.perf_counter(), progress.seconds
-        # The order of an epoch depends on seed and epoch alone, so that a run can go on from its middle.
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + progress.epoch)
+        # The order of an epoch, and rows that a model draws for it, depend on seed and epoch alone, so that a run can
+        # go on from its middle.
+        own = settings.seed * 1_000_003 + progress.epoch
+        self.rows.renew(own)
+        generator = torch.Generator().manual_seed(own)
         kind = torch.int32 if len(self.rows) < 2**31 else torch.int64
         order = torch.randperm(len(self.rows), generator=generator, dtype=kind).to(self.rows.device)
         if progress.step == 0 and progress.epoch == 0:

@@ -204,6 +204,7 @@ class Restart:
             CutShort: a stop was asked.
         """
         then, epochs = "", self.settings.max_epochs
+        rows.renew(self.settings.seed)  # a restart before this one may have left others
 
         def on_phase(title: str, n_epochs: int) -> None:
             reporter.phase(f"{title}{self.label}{then}", n_epochs)

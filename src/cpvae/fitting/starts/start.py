@@ -14,6 +14,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ FEW_ROWS = 5000  # that get a category where a start is cut short; a fit trains 
 @dataclass(frozen=True)
 class RandomStart:
     """No start, as in the paper: Glorot weights and the warm-up alone."""
+
+    way: ClassVar[Way] = (RowCode(),)
 
     def epochs(self, task: Task) -> int:
         """Train nothing."""
@@ -60,6 +63,11 @@ class ClusteredStart:
 
     ways: tuple[Way, ...]
     clustering: Clustering
+
+    @property
+    def way(self) -> Way:
+        """Give its last way."""
+        return self.ways[-1]
 
     def epochs(self, task: Task) -> int:
         """Count those of the codes."""

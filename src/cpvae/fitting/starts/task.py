@@ -87,6 +87,10 @@ class Start(Protocol):
     A start that takes long may raise `CutShort` where its task is asked to stop.
     """
 
+    @property
+    def way(self) -> tuple[Code, ...]:
+        """Give the codes, side by side, in which it sees rows, or those of its last way of several."""
+
     def epochs(self, task: Task) -> int:
         """Say how many epochs it trains."""
 

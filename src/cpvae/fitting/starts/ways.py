@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from cpvae.fitting.starts.clusterings import n_neighbours
+from cpvae.fitting.starts.codes import RowCode
 from cpvae.fitting.starts.maps import modularity, neighbours
 from cpvae.fitting.starts.task import Code, Points, Task, points_of
 
@@ -57,3 +58,9 @@ def most_apart(points: Sequence[Points], groups: Sequence[np.ndarray], n_compone
             ]
         )
     )
+
+
+def untrained(way: Way, task: Task) -> Callable[[Tensor], Points]:
+    """Find the points of rows in a way, the rows themselves in place of each code that would have to be trained."""
+    codes = dict.fromkeys(RowCode() if code.epochs(task) else code for code in way)
+    return side_by_side([code(task) for code in codes], task)

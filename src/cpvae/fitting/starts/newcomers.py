@@ -1,0 +1,135 @@
+"""Groups among new rows that stand apart from rows of known groups.
+
+How many there are, the bound of a deep mixture does not tell: its continuous code explains rows of two new groups by
+one category nearly as well as by two. So they are found as a start finds categories. Tables with columns of several
+kinds are mixtures of latent classes, in which known rows keep their classes, and a class is added for as long as the
+likelihood of rows held out gains. Other rows are laid out on a map together with the known ones, and HDBSCAN (Campello,
+Moulavi and Sander, 2013) finds the groups: it needs no number of them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import binom
+from sklearn.cluster import HDBSCAN
+
+from cpvae.fitting.starts import latent_classes
+from cpvae.fitting.starts.clusterings import FEWEST_NEIGHBOURS, n_neighbours
+from cpvae.fitting.starts.maps import Map, laid_out, neighbours, shares
+from cpvae.fitting.starts.normals import SHAPES
+from cpvae.fitting.starts.tables import Table
+from cpvae.fitting.starts.task import Points
+
+SHARE, FEWEST = 0.1, 10  # of the rows that known groups do not explain, that a new group has at least; and rows
+MIXED = 0.1  # known rows for each new one in a group that is new, at most
+JOINED = 0.05  # share of the smaller group's neighbours in another from which on the two are one
+HELD_OUT = 0.3  # share of new rows by whose likelihood classes are added
+SURE = 2.0  # standard errors that it gains by a class
+EFFORT = latent_classes.Effort(10, 100)  # of each search for classes
+MOST = 20  # groups that are looked for in one go
+DIMENSIONS = 5  # of the map
+
+
+def count(found: np.ndarray, unexplained: np.ndarray, share: float, chance: float) -> int:
+    """Count the groups of new rows that have rows enough, more of them unexplained than chance makes.
+
+    Args:
+        found: group of each new row, integers ``(n,)``, negative for a row of a known group or of none.
+        unexplained: whether what is known does not explain a row, booleans ``(n,)``.
+        share: of the rows that are explained, that are taken for unexplained.
+        chance: probability of so many, below which it is none.
+    """
+    least = fewest(unexplained)
+    groups = [unexplained[found == group] for group in range(found.max(initial=-1) + 1)]
+    new = [len(own) >= least and binom.sf(own.sum() - 1, len(own), share) < chance for own in groups]
+    return int(np.sum(new))
+
+
+def fewest(unexplained: np.ndarray) -> int:
+    """Say how many rows a new group has at least.
+
+    >>> fewest(np.ones(40, dtype=bool)), fewest(np.ones(400, dtype=bool))
+    (10, 40)
+    """
+    return max(FEWEST, int(np.ceil(SHARE * unexplained.sum())))
+
+
+def on_map(new: Points, known: Points, n_known: int, least: int, random: np.random.RandomState) -> np.ndarray:
+    """Find groups of new points ``(n, d)`` that hold hardly any known ones ``(m, d)``.
+
+    Groups that share many neighbours are one. Without umap-learn there is no map, and groups are found among the points
+    as they are.
+
+    Args:
+        n_known: number of known groups.
+        least: rows of a group, at least 2.
+
+    Returns:
+        The group of each new point, integers ``(n,)``, -1 where there is none.
+    """
+    points, n = np.concatenate([new, known]), len(new)
+    near = n_neighbours(len(points), n_known + 1)
+    if len(points) <= FEWEST_NEIGHBOURS:
+        return np.full(n, -1)
+    if importlib.util.find_spec("umap") is None:
+        drawn = Map(points, neighbours(points, near))
+    else:
+        drawn = laid_out(points, near, min(DIMENSIONS, points.shape[1]), random)[0]
+    found = HDBSCAN(min_cluster_size=max(2, least), copy=True).fit(drawn.layout).labels_
+    own = [(found[:n] == group).sum() for group in range(found.max() + 1)]
+    others = [(found[n:] == group).sum() for group in range(found.max() + 1)]
+    apart = [group for group in range(found.max() + 1) if others[group] <= MIXED * own[group]]
+    return _joined(drawn, found, apart)[:n]
+
+
+def _joined(drawn: Map, found: np.ndarray, apart: list[int]) -> np.ndarray:
+    """Number the groups that lie apart from 0, those as one that share neighbours; -1 for all other points."""
+    share = shares(drawn.graph, np.where(found < 0, found.max() + 1, found))
+    number = {group: i for i, group in enumerate(apart)}
+    for i, a in enumerate(apart):
+        for b in apart[:i]:
+            if share[a, b] > JOINED * min(share[a].sum(), share[b].sum()):
+                one, other = number[a], number[b]
+                number = {group: other if own == one else own for group, own in number.items()}
+    order = {own: i for i, own in enumerate(dict.fromkeys(number.values()))}
+    return np.array([order[number[group]] if group in number else -1 for group in found.tolist()])
+
+
+def by_classes(new: Table, known: Table, n_known: int, random: np.random.RandomState) -> np.ndarray:
+    """Find classes of new rows beside those of known rows, whose classes are 0 to `n_known` - 1.
+
+    A class is added for as long as the likelihood of held-out new rows gains by two standard errors.
+
+    Returns:
+        The new class of each new row, integers from 0 ``(n,)``, negative for a row of a known class.
+    """
+    order = random.permutation(len(new.numbers))
+    held_out, first = new.rows(order[: int(HELD_OUT * len(order))]), new.rows(order[int(HELD_OUT * len(order)) :])
+    assert known.known is not None
+    rows = stacked(first, known)
+
+    def fitted(k: int) -> tuple[np.ndarray, latent_classes.Classes]:
+        ways = [latent_classes.mixture(one, rows, n_known + k, random, EFFORT) for one in SHAPES if one.suits(rows)]
+        tried = [(logsumexp(way.log_joint(held_out), axis=1), way) for way in ways]
+        return max(tried, key=lambda one: float(one[0].mean()))
+
+    value, best = fitted(0)
+    for k in range(1, min(MOST, len(first.numbers)) + 1):
+        other, classes = fitted(k)
+        gain = other - value
+        if gain.mean() <= SURE * gain.std() / np.sqrt(len(gain)):
+            break
+        value, best = other, classes
+    return best.likeliest(new) - n_known
+
+
+def stacked(new: Table, known: Table) -> Table:
+    """Put rows of known classes under rows whose class is not known."""
+    parts = ("numbers", "observed", "levels")
+    joined = {name: np.concatenate([getattr(new, name), getattr(known, name)]) for name in parts}
+    assert known.known is not None
+    return replace(new, **joined, known=np.concatenate([np.full(len(new.numbers), -1), known.known]))
