@@ -81,9 +81,7 @@ def _bounds(model: VAE, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([one.elbo for one in found]), np.concatenate([one.proba.argmax(1) for one in found])
 
 
-def how_many(
-    teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None] = lambda text: None
-) -> int:
+def how_many(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None] = lambda text: None) -> int:
     """Find how many categories the new rows need that the teacher does not have.
 
     None, where no more rows are unexplained than chance makes. Otherwise the groups among the new rows are counted that
