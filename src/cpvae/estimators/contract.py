@@ -254,8 +254,8 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         Args:
             X_new: rows as for `predict`, ``(n, ...)``.
             n_new: number of new categories. "auto" adds those that the rows need. It looks whether more rows than
-                chance allows for have a bound below the fifth percentile of what their category draws. If so,
-                categories are added for as long as each makes the bound of held-out new rows better.
+                chance allows for have a bound below the fifth percentile of what their category draws. If so, it
+                counts the groups of new rows that stand apart from rows of the categories.
             replay: rows drawn from each category, for every row that a new category has on average; without new
                 categories, for every row of a category. At most ten rows are drawn for each new one. With 0 nothing is
                 drawn, and what was learned before is forgotten.
