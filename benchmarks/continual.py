@@ -1,14 +1,14 @@
-"""Class-incremental learning of digits, two at a time and without labels, by replay from CP-VAE and by other means.
+"""Class-incremental learning of digits and alphabets without labels, by replay from CP-VAE and by other means.
 
     python benchmarks/continual.py --set digits --seed 0
     python benchmarks/continual.py --set mnist --rows 5000 --epochs 20 --seed 0
     python benchmarks/continual.py --render
 
-Ten digits come in five tasks of two. A system sees the rows of a task once, and no row of an earlier one unless its
-name says so. After the last task, categories of test rows are scored by the mapping to digits that training rows of all
-tasks give. A classifier, which gets the labels of each task, learns from its rows and from what the system replays.
-Each set, seed and system leaves a line in a file of JSON lines. A job with a line from the same code is not run again.
-`--render` writes the results into docs/continual.md.
+Ten digits come in five tasks of two, or fifty alphabets of Omniglot in five of ten. A system sees the rows of a task
+once, and no row of an earlier one unless its name says so. After the last task, categories of test rows are scored by
+the mapping to digits that training rows of all tasks give. A classifier, which gets the labels of each task, learns
+from its rows and from what the system replays. Each set, seed and system leaves a line in a file of JSON lines. A job
+with a line from the same code is not run again. `--render` writes the results into docs/continual.md.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from cpvae.study.evidence import evidence
 PAGE, RESULTS = ROOT / "docs" / "continual.md", ROOT / "results" / "continual.jsonl"
 CODE = ("src/cpvae", "benchmarks/continual.py")
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
-SETS = ("digits", "mnist")
+SETS = ("digits", "mnist", "omniglot")
 SEEDS = (0,)
-TASKS, DIGITS = 5, 2  # tasks, and digits in each
+TASKS = 5
 STORED = 100  # rows of a category
 TEST = 2000  # rows, drawn where there are more
 
@@ -68,13 +68,18 @@ class Parts:
     y_test: np.ndarray
     likelihood: str = "auto"
 
+    @property
+    def each(self) -> int:
+        """Count the digits, or alphabets, of a task."""
+        return int(self.y_test.max() + 1) // TASKS
+
     def of_task(self, task: int) -> np.ndarray:
         """Find the training rows of a task."""
-        return np.flatnonzero(self.y // DIGITS == task)
+        return np.flatnonzero(self.y // self.each == task)
 
     def until(self, task: int) -> np.ndarray:
         """Find the training rows of a task and those before it."""
-        return np.flatnonzero(self.y // DIGITS <= task)
+        return np.flatnonzero(self.y // self.each <= task)
 
 
 def parts_of(name: str, rows: int | None, seed: int) -> Parts:
@@ -102,11 +107,13 @@ class System(ABC):
 
     Attributes:
         asked: arguments of its models.
+        each: digits, or alphabets, of a task.
         model: as it is after the tasks so far.
         classes: what a row that it replays is taken for, until now; digits ``(K,)``.
     """
 
     asked: dict[str, Any]
+    each: int
     model: DeepMixture | None = None
     classes: np.ndarray = field(default_factory=lambda: np.empty(0, int))
 
@@ -134,14 +141,14 @@ class Continued(System):
     """CP-VAE that continues with replay from its categories."""
 
     replay = 1.0
-    n_new: int | str = DIGITS
+    finds = False
     kind: type[CPVAE] = CPVAE
 
     def learn(self, x: np.ndarray) -> None:
         if self.model is None:
-            self.model = self.kind(DIGITS, **self.asked).fit(x)
+            self.model = self.kind(self.each, **self.asked).fit(x)
         else:
-            self.model.continue_fit(x, n_new=self.n_new, replay=self.replay)
+            self.model.continue_fit(x, n_new="auto" if self.finds else self.each, replay=self.replay)
 
     def replayed(self, n: int) -> tuple[np.ndarray, np.ndarray | None] | None:
         assert self.model is not None
@@ -155,7 +162,7 @@ class Continued(System):
 class Auto(Continued):
     """The same, which finds the number of new categories."""
 
-    n_new = "auto"
+    finds = True
 
 
 class NoReplay(Continued):
@@ -211,7 +218,7 @@ class FromVAE(System):
             rows = np.concatenate([x, drawn.astype(x.dtype)])  # bytes stay bytes, whose scale a fit knows
         self.model = self.make().fit(rows)
         code = self.model.transform(rows)
-        self.clusters = KMeans(DIGITS * (self.tasks + 1), n_init=10, random_state=0).fit(code)
+        self.clusters = KMeans(self.each * (self.tasks + 1), n_init=10, random_state=0).fit(code)
 
     tasks = 0
 
@@ -229,7 +236,7 @@ class FromVamp(FromVAE):
     """The same from a VAE with a VampPrior of as many pseudo-inputs as categories."""
 
     def make(self) -> DeepMixture:
-        return VampVAE(DIGITS * (self.tasks + 1), **self.asked)
+        return VampVAE(self.each * (self.tasks + 1), **self.asked)
 
 
 SYSTEMS: dict[str, type[System]] = {
@@ -254,7 +261,9 @@ def line_of(name: str, system: str, seed: int, rows: int | None, epochs: int | N
     asked: dict[str, Any] = {"random_state": seed, "max_epochs": epochs, "likelihood": parts.likelihood}
     warm()
     began = time.process_time()
-    found = all_at_once(parts, asked) if system == ALL else through_tasks(parts, SYSTEMS[system](asked), seed)
+    found = (
+        all_at_once(parts, asked) if system == ALL else through_tasks(parts, SYSTEMS[system](asked, parts.each), seed)
+    )
     words = f"python benchmarks/continual.py --set {name} --system {system!r} --seed {seed}"
     words += "".join(f" --{option} {value}" for option, value in (("rows", rows), ("epochs", epochs)) if value)
     return {
@@ -308,7 +317,7 @@ def through_tasks(parts: Parts, system: System, seed: int) -> Line:
 
 def all_at_once(parts: Parts, asked: dict[str, Any]) -> Line:
     """Fit CP-VAE to the rows of all tasks, which no continual learner can do."""
-    model = CPVAE(TASKS * DIGITS, **asked).fit(parts.x)
+    model = CPVAE(TASKS * parts.each, **asked).fit(parts.x)
     mapping = metrics.hungarian_mapping(parts.y, model.predict(parts.x))
     own = by_task(parts, model.predict(parts.x_test), mapping)
     classifier = classifier_of(parts.x, parts.y, asked["random_state"])
@@ -325,13 +334,13 @@ def by_task(parts: Parts, categories: np.ndarray, mapping: metrics.Mapping) -> l
     """Compute the accuracy on the test rows of each task."""
     return [
         metrics.accuracy(parts.y_test[own], categories[own], mapping)
-        for own in (parts.y_test // DIGITS == task for task in range(TASKS))
+        for own in (parts.y_test // parts.each == task for task in range(TASKS))
     ]
 
 
 def mean_by_rows(parts: Parts, accuracies: Sequence[float]) -> float:
     """Compute the accuracy on all test rows from that on each task's."""
-    return float(np.average(accuracies, weights=np.bincount(parts.y_test // DIGITS, minlength=TASKS)))
+    return float(np.average(accuracies, weights=np.bincount(parts.y_test // parts.each, minlength=TASKS)))
 
 
 def flat(x: np.ndarray) -> np.ndarray:
