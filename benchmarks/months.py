@@ -147,12 +147,12 @@ def results(lines: Sequence[Line]) -> str:
         )
     head = (
         "learns by",
-        "new source found after, months",
+        "found after",
         "other categories added",
         "accuracy",
         "bound",
-        "error in the share of the growing source",
-        "share seen of the vanished source",
+        "error in the share",
+        "share of the vanished",
         "seconds",
     )
     commits = ", ".join(sorted({line["commit"] for line in lines}))

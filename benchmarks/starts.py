@@ -22,6 +22,7 @@ from cpvae import CPVAE
 from cpvae.files import write_json
 from cpvae.fitting.starts.task import Start
 from cpvae.fitting.starts.task import Task as Asked
+from cpvae.fitting.starts.ways import Way
 from cpvae.study import metrics
 from cpvae.study.evidence import evidence
 
@@ -36,6 +37,10 @@ class Told:
 
     start: Start
     told: Callable[[np.ndarray, np.ndarray], None]
+
+    @property
+    def way(self) -> Way:
+        return self.start.way
 
     def epochs(self, task: Asked) -> int:
         return self.start.epochs(task)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
@@ -86,33 +85,68 @@ def test_auto_adds_the_group_that_is_new(teacher):
 
 def test_auto_adds_none_where_new_rows_are_like_the_old_ones(teacher):
     rows = groups(60, (-8, -8), (8, 8))
-    assert novelty.unexplained(teacher, rows, 0).mean() < 0.15
-    assert novelty.unexplained(teacher, NEW, 0).mean() > 0.9
+    assert (novelty.ranks(teacher, rows, 0)[0] < novelty.UNLIKELY).mean() < 0.15
+    assert (novelty.ranks(teacher, NEW, 0)[0] < novelty.UNLIKELY).mean() > 0.9
     assert continued(teacher, rows, n_new="auto").n_components_ == 2
 
 
-def test_rows_are_drawn_anew_before_each_epoch_and_those_that_judge_stay(teacher):
+@pytest.mark.parametrize("n", [12, 20, 60])
+def test_auto_finds_a_group_of_few_rows(teacher, n):
+    assert novelty.how_many(teacher, NEW[:n], 0) == 1
+
+
+def test_rows_likelier_than_what_their_categories_draw_are_no_new_group(teacher, monkeypatch):
+    array = np.concatenate([OLD[:60], NEW]).astype(np.float32)
+    found, category = novelty.ranks(teacher, array, 0)
+    assert novelty.likelier(found[:60])
+    assert not novelty.likelier(found[60:])
+    monkeypatch.setattr(novelty, "_groups", lambda *asked: np.repeat([0, 1], 60))
+    assert novelty.how_many(teacher, array, 0) == 1
+    monkeypatch.setattr(novelty, "ranks", lambda *asked: (np.where(np.arange(120) < 60, 0.5, found), category))
+    assert novelty.how_many(teacher, array, 0) == 2
+
+
+def test_drawn_rows_are_others_after_a_renewal_and_those_that_judge_stay(teacher):
     counts = CPVAE(2, **{**SMALL, "max_epochs": 1}, likelihood="counts").fit(RANDOM.poisson(3, (40, 5)))
     more = RANDOM.poisson(3, (20, 5))
     for model, rows in ((teacher, NEW), (counts, more), (counts, sparse.csr_matrix(more))):
         _, prepared = continuing.prepare(copy.deepcopy(model), rows, 1, 1.0, None, lambda text: None)
-        own, n = prepared.rows, prepared.n_new_rows
 
-        def drawn(seed: int, own: Any = own) -> np.ndarray:
+        def drawn(seed: int, own: Any = prepared.rows) -> np.ndarray:
             own.renew(seed)
             return np.concatenate([x.numpy() for x in own.chunks()])
 
-        new = (prepared.parts.train < n).sum()
+        new = (prepared.parts.train < prepared.n_new_rows).sum()
         judging = np.concatenate([x.numpy() for x in prepared.valid.chunks()])
         first, second, again = drawn(1), drawn(2), drawn(1)
         assert (first[:new] == second[:new]).all()
         assert (first[new:] != second[new:]).any(1).mean() > 0.5
         assert (first == again).all()
-        assert (pickle.loads(pickle.dumps(own)).take(torch.arange(len(first))).numpy()[:new] == first[:new]).all()
+        assert (drawn(2, pickle.loads(pickle.dumps(prepared.rows))) == second).all()  # of a restart in another process
         assert (np.concatenate([x.numpy() for x in prepared.valid.chunks()]) == judging).all()
         # each is of the category that it is known to be of
         known = prepared.known_rows().numpy()
-        assert model is counts or (model.predict(second[new:]) == known[new:]).mean() > 0.95
+        assert model is counts or (model.predict(drawn(2)[new:]) == known[new:]).mean() > 0.95
+
+
+def test_a_fit_draws_rows_anew_and_ends_with_the_same_ones_however_it_ran(teacher, monkeypatch, tmp_path):
+    asked: list[int] = []
+    renew = replay.Replayed.renew
+
+    def told(rows: replay.Replayed, seed: int) -> None:
+        asked.append(seed)
+        renew(rows, seed)
+
+    monkeypatch.setattr(replay.Replayed, "renew", told)
+    epochs = 2 * loop.RENEWED
+    model = copy.deepcopy(teacher).set_params(max_epochs=epochs, n_init=2)
+    model.continue_fit(NEW, n_new=1, out=tmp_path / "run")
+    assert len(asked) > 2 * epochs
+    assert len(set(asked)) == 2 * 2 + 2  # of two restarts: two draws each for epochs and one for the start
+    assert asked[-1] == asked[0]
+    again = copy.deepcopy(teacher).set_params(max_epochs=epochs, n_init=2)
+    again.continue_fit(NEW, n_new=1, out=tmp_path / "run", resume=True)  # nothing is left to do
+    assert (again.weights_ == model.weights_).all()
 
 
 def test_replay_is_balanced_over_categories_whatever_their_shares_are(teacher):

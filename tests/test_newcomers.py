@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from cpvae.fitting.starts import newcomers
+from cpvae.fitting.starts.maps import Map
 from cpvae.fitting.starts.tables import Table
 
 PLACES = ((0, 0), (9, 0), (0, 9), (9, 9))
@@ -19,8 +21,8 @@ def blobs(n: int, *which: int, seed: int = 0) -> np.ndarray:
     return np.concatenate([random.normal(PLACES[i], 1, (n, 2)) for i in which]).astype(np.float32)
 
 
-def on_map(new: np.ndarray, known: np.ndarray, least: int = 10) -> np.ndarray:
-    return newcomers.on_map(new, known, 2, least, np.random.RandomState(0))
+def on_map(new: np.ndarray, known: np.ndarray, n_known: int = 2, least: int = 10) -> np.ndarray:
+    return newcomers.on_map(new, known, n_known, least, np.random.RandomState(0))
 
 
 @pytest.mark.parametrize("mapped", [True, False])
@@ -36,12 +38,21 @@ def test_groups_on_a_map_are_those_that_known_rows_are_far_from(monkeypatch, map
     assert (on_map(blobs(60, 0, 1, seed=2), blobs(60, 0, 1, seed=1)) == -1).mean() > 0.95
 
 
+def test_a_known_group_stays_known_however_many_of_the_new_rows_are_of_it():
+    others = np.concatenate([blobs(10, 0, seed=1) + 30 * i for i in range(1, 20)])
+    known = np.concatenate([blobs(400, 0, seed=2), others])
+    assert (on_map(blobs(400, 0), known, 20) == -1).mean() > 0.95
+    found = on_map(np.concatenate([blobs(400, 0), blobs(40, 2) + 45]), known, 20)
+    assert (found[400:] >= 0).mean() > 0.9
+
+
 def test_groups_that_share_neighbours_are_one():
-    random = np.random.RandomState(0)
-    chain = np.stack([np.linspace(0, 40, 120), 30 + random.normal(0, 0.5, 120)], 1)  # a map may tear it apart
-    found = on_map(chain.astype(np.float32), blobs(60, 0, 1, seed=1), least=12)
-    assert set(found.tolist()) <= {0, -1}
-    assert (found == 0).mean() > 0.8
+    pairs = np.array([(0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (2, 3), (5, 8)])
+    graph = sparse.coo_matrix((np.r_[[1.0] * 6, 0.5, 0.01], pairs.T), (9, 9))
+    drawn = Map(np.zeros((9, 1)), (graph + graph.T).tocsr())
+    found = np.repeat([0, 1, 2], 3)
+    assert newcomers._merged(drawn, found, [0, 1, 2]).tolist() == [0] * 6 + [1] * 3
+    assert newcomers._merged(drawn, found, [1, 2]).tolist() == [-1] * 3 + [0] * 3 + [1] * 3
 
 
 def test_few_points_have_no_groups():
@@ -62,10 +73,3 @@ def test_classes_are_added_for_as_long_as_held_out_rows_gain():
         assert found.max() == len(which) - 3
         assert (found[:2] == [[-2], [-1]]).mean() > 0.95
         assert all((own == own[0]).mean() > 0.9 for own in found[2:])
-
-
-def test_a_group_counts_if_it_has_rows_enough_that_are_not_explained():
-    found = np.repeat([-1, 0, 1, 2], [50, 50, 9, 50])
-    odd = np.concatenate([np.zeros(50), np.ones(50), np.ones(9), np.arange(50) < 3]).astype(bool)
-    assert newcomers.count(found, odd, 0.05, 1e-3) == 1  # one is small, in one are no more than chance makes
-    assert newcomers.count(found[:50], odd[:50], 0.05, 1e-3) == 0

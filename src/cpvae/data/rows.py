@@ -37,7 +37,7 @@ class Rows:
         if isinstance(x, np.ndarray):
             x = _of_torch(x)
             with warnings.catch_warnings():
-                # A file opened for reading only cannot be written through the tensor either; nothing here writes.
+                # A file opened for reading only cannot be written through the tensor either; only `replace` writes.
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
                 x = x.reshape(len(x), -1)
                 if min(x.strides) < 0:  # turned around, which torch cannot do
@@ -95,10 +95,13 @@ class Rows:
         return [int(i if self.index is None else self.index[i]) for i in places]
 
     def renew(self, seed: int) -> None:
-        """Draw rows anew where they come from a model: before each epoch, from a seed of its own; given rows stay."""
+        """Draw anew the rows that a model draws, from a seed. Given rows stay."""
 
     def replace(self, first: int, x: np.ndarray) -> None:
-        """Put other rows ``(m, features)`` in the place of those of the matrix from `first` on."""
+        """Put other rows ``(m, features)`` in the place of those of the matrix from `first` on.
+
+        The matrix must be the caller's own: no file, and no array that somebody gave.
+        """
         if isinstance(self.x, _Sparse):
             self.x.replace(first, x)
         else:

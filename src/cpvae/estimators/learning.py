@@ -166,6 +166,8 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
         fits: by their numbers.
         finished: whether they all ended. Those that did not are gone on with, and what is kept until then is marked.
     """
+    if finished:
+        prepared.rows.renew(prepared.seeds[0])  # whichever were drawn last: what is measured does not depend on it
     best = min(fits, key=lambda i: fits[i][1].best_negative_elbo)
     model, outcome = fits[best]
     estimator.start_seconds_ = round(sum(outcome.start_seconds for _, outcome in fits.values()), 3)  # as it is kept

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from cpvae.data.rows import Rows
-from cpvae.estimators.replay import draw, joined, student_of
+from cpvae.estimators.replay import draw, joined, student_of, there
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.starts import newcomers
 from cpvae.fitting.starts.start import table_of
@@ -29,7 +30,8 @@ UNLIKELY = 0.05
 ODD = 1000  # rows drawn from the model, each of which is likelier than a row that is called odd
 DRAWN, MOST_DRAWN = 400, 20_000  # rows of a category, and of all together, that tell where that bound lies
 CHANCE = 1e-3  # of so many unexplained rows among rows that the categories explain, from which on it is none
-LOOKED_AT = 2000  # new rows, at most, among which groups are looked for
+LOOKED_AT, MOST_SHOWN = 2000, 5000  # new rows, and drawn ones beside these, at most, among which groups are looked for
+SHARE, FEWEST = 0.1, 10  # of the rows that are not explained, that a new group has at least; and rows
 
 
 def lowest(model: DeepMixture) -> float:
@@ -57,10 +59,10 @@ def odd(model: DeepMixture, matrix: Any, elbo: np.ndarray, lowest: float) -> np.
     return below & ~np.isnan(np.asarray(matrix, dtype=np.float64)).any(1)
 
 
-def unexplained(teacher: DeepMixture, array: np.ndarray, seed: int) -> np.ndarray:
-    """Say which rows the categories do not explain, booleans ``(n,)``.
+def ranks(teacher: DeepMixture, array: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the likeliest category of each row, and the share of rows drawn from it whose bound is below the row's.
 
-    The bound of such a row is below the fifth percentile of the bounds of rows drawn from its category.
+    Both are ``(n,)``, the shares first.
 
     Args:
         array: rows, checked, ``(n, features)``.
@@ -68,10 +70,10 @@ def unexplained(teacher: DeepMixture, array: np.ndarray, seed: int) -> np.ndarra
     k = teacher.n_components_
     each = max(2, min(DRAWN, MOST_DRAWN // k))
     drawn = draw(teacher, np.full(k, each), seed)[0]
-    own = _bounds(teacher.model_, Rows(drawn))[0].reshape(k, each)
-    bound, category = _bounds(teacher.model_, Rows(array))
-    below: np.ndarray = bound < np.quantile(own, UNLIKELY, axis=1)[category]
-    return below
+    own = np.sort(_bounds(teacher.model_, Rows(drawn))[0].reshape(k, each), axis=1)
+    bounds, categories = _bounds(teacher.model_, Rows(array))
+    below = [np.searchsorted(own[c], bound) for c, bound in zip(categories.tolist(), bounds, strict=True)]
+    return np.array(below) / each, categories
 
 
 def _bounds(model: VAE, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -84,9 +86,10 @@ def _bounds(model: VAE, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 def how_many(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None] = lambda text: None) -> int:
     """Find how many categories the new rows need that the teacher does not have.
 
-    None, where no more rows are unexplained than chance makes. Otherwise the groups among the new rows are counted that
-    stand apart from rows drawn from the categories (`cpvae.fitting.starts.newcomers`), and of which more rows are
-    unexplained than chance makes.
+    A row is not explained if its bound is below the fifth percentile of the bounds of what its category draws. None is
+    needed where no more rows are so than chance makes. Otherwise the groups of new rows are counted that stand apart
+    from rows drawn from the categories (`cpvae.fitting.starts.newcomers`), but for groups of rows that are likelier
+    than what their categories draw.
 
     Args:
         array: new rows, checked, ``(n, features)``.
@@ -98,25 +101,46 @@ def how_many(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[
 
 def _count(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None]) -> int:
     """Count the new groups among rows."""
-    odd = unexplained(teacher, array, seed)
-    told = f"the categories do not explain {odd.sum():,} of {len(array):,} new rows: "
-    if binom.sf(odd.sum() - 1, len(array), UNLIKELY) > CHANCE:
-        say(told + "no category is added")
+    rank, category = ranks(teacher, array, seed)
+    odd = int((rank < UNLIKELY).sum())
+    told = f"the categories do not explain {odd:,} of {len(array):,} new rows: "
+    if binom.sf(odd - 1, len(array), UNLIKELY) > CHANCE:
+        say(told + "no more than chance makes, no category is added")
         return 0
-    n = newcomers.count(_groups(teacher, array, newcomers.fewest(odd), seed), odd, UNLIKELY, CHANCE)
+    if odd < FEWEST:
+        say(told + f"too few for a category, which has at least {FEWEST}; say n_new (--new) if you know better")
+        return 0
+    least = max(FEWEST, math.ceil(SHARE * odd))
+    found = _groups(teacher, array, category, least, seed)
+    groups = [rank[found == group] for group in range(found.max(initial=-1) + 1)]
+    n = sum(len(own) >= least and not likelier(own) for own in groups)
     say(told + f"{n} group{'s' * (n != 1)} of them stand{'s' * (n == 1)} apart; say n_new (--new) if you know better")
     return n
 
 
-def _groups(teacher: DeepMixture, array: np.ndarray, least: int, seed: int) -> np.ndarray:
-    """Find groups of rows that stand apart from what the categories draw, integers ``(n,)``, negative for no group."""
-    k, random = teacher.n_components_, np.random.RandomState(seed)
-    drawn, c = draw(teacher, np.full(k, max(2, len(array) // k)), seed)
-    new, known = Rows(array), Rows(drawn)
-    task = Task(Rows(joined(array, drawn)), known, teacher.model_.likelihood, k, seed, shape=teacher._form().shape)
-    student = student_of(teacher, 0)
-    student._look_at(new)
+def likelier(rank: np.ndarray) -> bool:
+    """Tell whether rows are likelier than what their categories draw, by more than chance.
+
+    Args:
+        rank: of each row among drawn ones, ``(n,)``, of which the mean is a half if they are like these.
+    """
+    return bool(norm.sf((rank.mean() - 0.5) * math.sqrt(12 * len(rank))) < CHANCE)
+
+
+def _groups(teacher: DeepMixture, array: np.ndarray, category: np.ndarray, least: int, seed: int) -> np.ndarray:
+    """Find groups of rows that stand apart from what the categories draw, integers ``(n,)``, negative for no group.
+
+    As many rows are drawn of a category as there are rows of which it is the likeliest, or `least` if these are fewer.
+    """
+    k, random, place = teacher.n_components_, np.random.RandomState(seed), teacher.model_.device
+    floor = np.where(there(teacher), min(least, max(2, MOST_SHOWN // k)), 0)
+    drawn, c = draw(teacher, np.maximum(floor, np.bincount(category, minlength=k)), seed)
+    new, known = Rows(array, None, place), Rows(drawn, None, place)
+    rows = Rows(joined(array, drawn), None, place)
+    task = Task(rows, known, teacher.model_.likelihood, k, seed, shape=teacher._form().shape)
     if task.likelihood.mixed:
         return newcomers.by_classes(table_of(new, task), replace(table_of(known, task), known=c), k, random)
+    student = student_of(teacher, 0)
+    student._look_at(new)
     code = untrained(student._start().way, task)
     return newcomers.on_map(points_of(new, code), points_of(known, code), k, least, random)

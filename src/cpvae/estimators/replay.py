@@ -102,9 +102,9 @@ class Continued(Prepared):
         }
 
 
-def student_of(teacher: DeepMixture, n_new: int, **changes: Any) -> DeepMixture:
+def student_of(teacher: DeepMixture, n_new: int) -> DeepMixture:
     """Make an estimator that is not fitted, of rows like the teacher's, and of so many more categories."""
-    student: DeepMixture = clone(teacher).set_params(n_components=teacher.n_components_ + n_new, **changes)
+    student: DeepMixture = clone(teacher).set_params(n_components=teacher.n_components_ + n_new)
     for name in ("n_features_in_", "image_shape_", "signal_shape_", "kind_", "schema_", "likelihood_"):
         setattr(student, name, getattr(teacher, name))
     if hasattr(teacher, "feature_names_in_"):
@@ -132,7 +132,7 @@ def together(
     judging, judged = draw(teacher, held_out, seeds[0] + 1)
     array, place = joined(array, drawn, judging), device.find(student.device)
     learned = np.concatenate([new.train, n + np.arange(len(c))])
-    rows = Replayed(array, learned, place, teacher, counts - held_out, n)
+    rows = Replayed(array, learned, place, teacher, counts - held_out, n, seeds[0])
     parts = Split(learned, np.concatenate([new.valid, n + len(c) + np.arange(len(judged))]), new.overlap)
     student._look_at(rows)
     likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
@@ -190,10 +190,16 @@ def shares(teacher: DeepMixture, n: int, replay: float, n_new: int) -> np.ndarra
     Args:
         n: new rows.
     """
-    there = teacher.weights_ * seen(teacher) >= 1.0 if seen(teacher) else in_use(teacher.weights_)
-    there[list(teacher.names_)] = True
-    each = min(replay * n / (n_new or there.sum()), MOST_ROWS * n / there.sum())
-    return np.where(there, max(2, round(each)) if each else 0, 0)
+    drawn = there(teacher)
+    each = min(replay * n / (n_new or drawn.sum()), MOST_ROWS * n / drawn.sum())
+    return np.where(drawn, max(2, round(each)) if each else 0, 0)
+
+
+def there(teacher: DeepMixture) -> np.ndarray:
+    """Say which categories have rows or a name, booleans ``(K,)``."""
+    found: np.ndarray = teacher.weights_ * seen(teacher) >= 1.0 if seen(teacher) else in_use(teacher.weights_)
+    found[list(teacher.names_)] = True
+    return found
 
 
 def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -205,6 +211,7 @@ def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarra
     c = np.repeat(np.arange(len(counts)), counts)
     if not len(c):
         return np.empty((0, teacher.n_features_in_), dtype=np.float32), c
+    teacher._check_drawn(len(c), f"{len(c):,} replayed rows")
     table = teacher.schema_
     with torch.no_grad(), seeded(seed % 2**31):
         x = teacher._draw_rows(
@@ -214,43 +221,46 @@ def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarra
 
 
 class Replayed(Rows):
-    """New rows, and rows that a teacher draws anew before each epoch of its student.
+    """New rows, and rows that a teacher draws anew during the fit of its student.
 
-    Rows that are drawn once are learned by heart, as given ones are: on digits the bound of all test digits is three
-    nats worse (docs/continual.md).
+    Rows that are drawn once are learned by heart, as given ones are.
 
     Args:
         array: the new rows, then the drawn ones, then rows that stay.
         index: the rows that are learned from.
         counts: rows drawn of each category, ``(K,)``.
         first: place of the first of them.
+        seed: from which those in the array were drawn, if that is known.
     """
 
     def __init__(
         self,
         array: Any,
-        index: np.ndarray,
-        place: torch.device,
+        index: np.ndarray | None,
+        place: torch.device | str,
         teacher: DeepMixture,
         counts: np.ndarray,
         first: int,
+        seed: int | None = None,
     ):
         super().__init__(array, index, place)
-        self._teacher, self._counts, self._first = teacher, counts, first
+        self._teacher, self._counts, self._first, self._seed = teacher, counts, first, seed
 
     def __reduce__(self) -> tuple[object, ...]:
-        _, (array, index, place) = super().__reduce__()
-        return Replayed, (array, index, place, self._teacher, self._counts, self._first)
+        index = None if self.index is None else self.index.numpy(force=True)
+        return Replayed, (self._given, index, self.device, self._teacher, self._counts, self._first)
 
     def renew(self, seed: int) -> None:
-        if self._counts.any():
+        if self._counts.any() and seed != self._seed:
             self.replace(self._first, draw(self._teacher, self._counts, seed)[0])
+            self._seed = seed
 
 
 def joined(array: Any, *drawn: np.ndarray) -> Any:
     """Put rows under rows; sparse ones stay sparse."""
     if isinstance(array, SparseRows):
-        return SparseRows(vstack([csr_array(part) for part in (array, *drawn)], format="csr"))
+        below: list[Any] = [csr_array(part) for part in drawn]
+        return SparseRows(vstack([array, *below], format="csr"))
     return np.concatenate([array, *drawn])
 
 

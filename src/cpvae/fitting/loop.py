@@ -48,6 +48,7 @@ from cpvae.probability.priors import component_prior
 
 SAVE_EVERY = 60.0  # seconds between checkpoints at most, so that a long epoch is not lost either
 SAVE_RARELY = 20.0  # times what a checkpoint took, that pass before the next one: short epochs do not wait for the disk
+RENEWED = 3  # epochs after which rows that a model draws are drawn anew
 KNOWN = 0.99  # share of rows, to whose category of the start the encoder gives the highest probability
 LOOK_EVERY = 100  # steps after which a device is asked whether all numbers are still finite
 
@@ -176,9 +177,9 @@ class _Run:
         began, before = time.perf_counter(), progress.seconds
         # The order of an epoch, and rows that a model draws for it, depend on seed and epoch alone, so that a run can
         # go on from its middle.
-        own = settings.seed * 1_000_003 + progress.epoch
-        self.rows.renew(own)
-        generator = torch.Generator().manual_seed(own)
+        own = settings.seed * 1_000_003
+        self.rows.renew(own + progress.epoch // RENEWED)
+        generator = torch.Generator().manual_seed(own + progress.epoch)
         kind = torch.int32 if len(self.rows) < 2**31 else torch.int64
         order = torch.randperm(len(self.rows), generator=generator, dtype=kind).to(self.rows.device)
         if progress.step == 0 and progress.epoch == 0:

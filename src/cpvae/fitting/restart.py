@@ -22,7 +22,7 @@ from cpvae.data.rows import Rows
 from cpvae.errors import FitWarning
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.interrupts import Stop, stop_requests
-from cpvae.fitting.loop import train
+from cpvae.fitting.loop import RENEWED, train
 from cpvae.fitting.progress import Reporter, Silent, duration
 from cpvae.fitting.records import ALL_EPOCHS, INTERRUPTED, EpochRecord, Interrupted, Outcome
 from cpvae.fitting.runs import CHECKPOINT, HISTORY
@@ -204,7 +204,6 @@ class Restart:
             CutShort: a stop was asked.
         """
         then, epochs = "", self.settings.max_epochs
-        rows.renew(self.settings.seed)  # a restart before this one may have left others
 
         def on_phase(title: str, n_epochs: int) -> None:
             reporter.phase(f"{title}{self.label}{then}", n_epochs)
@@ -221,6 +220,7 @@ class Restart:
             if self.of > 1 and not self.number:
                 reporter.say(f"about {duration(whole)} for {self.of} restarts, one after the other{less}")
             reporter.say(f"about {duration(first + fit)}{self.label}: {parts}{less * (self.of == 1)}")
+        rows.renew(self.settings.seed)  # whatever a restart before this one left
         began = time.perf_counter()
         start = self.maker(task)
         seconds = time.perf_counter() - began
@@ -239,7 +239,10 @@ class Restart:
             few = model.likelihood.fixed(valid.some(np.arange(1)))
             outcomes = [train(model, some, few, self.objective, once, stop=Stop()) for _ in range(2)]  # one warms up
         seconds = min(outcome.history[0].seconds if outcome.history else 0.0 for outcome in outcomes)
-        return seconds / len(some) * n * self.settings.max_epochs
+        began = time.perf_counter()
+        rows.renew(self.settings.seed + 1)  # other rows than those that are there
+        drawing = (time.perf_counter() - began) / RENEWED
+        return (seconds / len(some) * n + drawing) * self.settings.max_epochs
 
     def expected_start(self, rows: Rows, valid: Rows, max_epochs: int, epoch: float) -> float:
         """Estimate what the start of a fit of so many epochs takes, by a rule of thumb.

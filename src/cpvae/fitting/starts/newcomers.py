@@ -10,12 +10,11 @@ Moulavi and Sander, 2013) finds the groups: it needs no number of them.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import binom
 from sklearn.cluster import HDBSCAN
+from sklearn.neighbors import KNeighborsClassifier
 
 from cpvae.fitting.starts import latent_classes
 from cpvae.fitting.starts.clusterings import FEWEST_NEIGHBOURS, n_neighbours
@@ -24,7 +23,6 @@ from cpvae.fitting.starts.normals import SHAPES
 from cpvae.fitting.starts.tables import Table
 from cpvae.fitting.starts.task import Points
 
-SHARE, FEWEST = 0.1, 10  # of the rows that known groups do not explain, that a new group has at least; and rows
 MIXED = 0.1  # known rows for each new one in a group that is new, at most
 JOINED = 0.05  # share of the smaller group's neighbours in another from which on the two are one
 HELD_OUT = 0.3  # share of new rows by whose likelihood classes are added
@@ -34,32 +32,10 @@ MOST = 20  # groups that are looked for in one go
 DIMENSIONS = 5  # of the map
 
 
-def count(found: np.ndarray, unexplained: np.ndarray, share: float, chance: float) -> int:
-    """Count the groups of new rows that have rows enough, more of them unexplained than chance makes.
-
-    Args:
-        found: group of each new row, integers ``(n,)``, negative for a row of a known group or of none.
-        unexplained: whether what is known does not explain a row, booleans ``(n,)``.
-        share: of the rows that are explained, that are taken for unexplained.
-        chance: probability of so many, below which it is none.
-    """
-    least = fewest(unexplained)
-    groups = [unexplained[found == group] for group in range(found.max(initial=-1) + 1)]
-    new = [len(own) >= least and binom.sf(own.sum() - 1, len(own), share) < chance for own in groups]
-    return int(np.sum(new))
-
-
-def fewest(unexplained: np.ndarray) -> int:
-    """Say how many rows a new group has at least.
-
-    >>> fewest(np.ones(40, dtype=bool)), fewest(np.ones(400, dtype=bool))
-    (10, 40)
-    """
-    return max(FEWEST, int(np.ceil(SHARE * unexplained.sum())))
-
-
 def on_map(new: Points, known: Points, n_known: int, least: int, random: np.random.RandomState) -> np.ndarray:
-    """Find groups of new points ``(n, d)`` that hold hardly any known ones ``(m, d)``.
+    """Find groups of new points ``(n, d)`` that hold hardly any points ``(m, d)`` of known groups.
+
+    There should be as many known points of a group as new ones that could be of it.
 
     Groups that share many neighbours are one. Without umap-learn there is no map, and groups are found among the points
     as they are.
@@ -69,26 +45,29 @@ def on_map(new: Points, known: Points, n_known: int, least: int, random: np.rand
         least: rows of a group, at least 2.
 
     Returns:
-        The group of each new point, integers ``(n,)``, -1 where there is none.
+        The group of each new point, integers from 0 ``(n,)``, -1 where there is none.
     """
     points, n = np.concatenate([new, known]), len(new)
-    near = n_neighbours(len(points), n_known + 1)
     if len(points) <= FEWEST_NEIGHBOURS:
         return np.full(n, -1)
+    near = n_neighbours(len(points), n_known + 1)
     if importlib.util.find_spec("umap") is None:
         drawn = Map(points, neighbours(points, near))
     else:
         drawn = laid_out(points, near, min(DIMENSIONS, points.shape[1]), random)[0]
     found = HDBSCAN(min_cluster_size=max(2, least), copy=True).fit(drawn.layout).labels_
-    own = [(found[:n] == group).sum() for group in range(found.max() + 1)]
-    others = [(found[n:] == group).sum() for group in range(found.max() + 1)]
-    apart = [group for group in range(found.max() + 1) if others[group] <= MIXED * own[group]]
-    return _joined(drawn, found, apart)[:n]
+    if (found < 0).all():
+        return np.full(n, -1)
+    inside = found >= 0  # points between groups join the nearest one, and with them the neighbours that these share
+    found = KNeighborsClassifier(1).fit(drawn.layout[inside], found[inside]).predict(drawn.layout)
+    own, others = (np.bincount(part, minlength=found.max() + 1) for part in (found[:n], found[n:]))
+    apart = np.flatnonzero(others <= MIXED * own).tolist()
+    return _merged(drawn, found, apart)[:n]
 
 
-def _joined(drawn: Map, found: np.ndarray, apart: list[int]) -> np.ndarray:
+def _merged(drawn: Map, found: np.ndarray, apart: list[int]) -> np.ndarray:
     """Number the groups that lie apart from 0, those as one that share neighbours; -1 for all other points."""
-    share = shares(drawn.graph, np.where(found < 0, found.max() + 1, found))
+    share = shares(drawn.graph, found)
     number = {group: i for i, group in enumerate(apart)}
     for i, a in enumerate(apart):
         for b in apart[:i]:
@@ -108,9 +87,10 @@ def by_classes(new: Table, known: Table, n_known: int, random: np.random.RandomS
         The new class of each new row, integers from 0 ``(n,)``, negative for a row of a known class.
     """
     order = random.permutation(len(new.numbers))
-    held_out, first = new.rows(order[: int(HELD_OUT * len(order))]), new.rows(order[int(HELD_OUT * len(order)) :])
+    held = int(HELD_OUT * len(order))
+    held_out, first = new.rows(order[:held]), new.rows(order[held:])
     assert known.known is not None
-    rows = stacked(first, known)
+    rows = _stacked(first, known)
 
     def fitted(k: int) -> tuple[np.ndarray, latent_classes.Classes]:
         ways = [latent_classes.mixture(one, rows, n_known + k, random, EFFORT) for one in SHAPES if one.suits(rows)]
@@ -127,9 +107,12 @@ def by_classes(new: Table, known: Table, n_known: int, random: np.random.RandomS
     return best.likeliest(new) - n_known
 
 
-def stacked(new: Table, known: Table) -> Table:
+def _stacked(new: Table, known: Table) -> Table:
     """Put rows of known classes under rows whose class is not known."""
-    parts = ("numbers", "observed", "levels")
-    joined = {name: np.concatenate([getattr(new, name), getattr(known, name)]) for name in parts}
+
+    def both(name: str) -> np.ndarray:
+        return np.concatenate([getattr(new, name), getattr(known, name)])
+
     assert known.known is not None
-    return replace(new, **joined, known=np.concatenate([np.full(len(new.numbers), -1), known.known]))
+    classes = np.concatenate([np.full(len(new.numbers), -1), known.known])
+    return Table(both("numbers"), both("observed"), both("levels"), new.sizes, classes)

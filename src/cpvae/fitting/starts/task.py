@@ -89,7 +89,7 @@ class Start(Protocol):
 
     @property
     def way(self) -> tuple[Code, ...]:
-        """Give the codes, side by side, in which it sees rows, or those of its last way of several."""
+        """Give the codes, side by side, in which it sees rows. Of several ways this is the last one."""
 
     def epochs(self, task: Task) -> int:
         """Say how many epochs it trains."""
