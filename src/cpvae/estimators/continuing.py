@@ -5,7 +5,7 @@ Shin et al., "Continual learning with deep generative replay", 2017). The model 
 categories: the paper gives this choice as the use of a prior that knows them. Where nobody says how many categories are
 new, that is found (`cpvae.estimators.novelty`).
 
-Rows are drawn anew before each epoch, and no row that the model learned from is needed or kept.
+Rows are drawn anew every few epochs, and no row that the model learned from is needed or kept.
 """
 
 from __future__ import annotations

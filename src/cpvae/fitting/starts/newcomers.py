@@ -55,7 +55,9 @@ def on_map(new: Points, known: Points, n_known: int, least: int, random: np.rand
         drawn = Map(points, neighbours(points, near))
     else:
         drawn = laid_out(points, near, min(DIMENSIONS, points.shape[1]), random)[0]
-    found = HDBSCAN(min_cluster_size=max(2, least), copy=True).fit(drawn.layout).labels_
+    found = (
+        HDBSCAN(min_cluster_size=max(2, least), cluster_selection_method="leaf", copy=True).fit(drawn.layout).labels_
+    )
     if (found < 0).all():
         return np.full(n, -1)
     inside = found >= 0  # points between groups join the nearest one, and with them the neighbours that these share
