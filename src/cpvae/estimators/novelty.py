@@ -31,9 +31,7 @@ ODD = 1000  # rows drawn from the model, each of which is likelier than a row th
 DRAWN, MOST_DRAWN = 400, 20_000  # rows of a category, and of all together, that tell where that bound lies
 CHANCE = 1e-3  # of so many unexplained rows among rows that the categories explain, from which on it is none
 LOOKED_AT, MOST_SHOWN = 2000, 5000  # new rows, and drawn ones beside these, at most, among which groups are looked for
-LIKELY = (
-    0.55  # mean share of drawn rows below those of a group, from which on it is explained: 0.6 to 0.8 of old digits
-)
+LIKELY = 0.55  # mean rank among drawn rows from which on a group is explained: 0.6 to 0.8 of old digits
 SHARE, FEWEST = 0.1, 10  # of the rows that are not explained, that a new group has at least; and rows
 
 
@@ -105,15 +103,15 @@ def how_many(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[
 def _count(teacher: DeepMixture, array: np.ndarray, seed: int, say: Callable[[str], None]) -> int:
     """Count the new groups among rows."""
     rank, category = ranks(teacher, array, seed)
-    odd = int((rank < UNLIKELY).sum())
-    told = f"the categories do not explain {odd:,} of {len(array):,} new rows: "
-    if binom.sf(odd - 1, len(array), UNLIKELY) > CHANCE:
+    unexplained = int((rank < UNLIKELY).sum())
+    told = f"the categories do not explain {unexplained:,} of {len(array):,} new rows: "
+    if binom.sf(unexplained - 1, len(array), UNLIKELY) > CHANCE:
         say(told + "no more than chance makes, no category is added")
         return 0
-    if odd < FEWEST:
+    if unexplained < FEWEST:
         say(told + f"too few for a category, which has at least {FEWEST}; say n_new (--new) if you know better")
         return 0
-    least = max(FEWEST, math.ceil(SHARE * odd))
+    least = max(FEWEST, math.ceil(SHARE * unexplained))
     found = _groups(teacher, array, category, least, seed)
     groups = [rank[found == group] for group in range(found.max(initial=-1) + 1)]
     n = sum(len(own) >= least and bool(own.mean() < LIKELY) for own in groups)

@@ -35,12 +35,12 @@ DIMENSIONS = 5  # of the map
 def on_map(new: Points, known: Points, n_known: int, least: int, random: np.random.RandomState) -> np.ndarray:
     """Find groups of new points ``(n, d)`` that hold hardly any points ``(m, d)`` of known groups.
 
-    There should be as many known points of a group as new ones that could be of it.
-
-    Groups that share many neighbours are one. Without umap-learn there is no map, and groups are found among the points
-    as they are.
+    The groups are the leaves of HDBSCAN's tree: larger ones may hold both a new group and an old one beside it. Leaves
+    that share many neighbours are one. Without umap-learn there is no map, and groups are found among the points as
+    they are.
 
     Args:
+        known: as many of each group as there are new points that could be of it.
         n_known: number of known groups.
         least: rows of a group, at least 2.
 
@@ -55,9 +55,8 @@ def on_map(new: Points, known: Points, n_known: int, least: int, random: np.rand
         drawn = Map(points, neighbours(points, near))
     else:
         drawn = laid_out(points, near, min(DIMENSIONS, points.shape[1]), random)[0]
-    found = (
-        HDBSCAN(min_cluster_size=max(2, least), cluster_selection_method="leaf", copy=True).fit(drawn.layout).labels_
-    )
+    leaves = HDBSCAN(min_cluster_size=max(2, least), cluster_selection_method="leaf", copy=True)
+    found = leaves.fit(drawn.layout).labels_
     if (found < 0).all():
         return np.full(n, -1)
     inside = found >= 0  # points between groups join the nearest one, and with them the neighbours that these share
