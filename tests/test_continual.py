@@ -95,6 +95,19 @@ def test_auto_finds_a_group_of_few_rows(teacher, n):
     assert novelty.how_many(teacher, NEW[:n], 0) == 1
 
 
+def test_as_many_rows_of_a_category_are_shown_as_new_rows_could_be_of_it(teacher, monkeypatch):
+    asked: list[list[int]] = []
+
+    def told(model: CPVAE, counts: np.ndarray, seed: int) -> Any:
+        asked.append(counts.tolist())
+        return replay.draw(model, counts, seed)
+
+    monkeypatch.setattr(novelty, "draw", told)
+    category = np.repeat([0, 1], [57, 3])
+    novelty._groups(teacher, NEW, category, 10, 0)
+    assert asked == [[57, 10]]
+
+
 def test_rows_likelier_than_what_their_categories_draw_are_no_new_group(teacher, monkeypatch):
     array = np.concatenate([OLD[:60], NEW]).astype(np.float32)
     found, category = novelty.ranks(teacher, array, 0)
