@@ -168,9 +168,9 @@ def test_a_row_that_is_hardly_deep_enough_for_a_count_has_one_of_a_likely_sort(n
     likelihood = make(name, Rows(cells()[0]), Form((100,)))
     likelihood.log_depth.copy_(torch.tensor([-60.0, 0.1]))
     likelihood.log_share.copy_(torch.tensor([0.7, 0.3, *[1e-9] * (likelihood.n_inputs - 2)]).log())
-    drawn = likelihood(torch.zeros(1, likelihood.n_outputs)).sample((4000,))[:, 0]
+    drawn = likelihood(torch.zeros(1, likelihood.n_outputs)).sample((1200,))[:, 0]
     assert set(drawn.sum(-1).tolist()) == {1.0}
-    assert float(drawn[:, 0].mean()) == pytest.approx(0.7, abs=0.03)
+    assert float(drawn[:, 0].mean()) == pytest.approx(0.7, abs=0.05)
 
 
 def test_a_sort_without_counts_is_left_out():
