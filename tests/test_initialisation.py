@@ -137,7 +137,7 @@ def gaits(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_signals_that_may_begin_anywhere_are_told_by_their_spectrum_and_keep_their_categories(monkeypatch):
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)  # a map takes longer
+    monkeypatch.setattr(maps.importlib.util, "find_spec", lambda name: None)  # a map takes longer
     x, y = gaits(90)
     model = CPVAE(3, latent_dim=3, hidden=(64,), max_epochs=80, random_state=0).fit(x)
     assert model._stationary
@@ -282,7 +282,7 @@ def test_images_begin_by_edges_and_umap_where_it_is_installed_and_tables_by_thei
     assert choose((2, 50), stationary=False) is STARTS["signals"]
     assert choose((2, 50), stationary=True) is STARTS["spectrum"]
     assert choose((500,), by_neighbours=True) is STARTS["directions"]
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(maps.importlib.util, "find_spec", lambda name: None)
     assert choose((2, 50), stationary=False) is choose((1, 8, 8)) is STARTS["autoencoder"]
     assert choose((2, 50), stationary=True).clustering is gaussian_mixture
 
@@ -308,7 +308,7 @@ def test_sources_that_are_ellipses_get_a_mixture_and_others_a_map(monkeypatch):
     assert accuracy_hungarian(moons[1], found["gmm"]) < 0.9
     for name in ("rows", "gmm"):
         assert accuracy_hungarian(overlapping()[1], STARTS[name](task(overlapping()[0], 3)).numpy()) > 0.95
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(maps.importlib.util, "find_spec", lambda name: None)
     assert adjusted_rand_score(found["gmm"], STARTS["rows"](task(moons[0], 2)).numpy()) == 1.0
 
 

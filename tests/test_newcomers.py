@@ -51,8 +51,8 @@ def test_groups_that_share_neighbours_are_one():
     graph = sparse.coo_matrix((np.r_[[1.0] * 6, 0.5, 0.01], pairs.T), (9, 9))
     drawn = Map(np.zeros((9, 1)), (graph + graph.T).tocsr())
     found = np.repeat([0, 1, 2], 3)
-    assert newcomers._merged(drawn, found, [0, 1, 2]).tolist() == [0] * 6 + [1] * 3
-    assert newcomers._merged(drawn, found, [1, 2]).tolist() == [-1] * 3 + [0] * 3 + [1] * 3
+    assert newcomers._merged(drawn, found, np.arange(3)).tolist() == [0] * 6 + [1] * 3
+    assert newcomers._merged(drawn, found, np.array([1, 2])).tolist() == [-1] * 3 + [0] * 3 + [1] * 3
 
 
 def test_few_points_have_no_groups():

@@ -127,8 +127,8 @@ def _groups(teacher: DeepMixture, array: np.ndarray, category: np.ndarray, least
     k, random, place = teacher.n_components_, np.random.RandomState(seed), teacher.model_.device
     floor = np.where(there(teacher), min(least, max(2, MOST_SHOWN // k)), 0)
     drawn, c = draw(teacher, np.maximum(floor, np.bincount(category, minlength=k)), seed)
-    new, known = Rows(array, None, place), Rows(drawn, None, place)
     rows = Rows(joined(array, drawn), None, place)
+    new, known = rows.part(slice(len(array))), rows.part(slice(len(array), len(rows)))
     task = Task(rows, known, teacher.model_.likelihood, k, seed, shape=teacher._form().shape)
     if task.likelihood.mixed:
         return newcomers.by_classes(table_of(new, task), replace(table_of(known, task), known=c), k, random)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
 from cpvae.fitting.starts import latent_classes, seeded
-from cpvae.fitting.starts.maps import laid_out, modularity, neighbours
+from cpvae.fitting.starts.maps import installed, laid_out, modularity, neighbours
 from cpvae.fitting.starts.means import k_means, restarts
 from cpvae.fitting.starts.tables import Table
 from cpvae.fitting.starts.task import Points
@@ -201,7 +200,7 @@ def mixture_or_map(
     Beyond 100 components, or without umap-learn, no map is tried.
     """
     found = mixture_or_classes(points, n_components, random, known=known)
-    mapped = n_components <= MOST_MAPPED and importlib.util.find_spec("umap") is not None
+    mapped = n_components <= MOST_MAPPED and installed()
     if not mapped or ellipses(points, n_components, random):
         return found
     return umap_mixture(points, n_components, random, known=known, other=found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ def torch_threads_kept() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def installed() -> bool:
+    """Say whether umap-learn is there to make maps."""
+    return importlib.util.find_spec("umap") is not None
 
 
 def keep_compiled() -> None:

@@ -9,16 +9,15 @@ Moulavi and Sander, 2013) finds the groups: it needs no number of them.
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 from sklearn.cluster import HDBSCAN
 from sklearn.neighbors import KNeighborsClassifier
 
 from cpvae.fitting.starts import latent_classes
 from cpvae.fitting.starts.clusterings import FEWEST_NEIGHBOURS, n_neighbours
-from cpvae.fitting.starts.maps import Map, laid_out, neighbours, shares
+from cpvae.fitting.starts.maps import Map, installed, laid_out, neighbours, shares
 from cpvae.fitting.starts.normals import SHAPES
 from cpvae.fitting.starts.tables import Table
 from cpvae.fitting.starts.task import Points
@@ -51,10 +50,10 @@ def on_map(new: Points, known: Points, n_known: int, least: int, random: np.rand
     if len(points) <= FEWEST_NEIGHBOURS:
         return np.full(n, -1)
     near = n_neighbours(len(points), n_known + 1)
-    if importlib.util.find_spec("umap") is None:
-        drawn = Map(points, neighbours(points, near))
-    else:
+    if installed():
         drawn = laid_out(points, near, min(DIMENSIONS, points.shape[1]), random)[0]
+    else:
+        drawn = Map(points, neighbours(points, near))
     leaves = HDBSCAN(min_cluster_size=max(2, least), cluster_selection_method="leaf", copy=True)
     found = leaves.fit(drawn.layout).labels_
     if (found < 0).all():
@@ -62,21 +61,18 @@ def on_map(new: Points, known: Points, n_known: int, least: int, random: np.rand
     inside = found >= 0  # points between groups join the nearest one, and with them the neighbours that these share
     found = KNeighborsClassifier(1).fit(drawn.layout[inside], found[inside]).predict(drawn.layout)
     own, others = (np.bincount(part, minlength=found.max() + 1) for part in (found[:n], found[n:]))
-    apart = np.flatnonzero(others <= MIXED * own).tolist()
-    return _merged(drawn, found, apart)[:n]
+    return _merged(drawn, found, np.flatnonzero(others <= MIXED * own))[:n]
 
 
-def _merged(drawn: Map, found: np.ndarray, apart: list[int]) -> np.ndarray:
-    """Number the groups that lie apart from 0, those as one that share neighbours; -1 for all other points."""
+def _merged(drawn: Map, found: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Number the groups that lie `apart` from 0, those as one that share neighbours; -1 for all other points."""
     share = shares(drawn.graph, found)
-    number = {group: i for i, group in enumerate(apart)}
-    for i, a in enumerate(apart):
-        for b in apart[:i]:
-            if share[a, b] > JOINED * min(share[a].sum(), share[b].sum()):
-                one, other = number[a], number[b]
-                number = {group: other if own == one else own for group, own in number.items()}
-    order = {own: i for i, own in enumerate(dict.fromkeys(number.values()))}
-    return np.array([order[number[group]] if group in number else -1 for group in found.tolist()])
+    whole = share.sum(1)
+    joined = (share > JOINED * np.minimum(whole, whole[:, None]))[np.ix_(apart, apart)]
+    number = np.full(len(share), -1)
+    number[apart] = connected_components(joined)[1]
+    merged: np.ndarray = number[found]
+    return merged
 
 
 def by_classes(new: Table, known: Table, n_known: int, random: np.random.RandomState) -> np.ndarray:

@@ -10,7 +10,6 @@ name in `STARTS`. Those that cluster do it in two steps: rows become points (`Co
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from cpvae.data.rows import Rows
 from cpvae.fitting.starts import latent_classes, tables
 from cpvae.fitting.starts.clusterings import Clustering, gaussian_mixture, mixture_or_map, umap_mixture
 from cpvae.fitting.starts.codes import AutoencoderCode, EdgeCode, RowCode, SpectrumCode
+from cpvae.fitting.starts.maps import installed
 from cpvae.fitting.starts.means import k_means
 from cpvae.fitting.starts.task import CutShort, Points, Start, Task, points_of
 from cpvae.fitting.starts.ways import Way, codes_of, codings, most_apart
@@ -209,7 +209,7 @@ def choose(shape: tuple[int, ...], stationary: bool = False, by_neighbours: bool
     A mixture of Gaussians makes use of the columns' units and of how they vary together, which a map of neighbours
     loses; but sources that are no ellipses are cut in pieces by it. `docs/clusters.md` has both on several data sets.
     """
-    mapped = importlib.util.find_spec("umap") is not None
+    mapped = installed()
     if len(shape) == 1:
         return STARTS["directions" if by_neighbours and mapped else "rows"]
     if stationary:
