@@ -38,7 +38,7 @@ from cpvae import CPVAE, VAE, VampVAE
 from cpvae.data.loaders import load
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.replay import seen
-from cpvae.files import append_line, check_writable, make_folders, write_atomic
+from cpvae.files import append_line, check_writable, make_folders
 from cpvae.fitting.jobs import Done, Job, run
 from cpvae.nn.draws import uniform_
 from cpvae.study import markdown, metrics
@@ -433,9 +433,7 @@ def _cell(lines: Sequence[Line], figure: str) -> str:
 
 def render(out: Path, page: Path) -> None:
     """Write the results into the page, between its marks."""
-    text = page.read_text("utf-8")
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    write_atomic(page, text[:begin] + results(read(out, key), f"../results/{out.name}") + text[end:])
+    options.write_between(page, BEGIN, END, results(read(out, key), f"../results/{out.name}"))
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -37,7 +37,7 @@ from starts import WithStart
 
 from cpvae.data.loaders import Dataset, Split, load
 from cpvae.estimators.rows_in import as_table, take
-from cpvae.files import append_line, check_writable, make_folders, write_atomic
+from cpvae.files import append_line, check_writable, make_folders
 from cpvae.fitting.jobs import Done, Job, run
 from cpvae.study import markdown
 from cpvae.study.evidence import evidence
@@ -253,9 +253,7 @@ def _cell(lines: Sequence[Line], system: str, figure: str) -> str:
 
 def render(out: Path, page: Path) -> None:
     """Write the results into the page, between its marks."""
-    text = page.read_text("utf-8")
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    write_atomic(page, text[:begin] + results(read(out, key), f"../results/{out.name}") + text[end:])
+    options.write_between(page, BEGIN, END, results(read(out, key), f"../results/{out.name}"))
 
 
 def main(words: Sequence[str] | None = None) -> None:

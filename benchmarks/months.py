@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import options
 import pandas as pd
 from field import ROOT
 from field_lines import warm
@@ -29,7 +30,7 @@ from field_page import Line, read
 
 from cpvae import CPVAE
 from cpvae.datasets import make_table
-from cpvae.files import append_line, write_atomic
+from cpvae.files import append_line
 from cpvae.study import markdown, metrics
 from cpvae.study.evidence import evidence
 
@@ -175,9 +176,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--render", action="store_true", help="write the page from the file, run nothing")
     args = parser.parse_args(words)
     if args.render:
-        text = PAGE.read_text("utf-8")
-        begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-        write_atomic(PAGE, text[:begin] + results(read(args.out, lambda line: (line["seed"],))) + text[end:])
+        options.write_between(PAGE, BEGIN, END, results(read(args.out, lambda line: (line["seed"],))))
         return
     for seed in args.seed or [0]:
         line = line_of(seed, args.epochs)

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cpvae.files import write_atomic
+
 
 def parser_of(about: str, systems: Sequence[str], results: Path, page: Path) -> argparse.ArgumentParser:
     """Make a parser of the options that are shared; what a benchmark may be asked for beside them, it adds itself.
@@ -33,3 +35,9 @@ def run_or_render(
         render(args.out, args.render)
     else:
         measure(args)
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Write text into a page between two marks of it, in place of what is there."""
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    write_atomic(page, before + begin + text + rest[rest.index(end) :])
