@@ -55,6 +55,14 @@ def test_groups_that_share_neighbours_are_one():
     assert newcomers._merged(drawn, found, np.array([1, 2])).tolist() == [-1] * 3 + [0] * 3 + [1] * 3
 
 
+def test_a_new_group_beside_a_known_one_is_not_taken_for_it(monkeypatch):
+    """The larger groups of HDBSCAN's tree hold both, because a third group is far from either."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    known = np.concatenate([blobs(60, 0, seed=1), blobs(60, 0, seed=2) + np.float32((60, 0))])
+    found = on_map(blobs(60, 0) + np.float32((4.5, 0)), known)
+    assert (found >= 0).mean() > 0.9
+
+
 def test_few_points_have_no_groups():
     assert (on_map(blobs(2, 2), blobs(1, 0, 1)) == -1).all()
 
