@@ -19,6 +19,7 @@ from cpvae.data.schema import Schema
 from cpvae.data.weights import repeats
 from cpvae.errors import FitWarning, ReadWarning
 from cpvae.estimators.rows_in import framed, infer_schema
+from cpvae.study.inputs import open_run
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
 IMAGES = np.random.default_rng(0).random((12, 8, 8))
@@ -128,6 +129,35 @@ def test_signals_of_several_lengths_are_padded_with_missing_values():
     assert (given.kind, given.values.shape) == ("signals", (2, 2, 5))
     np.testing.assert_array_equal(np.isnan(given.values[:, 0]).sum(1), [2, 0])
     assert given.notes == ("signals of 3 to 5 times; what lies after the end of one is missing",)
+
+
+def test_later_signals_may_end_sooner_than_those_of_the_fit(tmp_path):
+    random = np.random.default_rng(0)
+    model = CPVAE(2, **SMALL).fit([random.normal(size=(2, n)) for n in (9, 7, 8) * 10])
+    long = random.normal(size=(4, 2, 9))
+    long[..., 6:] = np.nan
+    short, longer = long[..., :6], np.pad(long, [(0, 0), (0, 0), (0, 2)], constant_values=np.nan)
+    with pytest.warns(ReadWarning, match=r"^signals of 6 times, where the fit had 9; what lies after the end is missi"):
+        found = model.predict_proba(short)
+    np.testing.assert_array_equal(found, model.predict_proba(long))
+    np.testing.assert_array_equal(found, model.predict_proba(longer))
+    for other, shape in ((np.zeros((3, 2, 10)), "2, 10"), (np.zeros((3, 1, 6)), "1, 6")):
+        with pytest.raises(InputError, match=rf"^signals of shape \({shape}\): the model was fitted on \(2, 9\); give"):
+            model.predict(other)
+    model.save(tmp_path / "model")
+    lines = [":".join(",".join(map(str, channel)) for channel in row.tolist()) for row in short]
+    (tmp_path / "new.ts").write_text("\n".join(["@classLabel false", "@data", *lines]))
+    np.save(tmp_path / "new.npy", short)
+    for name in ("new.ts", "new.npy"):
+        data = open_run(tmp_path / "model", str(tmp_path / name)).data
+        np.testing.assert_array_equal(data.splits["all"].x, long)
+        assert data.notes[-1] == "signals of 6 times, where the fit had 9; what lies after the end is missing"
+    whole = CPVAE(2, **SMALL).fit(random.normal(size=(20, 2, 9)))
+    with (
+        pytest.warns(ReadWarning),
+        pytest.raises(InputError, match="a missing value, and the rows of the fit had"),
+    ):
+        whole.predict(short)
 
 
 def test_a_kind_that_is_said_is_taken():

@@ -38,7 +38,7 @@ class FitWarning(UserWarning):
 
 
 class ReadWarning(FitWarning):
-    """A table whose columns or levels differ from those of the fit; what was made of them is said."""
+    """Rows whose columns, levels or length differ from those of the fit; what was made of them is said."""
 
 
 def warn(message: str, category: type[FitWarning] = FitWarning) -> None:

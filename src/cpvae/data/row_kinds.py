@@ -93,7 +93,8 @@ def of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
     if kind == "images":
         return replace(given, kind=kind, values=_as_images(values))
     if kind == "signals":
-        return replace(given, kind=kind, values=_as_signals(values))
+        signals = replace(given, kind=kind, values=_as_signals(values))
+        return signals if shape is None else _as_long(signals, shape)
     flat = values.reshape(len(values), -1) if values.ndim > 2 else values
     return replace(given, kind=kind, values=flat)
 
@@ -171,6 +172,23 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
     """
     first, middle, last = shape
     return first not in CHANNELS_LAST and (last in CHANNELS_LAST or first == middle != last)
+
+
+def _as_long(signals: Given, shape: tuple[int, ...]) -> Given:
+    """Give signals the length of those of a fit, if they end sooner: what lies after the end of one is missing.
+
+    Longer ones are cut where no value is lost. All others are left for the caller to refuse.
+    """
+    values, (channels, times), (expected, length) = signals.values, signals.shape, shape
+    if channels != expected or times == length or values.dtype.kind not in "biuf":
+        return signals
+    if times > length:
+        ended = values.dtype.kind == "f" and bool(np.isnan(values[..., length:]).all())
+        return replace(signals, values=values[..., :length]) if ended else signals
+    wide = values if values.dtype.kind == "f" else values.astype(np.float64)
+    after = [(0, 0), (0, 0), (0, length - times)]
+    note = f"signals of {times} times, where the fit had {length}; what lies after the end is missing"
+    return replace(signals, values=np.pad(wide, after, constant_values=np.nan), notes=(*signals.notes, note))
 
 
 def _as_signals(x: np.ndarray) -> np.ndarray:

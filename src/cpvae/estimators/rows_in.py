@@ -22,7 +22,7 @@ from cpvae.data.row_kinds import Given
 from cpvae.data.rows import Rows
 from cpvae.data.schema import EVERY, Schema, as_frame
 from cpvae.data.sparse import SparseRows
-from cpvae.errors import InputError, counted, warn
+from cpvae.errors import InputError, ReadWarning, counted, warn
 from cpvae.probability.likelihoods.choice import are_counts, by_schema
 from cpvae.probability.likelihoods.likelihood import Form
 from cpvae.probability.models import VAE as VAEModule
@@ -74,7 +74,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         if names is not None and given.names is not None:
             given, reading = in_order(given, names)
             reading.warn()
-        given = as_rows(given, self.kind) if reset else as_rows(given, *self._known())
+        as_given, given = given, as_rows(given, self.kind) if reset else as_rows(given, *self._known())
+        if not reset:
+            for note in given.notes[len(as_given.notes) :]:
+                warn(note, ReadWarning)
         if reset or hasattr(self, "feature_names_in_"):  # a model without names takes columns by their places
             given = framed(given)
         X = given.flat
@@ -83,9 +86,9 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             self.kind_, self.notes_, self.schema_ = given.kind, given.notes, None
             self.image_shape_ = given.shape if given.kind == "images" else None
             self.signal_shape_ = given.shape if given.kind == "signals" else None
-        elif given.kind == "images" and given.shape != self.image_shape_:
-            expected = self.image_shape_ or counted(self.n_features_in_, "column")
-            raise InputError(f"images of shape {given.shape}: the model was fitted on {expected}; give such rows")
+        elif given.kind in ("images", "signals") and given.shape != (self.image_shape_ or self.signal_shape_):
+            expected = self.image_shape_ or self.signal_shape_ or counted(self.n_features_in_, "column")
+            raise InputError(f"{given.kind} of shape {given.shape}: the model was fitted on {expected}; give such rows")
         if reset:
             self.schema_ = infer_schema(given, self.likelihood, self.schema)
         if self.schema_ is not None:

@@ -185,7 +185,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
     for name, split in opened.splits.items():
         try:
             if shape is None:
-                given = as_rows(split.x, kind, _flat_shape(split.x, asked))
+                given = as_rows(split.x, kind, _known_shape(split.x, asked))
                 kind, notes = given.kind, [*notes, *given.notes]
             else:  # as the first one
                 given = as_rows(split.x, kind, shape if kind in ("images", "signals") else None)
@@ -200,8 +200,10 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
     return replace(opened, splits=splits, kind=kind, names=names, notes=tuple(notes))
 
 
-def _flat_shape(x: Any, asked: Asked) -> tuple[int, ...] | None:
-    """Give the shape of pictures or signals that are kept as rows, where it is known or a size is asked for."""
+def _known_shape(x: Any, asked: Asked) -> tuple[int, ...] | None:
+    """Give the shape of pictures or signals, where it is known or a size is asked for; of pictures kept as rows."""
+    if asked.kind == "signals" and x.ndim > 2:
+        return asked.shape
     if asked.kind not in ("images", "signals") or x.ndim != 2:
         return None
     if asked.size is None or asked.sides is None:
