@@ -52,7 +52,8 @@ def sample(
         bool,
         typer.Option(
             "--missing",
-            help="Leave cells of a table missing, each column as often as in its category among the rows of the fit.",
+            help="Leave cells of a table missing, each column as often as in its category among the rows of the fit, "
+            "and let signals end as there.",
         ),
     ] = False,
     component_column: Annotated[

@@ -459,7 +459,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
                 a value, or a range ``(low, high)`` in which the row lies; None is an open end. For pictures and
                 signals: an array of the shape of a row, NaN where a value is not known. No row is thrown away.
             missing: leave cells of a table missing as often as those of its column are among the training rows of the
-                component (`cpvae.estimators.gaps`). What is given is never missing.
+                component, and let signals end as theirs do (`cpvae.estimators.gaps`). What is given is never missing.
             random_state: seed; by default the estimator's own, so that two calls give the same rows.
 
         Returns:
@@ -469,7 +469,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         Raises:
             InputError: the component does not exist; `n_samples` is below one, or more than memory holds; weights
                 beside a component, or for a model without components; what is `given` cannot be; `missing` for rows
-                that are no table.
+                that are neither a table nor signals.
         """
         check_is_fitted(self)
         whole("n_samples", n_samples, 1)

@@ -89,7 +89,7 @@ def write_model(estimator: DeepMixture, path: str | Path) -> None:
         "stability_rows": estimator.stability_rows_,
         "consistent": estimator.consistent_,
         "names": estimator.names_,
-        "missing_rates": gaps.as_kept(estimator.missing_rates_, estimator.schema_),
+        "missing_rates": gaps.as_kept(estimator),
         "stretch": estimator.stretch_,
         **({} if estimator.known_ is None else {"known": list(estimator.known_)}),
         "learned_from": None if estimator.learned_from_ is None else estimator.learned_from_.as_dict(),
@@ -206,8 +206,7 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     estimator._set_model(model.to(device.find(estimator.device)))
     _check_mixture(estimator)
     estimator.names_ = stored(fitted.get("names", {}), estimator.n_components_)
-    rates = fitted.get("missing_rates")  # files from before it was kept do not have it
-    estimator.missing_rates_ = gaps.restored(rates, estimator.schema_, estimator.n_components_)
+    estimator.missing_rates_ = gaps.restored(fitted.get("missing_rates"), estimator)  # older files do not have it
     between("stretch", fitted.get("stretch", 1.0), 1.0, math.inf, lowest=True)  # files from before it was kept: 1
     estimator.stretch_ = float(fitted.get("stretch", 1.0))
     estimator.learned_from_ = LearnedFrom.from_dict(fitted.get("learned_from"))

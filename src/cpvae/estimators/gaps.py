@@ -4,20 +4,25 @@ The model of what is missing is the simplest one. A cell of a new row is missing
 training rows of its category, whatever its value and the other cells are. So each column has as many missing cells as
 in the table of the fit, and a category that lacks a column more often than others still does. Cells that are always
 missing together are not missing together in new rows.
+
+Signals end. What lies after the end of one is missing, so the rates of a channel grow towards the end. That growth
+tells how many signals have ended by each time. A new signal ends once, in all channels: a number between 0 and 1 is
+drawn for it, and it has ended by the first time by which more of the signals have. What is missing inside of signals is
+missing independently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cpvae.data.schema import Schema
 from cpvae.errors import InputError
 from cpvae.nn.draws import uniform_
+from cpvae.probability.models import VAE
 
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
@@ -43,38 +48,79 @@ def drawn(estimator: DeepMixture, c: np.ndarray) -> np.ndarray:
     """Draw which cells of new rows are missing, given their categories ``(n,)``: booleans ``(n, F)``.
 
     Raises:
-        InputError: rows are no table; a model saved before the rates were kept.
+        InputError: rows are neither a table nor signals; a model saved before the rates were kept.
     """
-    if estimator.schema_ is None:
-        raise InputError("missing=True: expected a model of a table, whose cells may be missing; leave it out")
+    if not columns(estimator):
+        raise InputError(
+            "missing=True: expected a model of a table or of signals, whose values may be missing; leave it out"
+        )
     if estimator.missing_rates_ is None:
         raise InputError(
             "missing=True: this model was saved by a version that did not keep how often cells are missing; expected "
             "one that does; fit again"
         )
-    found: np.ndarray = (
-        uniform_(torch.empty(len(c), len(estimator.schema_.columns))).numpy() < estimator.missing_rates_[c]
-    )
+    rates = estimator.missing_rates_[c]
+    if estimator.signal_shape_ is None:
+        return _independent(rates)
+    ended = after_the_end(estimator.missing_rates_.reshape(-1, *estimator.signal_shape_)).reshape(-1, rates.shape[1])[c]
+    found = uniform_(torch.empty(len(c), 1)).numpy() < ended
+    found |= _independent((rates - ended) / np.maximum(1 - ended, 1e-9))
+    found[found.all(1)] = False  # a signal without any value is none
     return found
 
 
-def as_kept(found: np.ndarray | None, schema: Schema | None) -> dict[str, list[float]] | None:
+def _independent(rates: np.ndarray) -> np.ndarray:
+    found: np.ndarray = uniform_(torch.empty(rates.shape)).numpy() < rates
+    return found
+
+
+def after_the_end(rates: np.ndarray) -> np.ndarray:
+    """Find how often signals have ended, from how often their values are missing: ``(..., T)`` -> ``(..., T)``.
+
+    A signal that has ended stays so, and none has at its first time. The least rate of a channel is that of values
+    missing inside of signals, which are those that have not ended.
+
+    >>> after_the_end(np.array([0.0, 0.0, 0.5, 1.0])).tolist(), after_the_end(np.array([0.5, 0.75, 0.5])).tolist()
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 0.0, 0.0])
+    """
+    least_from = np.minimum.accumulate(rates[..., ::-1], axis=-1)[..., ::-1]
+    inside = least_from[..., :1]
+    ended: np.ndarray = (least_from - inside) / np.maximum(1 - inside, 1e-9)
+    return ended
+
+
+def columns(estimator: DeepMixture) -> Sequence[str]:
+    """Name the columns whose cells may be missing: those of a table, or the values of a signal by their positions."""
+    if estimator.signal_shape_ is not None:
+        return [str(j) for j in range(estimator.n_features_in_)]
+    return () if estimator.schema_ is None else estimator.schema_.names
+
+
+def lacking(estimator: DeepMixture, model: VAE) -> bool:
+    """Say whether values were missing among the rows of a fit, where its rows are a table or signals."""
+    if estimator.schema_ is not None:
+        return any(column.missing for column in estimator.schema_.columns)
+    return estimator.signal_shape_ is not None and getattr(model.likelihood, "gaps", None) is not None
+
+
+def as_kept(estimator: DeepMixture) -> dict[str, list[float]] | None:
     """Give the rates as JSON holds them: a list over categories for each column that has missing cells."""
-    if found is None or schema is None:
+    if estimator.missing_rates_ is None:
         return None
-    return {name: own.tolist() for name, own in zip(schema.names, found.T, strict=True) if own.any()}
+    by_column = zip(columns(estimator), estimator.missing_rates_.T, strict=True)
+    return {name: own.tolist() for name, own in by_column if own.any()}
 
 
-def restored(kept: Any, schema: Schema | None, n_components: int) -> np.ndarray | None:
+def restored(kept: Any, estimator: DeepMixture) -> np.ndarray | None:
     """Read the rates that a file holds; None where it holds none.
 
     Raises:
         InputError: what no fit has kept.
     """
-    if kept is None or schema is None:
+    names, n_components = list(columns(estimator)), estimator.n_components_
+    if kept is None or not names:
         return None
-    found = np.zeros((n_components, len(schema.columns)))
-    names = list(schema.names)
+    found = np.zeros((n_components, len(names)))
     for name, own in kept.items() if isinstance(kept, Mapping) else [("", None)]:
         right = isinstance(own, list) and len(own) == n_components and all(map(_is_rate, own))
         if name not in names or not right:

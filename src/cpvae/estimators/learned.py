@@ -30,8 +30,8 @@ class Learned(RowsIn):
         start_seconds_: seconds that the start took.
         names_: names of categories, by their numbers. A fit begins without any, or with those of known classes. The
             user gives others (`Clusterer.rename`).
-        missing_rates_: how often the cells of each column of a table are missing in each component, ``(K, F)``, or None
-            where rows are no table.
+        missing_rates_: how often the cells of each column of a table, or values of a signal, are missing in each
+            component, ``(K, F)``, or None where rows are neither.
         stretch_: how much wider `impute` draws the numbers of a table than the model has them, at least 1.
         known_: number of rows of the fit whose category was known, of each category ``(K,)``; None of a fit without
             labels.

@@ -182,11 +182,9 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.stopped_ = outcome.stopped if finished else INTERRUPTED
     estimator.best_epoch_ = outcome.best_epoch
     estimator.seed_ = prepared.seeds[best]
-    schema = estimator.schema_
-    lacking = schema is not None and any(column.missing for column in schema.columns)
-    counts, missing = _aggregate(model, prepared, finished, lacking)
-    if schema is not None and missing is None:
-        missing = np.zeros((model.n_components, len(schema.columns)))
+    counts, missing = _aggregate(model, prepared, finished, gaps.lacking(estimator, model))
+    if missing is None and gaps.columns(estimator):
+        missing = np.zeros((model.n_components, estimator.n_features_in_))
     estimator._set_model(model)
     estimator.missing_rates_ = missing
     if finished:

@@ -42,7 +42,8 @@ def lowest(model: DeepMixture) -> float:
     """
     shares = np.asarray(model.weights_, dtype=np.float64)
     counts = np.random.RandomState(0).multinomial(ODD, shares / shares.sum())
-    return float(_bounds(model.model_, Rows(draw(model, counts, 0)[0]))[0].min())
+    drawn = draw(model, counts, 0, whole=model.schema_ is None)[0]
+    return float(_bounds(model.model_, Rows(drawn))[0].min())
 
 
 def odd(model: DeepMixture, matrix: Any, elbo: np.ndarray, lowest: float) -> np.ndarray:

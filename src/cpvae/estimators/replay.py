@@ -202,8 +202,10 @@ def there(teacher: DeepMixture) -> np.ndarray:
     return found
 
 
-def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(teacher: DeepMixture, counts: np.ndarray, seed: int, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Draw so many rows of each category: as an estimator keeps rows, ``(m, features)``, and their categories.
+
+    Values are missing as often as among the rows of the fit, unless the rows are to be `whole`.
 
     Where rows hold the probabilities of ink, a drawn row holds those of its code: each step of the training draws from
     them, as from those of a given row.
@@ -215,7 +217,7 @@ def draw(teacher: DeepMixture, counts: np.ndarray, seed: int) -> tuple[np.ndarra
     table = teacher.schema_
     with torch.no_grad(), seeded(seed % 2**31):
         x = teacher._draw_rows(
-            c, mean=teacher.model_.likelihood.varies, missing=table is not None and teacher.missing_rates_ is not None
+            c, mean=teacher.model_.likelihood.varies, missing=not whole and teacher.missing_rates_ is not None
         )
     return np.asarray(x).reshape(len(x), -1) if table is None else table.encode(x), c
 

@@ -97,7 +97,7 @@ def sample_rows(
     Args:
         given: what is known of the rows, in the words of `cpvae.data.conditions.parse_given`; for pictures and signals
             a file with an array of the shape of a row.
-        missing: leave cells of a table missing as often as in the fit.
+        missing: leave cells of a table missing as often as in the fit, and let signals end as there.
         numbered: begin a table with the component of each row, and its name.
 
     Returns:
@@ -135,8 +135,9 @@ def sample_rows(
     if rests := getattr(rows, "attrs", {}):
         said.append(f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates")
     if missing:
-        share = percent(float(rows.isna().to_numpy().mean()))
-        said.append(f"{share} of the cells are missing: each column as often as in its category among the rows fitted")
+        share, signals = percent(float(np.mean(pd.isna(rows)))), model.signal_shape_ is not None
+        what, each = ("values", "each time") if signals else ("cells", "each column")
+        said.append(f"{share} of the {what} are missing: {each} as often as in its category among the rows fitted")
     return "; ".join(said)
 
 
