@@ -10,6 +10,7 @@ import re
 import shlex
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.exceptions import NotFittedError
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
 from cpvae.checkpoints import load_tensors
+from cpvae.data.rows import Rows
 from cpvae.estimators import continuing, novelty, replay
 from cpvae.fitting import loop
 from test_cli import call, done, refused
@@ -158,6 +160,20 @@ def test_a_fit_draws_rows_anew_and_ends_with_the_same_ones_however_it_ran(teache
     again = copy.deepcopy(teacher).set_params(max_epochs=epochs, n_init=2)
     again.continue_fit(NEW, n_new=1, out=tmp_path / "run", resume=True)  # nothing is left to do
     assert (again.weights_ == model.weights_).all()
+
+
+def test_what_drawing_takes_is_estimated_from_a_few_rows(teacher, monkeypatch):
+    _, prepared = continuing.prepare(copy.deepcopy(teacher), NEW, 1, 1.0, None, lambda text: None)
+    drawn = int(prepared.rows._counts.sum())
+    before = prepared.rows.x.clone()
+    asked: list[int] = []
+    monkeypatch.setattr(replay, "TIMED", 10)
+    monkeypatch.setattr(replay, "draw", lambda model, counts, seed: asked.append(int(counts.sum())))
+    monkeypatch.setattr(replay, "time", SimpleNamespace(perf_counter=iter([5.0, 7.0]).__next__))
+    assert prepared.rows.renewal_seconds() == 2.0 * drawn / 10
+    assert asked == [10]
+    assert (prepared.rows.x == before).all()
+    assert Rows(NEW).renewal_seconds() == 0.0
 
 
 def test_replay_is_balanced_over_categories_whatever_their_shares_are(teacher):

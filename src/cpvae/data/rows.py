@@ -97,6 +97,10 @@ class Rows:
     def renew(self, seed: int) -> None:
         """Draw anew the rows that a model draws, from a seed. Given rows stay."""
 
+    def renewal_seconds(self) -> float:
+        """Estimate what `renew` takes."""
+        return 0.0
+
     def replace(self, first: int, x: np.ndarray) -> None:
         """Put other rows ``(m, features)`` in the place of those of the matrix from `first` on.
 

@@ -8,6 +8,7 @@ any model with known categories of some rows is (docs/known.md). Categories of w
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from cpvae.probability.models import VAE
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
+TIMED = 500  # drawn rows by which the time of drawing all is estimated
 MOST_ROWS = 10  # replayed at most for each new row, so that a pass over them takes no longer than eleven over the new
 
 
@@ -256,6 +258,14 @@ class Replayed(Rows):
         if self._counts.any() and seed != self._seed:
             self.replace(self._first, draw(self._teacher, self._counts, seed)[0])
             self._seed = seed
+
+    def renewal_seconds(self) -> float:
+        few = np.minimum(self._counts, max(1, TIMED // max(1, int((self._counts > 0).sum()))))
+        if not few.any():
+            return 0.0
+        began = time.perf_counter()
+        draw(self._teacher, few, 0)
+        return (time.perf_counter() - began) * float(self._counts.sum() / few.sum())
 
 
 def joined(array: Any, *drawn: np.ndarray) -> Any:

@@ -239,10 +239,8 @@ class Restart:
             few = model.likelihood.fixed(valid.some(np.arange(1)))
             outcomes = [train(model, some, few, self.objective, once, stop=Stop()) for _ in range(2)]  # one warms up
         seconds = min(outcome.history[0].seconds if outcome.history else 0.0 for outcome in outcomes)
-        began = time.perf_counter()
-        rows.renew(self.settings.seed + 1)  # other rows than those that are there
-        drawing = (time.perf_counter() - began) / RENEWED
-        return (seconds / len(some) * n + drawing) * self.settings.max_epochs
+        drawn = math.ceil(self.settings.max_epochs / RENEWED) + 1  # once more at the end
+        return seconds / len(some) * n * self.settings.max_epochs + rows.renewal_seconds() * drawn
 
     def expected_start(self, rows: Rows, valid: Rows, max_epochs: int, epoch: float) -> float:
         """Estimate what the start of a fit of so many epochs takes, by a rule of thumb.
