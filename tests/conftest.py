@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,6 +67,14 @@ def _little_effort() -> Iterator[None]:
     """Look for starts with little effort: most tests ask how a start is used, and benchmarks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
         effort(patch, FEW)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Write files as ever, but do not wait until they are on the disk: no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
         yield
 
 
