@@ -405,11 +405,11 @@ def results(lines: Sequence[Line], source: str) -> str:
     parts = []
     for name, rows, epochs in dict.fromkeys((line["set"], line["rows"], line["epochs"]) for line in lines):
         mine = [line for line in lines if (line["set"], line["rows"], line["epochs"]) == (name, rows, epochs)]
-        one, seeds = mine[0], len({line["seed"] for line in mine})
+        one, counts = mine[0], {sum(line["system"] == system for line in mine) for system in NAMES} - {0}
         length = "the default number of epochs" if epochs is None else f"at most {epochs} epochs for a task"
         title = (
             f"**{name}**: {one['n_train']:,} training rows, {one['n_test']:,} test rows, {length}, "
-            f"{seeds} seed{'s' * (seeds > 1)}."
+            f"{max(counts)} seed{'s' * (max(counts) > 1)}{' where there is a range, else 1' * (len(counts) > 1)}."
         )
         table = [
             [system, *(_cell([line for line in mine if line["system"] == system], figure) for figure in FIGURES)]
