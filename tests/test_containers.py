@@ -20,6 +20,7 @@ from cpvae.data.weights import repeats
 from cpvae.errors import FitWarning, ReadWarning
 from cpvae.estimators.rows_in import framed, infer_schema
 from cpvae.study.inputs import open_run
+from cpvae.study.report.shown import look_at
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "max_epochs": 1, "init": "kmeans", "random_state": 0}
 IMAGES = np.random.default_rng(0).random((12, 8, 8))
@@ -152,6 +153,14 @@ def test_later_signals_may_end_sooner_than_those_of_the_fit(tmp_path):
         data = open_run(tmp_path / "model", str(tmp_path / name)).data
         np.testing.assert_array_equal(data.splits["all"].x, long)
         assert data.notes[-1] == "signals of 6 times, where the fit had 9; what lies after the end is missing"
+    with pytest.warns(ReadWarning):
+        assert look_at(model, short, None, None, max_rows=4).values.shape == (4, 18)  # of a report
+    rows = CPVAE(2, **SMALL, kind="signals").fit([random.normal(size=(1, 7 + i % 3)) for i in range(20)])
+    with pytest.warns(ReadWarning):
+        found = rows.predict_proba(long[:, 0, :6])  # of one channel, a row each
+    np.testing.assert_array_equal(found, rows.predict_proba(long[:, :1]))
+    matrix = CPVAE(2, **SMALL, kind="table").fit(whole_rows := random.normal(size=(20, 2, 9)))
+    assert matrix.predict(whole_rows).shape == (20,)  # no signals, whatever they look like
     whole = CPVAE(2, **SMALL).fit(random.normal(size=(20, 2, 9)))
     with (
         pytest.warns(ReadWarning),

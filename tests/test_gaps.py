@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from cpvae import CPVAE, InputError, load
+from cpvae import CPVAE, FitWarning, InputError, load
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.estimators import gaps, novelty, replay
 from cpvae.study.answers import sample_rows
 
@@ -46,7 +48,14 @@ def test_what_is_given_of_a_signal_is_never_missing(model: CPVAE):
     given[0, 13] = 0.0
     x, _ = model.sample(50, given=given, missing=True)
     assert (x[:, 0, 13] == 0.0).all()
-    assert np.isnan(x[:, 1, 13]).mean() > 0.5
+    assert not np.isnan(x[:, 0]).any()  # a signal does not end before what is known of it
+    assert np.isnan(x[:, 1]).mean() < 0.2
+    given[0, 13], given[0, 7] = np.nan, 0.0
+    x, _ = model.sample(200, given=given, missing=True)
+    assert not np.isnan(x[:, 0, :8]).any()
+    assert 0.2 < np.isnan(x[:, 0, 13]).mean() < 1.0
+    with pytest.raises(InputError, match=r"expected an array of shape \(2, 14\) .*; got one of shape \(2, 1\)"):
+        model.sample(2, given=[[0.5], [0.5]])
 
 
 def test_the_rates_of_signals_are_kept_in_a_file(model: CPVAE, tmp_path: Path):
@@ -54,8 +63,15 @@ def test_the_rates_of_signals_are_kept_in_a_file(model: CPVAE, tmp_path: Path):
     again = load(tmp_path / "model")
     np.testing.assert_array_equal(again.missing_rates_, model.missing_rates_)
     np.testing.assert_array_equal(again.sample(9, missing=True)[0], model.sample(9, missing=True)[0])
+    assert again.missing_rates_.dtype == np.float32
+    tensors, meta = load_tensors(tmp_path / "model")
+    assert meta["fitted"]["missing_rates"] == {}  # a header has no room for many
+    for bad in (tensors["missing_rates"] + 1, tensors["missing_rates"][:1], tensors["missing_rates"].double()):
+        save_tensors(tmp_path / "bad", {**tensors, "missing_rates": bad}, meta)
+        with pytest.raises(InputError, match="the rates of missing values of signals cannot be used; fit again"):
+            load(tmp_path / "bad")
     said = sample_rows(again, 9, None, "auto", None, None, tmp_path / "new.csv", missing=True)
-    assert said.endswith("of the values are missing: each time as often as in its category among the rows fitted")
+    assert said.endswith("of the values are missing: each value as often as in its category among the rows fitted")
 
 
 def test_signals_without_an_end_and_a_row_of_holes():
@@ -76,6 +92,27 @@ def test_replayed_signals_end_and_those_that_odd_rows_are_compared_with_do_not(m
     monkeypatch.setattr(novelty, "_bounds", lambda model, rows: (seen.append(rows), (np.zeros(3), None))[1])
     novelty.lowest(model)
     assert not np.isnan(seen[0].x.numpy()).any()
+
+
+def test_an_older_file_does_not_say_where_signals_end(model: CPVAE, tmp_path: Path):
+    model.save(tmp_path / "model")
+    tensors, meta = load_tensors(tmp_path / "model")
+    del tensors["missing_rates"], meta["fitted"]["missing_rates"]
+    save_tensors(tmp_path / "old", tensors, meta)
+    old = load(tmp_path / "old")
+    assert old.missing_rates_ is None
+    old.set_params(max_epochs=1)
+    with pytest.warns(FitWarning, match=r"did not keep how often cells are missing, or where signals end: none is"):
+        old.continue_fit(np.random.RandomState(0).normal(size=(20, 2, 14)), n_new=1)
+    assert old.missing_rates_ is None  # those of replayed rows are not those of the data
+
+
+def test_rates_are_shares_whatever_is_rounded():
+    random = np.random.RandomState(0)
+    for _ in range(30):
+        q = torch.from_numpy(random.dirichlet(np.ones(7), 60))
+        found = gaps.rates(q.T @ torch.ones(60, 1, dtype=torch.float64), q.sum(0))
+        assert found.max() <= 1.0
 
 
 def test_what_has_ended_is_what_stays_missing():

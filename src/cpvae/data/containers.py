@@ -35,7 +35,8 @@ def as_rows(x: Any, kind: str = "auto", shape: tuple[int, ...] | None = None) ->
             AnnData object; a sparse matrix, which stays sparse.
         kind: one of `KINDS`, or "auto" to decide as the docstring of `cpvae.data.row_kinds` says.
         shape: of a row of that kind, where it is known, as after a fit. Rows that have it are left as they are, and
-            flat ones of as many numbers take it. Signals that end sooner get missing values after their end.
+            flat ones of as many numbers take it. Signals that end sooner get missing values after their end. Those
+            that have no value after the last time of the fit are cut there.
 
     Returns:
         The rows; images have their channels first, a mask became NaN.

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from cpvae.errors import InputError
+from cpvae.errors import InputError, counted
 
 KINDS = ("table", "matrix", "counts", "images", "signals")
 LEAST_SIDE, MOST_UNEQUAL = 8, 3.0  # of a picture
@@ -84,8 +84,10 @@ def of_kind(given: Given, kind: str, shape: tuple[int, ...] | None) -> Given:
             f"rows of shape {values.shape[1:]}: expected (features,), (channels, time) or (channels, height, width)"
         )
     if shape is not None and values.ndim == 2:
-        fits = values.shape[1] == math.prod(shape)
-        return replace(given, kind=kind, values=values.reshape(-1, *shape), names=None) if fits else given
+        if values.shape[1] == math.prod(shape):
+            return replace(given, kind=kind, values=values.reshape(-1, *shape), names=None)
+        if kind != "signals" or shape[0] != 1 or given.names is not None:
+            return given
     if shape is not None and values.shape[1:] == shape:
         return replace(given, kind=kind)
     if kind == "auto":
@@ -187,7 +189,7 @@ def _as_long(signals: Given, shape: tuple[int, ...]) -> Given:
         return replace(signals, values=values[..., :length]) if ended else signals
     wide = values if values.dtype.kind == "f" else values.astype(np.float64)
     after = [(0, 0), (0, 0), (0, length - times)]
-    note = f"signals of {times} times, where the fit had {length}; what lies after the end is missing"
+    note = f"signals of {counted(times, 'time')}, where the fit had {length}; what lies after the end is missing"
     return replace(signals, values=np.pad(wide, after, constant_values=np.nan), notes=(*signals.notes, note))
 
 

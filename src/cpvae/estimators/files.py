@@ -95,7 +95,7 @@ def write_model(estimator: DeepMixture, path: str | Path) -> None:
         "learned_from": None if estimator.learned_from_ is None else estimator.learned_from_.as_dict(),
     }
     meta = {**config(estimator), "fitted": fitted, "versions": runs.versions()}
-    save_tensors(path, estimator.model_.state_dict(), meta)
+    save_tensors(path, estimator.model_.state_dict() | gaps.as_tensors(estimator), meta)
 
 
 def rows_as_kept(estimator: DeepMixture) -> dict[str, Any]:
@@ -187,6 +187,8 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     if not isinstance(consistent, bool):
         raise InputError(f"consistent={str(consistent)[:40]!r}: expected true or false")
     estimator.consistent_ = consistent
+    tensors = dict(tensors)
+    rates = tensors.pop(gaps.IN_FILE, None)
     with torch.device("meta"):  # shapes first
         state = {name.removeprefix("likelihood."): value for name, value in tensors.items()}
         likelihood = likelihoods.make_like(estimator.likelihood_, state, estimator._form())
@@ -206,7 +208,7 @@ def _restore(estimator: DeepMixture, tensors: dict[str, Tensor], fitted: dict[st
     estimator._set_model(model.to(device.find(estimator.device)))
     _check_mixture(estimator)
     estimator.names_ = stored(fitted.get("names", {}), estimator.n_components_)
-    estimator.missing_rates_ = gaps.restored(fitted.get("missing_rates"), estimator)  # older files do not have it
+    estimator.missing_rates_ = gaps.restored(fitted.get("missing_rates"), rates, estimator)  # None in older files
     between("stretch", fitted.get("stretch", 1.0), 1.0, math.inf, lowest=True)  # files from before it was kept: 1
     estimator.stretch_ = float(fitted.get("stretch", 1.0))
     estimator.learned_from_ = LearnedFrom.from_dict(fitted.get("learned_from"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,8 @@ def condition_of(estimator: RowsIn, given: Any) -> Condition | Part:
         raise InputError(f"given for {estimator.kind_} of shape {shape}: {expected}")
     try:
         array = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given, dtype=np.float64)
+        if array.size != math.prod(shape):
+            raise InputError(f"got one of shape {array.shape}")
         values = np.asarray(estimator._check_rows(array[None], reset=False, gaps=True), dtype=np.float64)[0]
     except (TypeError, ValueError, IndexError, InputError) as error:
         raise InputError(f"given for {estimator.kind_}: {expected}; {one_line(error)}") from error
@@ -128,7 +131,7 @@ def sample_given(
         matrix = condition.inside(matrix, estimator.schema_.written(matrix))
     matrix = condition.hold(matrix)
     if missing:
-        matrix[drawn(estimator, categories) & ~condition.known] = np.nan
+        matrix[drawn(estimator, categories, condition.known)] = np.nan
     if estimator.schema_ is None:
         shape = estimator.image_shape_ or estimator.signal_shape_
         return matrix.reshape(-1, *shape) if shape else matrix, categories

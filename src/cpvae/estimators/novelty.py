@@ -39,6 +39,7 @@ def lowest(model: DeepMixture) -> float:
     """Find the lowest bound, nats, of rows drawn from a model; a row below it is odd.
 
     It is unlike anything that the model was fitted on. Of rows of the model itself, one in a thousand lies below it.
+    Signals are drawn whole, because a bound of fewer values is not compared (`odd`).
     """
     shares = np.asarray(model.weights_, dtype=np.float64)
     counts = np.random.RandomState(0).multinomial(ODD, shares / shares.sum())

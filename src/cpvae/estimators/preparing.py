@@ -66,6 +66,11 @@ class Prepared:
         return self.valid
 
     @property
+    def gaps_are_known(self) -> bool:
+        """Whether cells of the rows are missing as often as in the data."""
+        return True
+
+    @property
     def labelled(self) -> tuple[int, ...] | None:
         """The number of rows that people have labelled, of each category ``(K,)``; None without labels."""
         return None if self.known is None else self.known.counts

@@ -24,6 +24,7 @@ from cpvae.data.sparse import SparseRows
 from cpvae.data.split import Split, fingerprint, split
 from cpvae.errors import InputError, warn
 from cpvae.estimators.cards import LearnedFrom
+from cpvae.estimators.gaps import lacking
 from cpvae.estimators.known import UNKNOWN, Known
 from cpvae.estimators.preparing import Prepared, refuse_too_large
 from cpvae.fitting.devices import device
@@ -34,7 +35,6 @@ from cpvae.probability.models import VAE
 if TYPE_CHECKING:
     from cpvae.estimators.contract import DeepMixture
 
-TIMED = 500  # drawn rows by which the time of drawing all is estimated
 MOST_ROWS = 10  # replayed at most for each new row, so that a pass over them takes no longer than eleven over the new
 
 
@@ -59,6 +59,11 @@ class Continued(Prepared):
         """The new validation rows."""
         assert self.parts is not None
         return self.rows.at(self.parts.valid[self.parts.valid < self.n_new_rows])
+
+    @property
+    def gaps_are_known(self) -> bool:
+        """Whether cells of replayed rows are missing as often as in the data: older files do not say how often."""
+        return self.teacher.missing_rates_ is not None
 
     @property
     def labelled(self) -> tuple[int, ...] | None:
@@ -130,11 +135,13 @@ def together(
     counts = shares(teacher, n, replay, added)
     held_out = np.where(counts, np.maximum(1, np.round(student.validation_fraction * counts)), 0).astype(np.int64)
     new = split(n, student.validation_fraction, min(1, n - 1), seeds[0])
+    began = time.perf_counter()
     drawn, c = draw(teacher, counts - held_out, seeds[0])
+    seconds = time.perf_counter() - began
     judging, judged = draw(teacher, held_out, seeds[0] + 1)
     array, place = joined(array, drawn, judging), device.find(student.device)
     learned = np.concatenate([new.train, n + np.arange(len(c))])
-    rows = Replayed(array, learned, place, teacher, counts - held_out, n, seeds[0])
+    rows = Replayed(array, learned, place, teacher, counts - held_out, n, seconds, seeds[0])
     parts = Split(learned, np.concatenate([new.valid, n + len(c) + np.arange(len(judged))]), new.overlap)
     student._look_at(rows)
     likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
@@ -165,11 +172,16 @@ def together(
 
 
 def _warn_of(teacher: DeepMixture, new: Split, n: int) -> None:
-    """Warn where none of n new rows is held out, or where nobody knows how many rows there were before."""
+    """Warn where none of n new rows is held out, and of what an older file does not say of the rows before."""
     if new.overlap:
         rows_are = "row is" if n == 1 else "rows are"
         warn(
             f"{n} new {rows_are} too few to hold any out: the bound that chooses among epochs is of rows that it learns"
+        )
+    if teacher.missing_rates_ is None and lacking(teacher, teacher.model_):
+        warn(
+            "the model was saved by a version that did not keep how often cells are missing, or where signals end: "
+            "none is missing in replayed rows, and signals do not end; fit it anew if that is wrong"
         )
     if not seen(teacher):
         warn(
@@ -234,6 +246,7 @@ class Replayed(Rows):
         index: the rows that are learned from.
         counts: rows drawn of each category, ``(K,)``.
         first: place of the first of them.
+        seconds: that drawing them took.
         seed: from which those in the array were drawn, if that is known.
     """
 
@@ -245,14 +258,15 @@ class Replayed(Rows):
         teacher: DeepMixture,
         counts: np.ndarray,
         first: int,
+        seconds: float,
         seed: int | None = None,
     ):
         super().__init__(array, index, place)
-        self._teacher, self._counts, self._first, self._seed = teacher, counts, first, seed
+        self._teacher, self._counts, self._first, self._seconds, self._seed = teacher, counts, first, seconds, seed
 
     def __reduce__(self) -> tuple[object, ...]:
         index = None if self.index is None else self.index.numpy(force=True)
-        return Replayed, (self._given, index, self.device, self._teacher, self._counts, self._first)
+        return Replayed, (self._given, index, self.device, self._teacher, self._counts, self._first, self._seconds)
 
     def renew(self, seed: int) -> None:
         if self._counts.any() and seed != self._seed:
@@ -260,12 +274,7 @@ class Replayed(Rows):
             self._seed = seed
 
     def renewal_seconds(self) -> float:
-        few = np.minimum(self._counts, max(1, TIMED // max(1, int((self._counts > 0).sum()))))
-        if not few.any():
-            return 0.0
-        began = time.perf_counter()
-        draw(self._teacher, few, 0)
-        return (time.perf_counter() - began) * float(self._counts.sum() / few.sum())
+        return self._seconds
 
 
 def joined(array: Any, *drawn: np.ndarray) -> Any:

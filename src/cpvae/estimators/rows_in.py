@@ -74,9 +74,10 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
         if names is not None and given.names is not None:
             given, reading = in_order(given, names)
             reading.warn()
-        as_given, given = given, as_rows(given, self.kind) if reset else as_rows(given, *self._known())
-        if not reset:
-            for note in given.notes[len(as_given.notes) :]:
+        said = len(given.notes)
+        given = as_rows(given, self.kind) if reset else as_rows(given, *self._known())
+        if not reset and self.signal_shape_ is not None:
+            for note in given.notes[said:]:
                 warn(note, ReadWarning)
         if reset or hasattr(self, "feature_names_in_"):  # a model without names takes columns by their places
             given = framed(given)
@@ -86,7 +87,7 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             self.kind_, self.notes_, self.schema_ = given.kind, given.notes, None
             self.image_shape_ = given.shape if given.kind == "images" else None
             self.signal_shape_ = given.shape if given.kind == "signals" else None
-        elif given.kind in ("images", "signals") and given.shape != (self.image_shape_ or self.signal_shape_):
+        elif self._are_of_another_shape(given):
             expected = self.image_shape_ or self.signal_shape_ or counted(self.n_features_in_, "column")
             raise InputError(f"{given.kind} of shape {given.shape}: the model was fitted on {expected}; give such rows")
         if reset:
@@ -113,6 +114,12 @@ class RowsIn(BaseEstimator):  # type: ignore[misc]
             raise _no_gap(gap, likelihood)
         _refuse_large(array, given)
         return array
+
+    def _are_of_another_shape(self, given: Given) -> bool:
+        """Say whether rows are pictures that the model does not take, or signals of another shape than in the fit."""
+        if given.kind == "signals" and self.signal_shape_ is None:  # so guessed; a matrix takes them flat
+            return False
+        return given.kind in ("images", "signals") and given.shape != (self.image_shape_ or self.signal_shape_)
 
     def _asked_or_fitted(self, reset: bool) -> str:
         """Name the likelihood asked for in a fit, and that of the fit later; in a first fit there is none yet."""

@@ -136,7 +136,7 @@ def sample_rows(
         said.append(f"draws rest on {rests['effective']:,.0f} of {rests['candidates']:,} candidates")
     if missing:
         share, signals = percent(float(np.mean(pd.isna(rows)))), model.signal_shape_ is not None
-        what, each = ("values", "each time") if signals else ("cells", "each column")
+        what, each = ("values", "each value") if signals else ("cells", "each column")
         said.append(f"{share} of the {what} are missing: {each} as often as in its category among the rows fitted")
     return "; ".join(said)
 

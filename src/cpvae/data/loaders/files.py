@@ -201,7 +201,7 @@ def _as_asked(opened: Opened, asked: Asked, path: Path) -> Opened:
 
 
 def _known_shape(x: Any, asked: Asked) -> tuple[int, ...] | None:
-    """Give the shape of pictures or signals, where it is known or a size is asked for; of pictures kept as rows."""
+    """Give the shape of signals, and of pictures that are kept as rows, where it is known or a size is asked for."""
     if asked.kind == "signals" and x.ndim > 2:
         return asked.shape
     if asked.kind not in ("images", "signals") or x.ndim != 2:

@@ -178,9 +178,12 @@ def _curve(model: DeepMixture, values: np.ndarray, named: bool) -> tuple[int, ..
 
 
 def _as_fitted(model: DeepMixture, rows: Any) -> Any:
-    """Name the columns of rows if the model was fitted with names, and only then, as scikit-learn wants it."""
+    """Name the columns of rows if the model was fitted with names, and only then, as scikit-learn wants it.
+
+    Signals that end sooner than those of the fit are as long as they are.
+    """
     if model.signal_shape_ is not None:
-        return np.asarray(rows)
+        return model._check_rows(rows, reset=False).reshape(-1, *model.signal_shape_)
     if model.schema_ is not None:
         return as_frame(rows, model.schema_.given)
     names = getattr(model, "feature_names_in_", None)
