@@ -50,8 +50,9 @@ def test_what_is_given_of_a_signal_is_never_missing(model: CPVAE):
     assert (x[:, 0, 13] == 0.0).all()
     assert not np.isnan(x[:, 0]).any()  # a signal does not end before what is known of it
     assert np.isnan(x[:, 1]).mean() < 0.2
-    given[0, 13], given[0, 7] = np.nan, 0.0
+    given[0, 13], given[:, 7] = np.nan, 0.0
     x, _ = model.sample(200, given=given, missing=True)
+    assert (x[:, :, 7] == 0.0).all()
     assert not np.isnan(x[:, 0, :8]).any()
     assert 0.2 < np.isnan(x[:, 0, 13]).mean() < 1.0
     with pytest.raises(InputError, match=r"expected an array of shape \(2, 14\) .*; got one of shape \(2, 1\)"):
