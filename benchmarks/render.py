@@ -526,9 +526,9 @@ def processes() -> str:
     said = (
         "Times as fast as one process. At most: how many times less work the processor of the busiest process has, "
         "which is what a core for each process would give if no process had to wait. Here: by the clock, on a machine "
-        f"with {result['cores']} cores that were busy with other work, too. So these ratios are rough, and four "
-        f"processes cannot be faster than two. The model has {result['lines'][0]['epoch']['weights']:,.0f} weights, "
-        f"K={result['K']}, and rows of {result['features']} values, on {result['device']} for each process. Every "
+        f"with {result['cores']} cores and no other work; four processes share these. The model has "
+        f"{result['lines'][0]['epoch']['weights']:,.0f} weights, K={result['K']}, and rows of {result['features']} "
+        f"values, on {result['device']} for each process. Every "
         "process draws the noise of the whole batch, sums all gradients and updates all weights: that work does not "
         "shrink, and limits small batches"
     )
