@@ -67,7 +67,7 @@ class Prepared:
 
     @property
     def gaps_are_known(self) -> bool:
-        """Whether cells of the rows are missing as often as in the data."""
+        """Say whether cells of the rows are missing as often as in the data."""
         return True
 
     @property

@@ -62,7 +62,7 @@ class Continued(Prepared):
 
     @property
     def gaps_are_known(self) -> bool:
-        """Whether cells of replayed rows are missing as often as in the data: older files do not say how often."""
+        """Say whether cells of replayed rows are missing as often as in the data: older files do not say how often."""
         return self.teacher.missing_rates_ is not None
 
     @property
