@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import binom
 
 from cpvae.data.rows import Rows
+from cpvae.estimators.gaps import lacking
 from cpvae.estimators.replay import draw, joined, student_of, there
 from cpvae.fitting.devices.world import world
 from cpvae.fitting.starts import newcomers
@@ -50,14 +51,14 @@ def lowest(model: DeepMixture) -> float:
 def odd(model: DeepMixture, matrix: Any, elbo: np.ndarray, lowest: float) -> np.ndarray:
     """Say which rows are odd, booleans ``(n,)``: those whose bound lies below the `lowest` one.
 
-    A signal or a picture with missing values has a bound of fewer values, and is not compared.
+    A signal with missing values has a bound of fewer values, and is not compared.
 
     Args:
         matrix: rows as `_check_rows` gives them, ``(n, F)``.
         elbo: their bounds, nats, ``(n,)``.
     """
     below: np.ndarray = elbo < lowest
-    if model.schema_ is not None or getattr(model.model_.likelihood, "gaps", None) is None:
+    if model.schema_ is not None or not lacking(model, model.model_):
         return below
     return below & ~np.isnan(np.asarray(matrix, dtype=np.float64)).any(1)
 
