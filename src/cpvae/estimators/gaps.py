@@ -54,6 +54,17 @@ def rates(missing: Tensor, rows: Tensor) -> np.ndarray:
     return found
 
 
+def to_keep(estimator: DeepMixture, found: np.ndarray | None) -> np.ndarray | None:
+    """Give the rates that an estimator keeps: zeros where nothing was missing, None where rows cannot have gaps.
+
+    Those of signals, which may be many, are float32.
+    """
+    if estimator.schema_ is None and estimator.signal_shape_ is None:
+        return None
+    rates = np.zeros((estimator.n_components_, estimator.n_features_in_)) if found is None else found
+    return rates if estimator.signal_shape_ is None else rates.astype(np.float32)
+
+
 def drawn(estimator: DeepMixture, c: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
     """Draw which cells of new rows are missing, given their categories ``(n,)``: booleans ``(n, F)``.
 

@@ -183,14 +183,8 @@ def keep(estimator: DeepMixture, prepared: Prepared, fits: dict[int, Fit], finis
     estimator.best_epoch_ = outcome.best_epoch
     estimator.seed_ = prepared.seeds[best]
     counts, missing = _aggregate(model, prepared, finished, gaps.lacking(estimator, model))
-    if missing is None and (estimator.schema_ is not None or estimator.signal_shape_ is not None):
-        missing = np.zeros((model.n_components, estimator.n_features_in_))
-    if not prepared.gaps_are_known:
-        missing = None
-    if missing is not None and estimator.signal_shape_ is not None:
-        missing = missing.astype(np.float32)  # there may be many
     estimator._set_model(model)
-    estimator.missing_rates_ = missing
+    estimator.missing_rates_ = gaps.to_keep(estimator, missing) if prepared.gaps_are_known else None
     if finished:
         estimator.schema_ = repeats.with_repeats(estimator, prepared.rows, _as_array(prepared.weights))
     held_out = finished and (prepared.parts is None or not prepared.parts.overlap)
