@@ -1,0 +1,306 @@
+"""Levers of the bound: what each change of model or training does to the bound of held-out rows.
+
+    python benchmarks/levers.py --lever none --lever "dropout, 0.1" --epochs 90
+    python benchmarks/levers.py --render
+
+Each fit is CP-VAE with the paper's network on 10,000 training rows of MNIST, trained on the bound alone from the start
+of the library. Few rows show soon what lets a decoder generalise. A lever changes one thing. The validation rows, all
+10,000, choose the weights of a fit and judge it, as they would choose a lever. No test row is read. The fits of a process
+share their starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from field import ROOT
+from options import write_between
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cpvae import CPVAE
+from cpvae.data.augment import Affine
+from cpvae.data.loaders import Dataset, load
+from cpvae.files import append_line
+from cpvae.fitting import presets
+from cpvae.fitting.starts.task import Code, Start, Task
+from cpvae.nn.layers import Linear
+from cpvae.probability.bounds import Terms, average, terms_given
+from cpvae.probability.distributions import DiagonalNormal, Latent
+from cpvae.probability.expectations import Expectation, Joint
+from cpvae.probability.likelihoods.likelihood import Likelihood
+from cpvae.probability.models import VAE
+from cpvae.probability.objectives import Batch, Bound
+from cpvae.study.evaluation import rows_at
+from cpvae.study.evidence import evidence
+
+RESULTS = ROOT / "results" / "levers.jsonl"
+ROWS = 10_000  # for training
+JUDGED = 5_000  # by the bound with all categories, at the end
+SHAPE = (1, 28, 28)
+
+
+class Dropped(nn.Module):
+    """Layers whose outputs are dropped at random, with probability p, wherever a gradient is kept.
+
+    Validation keeps no gradient, so it sees all outputs.
+    """
+
+    def __init__(self, layers: nn.Module, p: float):
+        super().__init__()
+        self.layers, self.p = layers, p
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return F.dropout(self.layers(*inputs), self.p, torch.is_grad_enabled())
+
+
+def dropping(p: float) -> Callable[[VAE], None]:
+    """Drop the outputs of each hidden layer of the decoder."""
+
+    def change(model: VAE) -> None:
+        hidden = model.decoder.hidden
+        hidden.first = Dropped(hidden.first, p)
+        hidden.rest = nn.Sequential(*(Dropped(layer, p) for layer in hidden.rest))
+
+    return change
+
+
+def thin(rank: int) -> Callable[[VAE], None]:
+    """Give the decoder's last layer a matrix of low rank."""
+
+    def change(model: VAE) -> None:
+        last = model.decoder.output
+        model.decoder.output = nn.Sequential(Linear(last.in_features, rank), Linear(rank, last.out_features))
+
+    return change
+
+
+@dataclass(frozen=True)
+class Deformed(Bound):
+    """The bound of rows of which a share are slightly deformed copies, so large at first and 0 at the end."""
+
+    share: float = field(kw_only=True)
+    total: int = field(kw_only=True)
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        share = self.share * max(0.0, 1.0 - float(step) / (0.8 * self.total))
+        if share:
+            chosen = torch.rand(len(batch.x), 1) < share
+            copies = Affine(SHAPE).times(0.5)(batch.x)
+            y = model.likelihood.draw(model.likelihood.to_model(copies))
+            batch = batch._replace(y=torch.where(chosen, y, batch.y))
+        return super().__call__(model, batch, step)
+
+
+@dataclass(frozen=True)
+class OtherPixels(Bound):
+    """The bound of rows with the posterior of another draw of their pixels."""
+
+    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        likelihood: Likelihood = model.likelihood
+        other = likelihood.draw(likelihood.to_model(batch.x))
+        loss, terms = self.loss(model, batch.y, step, model.encode(other))
+        return loss - self.observed(model.encode(other), batch.c), terms
+
+
+class AlongPath(Latent):
+    """A prior whose divergence is estimated at the draw, with the gradient of its path alone (Roeder et al., 2017)."""
+
+    def __init__(self, prior: Latent):
+        self.prior, self.logits = prior, prior.logits
+
+    def kl_given(self, q: DiagonalNormal, z: Tensor, c: Tensor) -> Tensor:
+        fixed = DiagonalNormal(q.loc.detach(), q.scale.detach())
+        return fixed.log_prob(z) - self.prior.log_prob_given(z, c)
+
+
+def along_path(model: VAE, y: Tensor, expectation: Expectation, step: Tensor, q: Joint) -> Terms:
+    """Compute the terms of L, with the gradient of the path alone for q(z | x, c)."""
+    p = model.latent()
+    categories = expectation(q.logits, step)
+    given = terms_given(model, y, q, AlongPath(p), categories.c, decoded=categories.decoded)
+    return average(given, categories, q, p)
+
+
+def of_draws(n: int, model: VAE, y: Tensor, expectation: Expectation, step: Tensor, q: Joint) -> Terms:
+    """Compute the terms of L at several draws of z and of the category, as their mean."""
+    p, drawn = model.latent(), []
+    for _ in range(n):
+        categories = expectation(q.logits, step)
+        given = terms_given(model, y, q, p, categories.c, decoded=categories.decoded)
+        drawn.append(average(given, categories, q, p))
+    return Terms(*(torch.stack(one).mean(0) for one in zip(*drawn, strict=True)))
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A change of model or training.
+
+    Attributes:
+        about: what it is, for the page.
+        arguments: of the estimator.
+        model: changes the module before it is trained.
+        objective: changes what is trained, given the number of steps.
+        constants: of `cpvae.fitting.presets`.
+    """
+
+    about: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    model: Callable[[VAE], None] | None = None
+    objective: Callable[[Bound, int], Bound] | None = None
+    constants: dict[str, float] = field(default_factory=dict)
+
+
+def estimated(how: Callable[..., Terms]) -> Callable[[Bound, int], Bound]:
+    """Replace the estimate of L."""
+    return lambda bound, total: replace(bound, estimate=how)
+
+
+def as_kind(kind: type[Bound], **more: Any) -> Callable[[Bound, int], Bound]:
+    """Replace the kind of bound; `total` among `more` becomes the number of steps."""
+
+    def change(bound: Bound, total: int) -> Bound:
+        given = {name: total if name == "total" else value for name, value in more.items()}
+        return kind(bound.expectation, bound.beta, bound.estimate, bound.start_weight, bound.overcount, **given)
+
+    return change
+
+
+LEVERS = {
+    "none": Lever("the recipe as it is"),
+    "dropout, 0.1": Lever("a tenth of the decoder's hidden units is dropped at each step", model=dropping(0.1)),
+    "dropout, 0.3": Lever("the same, three tenths", model=dropping(0.3)),
+    "last layer, rank 100": Lever("its matrix has rank 100 in place of 300", model=thin(100)),
+    "last layer, rank 50": Lever("the same, rank 50", model=thin(50)),
+    "weights' prior, 3": Lever("the Gaussian prior of the decoder's weights is half as wide", constants={"SPREAD": 3}),
+    "weights' prior, 1.5": Lever("a quarter as wide", constants={"SPREAD": 1.5}),
+    "copies, 0.5": Lever(
+        "half of the rows are slightly deformed at first, none in the last fifth",
+        objective=as_kind(Deformed, share=0.5, total=None),
+    ),
+    "copies, 1.0": Lever("the same, all rows at first", objective=as_kind(Deformed, share=1.0, total=None)),
+    "other pixels": Lever("the encoder sees another draw of the pixels", objective=as_kind(OtherPixels)),
+    "path": Lever("gradient of the path alone, divergence at the draw", objective=estimated(along_path)),
+    "two draws": Lever("two draws of z and c for each row", objective=estimated(partial(of_draws, 2))),
+    "exact sum": Lever("all categories are decoded", arguments={"expectation": "exact"}),
+    "batch 50": Lever("batches of 50 rows", arguments={"batch_size": 50}),
+    "batch 200": Lever("batches of 200 rows", arguments={"batch_size": 200}),
+    "batch 200, rate 4e-3": Lever("the same, twice the rate", arguments={"batch_size": 200, "learning_rate": 4e-3}),
+    "rate 1e-3": Lever("half the rate", arguments={"learning_rate": 1e-3}),
+    "rate 4e-3": Lever("twice the rate", arguments={"learning_rate": 4e-3}),
+    "average of a tenth": Lever("weights averaged over a tenth of the steps, not a thirtieth", constants={"AVERAGED": 10}),
+    "full covariance": Lever("of p(z | c)", arguments={"covariance_type": "full"}),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A start that is found once."""
+
+    start: Start
+    found: dict[Any, Tensor | None]
+    key: Any
+
+    @property
+    def way(self) -> tuple[Code, ...]:
+        return self.start.way
+
+    def epochs(self, task: Task) -> int:
+        return self.start.epochs(task)
+
+    def __call__(self, task: Task) -> Tensor | None:
+        if self.key not in self.found:
+            self.found[self.key] = self.start(task)
+        return self.found[self.key]
+
+
+class Levered(CPVAE):
+    """CP-VAE with a lever, and a start that is shared."""
+
+    lever: Lever
+    found: dict[Any, Tensor | None]
+
+    def _start(self) -> Start:
+        return Kept(super()._start(), self.found, (self.random_state, self.n_components))
+
+    def _prepare(self, model: VAE, rows: Any, seed: int) -> None:
+        super()._prepare(model, rows, seed)
+        if self.lever.model is not None:
+            self.lever.model(model)
+
+    def _objective(self, beta: Any, total_steps: int) -> Bound:
+        bound = super()._objective(beta, total_steps)
+        return bound if self.lever.objective is None else self.lever.objective(bound, total_steps)
+
+
+def rows() -> Dataset:
+    """Load the training rows and all validation rows."""
+    data = load("mnist")
+    index = np.sort(np.random.RandomState(0).choice(len(data.splits["train"].x), ROWS, replace=False))
+    return replace(data, splits={"train": rows_at(data.splits["train"], index), "valid": data.splits["valid"]})
+
+
+def measure(
+    data: Dataset, name: str, k: int, epochs: int, seed: int, found: dict[Any, Tensor | None]
+) -> dict[str, Any]:
+    """Fit with a lever, and judge by training and validation rows."""
+    lever = LEVERS[name]
+    before = {constant: getattr(presets, constant) for constant in lever.constants}
+    given: dict[str, Any] = {"expectation": "sum-and-sample", "consistency": 0.0, "max_epochs": epochs, "patience": epochs}
+    model = Levered(k, random_state=seed, **{**given, **lever.arguments})
+    model.lever, model.found = lever, found
+    vars(presets).update(lever.constants)
+    began, cpu = time.perf_counter(), time.process_time()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model.fit(data.splits["train"].x, data.splits["valid"].x)
+    finally:
+        vars(presets).update(before)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    at = {name: -float(model.score(part.x[:JUDGED])) for name, part in data.splits.items()}
+    return {
+        "lever": name,
+        "n_components": k,
+        "seed": seed,
+        "rows": ROWS,
+        "epochs": epochs,
+        "best_epoch": model.best_epoch_,
+        "train_negative_elbo": round(at["train"], 3),
+        "valid_negative_elbo": round(at["valid"], 3),
+        "valid_by_epoch": [round(record["valid_negative_elbo"], 2) for record in model.history_],
+        "step_milliseconds": round(1000 * cpu / (epochs * math.ceil(ROWS / 100)), 2),
+        "seconds": round(seconds, 1),
+        **evidence(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lever", action="append", choices=list(LEVERS), help="may be repeated; by default all")
+    parser.add_argument("--components", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=90)
+    parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    data, found = rows(), {}
+    for seed in args.seed or [0]:
+        for name in args.lever or LEVERS:
+            line = measure(data, name, args.components, args.epochs, seed, found)
+            append_line(args.out, json.dumps(line))
+            print(name, seed, line["train_negative_elbo"], line["valid_negative_elbo"], line["seconds"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
