@@ -95,8 +95,10 @@ class ReleasedCPVAE(CPVAE):
                 f"released 'two-draws' with expectation={self.expectation!r}: expected 'relaxed', of which two draws "
                 "are taken; give it, or leave 'two-draws' out"
             )
-        if "fixed-prior" in self.released and self.covariance_type == "full":
-            raise InputError("released 'fixed-prior' with covariance_type='full': expected 'diag'; give it")
+        if "fixed-prior" in self.released and self.covariance_type != "diag":
+            raise InputError(
+                f"released 'fixed-prior' with covariance_type={self.covariance_type!r}: expected 'diag'; give it"
+            )
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAE:
         if "elu-logits" in self.released:

@@ -47,16 +47,20 @@ MODELS = {
     "vae": lambda d=1: recipes.vae(Bernoulli(4, drawn=False), d, SMALL),
     "cpvae": lambda d=1: recipes.cpvae(Bernoulli(4, drawn=False), K, d, SMALL, "learned"),
     "mog": lambda d=1: recipes.mog(Bernoulli(4, drawn=False), K, d, SMALL, "learned"),
-    "cpvae-full": lambda d=1: recipes.cpvae(Bernoulli(4, drawn=False), K, d, SMALL, "learned", full_covariance=True),
-    "mog-full": lambda d=1: recipes.mog(Bernoulli(4, drawn=False), K, d, SMALL, "learned", full_covariance=True),
+    "cpvae-full": lambda d=1: recipes.cpvae(Bernoulli(4, drawn=False), K, d, SMALL, "learned", covariance="full"),
+    "cpvae-low-rank": lambda d=1: recipes.cpvae(
+        Bernoulli(4, drawn=False), K, d, SMALL, "learned", covariance="low-rank"
+    ),
+    "mog-low-rank": lambda d=1: recipes.mog(Bernoulli(4, drawn=False), K, d, SMALL, "learned", covariance="low-rank"),
+    "mog-full": lambda d=1: recipes.mog(Bernoulli(4, drawn=False), K, d, SMALL, "learned", covariance="full"),
     "vamp": lambda d=1: recipes.vamp(Bernoulli(4, drawn=False), K, d, SMALL),
     "hvae": lambda d=1: recipes.hvae(Bernoulli(4, drawn=False), d, SMALL),
     "hvae-vamp": lambda d=1: recipes.hvae_vamp(Bernoulli(4, drawn=False), K, d, SMALL),
     "hvae-cp": lambda d=1: recipes.hvae_cp(Bernoulli(4, drawn=False), K, d, SMALL, "learned"),
 }
-WITH_CATEGORIES = ["cpvae", "cpvae-full", "hvae-cp"]
-WITH_COMPONENTS = [*WITH_CATEGORIES, "mog", "mog-full", "vamp", "hvae-vamp"]
-OVER_Z = ["mog", "mog-full", "vamp", "hvae-vamp"]
+WITH_CATEGORIES = ["cpvae", "cpvae-low-rank", "cpvae-full", "hvae-cp"]
+OVER_Z = ["mog", "mog-low-rank", "mog-full", "vamp", "hvae-vamp"]
+WITH_COMPONENTS = [*WITH_CATEGORIES, *OVER_Z]
 
 
 def tiny(name: str, d: int = 1) -> VAEModule:
@@ -178,7 +182,7 @@ def test_draws_among_the_gaussians_of_categories_have_the_density_of_their_own(n
 
 def test_two_levels_may_have_full_covariances_on_top() -> None:
     make = partial(recipes.hvae_cp, Bernoulli(4, drawn=False), K, 2, SMALL)
-    assert isinstance(make(full_covariance=True).prior.top, FullConditional)
+    assert isinstance(make(covariance="full").prior.top, FullConditional)
     assert not isinstance(make().prior.top, FullConditional)
 
 

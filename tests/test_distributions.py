@@ -22,7 +22,13 @@ from conftest import marginal
 from cpvae.fitting.schedules import constant, exponential
 from cpvae.probability import distributions
 from cpvae.probability.bounds import TermsGivenC, average, elbo, terms_given
-from cpvae.probability.distributions import CategoricalFullNormal, CategoricalNormal, Continuous, DiagonalNormal
+from cpvae.probability.distributions import (
+    CategoricalFullNormal,
+    CategoricalLowRankNormal,
+    CategoricalNormal,
+    Continuous,
+    DiagonalNormal,
+)
 from cpvae.probability.expectations import Exact, Joint, Relaxed, StraightThrough, entropy
 from cpvae.probability.priors import Conditional, StandardNormal
 
@@ -335,7 +341,7 @@ def test_the_step_reaches_the_temperature(pixels):
     assert seen == [17]
 
 
-# ---------------------------------------------------------------- full covariance
+# ---------------------------------------------------------------- covariances of full and of low rank
 
 
 def full(k: int = 4, dim: int = 3) -> CategoricalFullNormal:
@@ -344,11 +350,26 @@ def full(k: int = 4, dim: int = 3) -> CategoricalFullNormal:
     return CategoricalFullNormal(torch.randn(k).double(), torch.randn(k, dim).double(), factor)
 
 
+def low_rank(k: int = 4, dim: int = 3, rank: int = 2) -> CategoricalLowRankNormal:
+    loc, own = torch.randn(k, dim).double(), torch.rand(k, dim).double() + 0.3
+    return CategoricalLowRankNormal(torch.randn(k).double(), loc, own, torch.randn(k, dim, rank).double())
+
+
+def covariances(p: CategoricalNormal) -> torch.Tensor:
+    if isinstance(p, CategoricalFullNormal):
+        return torch.linalg.inv(p.factor @ p.factor.mT)
+    return torch.diag_embed(p.own.square()) + p.shared @ p.shared.mT
+
+
+KINDS = pytest.mark.parametrize("kind", [full, low_rank])
+
+
+@KINDS
 @pytest.mark.parametrize("shared", [True, False])
-def test_full_covariance_agrees_with_torch(shared):
+def test_covariances_agree_with_torch(kind, shared):
     """Divergence from a diagonal posterior and density, against `MultivariateNormal`, one category at a time."""
     torch.manual_seed(3)
-    p = full()
+    p = kind()
     c = torch.arange(4).unsqueeze(0) if shared else torch.randint(4, (6, 4))
     q = DiagonalNormal(torch.randn(6, 4, 3).double(), torch.rand(6, 4, 3).double() + 0.1)
     z = torch.randn(6, 4, 3).double()
@@ -356,28 +377,36 @@ def test_full_covariance_agrees_with_torch(shared):
     for i in range(6):
         for m in range(4):
             k = int(c.expand(6, 4)[i, m])
-            theirs = MultivariateNormal(p.loc[k], precision_matrix=p.factor[k] @ p.factor[k].T)
+            theirs = MultivariateNormal(p.loc[k], covariances(p)[k])
             own = MultivariateNormal(q.mean[i, m], torch.diag(q.base_dist.scale[i, m] ** 2))
             assert kl[i, m].item() == pytest.approx(kl_divergence(own, theirs).item(), rel=1e-9)
             assert log_p[i, m].item() == pytest.approx(theirs.log_prob(z[i, m]).item(), rel=1e-9)
 
 
-def test_full_covariance_of_all_pairs_is_that_of_each(monkeypatch):
+@KINDS
+def test_covariances_of_all_pairs_are_those_of_each(kind, monkeypatch):
     """Against torch, with so little memory that few z are taken at a time."""
     monkeypatch.setattr(distributions, "OUTER_PRODUCTS", 20)  # nine numbers for each
     torch.manual_seed(7)
-    p, z = full(), torch.randn(7, 3)
+    p, z = kind(), torch.randn(7, 3)
     found = p.log_prob_pairs(z)
     assert found.dtype == torch.float64
     components = p.given(torch.arange(p.logits.shape[-1]))
     torch.testing.assert_close(found, components.log_prob(z.double().unsqueeze(1)))
 
 
-def test_full_covariance_with_a_diagonal_factor_is_the_diagonal_one():
+@pytest.mark.parametrize(
+    "without",
+    [
+        lambda loc, scale: CategoricalFullNormal(torch.zeros(4).double(), loc, torch.diag_embed(1 / scale)),
+        lambda loc, scale: CategoricalLowRankNormal(torch.zeros(4).double(), loc, scale, torch.zeros(4, 3, 2).double()),
+    ],
+)
+def test_covariances_without_what_is_shared_are_the_diagonal_ones(without):
     torch.manual_seed(4)
     scale = torch.rand(4, 3).double() + 0.2
     plain = CategoricalNormal(torch.zeros(4).double(), torch.randn(4, 3).double(), scale)
-    p = CategoricalFullNormal(plain.logits, plain.loc, torch.diag_embed(1 / scale))
+    p = without(plain.loc, scale)
     q = DiagonalNormal(torch.randn(5, 4, 3).double(), torch.rand(5, 4, 3).double() + 0.1)
     z, c = q.sample(), torch.arange(4).unsqueeze(0)
     torch.testing.assert_close(p.kl_given(q, z, c), plain.kl_given(q, z, c))
@@ -385,13 +414,14 @@ def test_full_covariance_with_a_diagonal_factor_is_the_diagonal_one():
     torch.testing.assert_close(p.scale, scale)
 
 
-def test_moments_of_samples_are_those_of_the_full_covariance():
+@KINDS
+def test_moments_of_samples_are_those_of_the_covariances(kind):
     """Sampled and divergent by the same numbers: a factor taken for its inverse or transpose shows here."""
     torch.manual_seed(5)
-    p = full()
+    p = kind()
     for k in range(4):
         z = p.sample(torch.full((200_000,), k)).numpy()
-        covariance = torch.linalg.inv(p.factor[k] @ p.factor[k].T).numpy()
+        covariance = covariances(p)[k].numpy()
         spread = np.sqrt(np.diag(covariance))
         np.testing.assert_allclose(z.mean(0), p.loc[k].numpy(), atol=0.02 * spread.max())
         np.testing.assert_allclose(

@@ -20,7 +20,7 @@ from cpvae.probability.models import VAE
 from cpvae.probability.moments import Moments
 from cpvae.probability.objectives import Assigned, Batch, Bound, Consistent, Copies, FromCopies, Objective
 from cpvae.probability.posteriors import MAX_LOG_SCALE, MIN_LOG_SCALE
-from cpvae.probability.priors import Conditional, FullConditional, FullMixture, Mixture
+from cpvae.probability.priors import Conditional, FullConditional, FullMixture, LowRankConditional, Mixture
 
 STEP = torch.tensor(3.0)
 
@@ -175,11 +175,28 @@ def test_a_matched_prior_has_no_gradient_left(kind: type[Conditional]) -> None:
     torch.testing.assert_close(prior.components().scale.detach(), covariance.diagonal(dim1=1, dim2=2).sqrt())
 
 
-@pytest.mark.parametrize("kind", [Conditional, FullConditional])
+def test_a_matched_prior_of_low_rank_has_the_factors_that_its_rows_have() -> None:
+    """Rows whose covariance is of low rank plus a constant have it exactly; others have their variances."""
+    prior, n = LowRankConditional(2, 16).double(), 4000
+    factors = torch.randn(2, 16, 2).double()
+    c = torch.arange(n) % 2
+    loc = (factors[c] @ torch.randn(n, 2, 1).double())[..., 0]
+    moments = prior.moments()
+    assert moments is not None
+    moments.add(loc, torch.full_like(loc, 0.5), c)
+    prior.match(moments)
+    p = prior.components()
+    expected = torch.stack([torch.cov(loc[c == k].T, correction=0) + 0.25 * torch.eye(16) for k in range(2)])
+    found = torch.diag_embed(p.own.square()) + p.shared @ p.shared.mT
+    torch.testing.assert_close(found.detach(), expected, rtol=1e-3, atol=1e-3)
+    assert (prior.shared.shape, prior.log_scale.shape) == ((2, 16, 2), (2, 16))
+
+
+@pytest.mark.parametrize("kind", [Conditional, LowRankConditional, FullConditional])
 def test_components_without_rows_stay_and_few_rows_have_no_covariance(kind: type[Conditional]) -> None:
     prior = kind(3, 4)
     before = prior.loc.detach().clone()
-    moments = Moments(prior.loc, full=kind is FullConditional)
+    moments = Moments(prior.loc, full=kind is not Conditional)
     moments.add(torch.randn(4, 4), torch.full((4, 4), 1e-6), torch.tensor([1, 1, 1, 2]))
     prior.match(moments)
     assert torch.equal(prior.loc[[0, 2]], before[[0, 2]])

@@ -83,7 +83,8 @@ OPTIONS: dict[str, Any] = {
         str | None,
         Option(
             "--covariance",
-            help="Covariance of p(z|c), or of the components of mog: diag (the paper), or full (better bounds).",
+            help="Covariance of p(z|c), or of the components of mog: diag (the paper), low-rank, or full, with better "
+            "bounds.",
             show_default="diag",
         ),
     ],

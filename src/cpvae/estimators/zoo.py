@@ -26,10 +26,9 @@ from cpvae.probability import likelihoods, recipes
 from cpvae.probability.expectations import Exact, Expectation, Relaxed, StraightThrough, SumAndSample
 from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
-from cpvae.probability.priors import PRIORS, Weights, component_prior
+from cpvae.probability.priors import COVARIANCES, PRIORS, Weights, component_prior
 
 CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
-COVARIANCES = ("diag", "full")
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
 
@@ -61,7 +60,8 @@ class CPVAE(Clusterer):
             "ignore". "*" stands for all columns that are not named; columns without names are called "0", "1", ... The
             rule of `cpvae.data.kinds` decides for all other columns.
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
-        covariance_type: form of the covariance of p(z | c): "diag" (the paper) or "full" (its footnote 3).
+        covariance_type: form of the covariance of p(z | c): "diag" (the paper), "full" (its footnote 3), or "low-rank",
+            a diagonal and as many factors as an eighth of `latent_dim`.
         expectation: estimate of the sum over c in training: "exact"; "sum-and-sample" (the two likeliest categories and
             one drawn from the others, decoded where they weigh something); "straight-through"; or "relaxed"
             (Gumbel-softmax, whose objective is not a bound). "auto" is "sum-and-sample".
@@ -148,7 +148,7 @@ class CPVAE(Clusterer):
             self.latent_dim,
             self._network(),
             self.weights,
-            full_covariance=self.covariance_type == "full",
+            covariance=self.covariance_type,
             **parts,
         )
 
@@ -315,7 +315,7 @@ class MoGVAE(Clusterer):
             self.latent_dim,
             self._network(),
             weights=self.weights,  # type: ignore[arg-type]
-            full_covariance=self.covariance_type == "full",
+            covariance=self.covariance_type,
         )
 
 

@@ -19,6 +19,7 @@ from torch.distributions import (
     Categorical,
     Distribution,
     Independent,
+    LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
     kl_divergence,
@@ -260,8 +261,81 @@ class CategoricalFullNormal(CategoricalNormal):
         return loc + torch.linalg.solve_triangular(factor.mT, noise, upper=True).squeeze(-1)
 
 
+class CategoricalLowRankNormal(CategoricalNormal):
+    """The joint p(c) N(z; loc_c, diag(own_c^2) + shared_c shared_c'), with covariances of low rank plus a diagonal.
+
+    They are those of a factor analysis of each category (Ghahramani and Hinton, 1996). Density and divergence take the
+    inverse by the identity of Woodbury: ``diag(own^-2) - inner inner'``, where `inner` has R columns too.
+
+    Args:
+        logits: unnormalised log p(c), ``(K,)``.
+        loc: means, ``(K, D)``.
+        own: standard deviations of what each coordinate has for itself, ``(K, D)``.
+        shared: what coordinates have in common, ``(K, D, R)``.
+
+    >>> shared = torch.tensor([[[3.0], [0.0]]])
+    >>> p = CategoricalLowRankNormal(torch.zeros(1), torch.zeros(1, 2), torch.tensor([[4.0, 1.0]]), shared)
+    >>> p.scale.tolist()
+    [[5.0, 1.0]]
+    """
+
+    def __init__(self, logits: Tensor, loc: Tensor, own: Tensor, shared: Tensor):
+        self._begin(logits, loc)
+        self.own, self.shared = own, shared
+        scaled = shared / own.unsqueeze(-1)
+        root = torch.linalg.cholesky(torch.eye(shared.shape[-1]).to(own) + scaled.mT @ scaled)
+        inner = torch.linalg.solve_triangular(root.mT, scaled, upper=True, left=False)
+        self.inner = inner / own.unsqueeze(-1)  # (K, D, R)
+        self.half_determinant = own.log().sum(-1) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # of covariances
+
+    @property
+    def scale(self) -> Tensor:  # type: ignore[override]
+        """Standard deviations of the coordinates, ``(K, D)``."""
+        return (self.own.square() + self.shared.square().sum(-1)).sqrt()
+
+    def _at(self, c: Tensor, table: Tensor) -> Tensor:
+        """Select what categories have in a table ``(K, D, R)``: ``(..., M, D, R)``."""
+        return select(table.flatten(1), c).unflatten(-1, table.shape[1:])
+
+    def given(self, c: Tensor) -> Any:
+        """Give p(z | c) for categories as indices or points of the simplex."""
+        shared = self._at(c, self.shared)
+        return LowRankMultivariateNormal(select(self.loc, c), shared, select(self.own, c).square(), validate_args=False)
+
+    def _distance(self, difference: Tensor, own: Tensor, inner: Tensor) -> Tensor:
+        """Compute the squared distance of Mahalanobis ``(B, M)`` of differences from the mean ``(B, M, D)``."""
+        return (difference / own).square().sum(-1) - _times(difference, inner).square().sum(-1)
+
+    def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
+        """Compute KL(q(z | x, c) || p(z | c)) in closed form for a diagonal q, ``(B, M)``."""
+        loc, own, inner = select(self.loc, c), select(self.own, c), self._at(c, self.inner)
+        its = q.base_dist
+        trace = (its.scale.square() * (own.square().reciprocal() - inner.square().sum(-1))).sum(-1)
+        spread = select(self.half_determinant.unsqueeze(-1), c).squeeze(-1) - its.scale.log().sum(-1)
+        return 0.5 * (trace + self._distance(its.loc - loc, own, inner) - loc.shape[-1]) + spread
+
+    def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
+        """Compute log p(z | c), ``(B, M)``."""
+        distance = self._distance(z - select(self.loc, c), select(self.own, c), self._at(c, self.inner))
+        constant = 0.5 * z.shape[-1] * math.log(2 * math.pi)
+        return -0.5 * distance - select(self.half_determinant.unsqueeze(-1), c).squeeze(-1) - constant
+
+    def log_prob_pairs(self, z: Tensor) -> Tensor:
+        """Compute log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``."""
+        loc, own, inner = self.loc.double(), self.own.double(), self.inner.double()
+        constant = self.half_determinant - own.log().sum(-1)  # beyond that of the diagonal alone
+        along = torch.einsum("kd,kdr->kr", loc, inner)
+        parts = z.double().split(max(1, OUTER_PRODUCTS // along.numel()))
+        common = [(torch.einsum("nd,kdr->nkr", part, inner) - along).square().sum(-1) for part in parts]
+        return log_normal_pairs(z, self.loc, self.own) + 0.5 * torch.cat(common) - constant
+
+    def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]
+        """Draw one z for each category index in k: ``(n,)`` -> ``(n, D)``."""
+        return sample(self.given(k), k.device)
+
+
 def _times(difference: Tensor, factor: Tensor) -> Tensor:
-    """Multiply A' (z - loc): ``(B, M, D)`` and ``(B or 1, M, D, D)`` or without B -> ``(B, M, D)``."""
+    """Multiply A' (z - loc): ``(B, M, D)`` and ``(B or 1, M, D, R)`` or without B -> ``(B, M, R)``."""
     if factor.dim() == 4 and len(factor) == 1:  # the same categories for all rows: one product for each
         return torch.einsum("bmi,mij->bmj", difference, factor[0])
     return torch.einsum("...i,...ij->...j", difference, factor)

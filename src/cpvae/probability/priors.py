@@ -17,13 +17,14 @@ from cpvae.nn.layers import zeros
 from cpvae.probability.bounded import held
 from cpvae.probability.distributions import (
     CategoricalFullNormal,
+    CategoricalLowRankNormal,
     CategoricalNormal,
     Continuous,
     DiagonalNormal,
     Latent,
     Marginal,
 )
-from cpvae.probability.moments import Moments
+from cpvae.probability.moments import LEAST_VARIANCE, Moments
 from cpvae.probability.two_level import TwoLevel
 
 Weights = Literal["uniform", "empirical", "learned"]
@@ -169,6 +170,49 @@ class FullConditional(Conditional):
         self.lower.zero_()
 
 
+class LowRankConditional(Conditional):
+    """The conditional prior with covariances of low rank plus a diagonal: a factor analysis of each category.
+
+    `log_scale` is the logarithm of what each coordinate has for itself. `shared` is what coordinates have in common, by
+    as many factors as an eighth of the dimensions, at least one. It begins near 0.
+    """
+
+    def __init__(self, n_components: int, latent_dim: int, weights: Weights = "uniform"):
+        super().__init__(n_components, latent_dim, weights)
+        self.shared = nn.Parameter(0.01 * normal_(zeros(n_components, latent_dim, max(1, latent_dim // 8))))
+
+    def components(self) -> CategoricalLowRankNormal:
+        """Compute p(c) p(z | c)."""
+        return CategoricalLowRankNormal(self.logits, self.loc, self.scale, self.shared)
+
+    def moments(self) -> Moments | None:
+        """Make room for the means and covariances of each component."""
+        return Moments(self.loc, full=True)
+
+    @torch.no_grad()
+    def match(self, moments: Moments) -> None:
+        """Take the means and covariances of each component's rows; a component of one row or none stays as it is.
+
+        The factors are the principal components beyond the mean of the variances that are left (Tipping and Bishop,
+        1999); what coordinates have for themselves is the rest.
+        """
+        filled, rank = moments.filled, self.shared.shape[-1]
+        covariance = moments.covariance[filled]
+        values, vectors = torch.linalg.eigh(covariance)  # ascending
+        rest = values[:, :-rank].mean(-1, keepdim=True) if values.shape[-1] > rank else values[:, :1]
+        shared = vectors[..., -rank:] * (values[:, -rank:] - rest).clamp_min(LEAST_VARIANCE).sqrt().unsqueeze(-2)
+        own = covariance.diagonal(dim1=-2, dim2=-1) - shared.square().sum(-1)
+        self.loc[filled] = moments.mean[filled].to(self.loc)
+        self.shared[filled] = shared.to(self.loc)
+        self.log_scale[filled] = 0.5 * own.clamp_min(LEAST_VARIANCE).log().to(self.loc)
+
+    @torch.no_grad()
+    def set_components(self, loc: Tensor, scale: Tensor) -> None:
+        """Replace the Gaussians by diagonal ones: `loc` and `scale` ``(K, D)``."""
+        super().set_components(loc, scale)
+        self.shared.zero_()
+
+
 class Mixture(Conditional):
     """The prior of MG: the Gaussians of `Conditional` with the category summed out, a mixture over z alone.
 
@@ -189,6 +233,18 @@ class Mixture(Conditional):
 
 class FullMixture(Mixture, FullConditional):
     """The prior of MG with full covariances: the Gaussians of `FullConditional` with the category summed out."""
+
+
+class LowRankMixture(Mixture, LowRankConditional):
+    """The prior of MG with covariances of low rank plus a diagonal: those of `LowRankConditional`."""
+
+
+# Covariances of components, by name: the conditional prior that has them, and the mixture.
+COVARIANCES: dict[str, tuple[type[Conditional], type[Mixture]]] = {
+    "diag": (Conditional, Mixture),
+    "low-rank": (LowRankConditional, LowRankMixture),
+    "full": (FullConditional, FullMixture),
+}
 
 
 class Vamp(ComponentPrior):

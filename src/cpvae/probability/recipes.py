@@ -15,10 +15,8 @@ from cpvae.probability.posteriors import (
     TwoLevelPosterior,
 )
 from cpvae.probability.priors import (
+    COVARIANCES,
     Conditional,
-    FullConditional,
-    FullMixture,
-    Mixture,
     StandardNormal,
     TwoLevelPrior,
     Vamp,
@@ -39,7 +37,7 @@ def cpvae(
     latent_dim: int = 40,
     network: Network = PAPER,
     weights: Weights = "uniform",
-    full_covariance: bool = False,
+    covariance: str = "diag",
     *,
     posterior: type[ConditionalPosterior] = ConditionalPosterior,
     prior: type[Conditional] | None = None,
@@ -47,12 +45,12 @@ def cpvae(
     """Make CP-VAE, eqs. (3)-(8); with one component the learnable-prior VAE of eq. (15).
 
     Args:
-        posterior, prior: other classes than the paper's; a prior goes before `full_covariance`.
+        posterior, prior: other classes than the paper's; a prior goes before `covariance`, a name in `COVARIANCES`.
     """
     encoder = posterior(network.encoder(likelihood.n_inputs), latent_dim, n_components)
     decoder = network.decoder(latent_dim, likelihood.n_outputs, n_components)
     decoder = _with_table(decoder, likelihood, n_components)
-    prior = prior or (FullConditional if full_covariance else Conditional)
+    prior = prior or COVARIANCES[covariance][0]
     return VAE(encoder, prior(n_components, latent_dim, weights), decoder, likelihood, latent_dim)
 
 
@@ -62,10 +60,10 @@ def mog(
     latent_dim: int = 40,
     network: Network = PAPER,
     weights: Weights = "uniform",
-    full_covariance: bool = False,
+    covariance: str = "diag",
 ) -> VAE:
     """Make MG, a VAE whose prior is a learned mixture of Gaussians."""
-    prior = (FullMixture if full_covariance else Mixture)(n_components, latent_dim, weights)
+    prior = COVARIANCES[covariance][1](n_components, latent_dim, weights)
     return one_level(likelihood, prior, latent_dim, network)
 
 
@@ -92,13 +90,13 @@ def hvae_cp(
     latent_dim: int = 40,
     network: Network = PAPER,
     weights: Weights = "uniform",
-    full_covariance: bool = False,
+    covariance: str = "diag",
 ) -> VAE:
     """Make HCP: HVAE with the conditional prior of CP-VAE on top. The mean of a row depends on the codes alone."""
     encoder, branch = network.encoder(likelihood.n_inputs), network.branch(likelihood.n_inputs)
     top = ConditionalPosterior(encoder, latent_dim, n_components)
     posterior = ConditionalTwoLevelPosterior(top, branch, latent_dim)
-    prior = (FullConditional if full_covariance else Conditional)(n_components, latent_dim, weights)
+    prior = COVARIANCES[covariance][0](n_components, latent_dim, weights)
     return _with_lower(posterior, prior, likelihood, latent_dim, network, n_components)
 
 
