@@ -200,6 +200,9 @@ LEVERS = {
     "average of a tenth": Lever(
         "weights averaged over a tenth of the steps, not a thirtieth", constants={"AVERAGED": 10}
     ),
+    "start forgotten": Lever(
+        "after the start, no weight holds rows in its categories", arguments={"start_weight": 0.0}
+    ),
     "full covariances": Lever("of p(z | c)", arguments={"covariance_type": "full"}),
     "covariances of low rank": Lever("five factors and a diagonal", arguments={"covariance_type": "low-rank"}),
 }
