@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from cpvae.arguments import one_of
 from cpvae.errors import InputError
-from cpvae.estimators.params import anything, argument, takes_arguments
+from cpvae.estimators.params import among, anything, argument, takes_arguments
 from cpvae.estimators.zoo import CPVAE, ESTIMATORS
 from cpvae.probability import likelihoods
 from cpvae.probability.bounds import Terms, TermsGivenC, average
@@ -27,7 +27,7 @@ from cpvae.probability.models import VAE
 from cpvae.probability.moments import Moments
 from cpvae.probability.objectives import Bound, Weight
 from cpvae.probability.posteriors import ConditionalPosterior
-from cpvae.probability.priors import Conditional, Weights
+from cpvae.probability.priors import COVARIANCES, Conditional, Weights
 
 
 class FixedConditional(Conditional):
@@ -82,6 +82,7 @@ class ReleasedCPVAE(CPVAE):
     name = "cpvae-released"
     RELEASED: ClassVar[tuple[str, ...]] = ("fixed-prior", "elu-logits", "two-draws")
 
+    covariance_type: str = argument(among(COVARIANCES), default="diag")
     released: tuple[str, ...] = argument(anything, default=())
 
     def check_params(self) -> None:

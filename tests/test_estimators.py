@@ -24,8 +24,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
-from cpvae.checkpoints import load_tensors
+from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.cli.estimator_options import OPTIONS
+from cpvae.estimators import zoo
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import MODELS
 from cpvae.probability.estimates import component_probabilities, evaluate
@@ -109,6 +110,42 @@ def test_covariances_are_learned_kept_and_sampled(kind, covariance, tmp_path):
     same = load(tmp_path / "model")
     np.testing.assert_array_equal(same.score_samples(x), model.score_samples(x))
     assert same.covariance_type == covariance
+
+
+def test_covariances_are_full_where_rows_are_many(tmp_path, monkeypatch, capsys):
+    """The choice is made by the rows of the fit, said, kept in the file, and that of a model which learns more."""
+    assert [CPVAE(10)._covariance(n) for n in (19_999, 20_000)] == ["diag", "full"]
+    assert [CPVAE(k)._covariance(20_000) for k in (200, 201)] == ["full", "diag"]  # of 100 rows, and of fewer
+    assert CPVAE(10, covariance_type="diag")._covariance(10**6) == "diag"
+    x, _ = blobs()
+    monkeypatch.setattr(zoo, "FULL_ROWS", 200)
+    model = CPVAE(3, verbose=1, **QUICK).fit(x)
+    assert "--covariance diag" in capsys.readouterr().err
+    model.save(tmp_path / "model")
+    monkeypatch.undo()
+    same = load(tmp_path / "model")
+    np.testing.assert_array_equal(same.score_samples(x), model.score_samples(x))
+    more = same.continue_fit(x[:40], n_new=0)
+    assert [one.covariance_ for one in (model, same, more)] == ["full"] * 3
+    assert (more.covariance_type, more.model_.prior.lower.shape) == ("auto", model.model_.prior.lower.shape)
+    assert CPVAE(3, **QUICK).fit(x).covariance_ == "diag"
+
+
+def test_a_file_from_before_covariances_were_chosen_has_what_was_asked_for(tmp_path):
+    x, _ = blobs()
+    CPVAE(3, covariance_type="full", **QUICK).fit(x).save(tmp_path / "full")
+    CPVAE(3, covariance_type="diag", **QUICK).fit(x).save(tmp_path / "diag")
+    for name in ("full", "diag"):
+        tensors, meta = load_tensors(tmp_path / name)
+        del meta["fitted"]["covariance"]
+        if name == "diag":
+            del meta["params"]["covariance_type"]
+        save_tensors(tmp_path / name, tensors, meta)
+        assert load(tmp_path / name).covariance_ == name
+    meta["fitted"]["covariance"] = "round"
+    save_tensors(tmp_path / "diag", tensors, meta)
+    with pytest.raises(InputError, match="covariance='round'"):
+        load(tmp_path / "diag")
 
 
 @pytest.mark.parametrize("weights", ["uniform", "empirical", "learned"])

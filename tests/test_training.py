@@ -526,7 +526,7 @@ def test_a_run_from_before_an_option_was_there_goes_on_with_its_default(tmp_path
     del config["params"]["covariance_type"]
     path.write_text(json.dumps(config))
     assert fit_in(tmp_path / "run", resume=True).n_iter_ > 0
-    with pytest.raises(InputError, match=r"other arguments \(covariance_type: diag there, full asked\)"):
+    with pytest.raises(InputError, match=r"other arguments \(covariance_type: auto there, full asked\)"):
         fit_in(tmp_path / "run", resume=True, covariance_type="full")
 
 

@@ -83,9 +83,9 @@ OPTIONS: dict[str, Any] = {
         str | None,
         Option(
             "--covariance",
-            help="Covariance of p(z|c), or of the components of mog: diag (the paper), low-rank, or full, with better "
-            "bounds.",
-            show_default="diag",
+            help="Covariance of p(z|c), or of the components of mog: diag (the paper), low-rank, or full; auto is full "
+            "for 20,000 rows and more.",
+            show_default="auto; diag for mog",
         ),
     ],
     "expectation": Annotated[

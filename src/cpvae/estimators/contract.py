@@ -146,6 +146,10 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
     def _look_at(self, rows: Rows) -> None:
         """Measure properties of the training rows that later choices depend on."""
 
+    def _covariance(self, n_rows: int) -> str | None:
+        """Choose the form of the covariances of categories for so many training rows; None without that choice."""
+        return None
+
     def _seen(self) -> list[str]:
         """Say what was found in the training rows and how to override it, one line for each finding."""
         return []

@@ -28,7 +28,7 @@ from cpvae.fitting import runs
 from cpvae.fitting.devices import device
 from cpvae.fitting.records import INTERRUPTED, EpochRecord
 from cpvae.probability import likelihoods
-from cpvae.probability.priors import component_prior
+from cpvae.probability.priors import COVARIANCES, component_prior
 from cpvae.words.names import stored
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def rows_as_kept(estimator: DeepMixture) -> dict[str, Any]:
         "signal_shape": estimator.signal_shape_,
         "kind": estimator.kind_,
         "likelihood": estimator.likelihood_,
+        "covariance": estimator.covariance_,
     }
 
 
@@ -226,6 +227,11 @@ def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
     one_of("kind", estimator.kind_, KINDS)
     estimator.notes_ = ()
     estimator.likelihood_ = _text("likelihood", fitted["likelihood"])
+    asked = getattr(estimator, "covariance_type", None)
+    # Files from before it was kept have what was asked for, or none of that either.
+    estimator.covariance_ = fitted.get("covariance", "diag" if asked == "auto" else asked)
+    if estimator.covariance_ is not None:
+        one_of("covariance", estimator.covariance_, tuple(COVARIANCES))
     names = fitted["feature_names_in"]
     if names is not None:
         estimator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)

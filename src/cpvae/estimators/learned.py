@@ -21,6 +21,8 @@ class Learned(RowsIn):
         n_components_: number of categories, or of components of the prior.
         consistent_: whether training made q(c | x) agree between a row and its copies; q(c | x) then tells categories
             better than bounds do. In a table that holds of rows with missing cells, which its copies are like.
+        covariance_: form of the covariances of p(z | c), a name in `cpvae.probability.priors.COVARIANCES`; None of a
+            model without that choice.
         weights_: q(c) of the training rows, eq. (14), ``(K,)``.
         means_, scales_: mean and standard deviation of the Gaussians of the prior, ``(K, latent_dim)``.
         history_: one record an epoch (`cpvae.fitting.records.EpochRecord`).
@@ -44,6 +46,7 @@ class Learned(RowsIn):
     model_: VAEModule
     n_components_: int
     consistent_: bool
+    covariance_: str | None
     weights_: np.ndarray
     means_: np.ndarray
     scales_: np.ndarray

@@ -155,6 +155,7 @@ def prepare(
         valid = Rows(valid_array, device=place)
     _refuse_one_row(rows)
     estimator._look_at(rows)
+    estimator.covariance_ = estimator._covariance(len(rows))
     choice = _choose(estimator, array)
     estimator.likelihood_ = choice.name
     augment = estimator._augment()

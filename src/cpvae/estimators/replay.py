@@ -112,7 +112,7 @@ class Continued(Prepared):
 def student_of(teacher: DeepMixture, n_new: int) -> DeepMixture:
     """Make an estimator that is not fitted, of rows like the teacher's, and of so many more categories."""
     student: DeepMixture = clone(teacher).set_params(n_components=teacher.n_components_ + n_new)
-    for name in ("n_features_in_", "image_shape_", "signal_shape_", "kind_", "schema_", "likelihood_"):
+    for name in ("n_features_in_", "image_shape_", "signal_shape_", "kind_", "schema_", "likelihood_", "covariance_"):
         setattr(student, name, getattr(teacher, name))
     if hasattr(teacher, "feature_names_in_"):
         student.feature_names_in_ = teacher.feature_names_in_
