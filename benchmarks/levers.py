@@ -24,26 +24,30 @@ from typing import Any, cast
 import numpy as np
 import torch
 from field import ROOT
+from options import write_between
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cpvae import CPVAE
+from cpvae import CPHVAE, CPVAE
 from cpvae.data.augment import Affine
 from cpvae.data.loaders import Dataset, load
 from cpvae.files import append_line
 from cpvae.fitting import presets
 from cpvae.fitting.starts.task import Code, Start, Task
-from cpvae.nn.layers import Linear
+from cpvae.nn.layers import GatedLinear, Linear
 from cpvae.probability.bounds import Terms, average, terms_given
 from cpvae.probability.distributions import DiagonalNormal, Latent
 from cpvae.probability.expectations import Expectation, Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
 from cpvae.probability.objectives import Batch, Bound
+from cpvae.study import markdown
 from cpvae.study.evaluation import rows_at
 from cpvae.study.evidence import evidence
 
-RESULTS = ROOT / "results" / "levers.jsonl"
+RESULTS, PAGE = ROOT / "results" / "levers.jsonl", ROOT / "docs" / "bound.md"
+PICTURE = PAGE.parent / "levers.png"
+BEGIN, END = "<!-- levers -->\n", "<!-- /levers -->"
 ROWS = 10_000  # for training
 JUDGED = 5_000  # by the bound with all categories, at the end
 SHAPE = (1, 28, 28)
@@ -82,6 +86,25 @@ def thin(rank: int) -> Callable[[VAE], None]:
         model.decoder.output = nn.Sequential(Linear(last.in_features, rank), Linear(rank, last.out_features))
 
     return change
+
+
+class JoinOfCategory(nn.Module):
+    """The layers in which both codes of HCP meet, with the category as a third input."""
+
+    def __init__(self, join: Any, n_categories: int):
+        super().__init__()
+        self.left, self.right = join.left, join.right
+        self.join = GatedLinear(2 * join.out_features, join.out_features, n_categories)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        left, right = x.chunk(2, -1)
+        joined: Tensor = self.join(torch.cat([self.left(left), self.right(right)], -1), c)
+        return joined
+
+
+def seeing_category(model: VAE) -> None:
+    """Let the decoder of HCP see the category."""
+    model.decoder.hidden = JoinOfCategory(model.decoder.hidden, model.n_categories)
 
 
 @dataclass(frozen=True)
@@ -203,6 +226,7 @@ LEVERS = {
     "start forgotten": Lever(
         "after the start, no weight holds rows in its categories", arguments={"start_weight": 0.0}
     ),
+    "decoder sees c": Lever("of HCP, whose decoder sees the codes alone", model=seeing_category),
     "full covariances": Lever("of p(z | c)", arguments={"covariance_type": "full"}),
     "covariances of low rank": Lever("five factors and a diagonal", arguments={"covariance_type": "low-rank"}),
 }
@@ -248,6 +272,14 @@ class Levered(CPVAE):
         return bound if self.lever.objective is None else self.lever.objective(bound, total_steps)
 
 
+class LeveredTwoLevels(Levered, CPHVAE):
+    """HCP with a lever, and a start that is shared."""
+
+
+METHODS = {"cpvae": "CP", "hvae-cp": "HCP"}
+KINDS: dict[str, type[CPVAE]] = {"cpvae": Levered, "hvae-cp": LeveredTwoLevels}
+
+
 def rows() -> Dataset:
     """Load the training rows and all validation rows."""
     data = load("mnist")
@@ -256,19 +288,20 @@ def rows() -> Dataset:
 
 
 def measure(
-    data: Dataset, name: str, k: int, epochs: int, seed: int, found: dict[Any, Tensor | None]
+    data: Dataset, kind: str, name: str, k: int, epochs: int, seed: int, found: dict[Any, Tensor | None]
 ) -> dict[str, Any]:
     """Fit with a lever, and judge by training and validation rows."""
     lever = LEVERS[name]
     before = {constant: getattr(presets, constant) for constant in lever.constants}
     given: dict[str, Any] = {
+        "covariance_type": "diag",
         "likelihood": "bernoulli",
         "expectation": "sum-and-sample",
         "consistency": 0.0,
         "max_epochs": epochs,
         "patience": epochs,
     }
-    model = Levered(k, random_state=seed, **{**given, **lever.arguments})
+    model: Any = KINDS[kind](k, random_state=seed, **{**given, **lever.arguments})
     model.lever, model.found = lever, found
     vars(presets).update(lever.constants)
     began, cpu = time.perf_counter(), time.process_time()
@@ -281,6 +314,7 @@ def measure(
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     at = {name: -float(model.score(part.x[:JUDGED])) for name, part in data.splits.items()}
     return {
+        "model": kind,
         "lever": name,
         "n_components": k,
         "seed": seed,
@@ -296,20 +330,77 @@ def measure(
     }
 
 
+def of_what(line: dict[str, Any]) -> str:
+    """Name what a line was fitted with."""
+    return f"{METHODS[line.get('model', 'cpvae')]}, {line['n_components']}"
+
+
+def tables(lines: list[dict[str, Any]]) -> str:
+    """Tabulate all fits, those of a number of categories together, each beside the fit without a lever."""
+    head = ("model, K", "lever", "", "held-out rows", "beside none", "training rows", "epoch", "milliseconds a step")
+    found = []
+    for shown in dict.fromkeys(map(of_what, lines)):
+        mine = sorted((one for one in lines if of_what(one) == shown), key=lambda one: one["valid_negative_elbo"])
+        plain = next(one for one in mine if one["lever"] == "none")
+        for line in mine:
+            valid = line["valid_negative_elbo"]
+            beside = "" if line is plain else f"{valid - plain['valid_negative_elbo']:+.2f}"
+            numbers = (
+                f"{line['train_negative_elbo']:.2f}",
+                str(line["best_epoch"]),
+                f"{line['step_milliseconds']:.1f}",
+            )
+            found.append((shown, line["lever"], LEVERS[line["lever"]].about, f"{valid:.2f}", beside, *numbers))
+    said = (
+        "-L in nats. One fit each, seed 0. *Epoch* is the one with the best bound of the validation rows, whose "
+        "weights are kept. The time of a step contains validation, and other work ran beside it"
+    )
+    return f"{markdown.table(head, found)}\n{said}: [levers](../results/levers.jsonl).\n"
+
+
+def draw(lines: list[dict[str, Any]]) -> None:
+    """Draw docs/levers.png: the bound of the validation rows against epochs, for K = 10, beside no lever."""
+    import matplotlib.pyplot as plt
+
+    mine = [line for line in lines if of_what(line) == "CP, 10"]
+    plain = next(np.array(line["valid_by_epoch"]) for line in mine if line["lever"] == "none")
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    for number, line in enumerate(sorted(mine, key=lambda one: -one["valid_negative_elbo"])):
+        difference = np.array(line["valid_by_epoch"]) - plain
+        style = ("-", "--", ":")[number // 10 % 3]
+        axes.plot(np.arange(1, len(difference) + 1), difference, style, label=line["lever"], lw=1.5)
+    axes.set(ylim=(-4, 6), xlabel="epoch", ylabel="-L of validation rows beside no lever, nats")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(PICTURE, dpi=120)
+    plt.close(figure)
+
+
+def render(out: Path) -> None:
+    """Write the table and the picture from the file of lines."""
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    write_between(PAGE, BEGIN, END, tables(lines))
+    draw(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lever", action="append", choices=list(LEVERS), help="may be repeated; by default all")
+    parser.add_argument("--model", choices=list(KINDS), default="cpvae")
     parser.add_argument("--components", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=90)
     parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--render", action="store_true", help="write the page from the file, run nothing")
     args = parser.parse_args()
+    if args.render:
+        render(args.out)
+        return
     torch.set_num_threads(1)
     data = rows()
     found: dict[Any, Tensor | None] = {}
     for seed in args.seed or [0]:
         for name in args.lever or LEVERS:
-            line = measure(data, name, args.components, args.epochs, seed, found)
+            line = measure(data, args.model, name, args.components, args.epochs, seed, found)
             append_line(args.out, json.dumps(line))
             print(name, seed, line["train_negative_elbo"], line["valid_negative_elbo"], line["seconds"], flush=True)
 
