@@ -1,7 +1,7 @@
 """Levers of the bound: what each change of model or training does to the bound of held-out rows.
 
     python benchmarks/levers.py --lever none --lever "dropout, 0.1" --epochs 90
-    python benchmarks/levers.py --render
+    python benchmarks/render.py    # docs/bound.md, from the file
 
 Each fit is CP-VAE with the paper's network on 10,000 training rows of MNIST, trained on the bound alone from the start
 of the library. Few rows show soon what lets a decoder generalise. A lever changes one thing. The 10,000 validation rows
@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from field import ROOT
-from options import write_between
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,9 +45,7 @@ from cpvae.study import markdown
 from cpvae.study.evaluation import rows_at
 from cpvae.study.evidence import evidence
 
-RESULTS, PAGE = ROOT / "results" / "levers.jsonl", ROOT / "docs" / "bound.md"
-PICTURE = PAGE.parent / "levers.png"
-BEGIN, END = "<!-- levers -->\n", "<!-- /levers -->"
+RESULTS, PICTURE = ROOT / "results" / "levers.jsonl", ROOT / "docs" / "levers.png"
 ROWS = 10_000  # for training
 JUDGED = 5_000  # by the bound with all categories, at the end
 SHAPE = (1, 28, 28)
@@ -355,13 +353,11 @@ def tables(lines: list[dict[str, Any]]) -> str:
         "-L in nats. One fit each, seed 0. *Epoch* is the one with the best bound of the validation rows, whose "
         "weights are kept. The time of a step contains validation, and other work ran beside it"
     )
-    return f"{markdown.table(head, found)}\n{said}: [levers](../results/levers.jsonl).\n"
+    return f"{markdown.table(head, found)}\n{said}: [levers]({{}}/levers.jsonl)."
 
 
 def draw(lines: list[dict[str, Any]]) -> None:
     """Draw docs/levers.png: the bound of the validation rows against epochs, for K = 10, beside no lever."""
-    import matplotlib.pyplot as plt
-
     mine = [line for line in lines if of_what(line) == "CP, 10"]
     plain = next(np.array(line["valid_by_epoch"]) for line in mine if line["lever"] == "none")
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
@@ -375,13 +371,6 @@ def draw(lines: list[dict[str, Any]]) -> None:
     plt.close(figure)
 
 
-def render(out: Path) -> None:
-    """Write the table and the picture from the file of lines."""
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
-    write_between(PAGE, BEGIN, END, tables(lines))
-    draw(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lever", action="append", choices=list(LEVERS), help="may be repeated; by default all")
@@ -390,11 +379,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=90)
     parser.add_argument("--seed", action="append", type=int, help="may be repeated; by default 0")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--render", action="store_true", help="write the page from the file, run nothing")
     args = parser.parse_args()
-    if args.render:
-        render(args.out)
-        return
     torch.set_num_threads(1)
     data = rows()
     found: dict[Any, Tensor | None] = {}

@@ -1,7 +1,7 @@
 """The likelihood of MNIST by pythae's own VAE and VampPrior, trained and measured by pythae's own code.
 
     python benchmarks/peer_likelihoods.py --peer VAE --peer "VAMP, 10" --out results/peer_likelihoods.jsonl
-    python benchmarks/peer_likelihoods.py --render
+    python benchmarks/render.py    # docs/bound.md, from the file
 
 pythae's trainer fits its models with the paper's network, on the rows of Table 1: batches of 200 for as many epochs,
 pixels drawn anew whenever a row is read, Adam with a rate that falls along a cosine, and the weights of the best epoch
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from field import ROOT
-from options import write_between
 from peers import pythae
 
 from cpvae.data.loaders import load
@@ -32,8 +31,7 @@ from cpvae.study import markdown
 from cpvae.study.evaluation import some_rows
 from cpvae.study.evidence import evidence
 
-RESULTS, PAGE = ROOT / "results" / "peer_likelihoods.jsonl", ROOT / "docs" / "bound.md"
-BEGIN, END = "<!-- peer likelihoods -->\n", "<!-- /peer likelihoods -->"
+RESULTS = ROOT / "results" / "peer_likelihoods.jsonl"
 PEERS = {"VAE": "VAE", "VAMP, 10": "VampPrior, 10", "VAMP, 500": "VampPrior, 500"}  # and what they are
 DRAWS, ROWS, TOGETHER = 5000, 1000, 500
 BATCH, RATE = 200, 1e-3
@@ -144,7 +142,7 @@ def table(lines: list[dict[str, Any]]) -> str:
         "the same pixels. Here rows have one to three seeds, pythae's one. The published numbers are of the same "
         "networks, and of all test rows (Norouzi, Fleet and Norouzi, 2020)"
     )
-    return f"{markdown.table(head, cells)}\n{said}: [peer_likelihoods](../results/peer_likelihoods.jsonl).\n"
+    return f"{markdown.table(head, cells)}\n{said}: [peer_likelihoods]({{}}/peer_likelihoods.jsonl)."
 
 
 def main() -> None:
@@ -153,12 +151,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--render", action="store_true", help="write the page from the file, run nothing")
     args = parser.parse_args()
-    if args.render:
-        lines = [json.loads(line) for line in args.out.read_text().splitlines()]
-        write_between(PAGE, BEGIN, END, table(lines))
-        return
     torch.set_num_threads(1)
     for name in args.peer or PEERS:
         append_line(args.out, json.dumps(measure(name, args.epochs, args.seed)))

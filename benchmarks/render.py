@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import field_page
+import levers
 import matplotlib.pyplot as plt
+import peer_likelihoods
 
 from cpvae.study import markdown
 from cpvae.study.comparison import as_markdown
@@ -438,6 +440,22 @@ def scaled(page: str) -> str:
     return between(page, scaling().replace("{}/", "../results/"))
 
 
+def lines_of(name: str) -> list[dict[str, Any]]:
+    """Read a file of lines by its name."""
+    return [json.loads(line) for line in (ROOT / "results" / f"{name}.jsonl").read_text().splitlines()]
+
+
+def lowered(page: str) -> str:
+    """Put its tables between the markers of `docs/bound.md`."""
+    picture = "![bounds of validation rows while models are trained](levers.png)"
+    sections = {
+        "Likelihoods beside others": peer_likelihoods.table(lines_of("peer_likelihoods")),
+        "What was tried": f"{levers.tables(lines_of('levers'))}\n\n{picture}",
+    }
+    parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return between(page, "\n\n".join(parts).replace("{}/", "../results/"))
+
+
 def memory() -> str:
     """Tabulate the memory that the process of each fit needed, and the pages of files."""
     result = result_of("memory")
@@ -617,12 +635,14 @@ PAGES = {
     "docs/large.md": large,
     "docs/field.md": fielded,
     "docs/which.md": which,
+    "docs/bound.md": lowered,
 }
 
 
 def main() -> None:
     draw_time_to_quality()
     draw_scaling()
+    levers.draw(lines_of("levers"))
     for name, render in PAGES.items():
         path = ROOT / name
         path.write_text(render(path.read_text()))

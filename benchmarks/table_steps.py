@@ -54,7 +54,6 @@ def main() -> None:
     models = {}
     for row in filter(timed, read_rows(EXPERIMENTS)):
         estimator = make_estimator(row.model, dict(row.params))
-        estimator.covariance_ = estimator._covariance(0)
         models[row.name] = (estimator._module(likelihood), estimator._expectation(1))
     seconds: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(args.rounds + 1):

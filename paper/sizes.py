@@ -42,7 +42,7 @@ def parameters(row: Row) -> Parameters:
         return sum(one.numel() for one in module.parameters())
 
     estimator = make_estimator(row.model, row.params)
-    estimator.image_shape_, estimator.covariance_ = SHAPE, estimator._covariance(0)
+    estimator.image_shape_ = SHAPE
     model = estimator._module(Bernoulli(PIXELS))
     return Parameters(count(model.posterior), count(model.prior), count(model.decoder))
 

@@ -383,6 +383,49 @@ def test_covariances_agree_with_torch(kind, shared):
             assert log_p[i, m].item() == pytest.approx(theirs.log_prob(z[i, m]).item(), rel=1e-9)
 
 
+def diagonal(k: int = 4, dim: int = 3) -> CategoricalNormal:
+    return CategoricalNormal(torch.randn(k).double(), torch.randn(k, dim).double(), torch.rand(k, dim).double() + 0.3)
+
+
+@pytest.mark.parametrize("kind", [diagonal, full, low_rank])
+def test_between_categories_the_prior_is_one_gaussian(kind):
+    """At points of the simplex divergence and density are those of the distribution that `given` gives there."""
+    torch.manual_seed(8)
+    p, c = kind(), torch.rand(6, 2, 4, dtype=torch.float64).softmax(-1)
+    q = DiagonalNormal(torch.randn(6, 2, 3).double(), torch.rand(6, 2, 3).double() + 0.1)
+    z, there = torch.randn(6, 2, 3).double(), p.given(c)
+    covariance = torch.diag_embed(there.variance) if kind is diagonal else there.covariance_matrix
+    theirs = MultivariateNormal(there.mean, covariance)
+    own = MultivariateNormal(q.mean, torch.diag_embed(q.base_dist.scale.square()))
+    torch.testing.assert_close(p.kl_given(q, z, c), kl_divergence(own, theirs))
+    torch.testing.assert_close(p.log_prob_given(z, c), theirs.log_prob(z))
+
+
+@KINDS
+def test_the_gradient_of_covariances_is_that_of_their_divergence(kind):
+    torch.manual_seed(9)
+    p, c = kind(), torch.tensor([[0, 2], [3, 2]])
+    q = DiagonalNormal(torch.randn(2, 2, 3).double(), torch.rand(2, 2, 3).double() + 0.1)
+    names = ("loc", "factor") if isinstance(p, CategoricalFullNormal) else ("loc", "own", "shared")
+    learned = [getattr(p, name).clone().requires_grad_() for name in names]
+    assert torch.autograd.gradcheck(lambda *parts: type(p)(p.logits, *parts).kl_given(q, q.loc, c), learned)
+
+
+def test_a_low_rank_far_above_its_diagonal_keeps_its_digits_in_single_precision():
+    """Woodbury's identity subtracts numbers that are nearly equal; a thousandth of a nat must not come of it."""
+    torch.manual_seed(10)
+    loc, own, shared = torch.randn(3, 40), 0.01 * torch.rand(3, 40) + 0.005, torch.randn(3, 40, 5)
+    p = CategoricalLowRankNormal(torch.zeros(3), loc, own, shared)
+    exact = CategoricalLowRankNormal(torch.zeros(3).double(), loc.double(), own.double(), shared.double())
+    c, z = torch.arange(3).unsqueeze(0), p.sample(torch.arange(3)).unsqueeze(0)
+    q = DiagonalNormal(z, 0.01 * torch.ones_like(z))
+    wide = DiagonalNormal(z.double(), q.scale.double())
+    close = {"atol": 2e-3, "rtol": 1e-5, "check_dtype": False}
+    torch.testing.assert_close(p.kl_given(q, z, c), exact.kl_given(wide, z.double(), c), **close)
+    torch.testing.assert_close(p.log_prob_given(z, c), exact.log_prob_given(z.double(), c), **close)
+    torch.testing.assert_close(p.log_prob_pairs(z[0]), exact.log_prob_pairs(z[0].double()), rtol=1e-9, atol=1e-9)
+
+
 @KINDS
 def test_covariances_of_all_pairs_are_those_of_each(kind, monkeypatch):
     """Against torch, with so little memory that few z are taken at a time."""

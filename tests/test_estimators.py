@@ -23,13 +23,15 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cpvae import CPVAE, VAE, FitWarning, InputError, MoGVAE, load
+from cpvae import CPHVAE, CPVAE, VAE, FitWarning, InputError, MoGVAE, load
 from cpvae.checkpoints import load_tensors, save_tensors
 from cpvae.cli.estimator_options import OPTIONS
 from cpvae.estimators import zoo
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.zoo import MODELS
+from cpvae.fitting.runs import note
 from cpvae.probability.estimates import component_probabilities, evaluate
+from cpvae.probability.priors import LowRankConditional
 
 torch.set_num_threads(1)
 QUICK = {"latent_dim": 3, "hidden": (32,), "max_epochs": 5, "batch_size": 25, "learning_rate": 5e-3, "random_state": 0}
@@ -91,7 +93,7 @@ def test_weights_are_the_aggregated_posterior_and_prior_sampling_is_uniform(imag
 
 @pytest.mark.parametrize(("kind", "covariance"), [(CPVAE, "full"), (MoGVAE, "full"), (CPVAE, "low-rank")])
 def test_covariances_are_learned_kept_and_sampled(kind, covariance, tmp_path):
-    """Off the diagonal too, for CP-VAE after a start that sets them diagonal; the file gives the same model."""
+    """Off the diagonal too; the file gives the same model."""
     x, labels = blobs()
     model = kind(3, covariance_type=covariance, **{**QUICK, "max_epochs": 20}).fit(x)
     prior = model.model_.prior
@@ -116,6 +118,8 @@ def test_covariances_are_full_where_rows_are_many(tmp_path, monkeypatch, capsys)
     """The choice is made by the rows of the fit, said, kept in the file, and that of a model which learns more."""
     assert [CPVAE(10)._covariance(n) for n in (19_999, 20_000)] == ["diag", "full"]
     assert [CPVAE(k)._covariance(20_000) for k in (200, 201)] == ["full", "diag"]  # of 100 rows, and of fewer
+    assert [CPVAE(2, latent_dim=d)._covariance(10**6) for d in (64, 65)] == ["full", "diag"]
+    assert [kind(2)._covariance(10**6) for kind in (CPHVAE, MoGVAE)] == ["full", "diag"]
     assert CPVAE(10, covariance_type="diag")._covariance(10**6) == "diag"
     x, _ = blobs()
     monkeypatch.setattr(zoo, "FULL_ROWS", 200)
@@ -128,7 +132,38 @@ def test_covariances_are_full_where_rows_are_many(tmp_path, monkeypatch, capsys)
     more = same.continue_fit(x[:40], n_new=0)
     assert [one.covariance_ for one in (model, same, more)] == ["full"] * 3
     assert (more.covariance_type, more.model_.prior.lower.shape) == ("auto", model.model_.prior.lower.shape)
+    assert same.continue_fit(x[:40], n_new=1).model_.prior.lower.shape == (4, 3, 3)
+    assert "| covariances of the categories | full |" in (tmp_path / "model.md").read_text()
     assert CPVAE(3, **QUICK).fit(x).covariance_ == "diag"
+
+
+def test_a_run_goes_on_with_the_covariances_it_began_with(tmp_path, monkeypatch):
+    """Even where another version, or another number of training rows, would choose others."""
+    x, _ = blobs()
+    monkeypatch.setattr(zoo, "FULL_ROWS", 200)
+    whole = CPVAE(3, **QUICK).fit(x)
+    CPVAE(3, **QUICK).set_params(max_epochs=2).fit(x, out=tmp_path / "run")
+    note(tmp_path / "run", status="unfinished")
+    monkeypatch.undo()
+    with pytest.warns(FitWarning, match="has not finished"):
+        assert load(tmp_path / "run").covariance_ == "full"
+    again = CPVAE(3, **QUICK).fit(x, out=tmp_path / "run", resume=True)
+    assert (again.covariance_, again.n_iter_, whole.covariance_) == ("full", 5, "full")
+
+
+def test_a_low_rank_fit_that_diverges_keeps_its_weights(monkeypatch):
+    """Factors that cannot be taken apart are no error of their own: the fit stops in a line."""
+    x, _ = blobs()
+    matched = LowRankConditional.match
+
+    def match(prior, moments):
+        matched(prior, moments)
+        prior.log_scale.data.fill_(-60.0)
+
+    monkeypatch.setattr(LowRankConditional, "match", match)
+    with pytest.warns(FitWarning, match="became infinite or NaN; kept the weights of epoch"):
+        model = CPVAE(3, covariance_type="low-rank", **QUICK).fit(x)
+    assert np.isfinite(model.score_samples(x)).all()
 
 
 def test_a_file_from_before_covariances_were_chosen_has_what_was_asked_for(tmp_path):

@@ -195,6 +195,8 @@ def _facts(estimator: DeepMixture) -> dict[str, str]:
     }
     if estimator.has_components:
         facts[f"{estimator.part_name}, K"] = f"{k}"
+    if estimator.covariance_ is not None:
+        facts[f"covariances of the {estimator.part_name}"] = estimator.covariance_
     return facts | {
         "bound": _bound(estimator),
         "stability": agreement(estimator.n_init, estimator.stability_, estimator.stability_rows_)

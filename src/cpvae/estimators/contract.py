@@ -147,8 +147,12 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
         """Measure properties of the training rows that later choices depend on."""
 
     def _covariance(self, n_rows: int) -> str | None:
-        """Choose the form of the covariances of categories for so many training rows; None without that choice."""
-        return None
+        """Choose the form of the covariances of components for so many training rows; None without components."""
+        return getattr(self, "covariance_type", None)
+
+    def _chosen_covariance(self) -> Any:
+        """Give the form that was chosen; of an estimator that has not seen rows, that of few."""
+        return self.covariance_ or self._covariance(0)
 
     def _seen(self) -> list[str]:
         """Say what was found in the training rows and how to override it, one line for each finding."""

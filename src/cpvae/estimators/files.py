@@ -229,7 +229,7 @@ def _restore_rows(estimator: DeepMixture, fitted: dict[str, Any]) -> None:
     estimator.likelihood_ = _text("likelihood", fitted["likelihood"])
     asked = getattr(estimator, "covariance_type", None)
     # Files from before it was kept have what was asked for, or none of that either.
-    estimator.covariance_ = fitted.get("covariance", "diag" if asked == "auto" else asked)
+    estimator.covariance_ = fitted.get("covariance") or ("diag" if asked == "auto" else asked)
     if estimator.covariance_ is not None:
         one_of("covariance", estimator.covariance_, tuple(COVARIANCES))
     names = fitted["feature_names_in"]

@@ -46,7 +46,7 @@ class Learned(RowsIn):
     model_: VAEModule
     n_components_: int
     consistent_: bool
-    covariance_: str | None
+    covariance_: str | None = None
     weights_: np.ndarray
     means_: np.ndarray
     scales_: np.ndarray

@@ -120,12 +120,14 @@ def prepare(
     X_valid: ArrayLike | None,
     seeds: list[int] | None = None,
     known: Any = None,
+    covariance: str | None = None,
 ) -> Prepared:
     """Check arguments and rows, and settle the schema, then the split, then the seeds.
 
     Args:
         seeds: those a run began with; by default they are drawn with the estimator's `random_state`.
         known: labels of some rows, as `cpvae.estimators.known.read`.
+        covariance: form of the covariances that a run began with; by default it is chosen.
 
     Raises:
         InputError: arguments or rows that cannot be used.
@@ -155,7 +157,7 @@ def prepare(
         valid = Rows(valid_array, device=place)
     _refuse_one_row(rows)
     estimator._look_at(rows)
-    estimator.covariance_ = estimator._covariance(len(rows))
+    estimator.covariance_ = covariance or estimator._covariance(len(rows))
     choice = _choose(estimator, array)
     estimator.likelihood_ = choice.name
     augment = estimator._augment()

@@ -56,7 +56,8 @@ def fit(
     estimator.check_params()
 
     def prepare(began: dict[str, Any] | None) -> tuple[DeepMixture, Prepared]:
-        return estimator, preparing.prepare(estimator, X, X_valid, None if began is None else began["seeds"], known)
+        seeds, form = (None, None) if began is None else (began["seeds"], began.get("fitted", {}).get("covariance"))
+        return estimator, preparing.prepare(estimator, X, X_valid, seeds, known, form)
 
     run(prepare, folder, resume=resume, reporter=reporter, about=about)
 

@@ -29,7 +29,7 @@ from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import COVARIANCES, PRIORS, Weights, component_prior
 
 CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
-FULL_ROWS, FULL_SHARE = 20_000, 2.5  # rows in all, and of a category for each dimension of its code: see `CPVAE`
+FULL_ROWS, FULL_SHARE, FULL_DIM = 20_000, 2.5, 64  # by which covariances are chosen: see `CPVAE`
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
 
@@ -62,8 +62,9 @@ class CPVAE(Clusterer):
             rule of `cpvae.data.kinds` decides for all other columns.
         weights: p(c): "uniform" (the paper), "learned", or "empirical" (set to q(c) of eq. 14 after the fit).
         covariance_type: form of the covariance of p(z | c): "diag" (the paper), "full" (its footnote 3), or "low-rank",
-            a diagonal and as many factors as an eighth of `latent_dim`. "auto" is "full" for 20,000 rows or more, if a
-            category has 2.5 for each dimension of its code on average, and "diag" for fewer.
+            a diagonal and as many factors as an eighth of `latent_dim`. "auto" is "full" for 20,000 training rows or
+            more and a `latent_dim` of at most 64, if a category has 2.5 rows for each dimension on average; and "diag"
+            for any other fit.
         expectation: estimate of the sum over c in training: "exact"; "sum-and-sample" (the two likeliest categories and
             one drawn from the others, decoded where they weigh something); "straight-through"; or "relaxed"
             (Gumbel-softmax, whose objective is not a bound). "auto" is "sum-and-sample".
@@ -150,7 +151,7 @@ class CPVAE(Clusterer):
             self.latent_dim,
             self._network(),
             self.weights,
-            covariance=self.covariance_,
+            covariance=self._chosen_covariance(),
             **parts,
         )
 
@@ -209,14 +210,14 @@ class CPVAE(Clusterer):
         if self.covariance_type != "auto":
             return self.covariance_type
         many = n_rows >= max(FULL_ROWS, FULL_SHARE * self.latent_dim * self.n_components)
-        return "full" if many else "diag"
+        return "full" if many and self.latent_dim <= FULL_DIM else "diag"
 
     def _seen(self) -> list[str]:
         found = []
         if self.covariance_type == "auto" and self.covariance_ == "full":
             found.append(
-                "full covariances of the code in each category, as for 20,000 rows and more: better bounds, and a step "
-                "takes a tenth longer (covariance_type='diag', --covariance diag: without)"
+                "full covariances of the code in each category, as for 20,000 training rows and more: better bounds, "
+                "slower steps (covariance_type='diag', --covariance diag: without)"
             )
         if self._stationary and self._augment() is not None:
             found.append(
@@ -307,7 +308,8 @@ class MoGVAE(Clusterer):
 
     Encoder and decoder do not depend on the component. `predict_proba` gives responsibilities,
     ``E_{q(z|x)} p(k | z)``. `MoGVAE` takes the arguments of `CPVAE`, except `expectation`, `temperature`, `init`,
-    `augment` and `consistency`. `weights` and `covariance_type` are the weights and covariances of the components.
+    `augment` and `consistency`. `weights` and `covariance_type` are the weights and covariances of the components;
+    `covariance_type` is "diag" unless it is given.
 
     Examples:
         >>> import numpy as np
@@ -329,11 +331,8 @@ class MoGVAE(Clusterer):
             self.latent_dim,
             self._network(),
             weights=self.weights,  # type: ignore[arg-type]
-            covariance=self.covariance_type,
+            covariance=self._chosen_covariance(),
         )
-
-    def _covariance(self, n_rows: int) -> str:
-        return self.covariance_type
 
 
 @takes_arguments

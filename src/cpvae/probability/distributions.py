@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -204,6 +204,8 @@ class CategoricalFullNormal(CategoricalNormal):
     def __init__(self, logits: Tensor, loc: Tensor, factor: Tensor):
         self._begin(logits, loc)
         self.factor = factor
+        self.precisions = factor.square().sum(-1)  # of the coordinates given all others, (K, D)
+        self.log_root = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)  # of the determinants, (K, 1)
 
     @cached_property
     @torch.no_grad()
@@ -217,6 +219,15 @@ class CategoricalFullNormal(CategoricalNormal):
         dim = self.loc.shape[-1]
         return select(self.loc, c), select(self.factor.flatten(1), c).unflatten(-1, (dim, dim))
 
+    def _of(self, c: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the precisions ``(..., M, D)`` and log-roots of the determinants ``(..., M)`` that factors have.
+
+        Categories have them in tables; a point of the simplex has a factor of its own.
+        """
+        if c.is_floating_point():
+            return factor.square().sum(-1), factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return select(self.precisions, c), select(self.log_root, c).squeeze(-1)
+
     def given(self, c: Tensor) -> Any:
         """Give p(z | c) for categories as indices or points of the simplex."""
         loc, factor = self._at(c)
@@ -226,9 +237,10 @@ class CategoricalFullNormal(CategoricalNormal):
         """Compute KL(q(z | x, c) || p(z | c)) in closed form for a diagonal q, ``(B, M)``."""
         loc, factor = self._at(c)
         own = q.base_dist
-        trace = (own.scale.square() * factor.square().sum(-1)).sum(-1)
+        precisions, log_root = self._of(c, factor)
+        trace = (own.scale.square() * precisions).sum(-1)
         whitened = _times(own.loc - loc, factor).square().sum(-1)
-        spread = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + own.scale.log().sum(-1)
+        spread = log_root + own.scale.log().sum(-1)
         return 0.5 * (trace + whitened - loc.shape[-1]) - spread
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
@@ -236,7 +248,7 @@ class CategoricalFullNormal(CategoricalNormal):
         loc, factor = self._at(c)
         whitened = _times(z - loc, factor).square().sum(-1)
         constant = 0.5 * z.shape[-1] * math.log(2 * math.pi)
-        return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - 0.5 * whitened - constant
+        return self._of(c, factor)[1] - 0.5 * whitened - constant
 
     def log_prob_pairs(self, z: Tensor) -> Tensor:
         """Compute log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``.
@@ -261,11 +273,54 @@ class CategoricalFullNormal(CategoricalNormal):
         return loc + torch.linalg.solve_triangular(factor.mT, noise, upper=True).squeeze(-1)
 
 
+class LowRank(NamedTuple):
+    """Covariances ``diag(own^2) + shared shared'`` with all that densities ask of them; any batch shape.
+
+    The identity of Woodbury, in a form without differences of large numbers: a squared distance is the least
+    ``|w - S t|^2 + |t|^2``, where ``w = z / own``, ``S = shared / own`` and t are the factors of z, at ``t = gain w``.
+
+    Attributes:
+        own: ``(..., D)``.
+        ratio: S, ``(..., D, R)``.
+        gain: ``(1 + S' S)^-1 S'``, transposed, ``(..., D, R)``.
+        precisions: the diagonal of the inverse, ``(..., D)``.
+        log_root: half the logarithm of the determinant, ``(..., 1)``.
+    """
+
+    own: Tensor
+    ratio: Tensor
+    gain: Tensor
+    precisions: Tensor
+    log_root: Tensor
+
+    @classmethod
+    def of(cls, own: Tensor, shared: Tensor) -> LowRank:
+        """Compute it in double precision, and give it in that of `own`."""
+        wide = own.double()
+        ratio = shared.double() / wide.unsqueeze(-1)
+        eye = torch.eye(shared.shape[-1], dtype=wide.dtype, device=wide.device)
+        root = torch.linalg.cholesky_ex(eye + ratio.mT @ ratio)[0]  # what is not finite shows in the loss
+        whitened = torch.linalg.solve_triangular(root, ratio.mT, upper=False)
+        gain = torch.linalg.solve_triangular(root.mT, whitened, upper=True).mT
+        precisions = (1.0 - whitened.square().sum(-2)) / wide.square()
+        log_root = wide.log().sum(-1, keepdim=True) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
+        return cls(own, *(part.to(own.dtype) for part in (ratio, gain, precisions, log_root)))
+
+    def at(self, c: Tensor) -> LowRank:
+        """Select those of categories, indices ``(..., M)``, from those of all K."""
+        return LowRank(*(select(part.flatten(1), c).unflatten(-1, part.shape[1:]) for part in self))
+
+    def distance(self, difference: Tensor) -> Tensor:
+        """Compute the squared distance of Mahalanobis ``(B, M)`` of differences from the mean ``(B, M, D)``."""
+        w = difference / self.own
+        t = _times(w, self.gain)
+        return (w - _times(t, self.ratio.mT)).square().sum(-1) + t.square().sum(-1)
+
+
 class CategoricalLowRankNormal(CategoricalNormal):
     """The joint p(c) N(z; loc_c, diag(own_c^2) + shared_c shared_c'), with covariances of low rank plus a diagonal.
 
-    They are those of a factor analysis of each category (Ghahramani and Hinton, 1996). Density and divergence take the
-    inverse by the identity of Woodbury: ``diag(own^-2) - inner inner'``, where `inner` has R columns too.
+    They are those of a factor analysis of each category (Ghahramani and Hinton, 1996).
 
     Args:
         logits: unnormalised log p(c), ``(K,)``.
@@ -282,52 +337,45 @@ class CategoricalLowRankNormal(CategoricalNormal):
     def __init__(self, logits: Tensor, loc: Tensor, own: Tensor, shared: Tensor):
         self._begin(logits, loc)
         self.own, self.shared = own, shared
-        scaled = shared / own.unsqueeze(-1)
-        root = torch.linalg.cholesky(torch.eye(shared.shape[-1]).to(own) + scaled.mT @ scaled)
-        inner = torch.linalg.solve_triangular(root.mT, scaled, upper=True, left=False)
-        self.inner = inner / own.unsqueeze(-1)  # (K, D, R)
-        self.half_determinant = own.log().sum(-1) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # of covariances
+        self.low_rank = LowRank.of(own, shared)
 
     @property
     def scale(self) -> Tensor:  # type: ignore[override]
         """Standard deviations of the coordinates, ``(K, D)``."""
         return (self.own.square() + self.shared.square().sum(-1)).sqrt()
 
-    def _at(self, c: Tensor, table: Tensor) -> Tensor:
-        """Select what categories have in a table ``(K, D, R)``: ``(..., M, D, R)``."""
-        return select(table.flatten(1), c).unflatten(-1, table.shape[1:])
+    def _at(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Select what categories have for themselves and in common, or mix it for points of the simplex."""
+        return select(self.own, c), select(self.shared.flatten(1), c).unflatten(-1, self.shared.shape[1:])
+
+    def _of(self, c: Tensor) -> LowRank:
+        """Give the covariances of categories as indices, or those that a point of the simplex mixes."""
+        return LowRank.of(*self._at(c)) if c.is_floating_point() else self.low_rank.at(c)
 
     def given(self, c: Tensor) -> Any:
         """Give p(z | c) for categories as indices or points of the simplex."""
-        shared = self._at(c, self.shared)
-        return LowRankMultivariateNormal(select(self.loc, c), shared, select(self.own, c).square(), validate_args=False)
-
-    def _distance(self, difference: Tensor, own: Tensor, inner: Tensor) -> Tensor:
-        """Compute the squared distance of Mahalanobis ``(B, M)`` of differences from the mean ``(B, M, D)``."""
-        return (difference / own).square().sum(-1) - _times(difference, inner).square().sum(-1)
+        own, shared = self._at(c)
+        return LowRankMultivariateNormal(select(self.loc, c), shared, own.square(), validate_args=False)
 
     def kl_given(self, q: Independent, z: Tensor, c: Tensor) -> Tensor:
         """Compute KL(q(z | x, c) || p(z | c)) in closed form for a diagonal q, ``(B, M)``."""
-        loc, own, inner = select(self.loc, c), select(self.own, c), self._at(c, self.inner)
-        its = q.base_dist
-        trace = (its.scale.square() * (own.square().reciprocal() - inner.square().sum(-1))).sum(-1)
-        spread = select(self.half_determinant.unsqueeze(-1), c).squeeze(-1) - its.scale.log().sum(-1)
-        return 0.5 * (trace + self._distance(its.loc - loc, own, inner) - loc.shape[-1]) + spread
+        loc, covariance, own = select(self.loc, c), self._of(c), q.base_dist
+        trace = (own.scale.square() * covariance.precisions).sum(-1)
+        spread = covariance.log_root.squeeze(-1) - own.scale.log().sum(-1)
+        return 0.5 * (trace + covariance.distance(own.loc - loc) - loc.shape[-1]) + spread
 
     def log_prob_given(self, z: Tensor, c: Tensor) -> Tensor:
         """Compute log p(z | c), ``(B, M)``."""
-        distance = self._distance(z - select(self.loc, c), select(self.own, c), self._at(c, self.inner))
+        covariance = self._of(c)
         constant = 0.5 * z.shape[-1] * math.log(2 * math.pi)
-        return -0.5 * distance - select(self.half_determinant.unsqueeze(-1), c).squeeze(-1) - constant
+        return -0.5 * covariance.distance(z - select(self.loc, c)) - covariance.log_root.squeeze(-1) - constant
 
     def log_prob_pairs(self, z: Tensor) -> Tensor:
-        """Compute log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``."""
-        loc, own, inner = self.loc.double(), self.own.double(), self.inner.double()
-        constant = self.half_determinant - own.log().sum(-1)  # beyond that of the diagonal alone
-        along = torch.einsum("kd,kdr->kr", loc, inner)
-        parts = z.double().split(max(1, OUTER_PRODUCTS // along.numel()))
-        common = [(torch.einsum("nd,kdr->nkr", part, inner) - along).square().sum(-1) for part in parts]
-        return log_normal_pairs(z, self.loc, self.own) + 0.5 * torch.cat(common) - constant
+        """Compute log p(z_i | k) for all pairs, ``(n, D)`` -> float64 ``(n, K)``, for some of the z at a time."""
+        wide = LowRank.of(self.own.double(), self.shared.double())
+        constant = wide.log_root.squeeze(-1) + 0.5 * z.shape[-1] * math.log(2 * math.pi)
+        parts = z.double().unsqueeze(1).split(max(1, OUTER_PRODUCTS // self.loc.numel()))
+        return torch.cat([-0.5 * wide.distance(part - self.loc.double()) for part in parts]) - constant
 
     def sample(self, k: Tensor) -> Tensor:  # type: ignore[override]
         """Draw one z for each category index in k: ``(n,)`` -> ``(n, D)``."""
@@ -335,7 +383,7 @@ class CategoricalLowRankNormal(CategoricalNormal):
 
 
 def _times(difference: Tensor, factor: Tensor) -> Tensor:
-    """Multiply A' (z - loc): ``(B, M, D)`` and ``(B or 1, M, D, R)`` or without B -> ``(B, M, R)``."""
+    """Multiply A' x: ``(B, M, D)`` and ``(B or 1, M, D, R)`` or without B -> ``(B, M, R)``."""
     if factor.dim() == 4 and len(factor) == 1:  # the same categories for all rows: one product for each
         return torch.einsum("bmi,mij->bmj", difference, factor[0])
     return torch.einsum("...i,...ij->...j", difference, factor)

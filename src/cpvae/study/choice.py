@@ -178,6 +178,10 @@ def choose_components(
     schema = schema_of(estimator, [rows, held])
     if schema is not None:  # a part of the rows may lack levels, or missing cells, of the others
         estimator = clone(estimator).set_params(schema=schema.as_given())
+    if getattr(estimator, "covariance_type", None) == "auto":  # the same for all candidates
+        largest = clone(estimator).set_params(n_components=numbers[-1])
+        form = largest._covariance(int((1 - estimator.validation_fraction) * n_rows))
+        estimator = clone(estimator).set_params(covariance_type=form)
     place = None if out is None else as_path("out", out)
     if place is not None:
         from cpvae.study import figures  # refused before any fit where they cannot be drawn
