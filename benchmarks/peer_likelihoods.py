@@ -42,7 +42,7 @@ OURS = {  # systems, and the rows of Table 1 that fit them here
     "HVAE": ("mnist-hvae",),
     "HVAE with VampPrior, 500": ("mnist-hvae-vamp-k500",),
     "CP-VAE, 10": ("mnist-cpvae-k10", "mnist-cpvae-k10-long"),
-    "CP-VAE, 10, full covariances": ("mnist-full-covariance", "mnist-cpvae-k10-full"),
+    "CP-VAE, 10, full covariances": ("mnist-cpvae-k10-full",),
     "HVAE with CP-VAE's prior, 10": ("mnist-hvae-cp-k10",),
 }
 
@@ -120,7 +120,7 @@ def measure(name: str, epochs: int, seed: int) -> dict[str, Any]:
 def our_likelihood(row: str) -> tuple[float, int] | None:
     """Read what Table 1 has of a row: the mean of its seeds, and the epochs of a fit; None where there is no result."""
     found = [
-        read_json(path, "a result", "fit again") for path in sorted((ROOT / "results").glob(f"*/{row}-seed*.json"))
+        read_json(path, "a result", "fit again") for path in sorted((ROOT / "results").glob(f"table1/{row}-seed*.json"))
     ]
     if not found:
         return None

@@ -84,7 +84,7 @@ OPTIONS: dict[str, Any] = {
         Option(
             "--covariance",
             help="Covariance of p(z|c), or of the components of mog: diag (the paper), low-rank, or full; auto is full "
-            "for 20,000 rows and more.",
+            "for 20,000 training rows and more.",
             show_default="auto; diag for mog",
         ),
     ],
