@@ -30,7 +30,7 @@ from paper.rows import LONG, Row, read_rows
 BATCH, PRECISION = 200, "bfloat16"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 # All that a row here may say:
-PLAIN = {"n_components", "max_epochs", "precision", "expectation", "consistency", "covariance_type"}
+PLAIN = {"n_components", "max_epochs", "precision", "expectation", "consistency", "covariance_type", "start_weight"}
 
 
 def timed(row: Row) -> bool:
