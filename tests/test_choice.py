@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cpvae import CPVAE, VAE, InputError, choose_components, load
 from cpvae.cli.program import app
+from cpvae.estimators import zoo
 from cpvae.study import answers
 from cpvae.study import choice as choosing
 from cpvae.study.held_out import hold_out
@@ -90,6 +91,16 @@ def test_the_spread_of_seeds_counts():
     assert two.candidates[0].worse_by_se == pytest.approx(np.sqrt(2 * 0.18 / 2))
     assert two.candidates[0].by_seed == pytest.approx((4.8, 5.4))
     assert two.estimator.random_state == 0
+
+
+def test_all_numbers_are_tried_with_the_same_covariances(monkeypatch):
+    """A number of categories that alone has enough rows for full ones would be compared with another model."""
+    monkeypatch.setattr(zoo, "FULL_ROWS", 100)
+    monkeypatch.setattr(zoo, "FULL_SHARE", 30.0)  # 60 rows for each category of two dimensions
+    few = {**SMALL, "max_epochs": 1}
+    for numbers, form in (([1, 3], "full"), ([1, 4], "diag")):  # 180 training rows
+        fits = choose_components(CPVAE(**few), BLOBS, numbers, n_jobs=1).fits
+        assert {fit.covariance_ for fit in fits.values()} == {form}
 
 
 def test_three_sources_are_found_and_the_runs_are_kept(tmp_path):
