@@ -158,7 +158,7 @@ def test_a_low_rank_fit_that_diverges_keeps_its_weights(monkeypatch):
 
     def match(prior, moments):
         matched(prior, moments)
-        prior.log_scale.data.fill_(-60.0)
+        prior.shared.data.fill_(float("nan"))
 
     monkeypatch.setattr(LowRankConditional, "match", match)
     with pytest.warns(FitWarning, match="became infinite or NaN; kept the weights of epoch"):
