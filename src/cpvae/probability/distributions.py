@@ -295,16 +295,15 @@ class LowRank(NamedTuple):
 
     @classmethod
     def of(cls, own: Tensor, shared: Tensor) -> LowRank:
-        """Compute it in double precision, and give it in that of `own`."""
-        wide = own.double()
-        ratio = shared.double() / wide.unsqueeze(-1)
-        eye = torch.eye(shared.shape[-1], dtype=wide.dtype, device=wide.device)
+        """Compute all parts from the two of which covariances are made, ``(..., D)`` and ``(..., D, R)``."""
+        ratio = shared / own.unsqueeze(-1)
+        eye = torch.eye(shared.shape[-1], dtype=own.dtype, device=own.device)
         root = torch.linalg.cholesky_ex(eye + ratio.mT @ ratio)[0]  # what is not finite shows in the loss
         whitened = torch.linalg.solve_triangular(root, ratio.mT, upper=False)
         gain = torch.linalg.solve_triangular(root.mT, whitened, upper=True).mT
-        precisions = (1.0 - whitened.square().sum(-2)) / wide.square()
-        log_root = wide.log().sum(-1, keepdim=True) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
-        return cls(own, *(part.to(own.dtype) for part in (ratio, gain, precisions, log_root)))
+        precisions = (1.0 - whitened.square().sum(-2)) / own.square()
+        log_root = own.log().sum(-1, keepdim=True) + root.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
+        return cls(own, ratio, gain, precisions, log_root)
 
     def at(self, c: Tensor) -> LowRank:
         """Select those of categories, indices ``(..., M)``, from those of all K."""
