@@ -23,6 +23,11 @@ def cpvae(*arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+def told(word: str) -> str:
+    """Give a word of a command, an absolute path by its last part."""
+    return Path(word).name if Path(word).is_absolute() else word
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset")
@@ -50,7 +55,7 @@ def main() -> None:
         args.out,
         {
             **evidence(),
-            "command": f"cpvae fit {args.dataset} " + " ".join(option for option in options if option != "--resume"),
+            "command": f"cpvae fit {args.dataset} " + " ".join(map(told, filter("--resume".__ne__, options))),
             "seed": args.seed,
             "params": config["params"],
             "test": test,
