@@ -40,7 +40,7 @@ from cpvae.probability.expectations import Expectation, Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
 from cpvae.probability.objectives import Batch, Bound
-from cpvae.study import markdown
+from cpvae.study import markdown, metrics
 from cpvae.study.evaluation import rows_at
 from cpvae.study.evidence import evidence
 
@@ -314,6 +314,8 @@ def measure(
         vars(presets).update(before)
     seconds = time.perf_counter() - began
     at = {name: -float(model.score(part.x[:JUDGED])) for name, part in data.splits.items()}
+    train, valid = data.splits["train"], data.splits["valid"]
+    digits = metrics.majority_mapping(np.asarray(train.y), model.predict(train.x))
     return {
         "model": kind,
         "lever": name,
@@ -324,6 +326,7 @@ def measure(
         "best_epoch": model.best_epoch_,
         "train_negative_elbo": round(at["train"], 3),
         "valid_negative_elbo": round(at["valid"], 3),
+        "majority": round(metrics.accuracy(np.asarray(valid.y), model.predict(valid.x), digits), 4),
         "valid_by_epoch": [round(record["valid_negative_elbo"], 2) for record in model.history_],
         "seconds": round(seconds, 1),
         **evidence(),
@@ -338,7 +341,7 @@ def of_what(line: dict[str, Any]) -> str:
 
 def tables(lines: list[dict[str, Any]]) -> str:
     """Tabulate all fits, each beside the one without a lever."""
-    head = ("model, K", "lever", "", "held-out rows", "beside none", "training rows", "best epoch")
+    head = ("model, K", "lever", "", "held-out rows", "beside none", "training rows", "best epoch", "majority")
     found = []
     for shown in dict.fromkeys(map(of_what, lines)):
         mine = sorted((one for one in lines if of_what(one) == shown), key=lambda one: one["valid_negative_elbo"])
@@ -346,11 +349,14 @@ def tables(lines: list[dict[str, Any]]) -> str:
         for line in mine:
             valid, train = line["valid_negative_elbo"], line["train_negative_elbo"]
             beside = "" if plain in (line, None) else f"{valid - plain['valid_negative_elbo']:+.2f}"
+            majority = f"{line['majority']:.3f}" if "majority" in line else ""
             about = LEVERS[line["lever"]].about
-            found.append((shown, line["lever"], about, f"{valid:.2f}", beside, f"{train:.2f}", str(line["best_epoch"])))
+            found.append(
+                (shown, line["lever"], about, f"{valid:.2f}", beside, f"{train:.2f}", str(line["best_epoch"]), majority)
+            )
     said = (
         "-L in nats, one fit each. *Best epoch* is the one with the best bound of the validation rows, whose weights "
-        "are kept"
+        "are kept. *Majority* is the share of held-out rows with the digit of most training rows of their category"
     )
     return f"{markdown.table(head, found)}\n{said}: [levers]({{}}/levers.jsonl)."
 
