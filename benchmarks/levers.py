@@ -202,23 +202,32 @@ LEVERS = {
     "dropout, 0.1": Lever(
         "a tenth of the decoder's hidden units is dropped at each step", model=dropping(0.1), models=("cpvae",)
     ),
-    "dropout, 0.3": Lever("the same, three tenths", model=dropping(0.3), models=("cpvae",)),
-    "last layer, rank 100": Lever("its matrix has rank 100 in place of 300", model=thin(100)),
-    "last layer, rank 50": Lever("the same, rank 50", model=thin(50)),
+    "dropout, 0.3": Lever(
+        "three tenths of the decoder's hidden units are dropped at each step", model=dropping(0.3), models=("cpvae",)
+    ),
+    "last layer, rank 100": Lever("the decoder's last matrix has rank 100 in place of 300", model=thin(100)),
+    "last layer, rank 50": Lever("the decoder's last matrix has rank 50 in place of 300", model=thin(50)),
     "weights' prior, 3": Lever("the Gaussian prior of the decoder's weights is half as wide", constants={"SPREAD": 3}),
-    "weights' prior, 1.5": Lever("a quarter as wide", constants={"SPREAD": 1.5}),
+    "weights' prior, 1.5": Lever(
+        "the Gaussian prior of the decoder's weights is a quarter as wide", constants={"SPREAD": 1.5}
+    ),
     "copies, 0.5": Lever(
         "half of the rows are slightly deformed at first, none in the last fifth",
         objective=as_kind(Deformed, share=0.5, total=None),
     ),
-    "copies, 1.0": Lever("the same, all rows at first", objective=as_kind(Deformed, share=1.0, total=None)),
+    "copies, 1.0": Lever(
+        "all rows are slightly deformed at first, none in the last fifth",
+        objective=as_kind(Deformed, share=1.0, total=None),
+    ),
     "other pixels": Lever("the encoder sees another draw of the pixels", objective=as_kind(OtherPixels)),
     "path": Lever("gradient of the path alone, divergence at the draw", objective=estimated(along_path)),
     "two draws": Lever("two draws of z and c for each row", objective=estimated(partial(of_draws, 2))),
     "exact sum": Lever("all categories are decoded", arguments={"expectation": "exact"}),
     "batch 50": Lever("batches of 50 rows", arguments={"batch_size": 50}),
     "batch 200": Lever("batches of 200 rows", arguments={"batch_size": 200}),
-    "batch 200, rate 4e-3": Lever("the same, twice the rate", arguments={"batch_size": 200, "learning_rate": 4e-3}),
+    "batch 200, rate 4e-3": Lever(
+        "batches of 200 rows and twice the rate", arguments={"batch_size": 200, "learning_rate": 4e-3}
+    ),
     "rate 1e-3": Lever("half the rate", arguments={"learning_rate": 1e-3}),
     "rate 4e-3": Lever("twice the rate", arguments={"learning_rate": 4e-3}),
     "average of a tenth": Lever(
@@ -227,9 +236,13 @@ LEVERS = {
     "start forgotten": Lever(
         "after the start, no weight holds rows in its categories", arguments={"start_weight": 0.0}
     ),
-    "decoder sees c": Lever("of HCP, whose decoder sees the codes alone", model=seeing_category, models=("hvae-cp",)),
-    "full covariances": Lever("of p(z | c)", arguments={"covariance_type": "full"}),
-    "covariances of low rank": Lever("five factors and a diagonal", arguments={"covariance_type": "low-rank"}),
+    "decoder sees c": Lever(
+        "as in CP; the decoder of HCP sees the codes alone", model=seeing_category, models=("hvae-cp",)
+    ),
+    "full covariances": Lever("of p(z | c), in place of diagonal ones", arguments={"covariance_type": "full"}),
+    "covariances of low rank": Lever(
+        "of p(z | c): five factors and a diagonal", arguments={"covariance_type": "low-rank"}
+    ),
 }
 
 
