@@ -1,6 +1,6 @@
 """The likelihood of MNIST by pythae's own VAE and VampPrior, trained and measured by pythae's own code.
 
-    python benchmarks/peer_likelihoods.py --peer VAE --peer "VAMP, 10" --out results/peer_likelihoods.jsonl
+    python benchmarks/peer_likelihoods.py --peer VAE --peer "VampPrior, 10" --out results/peer_likelihoods.jsonl
     python benchmarks/render.py    # docs/bound.md, from the file
 
 pythae's trainer fits its models with the paper's network, on the rows of Table 1: batches of 200 for as many epochs,
@@ -32,7 +32,7 @@ from cpvae.study.evaluation import some_rows
 from cpvae.study.evidence import evidence
 
 RESULTS = ROOT / "results" / "peer_likelihoods.jsonl"
-PEERS = {"VAE": "VAE", "VAMP, 10": "VampPrior, 10", "VAMP, 500": "VampPrior, 500"}  # and what they are
+PEERS = {"VAE": 0, "VampPrior, 10": 10, "VampPrior, 500": 500}  # and how many pseudo-inputs they have
 DRAWS, ROWS, TOGETHER = 5000, 1000, 500
 BATCH, RATE = 200, 1e-3
 OURS = {  # systems, and the rows of Table 1 that fit them here
@@ -50,6 +50,7 @@ OURS = {  # systems, and the rows of Table 1 that fit them here
 def fit(name: str, epochs: int, seed: int, folder: str) -> tuple[Any, float]:
     """Train a model of pythae by its trainer; give its best weights, and the seconds that it took."""
     from pythae.data.datasets import BaseDataset, DatasetOutput
+    from pythae.models import AutoModel
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     class Drawn(BaseDataset):  # type: ignore[misc]
@@ -74,14 +75,12 @@ def fit(name: str, epochs: int, seed: int, folder: str) -> tuple[Any, float]:
     )
     valid = observed(data.splits["valid"].x)
     torch.manual_seed(seed)
-    model = pythae(int(name.rpartition(" ")[2]) if "," in name else 0)
+    model = pythae(PEERS[name])
     trainer = BaseTrainer(
         model, Drawn(grey, torch.zeros(len(grey))), BaseDataset(valid, torch.zeros(len(valid))), training_config=config
     )
     began = time.perf_counter()
     trainer.train()
-    from pythae.models import AutoModel
-
     best = AutoModel.load_from_folder(str(Path(trainer.training_dir) / "final_model"))
     return best.eval(), time.perf_counter() - began
 
@@ -134,7 +133,7 @@ def table(lines: list[dict[str, Any]]) -> str:
     cells = []
     for name, rows in OURS.items():
         ours = [one for one in map(our_likelihood, rows) if one is not None]
-        theirs = [(line["negative_log_likelihood"], line["epochs"]) for line in lines if PEERS[line["peer"]] == name]
+        theirs = [(line["negative_log_likelihood"], line["epochs"]) for line in lines if line["peer"] == name]
         shown = ["; ".join(f"{value:.2f} ({epochs})" for value, epochs in found) for found in (ours, theirs)]
         cells.append((name, *shown, f"{published[name]:.2f}" if name in published else ""))
     said = (

@@ -14,18 +14,13 @@ import sys
 from pathlib import Path
 
 from cpvae.files import read_json, write_json
-from cpvae.study.evidence import evidence
+from cpvae.study.evidence import evidence, portable
 
 
 def cpvae(*arguments: str) -> str:
     """Run the command line and show its progress; return standard output."""
     command = [sys.executable, "-m", "cpvae.cli", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def told(word: str) -> str:
-    """Give a word of a command, an absolute path by its last part."""
-    return Path(word).name if Path(word).is_absolute() else word
 
 
 def main() -> None:
@@ -55,7 +50,7 @@ def main() -> None:
         args.out,
         {
             **evidence(),
-            "command": f"cpvae fit {args.dataset} " + " ".join(map(told, filter("--resume".__ne__, options))),
+            "command": f"cpvae fit {args.dataset} " + " ".join(map(portable, filter("--resume".__ne__, options))),
             "seed": args.seed,
             "params": config["params"],
             "test": test,

@@ -27,6 +27,15 @@ def commit() -> str:
     return name + "+" * bool(name and git("status", "--porcelain", "--untracked-files=no", "--", "."))
 
 
+def portable(word: str) -> str:
+    """Give a word of a command, an absolute path by its last part.
+
+    >>> portable("/home/me/runs/a"), portable("--seed")
+    ('a', '--seed')
+    """
+    return Path(word).name if Path(word).is_absolute() else word
+
+
 def evidence(command: str | None = None, device: str = "cpu") -> dict[str, Any]:
     """Tell command, commit, versions and device of this process; an absolute path is told by its last part.
 
@@ -38,9 +47,8 @@ def evidence(command: str | None = None, device: str = "cpu") -> dict[str, Any]:
         told = f"{place.type}, {torch.cuda.get_device_name(place)}"
     else:
         told = f"{place.type}, {torch.get_num_threads()} thread(s), {platform.machine()}"
-    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv)
     return {
-        "command": command or " ".join(["python", *words]),
+        "command": command or " ".join(["python", *map(portable, sys.argv)]),
         "commit": commit(),
         "versions": versions(),
         "device": told,
