@@ -95,7 +95,7 @@ def test_the_spread_of_seeds_counts():
 
 def test_all_numbers_are_tried_with_the_same_covariances(monkeypatch):
     """A number of categories that alone has enough rows for full ones would be compared with another model."""
-    monkeypatch.setattr(zoo, "FULL_ROWS", 100)
+    monkeypatch.setattr(zoo, "MANY", 100)
     monkeypatch.setattr(zoo, "FULL_SHARE", 30.0)  # 60 rows for each category of two dimensions
     few = {**SMALL, "max_epochs": 1}
     for numbers, form in (([1, 3], "full"), ([1, 4], "diag")):  # 180 training rows

@@ -122,7 +122,7 @@ def test_covariances_are_full_where_rows_are_many(tmp_path, monkeypatch, capsys)
     assert [kind(2)._covariance(10**6) for kind in (CPHVAE, MoGVAE)] == ["full", "diag"]
     assert CPVAE(10, covariance_type="diag")._covariance(10**6) == "diag"
     x, _ = blobs()
-    monkeypatch.setattr(zoo, "FULL_ROWS", 200)
+    monkeypatch.setattr(zoo, "MANY", 200)
     model = CPVAE(3, verbose=1, **QUICK).fit(x)
     assert "--covariance diag" in capsys.readouterr().err
     model.save(tmp_path / "model")
@@ -140,7 +140,7 @@ def test_covariances_are_full_where_rows_are_many(tmp_path, monkeypatch, capsys)
 def test_a_run_goes_on_with_the_covariances_it_began_with(tmp_path, monkeypatch):
     """Even where another version, or another number of training rows, would choose others."""
     x, _ = blobs()
-    monkeypatch.setattr(zoo, "FULL_ROWS", 200)
+    monkeypatch.setattr(zoo, "MANY", 200)
     whole = CPVAE(3, **QUICK).fit(x)
     CPVAE(3, **QUICK).set_params(max_epochs=2).fit(x, out=tmp_path / "run")
     note(tmp_path / "run", status="unfinished")
@@ -306,9 +306,32 @@ def test_pipeline_clone_set_params_and_grid_search():
     assert search.best_params_["latent_dim"] in (1, 2)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, torch.tensor, list])
+def test_rows_for_validation_are_no_labels(kind):
+    """The second argument is scikit-learn's y, which nothing reads: rows there would be lost without a word."""
+    x, labels = blobs()
+    with pytest.raises(InputError, match=r"y of length 40 for 300 rows: .* give rows for validation as X_valid="):
+        CPVAE(3, **QUICK).fit(kind(x), kind(x[:40]))
+    with pytest.raises(InputError, match="y of length 299"):
+        CPVAE(3, **QUICK).fit_predict(kind(x), labels[1:])
+    assert len(CPVAE(3, **QUICK).fit(kind(x), kind(labels)).history_) == 5
+
+
 def test_pickle(table):
     x, _ = blobs()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(table)).predict_proba(x), table.predict_proba(x))
+
+
+@pytest.mark.parametrize("covariance", ["diag", "full"])
+def test_an_older_pickle_that_does_not_tell_its_covariances_has_those_asked_for(tmp_path, covariance):
+    x, _ = blobs()
+    model = CPVAE(3, covariance_type=covariance, **QUICK).fit(x)
+    older = pickle.loads(pickle.dumps(model))
+    del older.covariance_
+    older.save(tmp_path / "model")
+    for one in (load(tmp_path / "model"), older.continue_fit(x[:40], n_new=0)):
+        assert one._chosen_covariance() == covariance
+        assert hasattr(one.model_.prior, "lower") == (covariance == "full")
 
 
 def test_data_frames_bring_the_names_of_their_columns():

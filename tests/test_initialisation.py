@@ -27,6 +27,7 @@ from cpvae.data.loaders.records import Split
 from cpvae.data.overcount import overcount
 from cpvae.data.rows import Rows
 from cpvae.data.schema import Schema
+from cpvae.estimators import zoo
 from cpvae.fitting import interrupts, loop
 from cpvae.fitting.interrupts import stop_requests
 from cpvae.fitting.loop import train
@@ -229,6 +230,25 @@ def test_the_start_weighs_more_where_values_say_the_same_many_times():
     assert weights["matrix"] == 1.0
     assert weights["alone"] == pytest.approx(1.0, rel=0.15)
     assert weights["copied"] > 3.0 * weights["alone"]
+
+
+def test_the_start_is_forgotten_where_rows_are_many_and_none_is_known(monkeypatch):
+    """A weight that is asked for stays, and so does that of categories that are known, or go on."""
+    x, labels = make_blobs(300, centers=3, random_state=0)
+    known = [int(label) if i < 30 else None for i, label in enumerate(labels)]
+    quick = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "random_state": 0}
+
+    def weight(model):
+        return model._objective(full, 1).start_weight
+
+    assert weight(CPVAE(3, **quick).fit(x)) == 6.0
+    monkeypatch.setattr(zoo, "MANY", len(x) // 2)
+    many = CPVAE(3, **quick).fit(x)
+    assert weight(many) == 0.0
+    assert weight(CPVAE(3, start_weight=2.0, **quick).fit(x)) == 2.0
+    assert weight(CPVAE(3, **quick).fit(x, known=known)) == 6.0
+    assert weight(many.continue_fit(x, n_new=0)) == 6.0
+    assert weight(CPVAE(3, **quick).fit(x[: len(x) // 2])) == 6.0  # of which a tenth is held out
 
 
 @pytest.mark.filterwarnings("error")

@@ -102,7 +102,7 @@ class Clusterer(DeepMixture):
 
     def fit_predict(self, X: ArrayLike, y: Any = None, *, known: ArrayLike | None = None) -> np.ndarray:
         """Call `fit`, then find the component of each row from the row alone, also where it was `known`."""
-        return self.fit(X, known=known).predict(X)
+        return self.fit(X, y, known=known).predict(X)
 
     def describe(self, X: ArrayLike) -> Description:
         """Say in words and numbers what each category is, by rows.

@@ -36,6 +36,7 @@ from cpvae.estimators.hub import OnHub
 from cpvae.estimators.imputing import fill
 from cpvae.estimators.learned import Learned
 from cpvae.estimators.params import RandomState, among, argument, optional, takes_arguments, whole_from, within
+from cpvae.estimators.rows_in import check_labels
 from cpvae.fitting import jobs
 from cpvae.fitting.presets import PRESETS
 from cpvae.fitting.progress import Reporter
@@ -143,8 +144,12 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
     def _prepare(self, model: VAEModule, rows: Rows, seed: int) -> None:
         """Set the parts of a new module that depend on the training rows."""
 
-    def _look_at(self, rows: Rows) -> None:
-        """Measure properties of the training rows that later choices depend on."""
+    def _look_at(self, rows: Rows, known: bool) -> None:
+        """Measure properties of the training rows that later choices depend on.
+
+        Args:
+            known: whether the categories of some of them are known.
+        """
 
     def _covariance(self, n_rows: int) -> str | None:
         """Choose the form of the covariances of components for so many training rows; None without components."""
@@ -198,7 +203,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
                 (`cpvae.data.containers`). A memory-mapped array is not read whole, and a sparse matrix stays sparse. A
                 data frame with text, and rows with missing cells (NaN, None), are modelled column by column
                 (`cpvae.schema`). Missing cells are marginalised out, never filled in.
-            y: ignored; scikit-learn's pipelines pass it.
+            y: labels, which are ignored; scikit-learn's pipelines pass them.
             known: the categories of rows where they are known, one label for each row of X, ``(n,)``; -1, NaN, None or
                 empty text for a row without one. Whole numbers are the numbers of categories. Text names classes; they
                 get the categories in sorted order, and their names (`names_`). All other rows learn from these, and
@@ -218,6 +223,7 @@ class DeepMixture(OnHub, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Dens
                 ``stopped_`` is "interrupted". If no epoch had ended, ``n_iter_`` is 0 and the weights are those of a
                 short training from quick categories. A second Ctrl-C ends at once.
         """
+        check_labels(X, y)
         rows: Any = X
         if sample_weight is not None:
             rows = repeated(X, sample_weight)

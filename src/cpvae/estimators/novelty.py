@@ -136,6 +136,6 @@ def _groups(teacher: DeepMixture, array: np.ndarray, category: np.ndarray, least
     if task.likelihood.mixed:
         return newcomers.by_classes(table_of(new, task), replace(table_of(known, task), known=c), k, random)
     student = student_of(teacher, 0)
-    student._look_at(new)
+    student._look_at(new, known=True)
     code = untrained(student._start().way, task)
     return newcomers.on_map(points_of(new, code), points_of(known, code), k, least, random)

@@ -156,7 +156,7 @@ def prepare(
         valid_array = estimator._check_rows(X_valid, reset=False)
         valid = Rows(valid_array, device=place)
     _refuse_one_row(rows)
-    estimator._look_at(rows)
+    estimator._look_at(rows, labels is not None)
     estimator.covariance_ = covariance or estimator._covariance(len(rows))
     choice = _choose(estimator, array)
     estimator.likelihood_ = choice.name

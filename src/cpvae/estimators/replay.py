@@ -143,7 +143,7 @@ def together(
     learned = np.concatenate([new.train, n + np.arange(len(c))])
     rows = Replayed(array, learned, place, teacher, counts - held_out, n, seconds, seeds[0])
     parts = Split(learned, np.concatenate([new.valid, n + len(c) + np.arange(len(judged))]), new.overlap)
-    student._look_at(rows)
+    student._look_at(rows, known=True)
     likelihood = copy.deepcopy(teacher.model_.likelihood).to(place)
     refuse_too_large(student, likelihood, place)
     if len(parts.train) < student.n_components:

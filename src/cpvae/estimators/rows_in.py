@@ -407,6 +407,28 @@ def _refuse_one_dimension(rows: Any) -> None:
         )
 
 
+def check_labels(X: Any, y: Any) -> None:
+    """Refuse labels that cannot be those of rows, although no fit reads them: they may be meant for validation.
+
+    Raises:
+        InputError: another number of them than of rows.
+    """
+    n, given = _length(X), _length(y)
+    if n is not None and given is not None and n != given:
+        raise InputError(
+            f"y of length {given} for {counted(n, 'row')}: expected one label a row, which is ignored, or nothing; "
+            "give rows for validation as X_valid="
+        )
+
+
+def _length(rows: Any) -> int | None:
+    """Count rows of an array, a frame, a tensor or a list; None for what does not tell."""
+    shape = getattr(rows, "shape", None)
+    if shape:
+        return int(shape[0])
+    return len(rows) if isinstance(rows, (list, tuple)) else None
+
+
 def _refuse_complex(rows: Any) -> None:
     """Refuse complex numbers."""
     if getattr(getattr(rows, "dtype", None), "kind", "") == "c":

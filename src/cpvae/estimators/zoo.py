@@ -18,7 +18,8 @@ from cpvae.errors import InputError, counted
 from cpvae.estimators import files
 from cpvae.estimators.clusterer import Clusterer
 from cpvae.estimators.contract import DeepMixture
-from cpvae.estimators.params import among, argument, falling, takes_arguments, within
+from cpvae.estimators.params import among, argument, falling, optional, takes_arguments, within
+from cpvae.fitting.presets import MANY
 from cpvae.fitting.schedules import exponential
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import Start
@@ -29,7 +30,8 @@ from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import COVARIANCES, PRIORS, Weights, component_prior
 
 CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
-FULL_ROWS, FULL_SHARE, FULL_DIM = 20_000, 2.5, 64  # by which covariances are chosen: see `CPVAE`
+START_WEIGHT = 6.0  # where the values of rows could pull them from a good start: see `CPVAE`
+FULL_SHARE, FULL_DIM = 2.5, 64  # by which covariances are chosen: see `CPVAE`
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
 
 
@@ -89,7 +91,9 @@ class CPVAE(Clusterer):
         start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
             end of the fit. A row leaves its category where its values say more than that. Of pictures and signals,
             whose neighbouring values err together, it is multiplied by how often they say the same
-            (`cpvae.data.overcount`). With 0 the start is forgotten as soon as the bound decides.
+            (`cpvae.data.overcount`). With 0 the start is forgotten as soon as the bound decides. None is 0 for 20,000
+            training rows or more, whose bound is better without and whose categories are as good; and 6 for fewer, or
+            where the categories of some rows are known, which the start gives to their neighbours.
         n_init: number of fits; the one with the best validation bound is kept.
         preset: "fast" or "paper": settings of the training (`cpvae.fitting.presets`). Each of the next five arguments
             replaces a value of the preset.
@@ -142,7 +146,7 @@ class CPVAE(Clusterer):
     init: str = argument(among(("auto", *STARTS)), default="auto")
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
     consistency: float = argument(within(0.0, 1e6, True, True), default=CONSISTENCY)
-    start_weight: float = argument(within(0.0, 1e6, True, True), default=6.0)
+    start_weight: float | None = argument(optional(within(0.0, 1e6, True, True)), default=None)
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
         return self._recipe(
@@ -167,7 +171,7 @@ class CPVAE(Clusterer):
 
     def _objective(self, beta: Weight, total_steps: int) -> Bound:
         augment, parts = self._augment(), (self._expectation(total_steps), beta)
-        weight, overcount = self.start_weight, self._overcount
+        weight = self._start_weight if self.start_weight is None else self.start_weight
         if augment is None and self.n_components > 1 and self.consistency not in (0.0, CONSISTENCY):
             raise InputError(
                 f"consistency={self.consistency:g} for {self.kind_} rows without copies: it weighs how far the copies "
@@ -175,9 +179,9 @@ class CPVAE(Clusterer):
                 "tables have"
             )
         if augment is None or not self._consistent():
-            return Bound(*parts, start_weight=weight, overcount=overcount)
+            return Bound(*parts, start_weight=weight, overcount=self._overcount)
         copies, agreement = Copies(augment), self.consistency * augment.weight
-        return Consistent(*parts, start_weight=weight, overcount=overcount, copies=copies, weight=agreement)
+        return Consistent(*parts, start_weight=weight, overcount=self._overcount, copies=copies, weight=agreement)
 
     def _start(self) -> Start:
         for init, shape, expected in (
@@ -196,8 +200,10 @@ class CPVAE(Clusterer):
         return choose(self._form().shape, self._stationary, by_neighbours)
 
     _time_tells = _overcount = 1.0  # of what was not looked at, nothing is changed
+    _start_weight = START_WEIGHT
 
-    def _look_at(self, rows: Rows) -> None:
+    def _look_at(self, rows: Rows, known: bool) -> None:
+        self._start_weight = START_WEIGHT if known or len(rows) < MANY else 0.0
         shape = self.signal_shape_
         self._time_tells = 1.0 if shape is None else share_of_time(rows, shape)
         self._overcount = 1.0 if len(self._form().shape) == 1 else overcount(rows)
@@ -209,7 +215,7 @@ class CPVAE(Clusterer):
     def _covariance(self, n_rows: int) -> str:
         if self.covariance_type != "auto":
             return self.covariance_type
-        many = n_rows >= max(FULL_ROWS, FULL_SHARE * self.latent_dim * self.n_components)
+        many = n_rows >= max(MANY, FULL_SHARE * self.latent_dim * self.n_components)
         return "full" if many and self.latent_dim <= FULL_DIM else "diag"
 
     def _seen(self) -> list[str]:
