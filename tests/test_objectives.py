@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cpvae.fitting.schedules import constant, linear_warmup
+from cpvae.fitting.schedules import constant, linear_fall, linear_warmup
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
 from cpvae.probability.bounds import elbo, elbo_assigned, inconsistency, unlikeliness
@@ -86,6 +86,32 @@ def test_consistency_adds_the_divergence_from_copies(model: VAE, batch: Batch) -
     assert (expected > 0).all()
 
 
+def test_slight_copies_take_the_place_of_a_share_of_rows(
+    model: VAE, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the bound alone, and of a share that falls: in the end the bound is that of the rows."""
+    turned = batch._replace(y=batch.y.flip(1))
+    reversed_, same = Copies(Reversed(), drawn=False), Copies(Same(), drawn=False)
+
+    def mixed(share: float) -> Consistent:
+        return Consistent(copies=same, weight=20.0, slight=reversed_, replaced=constant(share))
+
+    for share, expected in ((0.0, batch), (1.0, turned)):
+        torch.manual_seed(1)
+        torch.empty(5, 1).uniform_()  # which rows are replaced
+        plain, terms = Bound()(model, expected, STEP)
+        agree = inconsistency(model.encode(expected.y), model.encode(batch.y))
+        torch.manual_seed(1)
+        loss, found = mixed(share)(model, batch, STEP)
+        torch.testing.assert_close(loss, plain + 20.0 * agree)
+        torch.testing.assert_close(found, terms)
+    many = torch.eye(6)[:3].repeat(400, 1)  # none is its own reverse
+    seen, both = [], model.encode_both
+    monkeypatch.setattr(model, "encode_both", lambda y, other: seen.append(y) or both(y, other))
+    mixed(0.3)(model, Batch(many, many), STEP)
+    assert float((seen[0] != many).any(1).double().mean()) == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_start_is_an_observer_of_categories_whom_l_does_not_hear(model: VAE, batch: Batch) -> None:
     """log p(start | c) is `start_weight` for the same category, and constant otherwise."""
     copies = Copies(Reversed(), drawn=False)
@@ -147,7 +173,7 @@ def test_only_relaxed_draws_make_no_bound() -> None:
 
 @pytest.mark.parametrize("number", [0.0, 2.0, 4.0, 9.0])
 def test_a_schedule_gives_the_same_for_numbers_and_tensors(number: float) -> None:
-    for schedule in (linear_warmup(4), linear_warmup(0), constant(0.3)):
+    for schedule in (linear_warmup(4), linear_warmup(0), constant(0.3), linear_fall(0.5, 4), linear_fall(0.5, 0)):
         assert float(schedule(torch.tensor(number))) == pytest.approx(schedule(number))
 
 

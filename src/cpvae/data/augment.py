@@ -24,10 +24,12 @@ class Augment(Protocol):
     Attributes:
         kind: of what rows, one of `cpvae.data.row_kinds.KINDS`.
         weight: what the agreement of its copies counts for, as a multiple of what is asked for.
+        learned: share of the rows in a step, of which a model first learns slight copies.
     """
 
     kind: ClassVar[str]
     weight: ClassVar[float]
+    learned: ClassVar[float]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Make as many copies, floating, of rows ``(B, features)`` of any numeric dtype."""
@@ -59,6 +61,7 @@ class Affine:
 
     kind: ClassVar[str] = "images"
     weight: ClassVar[float] = 1.0
+    learned: ClassVar[float] = 0.5
     shape: tuple[int, ...]
     rotation: float = 15.0
     scale: float = 0.12
@@ -112,6 +115,7 @@ class Shift:
 
     kind: ClassVar[str] = "signals"
     weight: ClassVar[float] = 1.0
+    learned: ClassVar[float] = 0.0
     shape: tuple[int, ...]
     shift: float = 0.05
     scale: float = 0.1
@@ -180,6 +184,7 @@ class Hide:
 
     kind: ClassVar[str] = "table"
     weight: ClassVar[float] = 0.05  # of the default of 20: as much as the bound, from which it takes nothing then
+    learned: ClassVar[float] = 0.0
     shape: tuple[int, ...]
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from cpvae.estimators.clusterer import Clusterer
 from cpvae.estimators.contract import DeepMixture
 from cpvae.estimators.params import among, argument, falling, optional, takes_arguments, within
 from cpvae.fitting.presets import MANY
-from cpvae.fitting.schedules import exponential
+from cpvae.fitting.schedules import exponential, linear_fall
 from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import Start
 from cpvae.probability import likelihoods, recipes
@@ -29,6 +29,7 @@ from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import COVARIANCES, PRIORS, Weights, component_prior
 
+SLIGHT, COPIED = 0.5, 0.8  # how large deformations are in the bound, and for which part of the training there are any
 CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
 START_WEIGHT = 6.0  # where the values of rows could pull them from a good start: see `CPVAE`
 FULL_SHARE, FULL_DIM = 2.5, 64  # by which covariances are chosen: see `CPVAE`
@@ -84,9 +85,10 @@ class CPVAE(Clusterer):
             no copies. "auto" is "affine" for images of 8 pixels a side or more; it blurs ink, which needs 16. For
             signals "auto" is "roll" if time tells less than a fifth of their variance
             (`cpvae.data.signals.share_of_time`), and for tables it is "hide". With `init="random"` it is "none",
-            because categories that begin at random agree most easily if there is only one.
+            because categories that begin at random agree most easily if there is only one. Half of the images of a step
+            are such copies at first, half as strongly deformed, and none are in the last fifth of the training.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, of which copies with hidden cells have a
-            twentieth; with 0 only the start uses the copies. Rows without copies refuse any other weight than the
+            twentieth; with 0 only the start uses copies. Rows without copies refuse any other weight than the
             default and 0.
         start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
             end of the fit. A row leaves its category where its values say more than that. Of pictures and signals,
@@ -180,8 +182,15 @@ class CPVAE(Clusterer):
             )
         if augment is None or not self._consistent():
             return Bound(*parts, start_weight=weight, overcount=self._overcount)
-        copies, agreement = Copies(augment), self.consistency * augment.weight
-        return Consistent(*parts, start_weight=weight, overcount=self._overcount, copies=copies, weight=agreement)
+        return Consistent(
+            *parts,
+            start_weight=weight,
+            overcount=self._overcount,
+            copies=Copies(augment),
+            weight=self.consistency * augment.weight,
+            slight=Copies(augment.times(SLIGHT)) if augment.learned else None,
+            replaced=linear_fall(augment.learned, round(COPIED * total_steps)),
+        )
 
     def _start(self) -> Start:
         for init, shape, expected in (

@@ -35,6 +35,20 @@ def linear_warmup(n_steps: int, top: float = 1.0) -> Schedule:
     return value
 
 
+def linear_fall(top: float, n_steps: int) -> Schedule:
+    """Make a schedule that goes from `top` to 0 in `n_steps` and stays there.
+
+    >>> [linear_fall(0.5, 4)(step) for step in (0, 1, 4, 9)]
+    [0.5, 0.375, 0.0, 0.0]
+    """
+
+    def value(step: Any) -> Any:
+        left = 1.0 - step / max(1, n_steps)
+        return top * (left.clamp(min=0.0) if isinstance(left, Tensor) else max(0.0, left))
+
+    return value
+
+
 def half_cosine(start: int, stop: int, floor: float = 0.01) -> Schedule:
     """Make a schedule of 1 until `start`, then along a cosine to `floor` at `stop` (Loshchilov and Hutter, 2017).
 

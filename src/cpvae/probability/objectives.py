@@ -16,9 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from cpvae.data.augment import Augment
+from cpvae.nn.draws import draw_rows, uniform_
 from cpvae.probability.bounds import Terms, elbo, elbo_assigned, inconsistency, knowing, unlikeliness
 from cpvae.probability.expectations import Exact, Expectation, Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
@@ -80,6 +82,11 @@ class Copies:
 def full(step: Any) -> float:
     """Return 1, the weight without a warm-up."""
     return 1.0
+
+
+def none(step: Any) -> float:
+    """Return 0, the share of rows that nothing replaces."""
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -152,12 +159,25 @@ class Consistent(Bound):
     """A bound, and `weight` times KL(q(c | x) || q(c | copy)); while a start holds, copies learn its categories too.
 
     Copies of a row whose category is known learn that category.
+
+    Attributes:
+        copies: makes the copies whose categories should be those of their rows.
+        weight: of that.
+        slight: if not None, makes copies that take the place of rows in the bound, so that a decoder does not learn few
+            rows by heart.
+        replaced: the share of rows that they replace.
     """
 
     copies: Copies = field(kw_only=True)
     weight: float = field(kw_only=True)
+    slight: Copies | None = field(default=None, kw_only=True)
+    replaced: Weight = field(default=none, kw_only=True)
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        if self.slight is not None:
+            copied = draw_rows(batch.y[:, :1].shape, lambda size: uniform_(batch.y.new_empty(size)))
+            slight = self.slight(model.likelihood, batch.x)
+            batch = batch._replace(y=torch.where(copied < self.replaced(step), slight, batch.y))
         q, copies = model.encode_both(batch.y, self.copies(model.likelihood, batch.x))
         q, lesson = self.knowing(q, batch)
         loss, terms = self.loss(model, batch.y, step, q)
