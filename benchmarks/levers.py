@@ -30,8 +30,10 @@ from torch.nn import functional as F
 from cpvae import CPHVAE, CPVAE
 from cpvae.data.augment import Affine
 from cpvae.data.loaders import Dataset, load
+from cpvae.estimators.zoo import COPIED, SLIGHT
 from cpvae.files import append_line
 from cpvae.fitting import presets
+from cpvae.fitting.schedules import linear_fall
 from cpvae.fitting.starts.task import Code, Start, Task
 from cpvae.nn.layers import GatedLinear, Linear
 from cpvae.probability.bounds import Terms, average, terms_given
@@ -39,7 +41,7 @@ from cpvae.probability.distributions import DiagonalNormal, Latent
 from cpvae.probability.expectations import Expectation, Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
-from cpvae.probability.objectives import Batch, Bound
+from cpvae.probability.objectives import Batch, Bound, Copies
 from cpvae.study import markdown, metrics
 from cpvae.study.evaluation import rows_at
 from cpvae.study.evidence import evidence
@@ -102,23 +104,6 @@ class JoinOfCategory(nn.Module):
 def seeing_category(model: VAE) -> None:
     """Let the decoder of HCP see the category."""
     model.decoder.hidden = JoinOfCategory(model.decoder.hidden, model.n_categories)
-
-
-@dataclass(frozen=True)
-class Deformed(Bound):
-    """The bound of rows of which a share are slightly deformed copies, so large at first and 0 at the end."""
-
-    share: float = field(kw_only=True)
-    total: int = field(kw_only=True)
-
-    def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
-        share = self.share * max(0.0, 1.0 - float(step) / (0.8 * self.total))
-        if share:
-            chosen = torch.rand(len(batch.x), 1) < share
-            copies = Affine(SHAPE).times(0.5)(batch.x)
-            y = model.likelihood.draw(model.likelihood.to_model(copies))
-            batch = batch._replace(y=torch.where(chosen, y, batch.y))
-        return super().__call__(model, batch, step)
 
 
 @dataclass(frozen=True)
@@ -187,14 +172,15 @@ def estimated(how: Callable[..., Terms]) -> Callable[[Bound, int], Bound]:
     return lambda bound, total: replace(bound, estimate=how)
 
 
-def as_kind(kind: type[Bound], **more: Any) -> Callable[[Bound, int], Bound]:
-    """Replace the kind of bound; `total` among `more` becomes the number of steps."""
+def deformed(share: float) -> Callable[[Bound, int], Bound]:
+    """Put slightly deformed copies in the place of a share of the rows, so large at first and 0 in the last fifth."""
+    slight = Copies(Affine(SHAPE).times(SLIGHT))
+    return lambda bound, total: replace(bound, slight=slight, replaced=linear_fall(share, round(COPIED * total)))
 
-    def change(bound: Bound, total: int) -> Bound:
-        given = {name: total if name == "total" else value for name, value in more.items()}
-        return kind(bound.expectation, bound.beta, bound.estimate, bound.start_weight, bound.overcount, **given)
 
-    return change
+def with_other_pixels(bound: Bound, total: int) -> Bound:
+    """Replace the posterior by that of another draw of the pixels."""
+    return OtherPixels(bound.expectation, bound.beta, bound.estimate, bound.start_weight, bound.overcount)
 
 
 LEVERS = {
@@ -213,13 +199,13 @@ LEVERS = {
     ),
     "copies, 0.5": Lever(
         "half of the rows are slightly deformed at first, none in the last fifth",
-        objective=as_kind(Deformed, share=0.5, total=None),
+        objective=deformed(0.5),
     ),
     "copies, 1.0": Lever(
         "all rows are slightly deformed at first, none in the last fifth",
-        objective=as_kind(Deformed, share=1.0, total=None),
+        objective=deformed(1.0),
     ),
-    "other pixels": Lever("the encoder sees another draw of the pixels", objective=as_kind(OtherPixels)),
+    "other pixels": Lever("the encoder sees another draw of the pixels", objective=with_other_pixels),
     "path": Lever("gradient of the path alone, divergence at the draw", objective=estimated(along_path)),
     "two draws": Lever("two draws of z and c for each row", objective=estimated(partial(of_draws, 2))),
     "exact sum": Lever("all categories are decoded", arguments={"expectation": "exact"}),
@@ -378,7 +364,8 @@ def tables(lines: list[dict[str, Any]]) -> str:
             )
     said = (
         "-L in nats, one fit each. *Best epoch* is the one with the best bound of the tenth that the fit holds out, "
-        "whose weights are kept. *Majority* is the share of validation rows with the digit of most training rows of their category"
+        "whose weights are kept. *Majority* is the share of validation rows with the digit of most training rows of "
+        "their category"
     )
     return f"{markdown.table(head, found)}\n{said}: [levers]({{}}/levers.jsonl)."
 

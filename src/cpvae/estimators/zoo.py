@@ -180,17 +180,13 @@ class CPVAE(Clusterer):
                 "of a row agree; leave it out, or ask for copies (augment, --augment), which images, signals and "
                 "tables have"
             )
+        given: dict[str, Any] = {"start_weight": weight, "overcount": self._overcount}
         if augment is None or not self._consistent():
-            return Bound(*parts, start_weight=weight, overcount=self._overcount)
-        return Consistent(
-            *parts,
-            start_weight=weight,
-            overcount=self._overcount,
-            copies=Copies(augment),
-            weight=self.consistency * augment.weight,
-            slight=Copies(augment.times(SLIGHT)) if augment.learned else None,
-            replaced=linear_fall(augment.learned, round(COPIED * total_steps)),
-        )
+            return Bound(*parts, **given)
+        if augment.learned:
+            given["slight"] = Copies(augment.times(SLIGHT))
+            given["replaced"] = linear_fall(augment.learned, round(COPIED * total_steps))
+        return Consistent(*parts, **given, copies=Copies(augment), weight=self.consistency * augment.weight)
 
     def _start(self) -> Start:
         for init, shape, expected in (

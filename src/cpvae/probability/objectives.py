@@ -103,6 +103,8 @@ class Bound:
             is taken for an observer of categories who errs in some rows, and log p(start | c) joins the loss, in its
             expectation over q(c | x). Rows leave the start where they themselves say more than that. L stays as it is.
         overcount: how often the values of a row say the same (`cpvae.data.overcount`), by which the start counts more.
+        slight: if not None, makes copies that take the place of rows, so that a decoder does not learn rows by heart.
+        replaced: the share of rows that they replace.
         chosen: whether the weights kept are those of the best bound of the validation rows, or the last ones.
     """
 
@@ -111,12 +113,23 @@ class Bound:
     estimate: Callable[[VAE, Tensor, Expectation, Tensor, Joint], Terms] = elbo
     start_weight: float = 0.0
     overcount: float = 1.0
+    slight: Copies | None = None
+    replaced: Weight = none
     chosen: ClassVar[bool] = True
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
+        batch = self.mixed(model, batch, step)
         q, lesson = self.knowing(model.encode(batch.y), batch)
         loss, terms = self.loss(model, batch.y, step, q)
         return loss - self.observed(q, batch.c) + lesson, terms
+
+    def mixed(self, model: VAE, batch: Batch, step: Tensor) -> Batch:
+        """Put slight copies in the place of some rows, in the model's units."""
+        if self.slight is None:
+            return batch
+        copied = draw_rows(batch.y[:, :1].shape, lambda size: uniform_(batch.y.new_empty(size)))
+        slight = self.slight(model.likelihood, batch.x)
+        return batch._replace(y=torch.where(copied < self.replaced(step), slight, batch.y))
 
     def knowing(self, q: Joint, batch: Batch) -> tuple[Joint, Tensor | float]:
         """Put rows where they are known to be, and give the loss ``(B,)`` by which q(c | x) learns that.
@@ -163,21 +176,13 @@ class Consistent(Bound):
     Attributes:
         copies: makes the copies whose categories should be those of their rows.
         weight: of that.
-        slight: if not None, makes copies that take the place of rows in the bound, so that a decoder does not learn few
-            rows by heart.
-        replaced: the share of rows that they replace.
     """
 
     copies: Copies = field(kw_only=True)
     weight: float = field(kw_only=True)
-    slight: Copies | None = field(default=None, kw_only=True)
-    replaced: Weight = field(default=none, kw_only=True)
 
     def __call__(self, model: VAE, batch: Batch, step: Tensor) -> tuple[Tensor, Terms]:
-        if self.slight is not None:
-            copied = draw_rows(batch.y[:, :1].shape, lambda size: uniform_(batch.y.new_empty(size)))
-            slight = self.slight(model.likelihood, batch.x)
-            batch = batch._replace(y=torch.where(copied < self.replaced(step), slight, batch.y))
+        batch = self.mixed(model, batch, step)
         q, copies = model.encode_both(batch.y, self.copies(model.likelihood, batch.x))
         q, lesson = self.knowing(q, batch)
         loss, terms = self.loss(model, batch.y, step, q)
