@@ -4,7 +4,7 @@
 
 An encoder that knows its training rows by heart gives worse posteriors for other rows. The model can draw as many rows
 as one likes (Zhang, Hayes and Barber, 2022). The encoder of a finished fit of MNIST is trained on, while decoder and
-prior stay: on training rows alone, or on as many drawn rows beside them. Validation rows judge. No test row is read.
+prior stay: on training rows alone, or with drawn rows as half of a step. Validation rows judge. No test row is read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def trained_on(estimator: Any, x: np.ndarray, n_steps: int, n_drawn: int, seed: 
             y = likelihood.to_model(rows.take(torch.from_numpy(random.randint(len(x), size=BATCH - n_drawn))))
             if n_drawn:
                 own, _ = same.sample(n_drawn, mean=True, random_state=random.randint(2**31 - 1))
-                y = torch.cat([y, torch.from_numpy(own.reshape(n_drawn, -1)).to(y)])
+                y = torch.cat([y, likelihood.to_model(torch.from_numpy(own.reshape(n_drawn, -1)))])
             y = likelihood.draw(y)
             losses, _ = bound(model, Batch(y, y), torch.tensor(float(step)))
             optimiser.zero_grad()

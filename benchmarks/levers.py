@@ -1,4 +1,4 @@
-"""Levers of the bound: what each change of model or training does to the bound of held-out rows.
+"""Levers of the bound: what each change of model or training does to the bound of validation rows.
 
     python benchmarks/levers.py --lever none --lever "dropout, 0.1" --epochs 90
     python benchmarks/render.py    # docs/bound.md, from the file
@@ -30,10 +30,9 @@ from torch.nn import functional as F
 from cpvae import CPHVAE, CPVAE
 from cpvae.data.augment import Affine
 from cpvae.data.loaders import Dataset, load
-from cpvae.estimators.zoo import COPIED, SLIGHT
+from cpvae.estimators.zoo import among_copies
 from cpvae.files import append_line
 from cpvae.fitting import presets
-from cpvae.fitting.schedules import linear_fall
 from cpvae.fitting.starts.task import Code, Start, Task
 from cpvae.nn.layers import GatedLinear, Linear
 from cpvae.probability.bounds import Terms, average, terms_given
@@ -41,7 +40,7 @@ from cpvae.probability.distributions import DiagonalNormal, Latent
 from cpvae.probability.expectations import Expectation, Joint
 from cpvae.probability.likelihoods.likelihood import Likelihood
 from cpvae.probability.models import VAE
-from cpvae.probability.objectives import Batch, Bound, Copies
+from cpvae.probability.objectives import Batch, Bound
 from cpvae.study import markdown, metrics
 from cpvae.study.evaluation import rows_at
 from cpvae.study.evidence import evidence
@@ -174,8 +173,7 @@ def estimated(how: Callable[..., Terms]) -> Callable[[Bound, int], Bound]:
 
 def deformed(share: float) -> Callable[[Bound, int], Bound]:
     """Put slightly deformed copies in the place of a share of the rows, so large at first and 0 in the last fifth."""
-    slight = Copies(Affine(SHAPE).times(SLIGHT))
-    return lambda bound, total: replace(bound, slight=slight, replaced=linear_fall(share, round(COPIED * total)))
+    return lambda bound, total: among_copies(bound, Affine(SHAPE), share, total)
 
 
 def with_other_pixels(bound: Bound, total: int) -> Bound:

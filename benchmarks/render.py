@@ -447,7 +447,7 @@ def lines_of(name: str) -> list[dict[str, Any]]:
 
 def lowered(page: str) -> str:
     """Put its tables between the markers of `docs/bound.md`."""
-    picture = "![bounds of validation rows while models are trained](levers.png)"
+    picture = "![bounds of the tenth held out while models are trained](levers.png)"
     sections = {
         "Likelihoods beside others": peer_likelihoods.table(lines_of("peer_likelihoods")),
         "What was tried": f"{levers.tables(lines_of('levers'))}\n\n{picture}",

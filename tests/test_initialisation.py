@@ -232,6 +232,25 @@ def test_the_start_weighs_more_where_values_say_the_same_many_times():
     assert weights["copied"] > 3.0 * weights["alone"]
 
 
+def test_pictures_are_learned_among_slight_copies_which_fade_out():
+    """Also with one category, so that numbers of categories can be compared."""
+    x = np.random.RandomState(0).normal(size=(100, 64)).astype(np.float32)
+    quick = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "random_state": 0, "init": "kmeans"}
+
+    def bound(x=x, n_components=3, shape=(8, 8), **given):
+        return CPVAE(n_components, **{**quick, **given}).fit(x.reshape(100, *shape))._objective(full, 100)
+
+    for one in (bound(), bound(n_components=1)):
+        assert one.slight.augment == Affine((1, 8, 8)).times(0.5)
+        assert [one.replaced(step) for step in (0, 40, 80, 99)] == [0.5, 0.25, 0.0, 0.0]
+    assert bound(copy_share=0.2).replaced(0) == 0.2
+    without = ({"copy_share": 0.0}, {"consistency": 0.0}, {"augment": "none"}, {"init": "random"}, {"preset": "paper"})
+    for given in without:
+        assert bound(**given).slight is None
+    assert bound(shape=(64,)).slight is None
+    assert bound(shape=(1, 64), augment="shift").slight is None
+
+
 def test_the_start_is_forgotten_where_rows_are_many_and_none_is_known(monkeypatch):
     """A weight that is asked for stays, and so does that of categories that are known, or go on."""
     x, labels = make_blobs(300, centers=3, random_state=0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cpvae.fitting.devices.world import World
 from cpvae.fitting.schedules import constant, linear_fall, linear_warmup
 from cpvae.nn.layers import Dense
 from cpvae.probability import recipes
@@ -110,6 +111,22 @@ def test_slight_copies_take_the_place_of_a_share_of_rows(
     monkeypatch.setattr(model, "encode_both", lambda y, other: seen.append(y) or both(y, other))
     mixed(0.3)(model, Batch(many, many), STEP)
     assert float((seen[0] != many).any(1).double().mean()) == pytest.approx(0.3, abs=0.05)
+
+
+def test_two_processes_replace_together_the_rows_of_one(model: VAE) -> None:
+    x = torch.eye(6).repeat(5, 1)
+    bound = Bound(slight=Copies(Reversed(), drawn=False), replaced=constant(0.5))
+    torch.manual_seed(3)
+    whole = bound.mixed(model, Batch(x, x), STEP).y
+    parts = []
+    for rank in range(2):
+        torch.manual_seed(3)
+        two = World(rank, 2)
+        with two.sharing(len(x)):
+            mine = x[two.part(len(x))]
+            parts.append(bound.mixed(model, Batch(mine, mine), STEP).y)
+    assert torch.equal(torch.cat(parts), whole)
+    assert 0.2 < float((whole != x).any(1).double().mean()) < 0.8
 
 
 def test_a_start_is_an_observer_of_categories_whom_l_does_not_hear(model: VAE, batch: Batch) -> None:

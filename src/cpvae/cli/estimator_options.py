@@ -112,7 +112,15 @@ OPTIONS: dict[str, Any] = {
         ),
     ],
     "consistency": Annotated[
-        float | None, Option(help="Weight of the term that makes copies agree, beside the bound.", show_default="20")
+        float | None,
+        Option(help="Weight of the term that makes copies agree, beside the bound; 0: none.", show_default="20"),
+    ],
+    "copy_share": Annotated[
+        float | None,
+        Option(
+            help="Share of images in whose place slight copies are learned, at most; it falls to 0. 0: none.",
+            show_default="0.5",
+        ),
     ],
     "start_weight": Annotated[
         float | None,

@@ -1,7 +1,8 @@
 """Copies of a row: deformed images and signals, which show the same thing, and rows of tables with cells hidden.
 
 A copy is made afresh at every step. Training (`cpvae.fitting.loop`) pulls the category of a copy to that of the row,
-and has the code of a start's autoencoder rebuild the row from a copy. A copy that lacks cells may belong to several
+and has the code of a start's autoencoder rebuild the row from a copy. Slight copies of images also take the place of
+rows. A copy that lacks cells may belong to several
 categories; q(c | copy) then learns how often each of them is the one of the row.
 """
 
@@ -24,12 +25,12 @@ class Augment(Protocol):
     Attributes:
         kind: of what rows, one of `cpvae.data.row_kinds.KINDS`.
         weight: what the agreement of its copies counts for, as a multiple of what is asked for.
-        learned: share of the rows in a step, of which a model first learns slight copies.
+        learned: whether a slight copy is a row as well, which may take the place of one in the bound.
     """
 
     kind: ClassVar[str]
     weight: ClassVar[float]
-    learned: ClassVar[float]
+    learned: ClassVar[bool]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Make as many copies, floating, of rows ``(B, features)`` of any numeric dtype."""
@@ -61,7 +62,7 @@ class Affine:
 
     kind: ClassVar[str] = "images"
     weight: ClassVar[float] = 1.0
-    learned: ClassVar[float] = 0.5
+    learned: ClassVar[bool] = True
     shape: tuple[int, ...]
     rotation: float = 15.0
     scale: float = 0.12
@@ -115,7 +116,7 @@ class Shift:
 
     kind: ClassVar[str] = "signals"
     weight: ClassVar[float] = 1.0
-    learned: ClassVar[float] = 0.0
+    learned: ClassVar[bool] = False
     shape: tuple[int, ...]
     shift: float = 0.05
     scale: float = 0.1
@@ -184,7 +185,7 @@ class Hide:
 
     kind: ClassVar[str] = "table"
     weight: ClassVar[float] = 0.05  # of the default of 20: as much as the bound, from which it takes nothing then
-    learned: ClassVar[float] = 0.0
+    learned: ClassVar[bool] = False
     shape: tuple[int, ...]
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
@@ -413,6 +414,8 @@ def check_labels(X: Any, y: Any) -> None:
     Raises:
         InputError: another number of them than of rows.
     """
+    if y is None:
+        return
     n, given = _length(X), _length(y)
     if n is not None and given is not None and n != given:
         raise InputError(
@@ -424,7 +427,7 @@ def check_labels(X: Any, y: Any) -> None:
 def _length(rows: Any) -> int | None:
     """Count rows of an array, a frame, a tensor or a list; None for what does not tell."""
     shape = getattr(rows, "shape", None)
-    if shape:
+    if isinstance(shape, tuple) and shape and isinstance(shape[0], Integral):
         return int(shape[0])
     return len(rows) if isinstance(rows, (list, tuple)) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -29,11 +30,17 @@ from cpvae.probability.models import VAE as VAEModule
 from cpvae.probability.objectives import Bound, Consistent, Copies, Weight
 from cpvae.probability.priors import COVARIANCES, PRIORS, Weights, component_prior
 
-SLIGHT, COPIED = 0.5, 0.8  # how large deformations are in the bound, and for which part of the training there are any
+SLIGHT, COPIED = 0.5, 0.8  # how large deformations are in the bound, and in which part of the planned steps
 CONSISTENCY = 20.0  # the default weight; rows without copies take no other, apart from 0
-START_WEIGHT = 6.0  # where the values of rows could pull them from a good start: see `CPVAE`
+START_WEIGHT = 6.0  # of few rows, or where the categories of some are known: see `CPVAE`
 FULL_SHARE, FULL_DIM = 2.5, 64  # by which covariances are chosen: see `CPVAE`
 EXPECTATIONS = ("auto", "exact", "sum-and-sample", "straight-through", "relaxed")
+
+
+def among_copies(bound: Bound, augment: Augment, share: float, total_steps: int) -> Bound:
+    """Put slight copies in the place of a share of the rows, which falls to 0 in four fifths of the steps."""
+    slight = Copies(augment.times(SLIGHT))
+    return replace(bound, slight=slight, replaced=linear_fall(share, round(COPIED * total_steps)))
 
 
 @takes_arguments
@@ -85,11 +92,14 @@ class CPVAE(Clusterer):
             no copies. "auto" is "affine" for images of 8 pixels a side or more; it blurs ink, which needs 16. For
             signals "auto" is "roll" if time tells less than a fifth of their variance
             (`cpvae.data.signals.share_of_time`), and for tables it is "hide". With `init="random"` it is "none",
-            because categories that begin at random agree most easily if there is only one. Half of the images of a step
-            are such copies at first, half as strongly deformed, and none are in the last fifth of the training.
+            because categories that begin at random agree most easily if there is only one.
         consistency: weight of KL(q(c | x) || q(c | copy)) beside the bound, of which copies with hidden cells have a
             twentieth; with 0 only the start uses copies. Rows without copies refuse any other weight than the
             default and 0.
+        copy_share: share of the images in a step whose place copies take in the bound, at most: it falls to 0 in the
+            first four fifths of the planned steps. These copies are half as strongly deformed, and a decoder does not
+            learn the rows by heart. There are none with `consistency=0`, with `preset="paper"`, or while the start
+            holds.
         start_weight: log-odds, nats, by which the category that the start gave a row goes before another one, to the
             end of the fit. A row leaves its category where its values say more than that. Of pictures and signals,
             whose neighbouring values err together, it is multiplied by how often they say the same
@@ -148,6 +158,7 @@ class CPVAE(Clusterer):
     init: str = argument(among(("auto", *STARTS)), default="auto")
     augment: str = argument(among(("auto", "none", *AUGMENTS)), default="auto")
     consistency: float = argument(within(0.0, 1e6, True, True), default=CONSISTENCY)
+    copy_share: float = argument(within(0.0, 1.0, True, True), default=0.5)
     start_weight: float | None = argument(optional(within(0.0, 1e6, True, True)), default=None)
 
     def _module(self, likelihood: likelihoods.Likelihood, **parts: Any) -> VAEModule:
@@ -180,13 +191,13 @@ class CPVAE(Clusterer):
                 "of a row agree; leave it out, or ask for copies (augment, --augment), which images, signals and "
                 "tables have"
             )
-        given: dict[str, Any] = {"start_weight": weight, "overcount": self._overcount}
+        bound = Bound(*parts, start_weight=weight, overcount=self._overcount)
         if augment is None or not self._consistent():
-            return Bound(*parts, **given)
-        if augment.learned:
-            given["slight"] = Copies(augment.times(SLIGHT))
-            given["replaced"] = linear_fall(augment.learned, round(COPIED * total_steps))
-        return Consistent(*parts, **given, copies=Copies(augment), weight=self.consistency * augment.weight)
+            return bound
+        bound = Consistent(**vars(bound), copies=Copies(augment), weight=self.consistency * augment.weight)
+        if not augment.learned or self.preset == "paper" or not self.copy_share:
+            return bound
+        return among_copies(bound, augment, self.copy_share, total_steps)
 
     def _start(self) -> Start:
         for init, shape, expected in (
@@ -256,7 +267,7 @@ class CPVAE(Clusterer):
                 f"augment={self.augment!r} for rows taken for {self.kind_}: expected {maker.kind} {expected}; reshape "
                 "them, or leave augment at 'auto'"
             )
-        alone = self.n_components == 1  # a single category is the same for all copies
+        alone = self.n_components == 1 and not maker.learned  # a single category is the same for all copies
         small = self.image_shape_ is not None and min(shape[1:]) < likelihoods.LIKELIHOODS[self.likelihood_].least_side
         if self.augment == "auto" and (alone or self.init == "random" or small):
             return None
@@ -319,8 +330,8 @@ class MoGVAE(Clusterer):
 
     Encoder and decoder do not depend on the component. `predict_proba` gives responsibilities,
     ``E_{q(z|x)} p(k | z)``. `MoGVAE` takes the arguments of `CPVAE`, except `expectation`, `temperature`, `init`,
-    `augment` and `consistency`. `weights` and `covariance_type` are the weights and covariances of the components;
-    `covariance_type` is "diag" unless it is given.
+    `augment`, `consistency`, `copy_share` and `start_weight`. `weights` and `covariance_type` are the weights and
+    covariances of the components; `covariance_type` is "diag" unless it is given.
 
     Examples:
         >>> import numpy as np

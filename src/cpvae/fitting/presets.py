@@ -23,7 +23,7 @@ AVERAGED = 30  # the average of the weights reaches back over this part of the s
 PATIENCE, PATIENT_STEPS = 15, 60  # epochs and steps: the average of the weights has a smooth validation bound
 SPREAD = 6.0  # of the decoder's weights: of 209 rows with 19 columns, held-out ones gain a nat; half of it costs digits
 GAIN = 0.01  # nats: what is less is not worth waiting for
-MANY = 20_000  # rows from which on its batches are larger
+MANY = 20_000  # rows from which on its batches are larger, covariances can be full, and no start keeps a weight
 
 
 def fast_epochs(n_rows: int, batch_size: int) -> int:

@@ -28,7 +28,8 @@ class EpochRecord:
     """One line of `history.jsonl`: nats per row; bounds have their full KL weight whatever `beta` is.
 
     With a relaxed c the training rows have no bound: `train_negative_elbo` is None, and what would stand there is
-    `train_relaxed_not_a_bound`. The last four are the parts of eq. (13) on some validation rows
+    `train_relaxed_not_a_bound`. What a step sees are some copies of images, too (`copy_share`), and
+    `train_negative_elbo` is of what it sees. The last four are the parts of eq. (13) on some validation rows
     (`cpvae.probability.estimates.Decomposition`).
     """
 

@@ -160,7 +160,7 @@ class Restart:
                 self.model,
                 some,
                 self.model.likelihood.fixed(few),
-                replace(self.objective, beta=settings.beta(len(some))),
+                replace(self.objective, beta=settings.beta(len(some)), slight=None),
                 settings,
                 start=None if start is None else start[torch.from_numpy(index)],
                 known=None if known is None else known[torch.from_numpy(index)],

@@ -3,7 +3,7 @@
 An objective returns a loss for each row, and the terms of the bound that it is made of. It owns the weights of its
 parts: `beta` of the KL terms, and that of the consistency of copies. The training loop calls objectives and knows none.
 
-- `Bound`: -L, eq. (7).
+- `Bound`: -L, eq. (7), of rows, or of slight copies in the place of some.
 - `Consistent`: the same, and KL(q(c | x) || q(c | copy)) for copies of a row that show the same thing.
 - `FromCopies`: the encoder sees copies and the decoder rebuilds the rows.
 - `Assigned`: -L for categories that a start gave the rows, and that q(c | x) learns.
@@ -85,7 +85,7 @@ def full(step: Any) -> float:
 
 
 def none(step: Any) -> float:
-    """Return 0, the share of rows that nothing replaces."""
+    """Return 0, the share of rows that copies replace where there are none."""
     return 0.0
 
 
@@ -175,7 +175,7 @@ class Consistent(Bound):
 
     Attributes:
         copies: makes the copies whose categories should be those of their rows.
-        weight: of that.
+        weight: of their agreement.
     """
 
     copies: Copies = field(kw_only=True)
