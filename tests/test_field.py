@@ -15,6 +15,7 @@ import field_lines
 import field_page
 import field_peers
 import field_sets
+import levers
 import start_or_fit
 from starts import Found, StartAlone, WithStart
 
@@ -232,6 +233,18 @@ def test_every_set_is_in_one_half_and_the_lines_are_json():
     assert set(field_sets.DEVELOPMENT) <= set(field_sets.SETS)
     assert len(field_sets.SETS) == 22
     assert json.loads(json.dumps(made("ORL", "cpvae", 0.5)))["set"] == "ORL"
+
+
+def test_a_lever_is_compared_with_the_fit_of_its_own_commit_where_there_is_one():
+    def line(lever: str, commit: str, valid: float, k: int = 10) -> dict[str, object]:
+        bounds = {"train_negative_elbo": 80.0, "valid_negative_elbo": valid, "best_epoch": 3}
+        return {"lever": lever, "commit": commit, "n_components": k, "seed": 0, "epochs": 3, **bounds}
+
+    lines = [line("none", "a", 90.0), line("copies, 0.5", "b", 90.1), line("none", "b", 91.0)]
+    lines += [line("path", "c", 89.5), line("two draws", "c", 70.0, k=100)]
+    text = levers.tables(lines)
+    for row in ("| 90.10 | -0.90 |", "| 89.50 | -0.50 |", "| 70.00 |  |", "| 91.00 |  |"):
+        assert row in text
 
 
 def test_start_or_fit_is_judged_by_neighbours():
