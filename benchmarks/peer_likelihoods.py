@@ -44,6 +44,7 @@ OURS = {  # systems, and the rows of Table 1 that fit them here
     "CP-VAE, 10": ("mnist-cpvae-k10", "mnist-cpvae-k10-long"),
     "CP-VAE, 10, full covariances": ("mnist-cpvae-k10-full",),
     "HVAE with CP-VAE's prior, 10": ("mnist-hvae-cp-k10",),
+    "HVAE with CP-VAE's prior, 500": ("mnist-hvae-cp-k500",),
 }
 
 
