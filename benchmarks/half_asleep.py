@@ -1,6 +1,7 @@
 """Reverse half-asleep: does an encoder gain by rows that its own model draws, at the end of a fit?
 
     python benchmarks/half_asleep.py runs/mnist-seed0 --out results/half_asleep.json
+    python benchmarks/render.py    # docs/bound.md, from the file
 
 An encoder that knows its training rows by heart gives worse posteriors for other rows. The model can draw as many rows
 as one likes (Zhang, Hayes and Barber, 2022). The encoder of a finished fit of MNIST is trained on, while decoder and
@@ -25,6 +26,7 @@ from cpvae.files import write_json
 from cpvae.nn.draws import seeded
 from cpvae.probability.expectations import SumAndSample
 from cpvae.probability.objectives import Batch, Bound
+from cpvae.study import markdown
 from cpvae.study.evidence import evidence
 
 BATCH, RATE = 200, 5e-4
@@ -52,6 +54,17 @@ def trained_on(estimator: Any, x: np.ndarray, n_steps: int, n_drawn: int, seed: 
             optimiser.step()
             schedule.step()
     return same
+
+
+def table(result: dict[str, Any]) -> str:
+    """Tabulate the bounds of a fit, and those after its encoder was trained on."""
+    head = ("encoder", "validation rows", "training rows")
+    rows = []
+    for name, one in result["bounds"].items():
+        bounds = [f"{one[f'{part}_negative_elbo']:.2f}" for part in ("valid", "train")]
+        rows.append((name if name == "the fit" else f"trained on, {name}", *bounds))
+    said = f"-L in nats, decoder and prior as in the fit, {result['steps']:,} steps"
+    return f"{markdown.table(head, rows)}\n{said}: [half_asleep]({{}}/half_asleep.json)."
 
 
 def main() -> None:

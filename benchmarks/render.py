@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import field_page
+import half_asleep
 import levers
 import matplotlib.pyplot as plt
 import peer_likelihoods
@@ -450,6 +451,7 @@ def lowered(page: str) -> str:
     picture = "![bounds of the tenth held out while models are trained](levers.png)"
     sections = {
         "Likelihoods beside others": peer_likelihoods.table(lines_of("peer_likelihoods")),
+        "Rows that the model draws": half_asleep.table(result_of("half_asleep")),
         "What was tried": f"{levers.tables(lines_of('levers'))}\n\n{picture}",
     }
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]

@@ -522,7 +522,7 @@ def test_a_device_of_torch_is_kept_by_its_name(tmp_path):
     assert load(tmp_path / "model").device == "cpu"
 
 
-def test_copies_are_not_made_for_a_single_category():
+def test_copies_are_not_asked_to_agree_on_a_single_category():
     for k, copies in ((1, False), (2, True)):
         model = CPVAE(k)
         model.image_shape_, model.kind_, model.likelihood_ = (1, 28, 28), "images", "bernoulli"

@@ -39,7 +39,7 @@ from cpvae.fitting.starts.start import STARTS, choose
 from cpvae.fitting.starts.task import CutShort, Task
 from cpvae.probability.likelihoods.choice import make
 from cpvae.probability.likelihoods.likelihood import Form
-from cpvae.probability.objectives import full
+from cpvae.probability.objectives import Bound, full
 from cpvae.study.evaluation import measure
 from cpvae.study.findings import findings
 from cpvae.study.found import what_was_found
@@ -243,6 +243,7 @@ def test_pictures_are_learned_among_slight_copies_which_fade_out():
     for one in (bound(), bound(n_components=1)):
         assert one.slight.augment == Affine((1, 8, 8)).times(0.5)
         assert [one.replaced(step) for step in (0, 40, 80, 99)] == [0.5, 0.25, 0.0, 0.0]
+    assert type(bound(n_components=1)) is Bound
     assert bound(copy_share=0.2).replaced(0) == 0.2
     without = ({"copy_share": 0.0}, {"consistency": 0.0}, {"augment": "none"}, {"init": "random"}, {"preset": "paper"})
     for given in without:

@@ -192,9 +192,10 @@ class CPVAE(Clusterer):
                 "tables have"
             )
         bound = Bound(*parts, start_weight=weight, overcount=self._overcount)
-        if augment is None or not self._consistent():
+        if augment is None or self.consistency == 0:
             return bound
-        bound = Consistent(**vars(bound), copies=Copies(augment), weight=self.consistency * augment.weight)
+        if self._consistent():
+            bound = Consistent(**vars(bound), copies=Copies(augment), weight=self.consistency * augment.weight)
         if not augment.learned or self.preset == "paper" or not self.copy_share:
             return bound
         return among_copies(bound, augment, self.copy_share, total_steps)
@@ -274,7 +275,7 @@ class CPVAE(Clusterer):
         return maker(shape)
 
     def _consistent(self) -> bool:
-        return self.consistency > 0 and self._augment() is not None
+        return self.consistency > 0 and self.n_components > 1 and self._augment() is not None
 
 
 @takes_arguments
