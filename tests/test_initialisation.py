@@ -233,7 +233,7 @@ def test_the_start_weighs_more_where_values_say_the_same_many_times():
 
 
 def test_pictures_are_learned_among_slight_copies_which_fade_out():
-    """Also with one category, so that numbers of categories can be compared."""
+    """Copies are there with one category, too, so that numbers of categories can be compared."""
     x = np.random.RandomState(0).normal(size=(100, 64)).astype(np.float32)
     quick = {"latent_dim": 2, "hidden": (4,), "max_epochs": 1, "random_state": 0, "init": "kmeans"}
 

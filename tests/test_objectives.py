@@ -90,7 +90,7 @@ def test_consistency_adds_the_divergence_from_copies(model: VAE, batch: Batch) -
 def test_slight_copies_take_the_place_of_a_share_of_rows(
     model: VAE, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the bound alone, and of a share that falls: in the end the bound is that of the rows."""
+    """Copies are in the bound alone: without a share left it is the bound of the rows."""
     turned = batch._replace(y=batch.y.flip(1))
     reversed_, same = Copies(Reversed(), drawn=False), Copies(Same(), drawn=False)
 
