@@ -2,7 +2,7 @@
 
 A copy is made afresh at every step. Training (`cpvae.fitting.loop`) pulls the category of a copy to that of the row,
 and has the code of a start's autoencoder rebuild the row from a copy. Slight copies of images also take the place of
-rows. A copy that lacks cells may belong to several categories; q(c | copy) then learns how often each of them is the one
+rows. A copy that lacks cells may belong to several categories; q(c | copy) then learns how often each of them is that
 of the row.
 """
 
